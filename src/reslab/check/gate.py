@@ -1,0 +1,174 @@
+"""The data gate: looks at every picture once, writes nothing, says what is wrong and what to do about it."""
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+
+from reslab.data.catalog import Catalog, Picture, Split
+from reslab.data.reader import decoded
+from reslab.errors import BadPicture, nearest
+from reslab.pixels.decode import Facts, facts
+from reslab.pixels.fingerprint import fingerprint
+
+Severity = Literal["error", "warning", "note"]
+Keep = Callable[[Picture, np.ndarray], None]
+
+IMBALANCE = 10
+"""Most to least frequent class: beyond this the majority baseline is worth a warning."""
+
+_BLANK = 8  # grey levels: a deep picture with less contrast than this came out almost black or white
+_BLOCKING = ("unreadable", "unknown class", "empty class", "one class")
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One finding."""
+
+    kind: str
+    path: str
+    """The picture, class or split that it is about."""
+    detail: str
+    severity: Severity
+
+    @property
+    def blocks_training(self) -> bool:
+        """Training cannot start, or would not mean anything, until this is mended."""
+        return self.kind in _BLOCKING and self.severity == "error"
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What the gate found."""
+
+    images: int
+    classes: dict[str, int]
+    problems: tuple[Problem, ...]
+    majority_baseline: float
+    """Accuracy of always answering the most frequent class."""
+    skipped: dict[str, int]
+
+    @property
+    def ok(self) -> bool:
+        return not any(p.severity == "error" for p in self.problems)
+
+    def unreadable(self) -> list[str]:
+        """Keys of pictures that cannot be decoded."""
+        return [p.path for p in self.problems if p.kind == "unreadable"]
+
+
+def examine(
+    catalog: Catalog,
+    keep: Keep | None = None,
+    workers: int | None = None,
+    on_progress: Callable[[int], None] | None = None,
+) -> Verdict:
+    """Judge a data set whose splits are assigned.
+
+    Args:
+        keep: takes every decoded picture, so that nobody has to decode it again.
+        on_progress: told how many pictures have been looked at since the last call.
+    """
+    problems = _about_classes(catalog)
+    twins: dict[bytes, list[Picture]] = defaultdict(list)
+    for picture, pixels in zip(catalog.pictures, decoded(catalog.pictures, workers), strict=True):
+        if isinstance(pixels, BadPicture):
+            problems.append(Problem("unreadable", picture.key, pixels.reason, "error"))
+        else:
+            twins[fingerprint(pixels)].append(picture)
+            problems += _about_picture(picture, pixels)
+            if keep:
+                keep(picture, pixels)
+        if on_progress:
+            on_progress(1)
+    problems += [p for group in twins.values() if len(group) > 1 for p in _about_twins(group)]
+    counts = catalog.counts()
+    return Verdict(
+        images=len(catalog.pictures),
+        classes={name: counts[name] for name in sorted(counts)},
+        problems=tuple(
+            sorted(problems, key=lambda p: ("error warning note".split().index(p.severity), p.kind, p.path))
+        ),
+        majority_baseline=max(counts.values()) / len(catalog.pictures) if counts else 0.0,
+        skipped=catalog.skipped,
+    )
+
+
+def _about_classes(catalog: Catalog) -> list[Problem]:
+    """Names and numbers: what can be said without opening a file."""
+    known = {p.label for p in catalog.split("train")}
+    problems = [
+        Problem("empty class", name, "its folder holds no picture; remove it or fill it", "error")
+        for name in catalog.empty_classes
+    ]
+    if len(known) == 1:
+        only = next(iter(known))
+        detail = "the training pictures have one class only; a classifier needs two or more"
+        problems.append(Problem("one class", only, detail, "error"))
+    for split in ("val", "test"):
+        problems += _about_split(catalog, split, known)
+    counts = catalog.counts()
+    if counts and max(counts.values()) > IMBALANCE * min(counts.values()):
+        most, least = max(counts, key=counts.__getitem__), min(counts, key=counts.__getitem__)
+        share = max(counts.values()) / sum(counts.values())
+        detail = f"{counts[most]} pictures against {counts[least]} of {least!r}; always answering {most!r} scores {share:.1%}"
+        problems.append(Problem("imbalance", most, detail, "warning"))
+    return problems
+
+
+def _about_split(catalog: Catalog, split: Split, known: set[str]) -> list[Problem]:
+    """Classes are matched by name: an unknown one cannot be scored, a missing one leaves a hole in the score."""
+    here = {p.label: p for p in reversed(catalog.split(split))}
+    problems = []
+    for label in sorted(here.keys() - known):
+        folder = here[label].key.rsplit("/", 1)[0]
+        detail = f"{folder} is a class of {split} that train lacks; {nearest(label, known)}"
+        problems.append(Problem("unknown class", f"{split}: {label}", detail, "error"))
+    if here:
+        for label in sorted(known - here.keys()):
+            detail = f"no picture of it in {split}, so its score there is unknown"
+            problems.append(Problem("missing class", f"{split}: {label}", detail, "warning"))
+    return problems
+
+
+def _about_picture(picture: Picture, pixels: np.ndarray) -> Iterable[Problem]:
+    if not isinstance(picture.source, Path):
+        return
+    header = facts(picture.source)
+    for kind, detail in _oddities(header):
+        yield Problem(kind, picture.key, detail, "note")
+    if header.deep and int(pixels.max()) - int(pixels.min()) < _BLANK:
+        detail = f"a {header.mode} picture that comes out almost uniform; its samples may not fill 16 bits"
+        yield Problem("almost blank", picture.key, detail, "warning")
+
+
+def _oddities(header: Facts) -> Iterable[tuple[str, str]]:
+    """Read rightly here, but other tools may see something else."""
+    if header.frames > 1:
+        yield "animation", f"{header.format} with {header.frames} frames; the first one counts"
+    elif header.format == "GIF":
+        yield "gif", "a GIF among photographs: 256 colours"
+    if header.rotated:
+        yield "exif rotation", "stored turned; shown upright, as its EXIF block asks"
+    if header.mode not in ("RGB", "L", "P"):
+        yield "colour mode", f"stored as {header.mode}; read as RGB"
+
+
+def _about_twins(group: list[Picture]) -> Iterable[Problem]:
+    """The same pixels more than once."""
+    labels = sorted({p.label for p in group})
+    if len(labels) > 1:
+        names = " = ".join(p.key for p in group)
+        yield Problem(
+            "conflicting labels", group[0].key, f"the same picture as {' and '.join(labels)}: {names}", "error"
+        )
+    for first, second in pairwise(group):
+        if first.split != second.split:
+            detail = f"the same picture as {second.key}: in {first.split} and in {second.split}"
+            yield Problem("duplicate across splits", first.key, detail, "error")
+        else:
+            yield Problem("duplicate", first.key, f"the same picture as {second.key}", "warning")

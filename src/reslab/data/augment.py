@@ -1,0 +1,259 @@
+"""Augmentation: new pictures from old ones by changes that keep the label.
+
+Every number is drawn from (seed, epoch, index) beforehand (`draws`), then applied by torchvision's functions; the
+classes of torchvision.transforms.v2 would draw from a global generator, which no restart can put back.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+import torchvision.transforms.v2.functional as V
+from scipy.special import betaincinv
+from torch import Tensor
+from torchvision.transforms import InterpolationMode
+
+from reslab.data.draws import uniforms
+from reslab.errors import ResLabError, nearest
+from reslab.pixels.preprocess import Preprocess, resized
+
+SETS: dict[str, tuple[str, ...]] = {
+    "none": (),
+    "light": ("crop", "hflip"),
+    "standard": ("crop", "hflip", "rotate", "color"),
+    "strong": ("crop", "hflip", "trivialaugment", "erase", "cutmix"),
+}
+"""Named sets, from nothing to what long trainings need."""
+
+PICTURE_CHANGES = ("crop", "hflip", "rotate", "color", "trivialaugment", "randaugment", "erase")
+BATCH_CHANGES = ("mixup", "cutmix")
+
+ROOM = 1.25
+"""Training keeps pictures with this much more than the input size, so that a random crop has somewhere to go."""
+
+_SMALL = 64  # pictures up to here are shifted, not zoomed: every pixel counts (He et al. 2015, section 4.2)
+_PAD_SHARE = 8  # a shift of up to an eighth of the side: 4 pixels of 32
+_ZOOM = (0.35, 1.0)  # area of the part that a zooming crop keeps
+_ZOOM_FITTED = (0.64, 1.0)  # the same when the person asked to keep the whole picture (pad, stretch)
+_ASPECT = 4 / 3
+_DEGREES = 15.0
+_COLOR = 0.3
+_ERASE = (0.5, 0.02, 0.25)  # probability, least and greatest area (Zhong et al. 2017)
+_MIXUP_ALPHA, _CUTMIX_ALPHA = 0.2, 1.0
+_RANDAUGMENT = (2, 0.3)  # operations per picture, share of the widest magnitude
+_BILINEAR = InterpolationMode.BILINEAR
+
+
+def parse(text: str, mirrored: bool = True) -> tuple[str, ...]:
+    """The changes that `--augment` names: one of `SETS`, or a list such as `crop,hflip,rotate`.
+
+    A named set loses `hflip` where a mirror image would change the label; asking for it by name keeps it.
+    """
+    if text in SETS:
+        return tuple(name for name in SETS[text] if mirrored or name != "hflip")
+    names = tuple(name.strip() for name in text.split(",") if name.strip())
+    for name in names:
+        if name not in PICTURE_CHANGES + BATCH_CHANGES:
+            known = (*SETS, *PICTURE_CHANGES, *BATCH_CHANGES)
+            raise ResLabError(f"--augment does not know {name!r}", nearest(name, known))
+    return names
+
+
+@dataclass(frozen=True, slots=True)
+class Augment:
+    """The changes of one training, decided by `seed`."""
+
+    changes: tuple[str, ...]
+    preprocess: Preprocess
+    seed: int
+
+    def pictures(self, canvases: Sequence[np.ndarray], epoch: int, indices: np.ndarray) -> np.ndarray:
+        """One batch, changed.
+
+        Args:
+            canvases: uint8 `[height, width, 3]` each, roomier than the input where the file allows it.
+            epoch, indices: which draws to use; `indices[i]` is the number of `canvases[i]` in the training split.
+
+        Returns:
+            uint8 `[batch, size, size, 3]`.
+        """
+        if "crop" in self.changes:
+            pixels = self._cropped(canvases, uniforms(self.seed, "crop", epoch, indices, 4))
+        else:
+            pixels = np.stack([self.preprocess(canvas) for canvas in canvases])
+        for name in self.changes:
+            if name in _CHANGES:
+                count, change = _CHANGES[name]
+                pixels = change(pixels, uniforms(self.seed, name, epoch, indices, count))
+        return pixels
+
+    def _cropped(self, canvases: Sequence[np.ndarray], draws: np.ndarray) -> np.ndarray:
+        size = self.preprocess.size
+        if size <= _SMALL and all(canvas.shape[:2] == (size, size) for canvas in canvases):
+            return _shifted(np.stack(canvases), draws)
+        if self.preprocess.resize == "crop":
+            return np.stack([_zoomed(c, size, d, _ZOOM) for c, d in zip(canvases, draws, strict=True)])
+        roomy = Preprocess(round(size * ROOM), self.preprocess.resize, self.preprocess.interpolation)
+        return np.stack([_zoomed(roomy(c), size, d, _ZOOM_FITTED) for c, d in zip(canvases, draws, strict=True)])
+
+
+@dataclass(frozen=True, slots=True)
+class Mix:
+    """One batch blended with itself in another order (Zhang et al. 2017; Yun et al. 2019)."""
+
+    partner: np.ndarray
+    """int64 `[batch]`: whose pixels come in."""
+    share: float
+    """How much of the label stays."""
+    box: tuple[int, int, int, int] | None
+    """CutMix: upper, lower, left, right of the part that the partner fills; None for Mixup."""
+
+    def images(self, images: Tensor) -> Tensor:
+        partner = images[torch.from_numpy(self.partner).to(images.device)]
+        if self.box is None:
+            return images.lerp(partner, 1 - self.share)
+        upper, lower, left, right = self.box
+        images = images.clone()
+        images[:, :, upper:lower, left:right] = partner[:, :, upper:lower, left:right]
+        return images
+
+    def targets(self, targets: Tensor) -> Tensor:
+        return targets.lerp(targets[torch.from_numpy(self.partner).to(targets.device)], 1 - self.share)
+
+
+def draw_mix(augment: Augment, epoch: int, step: int, batch: int) -> Mix | None:
+    """The blend of one step; with both Mixup and CutMix, a coin decides. None where neither is asked for."""
+    kinds = [name for name in BATCH_CHANGES if name in augment.changes]
+    if not kinds or batch < 2:
+        return None
+    coin, level, row, column = uniforms(augment.seed, "mix", epoch, np.array([step]), 4)[0]
+    order = np.argsort(uniforms(augment.seed, f"mix {step}", epoch, np.arange(batch), 1)[:, 0], kind="stable")
+    if kinds[int(coin * len(kinds))] == "mixup":
+        return Mix(order, float(betaincinv(_MIXUP_ALPHA, _MIXUP_ALPHA, level)), None)
+    size = augment.preprocess.size
+    side = size * np.sqrt(1 - betaincinv(_CUTMIX_ALPHA, _CUTMIX_ALPHA, level))
+    upper, lower = np.clip(np.rint([row * size - side / 2, row * size + side / 2]), 0, size).astype(int)
+    left, right = np.clip(np.rint([column * size - side / 2, column * size + side / 2]), 0, size).astype(int)
+    share = 1 - (lower - upper) * (right - left) / size**2
+    return Mix(order, float(share), (int(upper), int(lower), int(left), int(right)))
+
+
+# ------------------------------------------------------------------ one change each: pixels [b, s, s, 3], draws [b, k]
+
+
+def _shifted(pixels: np.ndarray, draws: np.ndarray) -> np.ndarray:
+    """Zero padding, then a window of the old size: the crop of the CIFAR papers."""
+    size = pixels.shape[1]
+    pad = max(1, size // _PAD_SHARE)
+    padded = np.pad(pixels, ((0, 0), (pad, pad), (pad, pad), (0, 0)))
+    corners = (draws[:, :2] * (2 * pad + 1)).astype(int)
+    return np.stack([row[y : y + size, x : x + size] for row, (y, x) in zip(padded, corners, strict=True)])
+
+
+def _zoomed(canvas: np.ndarray, size: int, draws: np.ndarray, area: tuple[float, float]) -> np.ndarray:
+    """A random part of random area and aspect, resized (Szegedy et al. 2014, section 6)."""
+    height, width = canvas.shape[:2]
+    wanted = (area[0] + (area[1] - area[0]) * draws[0]) * height * width
+    aspect = _ASPECT ** (2 * draws[1] - 1)
+    w = min(width, (wanted * aspect) ** 0.5)
+    h = min(height, (wanted / aspect) ** 0.5)
+    left, upper = draws[2] * (width - w), draws[3] * (height - h)
+    return resized(canvas, (size, size), box=(left, upper, min(left + w, width), min(upper + h, height)))
+
+
+def _flipped(pixels: np.ndarray, draws: np.ndarray) -> np.ndarray:
+    return np.where(draws[:, :1, None, None] < 0.5, pixels[:, :, ::-1], pixels)
+
+
+def _each(change: Callable[[Tensor, np.ndarray], Tensor]) -> Callable[[np.ndarray, np.ndarray], np.ndarray]:
+    """A change of one picture (uint8 tensor, channels first) as a change of a batch."""
+
+    def batch(pixels: np.ndarray, draws: np.ndarray) -> np.ndarray:
+        views = torch.from_numpy(np.ascontiguousarray(pixels)).permute(0, 3, 1, 2)
+        changed = [change(view, row) for view, row in zip(views, draws, strict=True)]
+        return torch.stack(changed).permute(0, 2, 3, 1).contiguous().numpy()
+
+    return batch
+
+
+def _rotated(picture: Tensor, draws: np.ndarray) -> Tensor:
+    return V.rotate(picture, _DEGREES * float(2 * draws[0] - 1), _BILINEAR)
+
+
+def _recolored(picture: Tensor, draws: np.ndarray) -> Tensor:
+    brightness, contrast, saturation = (1 + _COLOR * float(2 * d - 1) for d in draws)
+    picture = V.adjust_brightness(picture, brightness)
+    return V.adjust_saturation(V.adjust_contrast(picture, contrast), saturation)
+
+
+def _erased(pixels: np.ndarray, draws: np.ndarray) -> np.ndarray:
+    """A random rectangle becomes mid-grey."""
+    probability, least, greatest = _ERASE
+    size = pixels.shape[1]
+    pixels = pixels.copy()
+    for row, (coin, area, shape, y, x) in zip(pixels, draws, strict=True):
+        if coin < probability:
+            side = size * (least + (greatest - least) * area) ** 0.5
+            stretch = _ASPECT ** (2 * shape - 1)
+            h, w = min(size, round(side * stretch)), min(size, round(side / stretch))
+            upper, left = int(y * (size - h + 1)), int(x * (size - w + 1))
+            row[upper : upper + h, left : left + w] = 128
+    return pixels
+
+
+def _sheared(picture: Tensor, x: float, y: float) -> Tensor:
+    degrees = [float(np.degrees(np.arctan(x))), float(np.degrees(np.arctan(y)))]
+    return V.affine(picture, 0.0, [0, 0], 1.0, degrees, _BILINEAR, center=[0, 0])
+
+
+def _moved(picture: Tensor, x: float, y: float) -> Tensor:
+    return V.affine(picture, 0.0, [round(x), round(y)], 1.0, [0.0, 0.0], _BILINEAR)
+
+
+# The wide space of TrivialAugment (Mueller and Hutter 2021, table 6): how a signed magnitude in [-1, 1] acts.
+_WIDE: tuple[Callable[[Tensor, float], Tensor], ...] = (
+    lambda p, m: p,
+    lambda p, m: _sheared(p, 0.99 * m, 0),
+    lambda p, m: _sheared(p, 0, 0.99 * m),
+    lambda p, m: _moved(p, m * p.shape[-1], 0),
+    lambda p, m: _moved(p, 0, m * p.shape[-2]),
+    lambda p, m: V.rotate(p, 135 * m, _BILINEAR),
+    lambda p, m: V.adjust_brightness(p, 1 + 0.99 * m),
+    lambda p, m: V.adjust_saturation(p, 1 + 0.99 * m),
+    lambda p, m: V.adjust_contrast(p, 1 + 0.99 * m),
+    lambda p, m: V.adjust_sharpness(p, 1 + 0.99 * m),
+    lambda p, m: V.posterize(p, 8 - round(6 * abs(m))),
+    lambda p, m: V.solarize(p, 255 * (1 - abs(m))),
+    lambda p, m: V.autocontrast(p),
+    lambda p, m: V.equalize(p),
+)
+
+
+def _wide(picture: Tensor, operation: float, magnitude: float) -> Tensor:
+    return _WIDE[int(operation * len(_WIDE))](picture, 2 * float(magnitude) - 1)
+
+
+def _trivial(picture: Tensor, draws: np.ndarray) -> Tensor:
+    """One operation, any magnitude."""
+    return _wide(picture, draws[0], draws[1])
+
+
+def _randaugmented(picture: Tensor, draws: np.ndarray) -> Tensor:
+    """Two operations of the same modest magnitude, either sign (Cubuk et al. 2019)."""
+    count, level = _RANDAUGMENT
+    for step in range(count):
+        sign = 1 if draws[2 * step + 1] < 0.5 else -1
+        picture = _wide(picture, draws[2 * step], (sign * level + 1) / 2)
+    return picture
+
+
+_CHANGES: dict[str, tuple[int, Callable[[np.ndarray, np.ndarray], np.ndarray]]] = {
+    "hflip": (1, _flipped),
+    "rotate": (1, _each(_rotated)),
+    "color": (3, _each(_recolored)),
+    "trivialaugment": (2, _each(_trivial)),
+    "randaugment": (4, _each(_randaugmented)),
+    "erase": (5, _erased),
+}
+"""Name -> how many draws a picture needs, and the change."""

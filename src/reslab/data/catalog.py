@@ -1,0 +1,81 @@
+"""What there is: pictures with labels by name and, once assigned, splits. Nothing is decoded or written here."""
+
+import dataclasses
+from collections import Counter
+from collections.abc import Collection
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+
+Split = Literal["train", "val", "test"]
+SPLITS: tuple[Split, ...] = ("train", "val", "test")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Picture:
+    """One labelled picture of a data set."""
+
+    key: str
+    """Its stable name: the path inside the data folder with forward slashes, or `digits/0042`."""
+
+    source: Path | bytes | np.ndarray
+    """A file, a file's content, or the picture itself as uint8 `[height, width, 3]`."""
+
+    label: str
+
+    split: Split | None = None
+    """The split that the data itself declares, then the one it was assigned to."""
+
+    group: str | None = None
+    """Pictures of one group (patient, video, burst) stay on one side of a split."""
+
+    box: tuple[int, int, int, int] | None = None
+    """The part that counts: left, upper, width, height in pixels."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Catalog:
+    """One data set."""
+
+    name: str
+    root: str
+    """Where it lies, as the person wrote it."""
+
+    pictures: tuple[Picture, ...]
+
+    skipped: dict[str, int] = field(default_factory=dict)
+    """What was passed over while reading, counted by reason."""
+
+    empty_classes: tuple[str, ...] = ()
+    """Class folders without a single picture."""
+
+    mirrored: bool = True
+    """Whether a mirror image keeps its label. False for digits and letters: such data are never flipped."""
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Class names in sorted order, over all splits."""
+        return tuple(sorted({p.label for p in self.pictures}))
+
+    @property
+    def declares_splits(self) -> bool:
+        """The data came divided; nothing is then moved between its parts."""
+        return any(p.split for p in self.pictures)
+
+    def split(self, name: Split) -> tuple[Picture, ...]:
+        """The pictures of one split."""
+        return tuple(p for p in self.pictures if p.split == name)
+
+    def counts(self) -> Counter[str]:
+        """Pictures per class."""
+        return Counter(p.label for p in self.pictures)
+
+    def only(self, splits: Collection[Split]) -> "Catalog":
+        """The catalog of some splits: what `train` may look at has no `test` in it."""
+        return dataclasses.replace(self, pictures=tuple(p for p in self.pictures if p.split in splits))
+
+    def without(self, keys: Collection[str]) -> "Catalog":
+        """The catalog less some pictures."""
+        return dataclasses.replace(self, pictures=tuple(p for p in self.pictures if p.key not in keys))

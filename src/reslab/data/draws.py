@@ -1,0 +1,60 @@
+"""Random numbers without a state: a draw is a pure function of (seed, stream, epoch, index).
+
+Philox4x32-10 (Salmon et al. 2011, "Parallel random numbers: as easy as 1, 2, 3", table 2), vectorised over the indices.
+So the number of workers, a restart or a second process can never change what a picture looks like.
+"""
+
+import zlib
+
+import numpy as np
+
+_MULTIPLIERS = (np.uint64(0xD2511F53), np.uint64(0xCD9E8D57))
+_WEYL = (np.uint64(0x9E3779B9), np.uint64(0xBB67AE85))
+_LOW = np.uint64(0xFFFFFFFF)
+_SHIFT = np.uint64(32)
+_ROUNDS = 10
+
+
+def philox(counter: np.ndarray, key: tuple[int, int]) -> np.ndarray:
+    """Philox4x32-10.
+
+    Args:
+        counter: uint64 `[..., 4]` holding 32-bit words.
+        key: two 32-bit words.
+
+    Returns:
+        uint64 `[..., 4]` holding 32-bit words.
+    """
+    c0, c1, c2, c3 = (counter[..., word].astype(np.uint64) for word in range(4))
+    k0, k1 = (np.uint64(word) for word in key)
+    for _ in range(_ROUNDS):
+        p0, p1 = c0 * _MULTIPLIERS[0], c2 * _MULTIPLIERS[1]
+        c0, c1, c2, c3 = (p1 >> _SHIFT) ^ c1 ^ k0, p1 & _LOW, (p0 >> _SHIFT) ^ c3 ^ k1, p0 & _LOW
+        k0, k1 = (k0 + _WEYL[0]) & _LOW, (k1 + _WEYL[1]) & _LOW
+    return np.stack([c0, c1, c2, c3], axis=-1)
+
+
+def uniforms(seed: int, stream: str, epoch: int, indices: np.ndarray, count: int) -> np.ndarray:
+    """`count` numbers in [0, 1) for each index.
+
+    Args:
+        seed: any integer; its low 64 bits count.
+        stream: what the numbers are for; two purposes never share a draw.
+        epoch, indices: which pass, and which pictures.
+
+    Returns:
+        float64 `[len(indices), count]`.
+    """
+    blocks = -(-count // 4)
+    counter = np.zeros((len(indices), blocks, 4), dtype=np.uint64)
+    counter[..., 0] = np.asarray(indices, dtype=np.uint64)[:, None] & _LOW
+    counter[..., 1] = np.uint64(epoch)
+    counter[..., 2] = np.arange(blocks, dtype=np.uint64)
+    counter[..., 3] = np.uint64(zlib.crc32(stream.encode()))
+    words = philox(counter, (seed & 0xFFFFFFFF, (seed >> 32) & 0xFFFFFFFF))
+    return words.reshape(len(indices), blocks * 4)[:, :count] / 2.0**32
+
+
+def permutation(seed: int, epoch: int, count: int) -> np.ndarray:
+    """The order in which epoch `epoch` visits `count` pictures."""
+    return np.argsort(uniforms(seed, "order", epoch, np.arange(count), 1)[:, 0], kind="stable")

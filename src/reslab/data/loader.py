@@ -1,0 +1,68 @@
+"""Batches, fully decided by (seed, epoch, step): any of them can be made again, in any order, by any thread."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float, UInt8
+from torch import Tensor
+
+from reslab.data.augment import Augment, Mix, draw_mix
+from reslab.data.draws import permutation
+from reslab.data.reader import ordered
+from reslab.data.store import Store
+from reslab.shapes import PIXELS, TARGETS
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """One step's pictures. Blending is left to the device: see `Mix`."""
+
+    pixels: UInt8[Tensor, PIXELS]
+    targets: Float[Tensor, TARGETS]
+    """One-hot labels, already blended."""
+    mix: Mix | None
+
+
+class Loader:
+    """The training split as batches.
+
+    An epoch visits every picture once, in batches whose sizes differ by one at most: no short last batch, which batch
+    norm could not use, and no picture left out.
+    """
+
+    def __init__(
+        self, store: Store, labels: Sequence[int], num_classes: int, augment: Augment, batch_size: int
+    ) -> None:
+        self.store = store
+        self.labels = torch.tensor(labels, dtype=torch.int64)
+        self.num_classes = num_classes
+        self.augment = augment
+        self.steps = steps_per_epoch(len(store), batch_size)
+        self._order = lru_cache(maxsize=2)(lambda epoch: permutation(augment.seed, epoch, len(store)))
+
+    def indices(self, epoch: int, step: int) -> np.ndarray:
+        """Which pictures make up a step."""
+        return np.array_split(self._order(epoch), self.steps)[step]
+
+    def batch(self, epoch: int, step: int) -> Batch:
+        """The batch of one step of one epoch, both counted from 0."""
+        indices = self.indices(epoch, step)
+        pixels = self.augment.pictures([self.store[int(i)] for i in indices], epoch, indices)
+        targets = F.one_hot(self.labels[torch.from_numpy(indices)], self.num_classes).float()
+        mix = draw_mix(self.augment, epoch, step, len(indices))
+        return Batch(torch.from_numpy(np.ascontiguousarray(pixels)), mix.targets(targets) if mix else targets, mix)
+
+    def batches(self, epoch: int, first: int = 0, workers: int = 1) -> Iterator[Batch]:
+        """The steps of an epoch from `first` on, made by `workers` threads while the caller trains."""
+        steps = range(first, self.steps)
+        return ordered(lambda step: self.batch(epoch, step), steps, workers, ahead=workers + 1)
+
+
+def steps_per_epoch(pictures: int, batch_size: int) -> int:
+    """Batches of at most `batch_size`, but never one of a single picture where that can be helped (batch norm)."""
+    steps = -(-pictures // batch_size)
+    return max(1, min(steps, pictures // 2)) if batch_size > 1 else steps

@@ -1,0 +1,127 @@
+"""From catalog to pixels: threads decode and resize while the caller computes. The one reading loop for every door.
+
+Threads, not processes: Pillow lets go of the interpreter while it decodes, nothing has to be pickled or forked, and on
+a CPU the processes of a loader would take the cores that train.
+"""
+
+import os
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import TypeVar
+
+import numpy as np
+
+from reslab.data.catalog import Picture
+from reslab.errors import BadPicture
+from reslab.pixels.decode import decode
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+BLOCK = 64
+"""Pictures per forward pass wherever a model is judged or asked: a fixed shape, so that every door agrees."""
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """Some pictures ready for the network. Unreadable ones are black in `pixels` and named in `errors`."""
+
+    indices: np.ndarray
+    """Positions in the sequence that was read."""
+
+    pixels: np.ndarray
+    """uint8 `[len(indices), size, size, 3]`."""
+
+    errors: dict[int, BadPicture]
+    """Position -> what was wrong."""
+
+
+def default_workers() -> int:
+    """One thread per processor that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else (os.cpu_count() or 1)
+
+
+def load(picture: Picture) -> np.ndarray:
+    """The whole decoded picture, or the part that its box names: uint8 `[height, width, 3]`."""
+    source = picture.source
+    name = picture.key if isinstance(source, bytes) else None
+    pixels = source if isinstance(source, np.ndarray) else decode(source, name)
+    if picture.box is None:
+        return pixels
+    left, upper, width, height = picture.box
+    part = pixels[max(upper, 0) : upper + height, max(left, 0) : left + width]
+    if not part.size:
+        raise BadPicture(picture.key, f"its box {picture.box} lies outside the picture")
+    return part
+
+
+def ordered(function: Callable[[Item], Result], items: Iterable[Item], workers: int, ahead: int) -> Iterator[Result]:
+    """`map(function, items)` in threads, in order, never more than `ahead` results before the one that is asked for.
+
+    With 0 workers it is `map` itself.
+    """
+    if workers == 0:
+        yield from map(function, items)
+        return
+    pool = ThreadPoolExecutor(workers, thread_name_prefix="reslab-reader")
+    waiting: deque[Future[Result]] = deque()
+    try:
+        for item in items:
+            waiting.append(pool.submit(function, item))
+            if len(waiting) > ahead:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
+
+
+def decoded(pictures: Sequence[Picture], workers: int | None = None) -> Iterator[np.ndarray | BadPicture]:
+    """Every picture in full, in order; an unreadable one is its error."""
+
+    def attempt(picture: Picture) -> np.ndarray | BadPicture:
+        try:
+            return load(picture)
+        except BadPicture as error:
+            return error
+
+    workers = default_workers() if workers is None else workers
+    return ordered(attempt, pictures, workers, ahead=4 * max(workers, 1))
+
+
+def blocks(
+    pictures: Iterable[Picture],
+    preprocess: Callable[[np.ndarray], np.ndarray],
+    size: int,
+    workers: int | None = None,
+    read: Callable[[Picture], np.ndarray] = load,
+) -> Iterator[Block]:
+    """Preprocessed pictures, `BLOCK` at a time; the last block is as short as it has to be.
+
+    Memory is constant: `pictures` may be a generator over millions. `read` decodes one; give another to watch.
+    """
+
+    def attempt(picture: Picture) -> np.ndarray | BadPicture:
+        try:
+            return preprocess(read(picture))
+        except BadPicture as error:
+            return error
+
+    workers = default_workers() if workers is None else workers
+    start, rows = 0, []
+    for row in ordered(attempt, pictures, workers, ahead=2 * BLOCK):
+        rows.append(row)
+        if len(rows) == BLOCK:
+            yield _block(start, rows, size)
+            start, rows = start + BLOCK, []
+    if rows:
+        yield _block(start, rows, size)
+
+
+def _block(start: int, rows: list[np.ndarray | BadPicture], size: int) -> Block:
+    black = np.zeros((size, size, 3), np.uint8)
+    errors = {start + i: row for i, row in enumerate(rows) if isinstance(row, BadPicture)}
+    pixels = np.stack([black if isinstance(row, BadPicture) else row for row in rows])
+    return Block(np.arange(start, start + len(rows)), pixels, errors)

@@ -1,0 +1,62 @@
+"""DATA, as a person writes it, becomes a catalog. Reading only: nothing is ever written to DATA."""
+
+import dataclasses
+import re
+from pathlib import Path
+
+from reslab.data.catalog import Catalog
+from reslab.data.folder import read_folder
+from reslab.data.table import read_table
+from reslab.errors import ResLabError
+
+NAMES = ("digits", "cifar10", "cifar100", "mnist", "fashion_mnist", "svhn", "stl10")
+"""Sets known by name. `digits` is built in."""
+
+_TABLES = (".csv", ".tsv", ".txt")
+_LETTER_OR_DIGIT = re.compile(r"\w")
+_SIDES = {"left", "right", "clockwise", "counterclockwise", "左", "右"}
+
+
+def read_data(data: str | Path, data_dir: str | Path | None = None) -> Catalog:
+    """The catalog of a folder, a CSV/TSV file or a named set.
+
+    Args:
+        data: a path, or one of `NAMES`. A path that exists wins over a name.
+        data_dir: where a named set lies or is to be downloaded to.
+
+    Raises:
+        ResLabError: there is no such path, or no picture in it.
+    """
+    path = Path(data)
+    if path.is_dir():
+        catalog = read_folder(path)
+    elif path.is_file():
+        if path.suffix.lower() not in _TABLES:
+            raise ResLabError(f"{path} is a file, not a data set", "DATA is a folder, a .csv/.tsv table or a name")
+        catalog = read_table(path)
+    elif str(data).lower() in NAMES:
+        return _named(str(data).lower(), None if data_dir is None else Path(data_dir))
+    else:
+        raise ResLabError(f"there is no {data}", "DATA is a folder, a .csv/.tsv table, or one of " + ", ".join(NAMES))
+    if not catalog.pictures:
+        raise ResLabError(f"{data} holds no pictures", "put pictures into one folder per class, e.g. data/cats/1.jpg")
+    return _with_mirror_rule(catalog)
+
+
+def _named(name: str, data_dir: Path | None) -> Catalog:
+    unpacked = data_dir / name if data_dir else None
+    if unpacked and (unpacked / "train").is_dir():
+        return _with_mirror_rule(read_folder(unpacked))
+    try:  # this leaf needs scikit-learn and torchvision, which a finished model does without
+        from reslab.data import named
+    except ImportError as error:
+        raise ResLabError(f"the data set {name} needs {error.name}", "pip install 'reslab[train]'") from None
+    return named.read_digits() if name == "digits" else named.read_named(name, data_dir)
+
+
+def _with_mirror_rule(catalog: Catalog) -> Catalog:
+    """Classes that are letters, numbers or sides do not survive a mirror; every other set is taken to."""
+    names = [name.lower() for name in catalog.classes]
+    signs = all(len(name) == 1 and _LETTER_OR_DIGIT.match(name) or name.isdigit() for name in names)
+    sides = any(part in _SIDES for name in names for part in re.split(r"[\W_]+", name))
+    return dataclasses.replace(catalog, mirrored=not (signs or sides))

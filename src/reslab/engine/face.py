@@ -1,0 +1,54 @@
+"""The one face of every engine: uint8 pictures in, logits out. Which library computes them is nobody's business."""
+
+from collections.abc import Callable, Iterable, Iterator
+from typing import Protocol
+
+import numpy as np
+
+from reslab.data.catalog import Picture
+from reslab.data.reader import BLOCK, Block, blocks, load
+from reslab.metrics.calibration import softmax
+from reslab.modelfile import Header
+
+
+class Engine(Protocol):
+    """A model that is ready to answer."""
+
+    header: Header
+    sha256: str
+    name: str
+    """`torch`, `onnxruntime`, …"""
+    seen: np.ndarray
+    """uint8 `[n, 5]`: hashes of the pictures that the model was trained on."""
+
+    def logits(self, pixels: np.ndarray) -> np.ndarray:
+        """float32 `[batch, classes]` for uint8 `[batch, size, size, 3]`."""
+        ...
+
+
+def block_logits(engine: Engine, pixels: np.ndarray) -> np.ndarray:
+    """Logits of up to `BLOCK` pictures, always computed in a batch of exactly `BLOCK`.
+
+    A library may sum in another order for another batch shape, so a picture's answer must not depend on how many
+    others happen to be asked with it: the batch is padded with black.
+    """
+    missing = BLOCK - len(pixels)
+    padded = np.concatenate([pixels, np.zeros((missing, *pixels.shape[1:]), np.uint8)]) if missing else pixels
+    return engine.logits(padded)[: len(pixels)]
+
+
+def probabilities(engine: Engine, logits: np.ndarray) -> np.ndarray:
+    """Calibrated probabilities, float64 `[batch, classes]`."""
+    return softmax(logits / engine.header.calibration.temperature)
+
+
+def answers(
+    engine: Engine,
+    pictures: Iterable[Picture],
+    workers: int | None = None,
+    read: Callable[[Picture], np.ndarray] = load,
+) -> Iterator[tuple[Block, np.ndarray]]:
+    """Read and answer, block by block: decoding goes on in threads while the engine computes."""
+    preprocess = engine.header.preprocess
+    for block in blocks(pictures, preprocess, preprocess.size, workers, read):
+        yield block, block_logits(engine, block.pixels)

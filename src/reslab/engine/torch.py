@@ -1,0 +1,42 @@
+"""The engine for model files: our own network in PyTorch."""
+
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from reslab import runtime
+from reslab.errors import ResLabError
+from reslab.modelfile import Header, read_model
+from reslab.nn.layers import to_images
+from reslab.nn.resnet import ResNet, config_from
+
+
+class TorchEngine:
+    """Answers with a network in evaluation mode."""
+
+    name = "torch"
+
+    def __init__(self, network: ResNet, header: Header, sha256: str = "", seen: np.ndarray | None = None) -> None:
+        self.device = runtime.device()
+        self.network = network.to(self.device, memory_format=torch.channels_last).eval()
+        self.header = header
+        self.sha256 = sha256
+        self.seen = np.zeros((0, 5), np.uint8) if seen is None else seen
+
+    def logits(self, pixels: np.ndarray) -> np.ndarray:
+        with torch.inference_mode():
+            images = to_images(torch.from_numpy(pixels).to(self.device))
+            return self.network(images).float().cpu().numpy()
+
+
+def open_torch(path: Path) -> TorchEngine:
+    """The engine of a model file."""
+    model = read_model(path)
+    network = ResNet(config_from(model.header.network))
+    tensors = {name: torch.from_numpy(t) for name, t in model.tensors.items()}
+    try:
+        network.load_state_dict(tensors)
+    except RuntimeError as error:
+        raise ResLabError(f"the tensors of {path} do not fit the network that its header describes: {error}") from None
+    return TorchEngine(network, model.header, model.sha256, model.seen)

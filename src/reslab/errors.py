@@ -1,0 +1,40 @@
+"""Errors for people: one sentence that says what is wrong, one hint that says what to do."""
+
+import difflib
+from collections.abc import Iterable
+
+
+class ResLabError(Exception):
+    """Something the person at the keyboard can mend. Shown as `error: …` and `hint: …`, never as a traceback.
+
+    Raised by every public function of the package for bad input; catch this one class.
+    """
+
+    exit_code = 2
+
+    def __init__(self, message: str, hint: str | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+
+class GateNotMet(ResLabError):
+    """The work was done and its result is below the bar (check, export): exit code 1."""
+
+    exit_code = 1
+
+
+class BadPicture(ResLabError):
+    """One picture cannot be decoded; `reason` is short enough for a table cell."""
+
+    def __init__(self, name: str, reason: str) -> None:
+        super().__init__(f"cannot read {name}: {reason}", "mend or remove the file; training goes on with --skip-bad")
+        self.name = name
+        self.reason = reason
+
+
+def nearest(word: str, known: Iterable[str]) -> str:
+    """The known word that a person who typed `word` most likely meant, as the beginning of a hint."""
+    known = sorted(known)
+    close = difflib.get_close_matches(word.lower(), known, n=1, cutoff=0.5)
+    return f"did you mean {close[0]!r}?" if close else "known: " + ", ".join(known)

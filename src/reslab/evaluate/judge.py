@@ -1,0 +1,186 @@
+"""A model on labelled pictures: one pass over the data, every number from the same logits."""
+
+import csv
+import io
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from reslab.data.catalog import Picture
+from reslab.data.reader import load
+from reslab.engine.face import Engine, answers
+from reslab.errors import BadPicture, ResLabError, nearest
+from reslab.metrics.calibration import cross_fitted, reliability, softmax
+from reslab.metrics.scores import Score, score
+from reslab.modelfile import Calibration
+from reslab.pixels.fingerprint import fingerprint
+
+_WORST = 8
+_EXAMPLES = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluation:
+    """Answers for one split, in the order of `keys`."""
+
+    split: str
+    model: str
+    """The model file's sha256."""
+    classes: tuple[str, ...]
+    keys: tuple[str, ...]
+    labels: np.ndarray
+    logits: np.ndarray
+    """float32, before the temperature."""
+    calibrated: np.ndarray
+    """float64, over the temperature; cross-fitted where this very split fitted it."""
+    temperature: float
+    seen: np.ndarray
+    """bool: the model was trained on this very picture."""
+    unreadable: tuple[BadPicture, ...]
+
+    @property
+    def score(self) -> Score:
+        return score(self.calibrated, self.labels, self.classes)
+
+    def document(self) -> dict[str, Any]:
+        """What `eval --json` prints and `evaluation.json` holds."""
+        result = self.score
+        before = score(self.logits, self.labels, self.classes)
+        fresh = ~self.seen
+        unseen = score(self.calibrated[fresh], self.labels[fresh], self.classes) if fresh.any() else None
+        return {
+            "schema": 1,
+            "split": self.split,
+            "model": self.model,
+            **asdict(result),
+            "calibration": {
+                "temperature": self.temperature,
+                "nll_before": before.nll,
+                "nll_after": result.nll,
+                "ece_before": before.ece,
+                "ece_after": result.ece,
+            },
+            "reliability": [asdict(b) for b in reliability(softmax(self.calibrated), self.labels)],
+            "seen_in_training": int(self.seen.sum()),
+            "top1_unseen": asdict(unseen.top1) if unseen else None,
+            "unreadable": [{"path": bad.name, "reason": bad.reason} for bad in self.unreadable],
+            "worst_confusions": self._worst_confusions(),
+        }
+
+    def _worst_confusions(self) -> list[dict[str, Any]]:
+        """The most frequent mistakes with the names of their surest examples."""
+        answered = self.calibrated.argmax(axis=1)
+        wrong = np.flatnonzero(answered != self.labels)
+        sure = softmax(self.calibrated).max(axis=1)
+        pairs = Counter((int(self.labels[i]), int(answered[i])) for i in wrong)
+        rows = []
+        for (true, answer), n in sorted(pairs.items(), key=lambda item: (-item[1], item[0]))[:_WORST]:
+            mine = [i for i in wrong if self.labels[i] == true and answered[i] == answer]
+            mine.sort(key=lambda i: -sure[i])
+            examples = [self.keys[i] for i in mine[:_EXAMPLES]]
+            rows.append({"true": self.classes[true], "answered": self.classes[answer], "n": n, "examples": examples})
+        return rows
+
+    def table(self) -> str:
+        """`predictions.csv`: one row per picture, probabilities calibrated."""
+        file = io.StringIO()
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(["path", "label", "answer", "probability", "correct"])
+        sure = softmax(self.calibrated)
+        for key, label, row in zip(self.keys, self.labels, sure, strict=True):
+            answer = int(row.argmax())
+            cells = [key, self.classes[label], self.classes[answer], f"{row[answer]:.6f}", int(answer == label)]
+            writer.writerow(cells)
+        return file.getvalue()
+
+
+def judge(
+    engine: Engine,
+    pictures: Sequence[Picture],
+    split: str,
+    skip_bad: bool = False,
+    workers: int | None = None,
+    on_progress: Callable[[int], None] | None = None,
+) -> Evaluation:
+    """Answer for every picture once.
+
+    Raises:
+        ResLabError: no picture; a class that the model does not know (matched by name); an unreadable picture,
+            unless `skip_bad`.
+    """
+    labels = numbered(pictures, engine.header.classes, split)
+    hashes: dict[str, bytes] = {}
+
+    def read(picture: Picture) -> np.ndarray:
+        pixels = load(picture)
+        hashes[picture.key] = fingerprint(pixels)
+        return pixels
+
+    rows, errors = [], {}
+    for block, logits in answers(engine, pictures, workers, read):
+        rows.append(logits)
+        errors |= block.errors
+        if errors and not skip_bad:
+            raise next(iter(errors.values()))
+        if on_progress:
+            on_progress(len(block.indices))
+    good = np.array([i for i in range(len(pictures)) if i not in errors], dtype=np.int64)
+    if not len(good):
+        raise ResLabError(f"no picture of the {split} split can be read")
+    logits = np.concatenate(rows)[good]
+    return _evaluation(engine, split, [pictures[i].key for i in good], labels[good], logits, hashes, errors)
+
+
+def numbered(pictures: Sequence[Picture], classes: tuple[str, ...], split: str) -> np.ndarray:
+    """Labels as positions in `classes`, matched by name: int64 `[n]`."""
+    if not pictures:
+        raise ResLabError(f"there is no picture in the {split} split")
+    number = {name: i for i, name in enumerate(classes)}
+    for picture in pictures:
+        if picture.label not in number:
+            raise ResLabError(
+                f"the {split} split has a class {picture.label!r} ({picture.key}) that the model does not know",
+                nearest(picture.label, classes),
+            )
+    return np.array([number[p.label] for p in pictures], dtype=np.int64)
+
+
+def _evaluation(
+    engine: Engine,
+    split: str,
+    keys: list[str],
+    labels: np.ndarray,
+    logits: np.ndarray,
+    hashes: dict[str, bytes],
+    errors: dict[int, BadPicture],
+) -> Evaluation:
+    calibration = engine.header.calibration
+    trained_on = {row.tobytes() for row in engine.seen}
+    return Evaluation(
+        split=split,
+        model=engine.sha256,
+        classes=engine.header.classes,
+        keys=tuple(keys),
+        labels=labels,
+        logits=logits,
+        calibrated=_calibrated(logits, labels, split, calibration),
+        temperature=calibration.temperature,
+        seen=np.array([hashes[key] in trained_on for key in keys], dtype=bool),
+        unreadable=tuple(errors.values()),
+    )
+
+
+def recalibrated(evaluation: Evaluation, calibration: Calibration) -> Evaluation:
+    """The same answers over another temperature."""
+    calibrated = _calibrated(evaluation.logits, evaluation.labels, evaluation.split, calibration)
+    return replace(evaluation, calibrated=calibrated, temperature=calibration.temperature)
+
+
+def _calibrated(logits: np.ndarray, labels: np.ndarray, split: str, calibration: Calibration) -> np.ndarray:
+    """On the split that fitted the temperature, each fold is judged by the temperature of the others."""
+    if calibration.split == split and calibration.n == len(labels):
+        return cross_fitted(logits, labels)
+    return logits.astype(np.float64) / calibration.temperature

@@ -1,0 +1,93 @@
+"""How good is it: pure functions of (logits, labels), in float64, exact sums over pictures."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from reslab.metrics.calibration import expected_calibration_error, log_softmax, negative_log_likelihood
+from reslab.metrics.intervals import Proportion, proportion
+
+TOP_K = 5
+
+
+@dataclass(frozen=True, slots=True)
+class ClassScore:
+    """One row of the per-class table. Undefined ratios (no such picture, no such answer) are 0, as in scikit-learn."""
+
+    label: str
+    n: int
+    precision: float
+    recall: float
+    f1: float
+
+
+@dataclass(frozen=True, slots=True)
+class Score:
+    """What is known about a model after it has answered for `n` labelled pictures."""
+
+    n: int
+    top1: Proportion
+    top5: Proportion | None
+    """None below six classes, where it would be 100 % or close to it by counting alone."""
+    balanced_accuracy: float
+    """Mean recall over the classes that occur."""
+    majority_baseline: float
+    """Accuracy of always answering the most frequent class of these pictures."""
+    nll: float
+    """Mean negative log likelihood, in nats."""
+    ece: float
+    """Expected calibration error over 15 bins of equal width."""
+    per_class: tuple[ClassScore, ...]
+    confusion: tuple[tuple[int, ...], ...]
+    """Row: true class; column: answer."""
+    classes: tuple[str, ...]
+
+
+def score(logits: np.ndarray, labels: np.ndarray, classes: tuple[str, ...]) -> Score:
+    """Judge answers.
+
+    Args:
+        logits: `[n, classes]`; calibrated ones give calibrated `nll` and `ece`.
+        labels: int `[n]`, n > 0.
+        classes: the names, in the order of the columns.
+    """
+    answers = logits.argmax(axis=1)
+    matrix = confusion(labels, answers, len(classes))
+    per_class = _per_class(matrix, classes)
+    present = [row.recall for row in per_class if row.n]
+    return Score(
+        n=len(labels),
+        top1=proportion(int(np.trace(matrix)), len(labels)),
+        top5=proportion(_hits_in_top(logits, labels, TOP_K), len(labels)) if len(classes) > TOP_K else None,
+        balanced_accuracy=float(np.mean(present)),
+        majority_baseline=float(matrix.sum(axis=1).max() / len(labels)),
+        nll=negative_log_likelihood(logits, labels),
+        ece=expected_calibration_error(np.exp(log_softmax(logits)), labels),
+        per_class=per_class,
+        confusion=tuple(tuple(int(c) for c in row) for row in matrix),
+        classes=classes,
+    )
+
+
+def confusion(labels: np.ndarray, answers: np.ndarray, num_classes: int) -> np.ndarray:
+    """int64 `[classes, classes]`: how often the true class (row) was answered as the column."""
+    return np.bincount(labels * num_classes + answers, minlength=num_classes**2).reshape(num_classes, num_classes)
+
+
+def _per_class(matrix: np.ndarray, classes: tuple[str, ...]) -> tuple[ClassScore, ...]:
+    rows = []
+    for k, label in enumerate(classes):
+        hits, true, answered = int(matrix[k, k]), int(matrix[k].sum()), int(matrix[:, k].sum())
+        precision = hits / answered if answered else 0.0
+        recall = hits / true if true else 0.0
+        f1 = 2 * hits / (true + answered) if true + answered else 0.0
+        rows.append(ClassScore(label, true, precision, recall, f1))
+    return tuple(rows)
+
+
+def _hits_in_top(logits: np.ndarray, labels: np.ndarray, k: int) -> int:
+    """Ranked by logits; on ties the earlier class comes first, as argmax has it."""
+    own = logits[np.arange(len(labels)), labels][:, None]
+    earlier = np.arange(logits.shape[1]) < labels[:, None]
+    ahead = (logits > own) | ((logits == own) & earlier)
+    return int((ahead.sum(axis=1) < k).sum())

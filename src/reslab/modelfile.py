@@ -1,0 +1,191 @@
+"""The file that describes itself: tensors and one JSON header, in plain safetensors. No pickle, no torch, one checksum.
+
+The header is canonical JSON under a single metadata key (several keys would come out in random order), and holds
+nothing that differs between two equal runs: no time, no path, no speed. `sha256` covers the whole file with its own 64
+digits zeroed, so one flipped bit is noticed.
+"""
+
+import dataclasses
+import hashlib
+import json
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from safetensors import SafetensorError
+from safetensors.numpy import load, save
+
+from reslab.errors import ResLabError
+from reslab.pixels.fingerprint import FINGERPRINT_BYTES
+from reslab.pixels.preprocess import Preprocess
+
+FORMAT = 1
+_KEY = "reslab"
+_BLANK = "0" * 64
+_SEEN = "data.seen"
+
+
+@dataclass(frozen=True, slots=True)
+class Calibration:
+    """What makes probabilities honest, fitted after training on pictures that did not train."""
+
+    temperature: float = 1.0
+    n: int = 0
+    """Pictures it was fitted on; 0 means that nothing was fitted."""
+    split: str | None = None
+    reject_threshold: float | None = None
+    conformal_quantile: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Header:
+    """Everything but the tensors."""
+
+    network: dict[str, Any]
+    """`ResNetConfig` as plain values, and the zoo's `name`."""
+    classes: tuple[str, ...]
+    preprocess: Preprocess
+    calibration: Calibration = Calibration()
+    scores: dict[str, Any] = field(default_factory=dict)
+    """Split -> its score with interval, and whether that split also chose the model."""
+    training: dict[str, Any] = field(default_factory=dict)
+    """Recipe, seed, data name, licence of starting weights, versions."""
+
+
+@dataclass(frozen=True, slots=True)
+class ModelFile:
+    """An opened model file."""
+
+    header: Header
+    tensors: dict[str, np.ndarray]
+    seen: np.ndarray
+    """uint8 `[n, 5]`: a short hash of every training picture, sorted (`pixels.fingerprint`)."""
+    sha256: str
+
+
+def write_model(path: Path, tensors: dict[str, np.ndarray], header: Header, seen: list[bytes] | None = None) -> str:
+    """Write a model file (atomically) and give back its sha256. Equal content gives equal bytes."""
+    table = np.frombuffer(b"".join(sorted(seen or [])), np.uint8).reshape(-1, FINGERPRINT_BYTES)
+    content = {"format": FORMAT, **dataclasses.asdict(header)}
+    return write_tensors(path, {**tensors, _SEEN: table}, content)
+
+
+def read_model(path: Path) -> ModelFile:
+    """Open a model file.
+
+    Raises:
+        ResLabError: it is missing, damaged, no safetensors, not ours, or of a later format.
+    """
+    tensors, content = read_tensors(path)
+    if "network" not in content:
+        raise ResLabError(f"{path} is a safetensors file, but not a ResLab model")
+    number = content.pop("format", None)
+    digest = content.pop("sha256")
+    if number != FORMAT:
+        raise ResLabError(f"{path} has format {number}; this version reads {FORMAT}", "pip install -U reslab")
+    header = Header(
+        network=content["network"],
+        classes=tuple(content["classes"]),
+        preprocess=Preprocess(**content["preprocess"]),
+        calibration=Calibration(**content["calibration"]),
+        scores=content["scores"],
+        training=content["training"],
+    )
+    seen = tensors.pop(_SEEN)
+    return ModelFile(header, tensors, seen, digest)
+
+
+def write_tensors(path: Path, tensors: dict[str, np.ndarray], content: dict[str, Any]) -> str:
+    """Tensors and a JSON header as one checked file; gives back its sha256."""
+    text = _canonical({**content, "sha256": _BLANK})
+    data = bytearray(save({name: np.asarray(t, order="C") for name, t in tensors.items()}, metadata={_KEY: text}))
+    digest = hashlib.sha256(data).hexdigest()
+    at = data.index(_BLANK.encode())
+    data[at : at + len(_BLANK)] = digest.encode()
+    write_atomically(path, bytes(data))
+    return digest
+
+
+def read_tensors(path: Path) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+    """The inverse of `write_tensors`; raises ResLabError when a single bit differs from what was written."""
+    data = _bytes(path)
+    content = _header(data, path)
+    digest = content.get("sha256", "")
+    if not isinstance(digest, str) or len(digest) != len(_BLANK):
+        raise ResLabError(f"{path} carries no checksum; it was not written by ResLab")
+    zeroed = data.replace(digest.encode(), _BLANK.encode(), 1)
+    if hashlib.sha256(zeroed).hexdigest() != digest:
+        raise ResLabError(f"{path} is damaged: its checksum does not match", "copy it again from where it came from")
+    try:
+        return load(data), content
+    except SafetensorError as error:
+        raise ResLabError(f"{path} is damaged: {error}") from None
+
+
+def read_header(path: Path) -> dict[str, Any]:
+    """The JSON header alone, unchecked: for listings."""
+    with path.open("rb") as file:
+        length = int.from_bytes(file.read(8), "little")
+        return _header(length.to_bytes(8, "little") + file.read(min(length, 100_000_000)), path)
+
+
+def write_atomically(path: Path, data: bytes) -> None:
+    """Temporary file beside it, fsync, rename: readers see the old file or the new one, never half of one.
+
+    Raises:
+        ResLabError: the folder cannot be written or the disk is full; the old file, if any, is untouched.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+        try:
+            with temporary.open("wb") as file:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+            temporary.replace(path)
+        except BaseException:
+            temporary.unlink(missing_ok=True)
+            raise
+    except OSError as error:
+        raise ResLabError(f"cannot write {path}: {error.strerror or error}", "free space or choose --out") from None
+
+
+def write_json(path: Path, content: object) -> None:
+    """Indented JSON for people, written atomically."""
+    write_atomically(path, (json.dumps(content, ensure_ascii=False, indent=1, allow_nan=False) + "\n").encode())
+
+
+def read_json(path: Path, complaint: str) -> dict[str, Any]:
+    """A JSON document; where there is none, `complaint` is what the person is told."""
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise ResLabError(complaint or f"there is no {path}") from None
+    except ValueError:
+        raise ResLabError(f"{path} is damaged: it is not JSON") from None
+
+
+def _canonical(content: dict[str, Any]) -> str:
+    return json.dumps(content, sort_keys=True, ensure_ascii=True, allow_nan=False, separators=(",", ":"))
+
+
+def _bytes(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise ResLabError(f"cannot open the model {path}: {error.strerror or error}") from None
+
+
+def _header(data: bytes, path: Path) -> dict[str, Any]:
+    length = int.from_bytes(data[:8], "little")
+    try:
+        outer = json.loads(data[8 : 8 + length])
+        content = json.loads(outer["__metadata__"][_KEY])
+    except (ValueError, KeyError, TypeError):
+        raise ResLabError(f"{path} is not a ResLab model, or its header is damaged") from None
+    if not isinstance(content, dict):
+        raise ResLabError(f"{path} is not a ResLab model, or its header is damaged")
+    return content

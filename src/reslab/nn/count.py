@@ -1,0 +1,63 @@
+"""Parameters, multiply-accumulates and shapes, measured on the network itself (nothing is computed: meta tensors)."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+from torch.utils.flop_counter import FlopCounterMode
+
+from reslab.nn.resnet import ResNet, ResNetConfig
+
+
+@dataclass(frozen=True, slots=True)
+class Layer:
+    """One line of `reslab models NAME`."""
+
+    name: str
+    kind: str
+    output: tuple[int, ...]
+    parameters: int
+
+
+def parameters(config: ResNetConfig) -> int:
+    """Trainable numbers."""
+    return sum(p.numel() for p in _on_meta(config).parameters())
+
+
+def macs(config: ResNetConfig, size: int) -> int:
+    """Multiply-accumulates of convolutions and linear layers for one `size` x `size` picture.
+
+    Papers print these as "FLOPs (multiply-adds)"; other people's FLOPs are twice as many.
+    """
+    counter = FlopCounterMode(display=False)
+    with counter, torch.no_grad():
+        _on_meta(config).eval()(_meta_images(config, size))
+    return counter.get_total_flops() // 2
+
+
+def layer_table(config: ResNetConfig, size: int) -> list[Layer]:
+    """Every layer that has weights or changes the shape, in the order of execution."""
+    network = _on_meta(config).eval()
+    rows: list[Layer] = []
+
+    def watch(name: str, module: nn.Module) -> None:
+        own = sum(p.numel() for p in module.parameters())
+        module.register_forward_hook(
+            lambda _m, _i, output: rows.append(Layer(name, type(module).__name__, tuple(output.shape[1:]), own))
+        )
+
+    for name, module in network.named_modules():
+        if isinstance(module, nn.Conv2d | nn.BatchNorm2d | nn.Linear | nn.MaxPool2d):
+            watch(name, module)
+    with torch.no_grad():
+        network(_meta_images(config, size))
+    return rows
+
+
+def _on_meta(config: ResNetConfig) -> ResNet:
+    with torch.device("meta"):
+        return ResNet(config)
+
+
+def _meta_images(config: ResNetConfig, size: int) -> torch.Tensor:
+    return torch.zeros(1, config.in_channels, size, size, device="meta")

@@ -1,0 +1,155 @@
+"""The residual network: stem, stages, head. `forward` is `classify` after `features`: intermediates are values."""
+
+import dataclasses
+import itertools
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from reslab.errors import ResLabError
+from reslab.nn.blocks import BasicBlock, Block, Bottleneck, ShortcutKind
+from reslab.nn.layers import ConvNorm, Normalize
+from reslab.shapes import FEATURES, IMAGES, LOGITS, OUTPUT
+
+
+@dataclass(frozen=True, slots=True)
+class ResNetConfig:
+    """The shape of one residual network. Plain values only: it is printed, compared and stored in the model file."""
+
+    depths: tuple[int, ...]
+    """Blocks in each stage."""
+
+    widths: tuple[int, ...]
+    """Width of each stage; a bottleneck puts out four times as many channels."""
+
+    block: Literal["basic", "bottleneck"] = "basic"
+
+    stem: Literal["7x7", "3x3"] = "7x7"
+    """`7x7` at stride 2 with max pooling shrinks by 4 (ImageNet); `3x3` keeps the size (CIFAR, section 4.2)."""
+
+    shortcut: ShortcutKind = "B"
+
+    stride_in_1x1: bool = False
+    """Where a bottleneck strides: in its 3x3 convolution (False, today's habit) or in the first 1x1 (the paper)."""
+
+    in_channels: int = 3
+
+    num_classes: int = 1000
+
+    mean: tuple[float, ...] = (0.0, 0.0, 0.0)
+    """Subtracted from images in [0, 1] by the network's first operation."""
+
+    std: tuple[float, ...] = (1.0, 1.0, 1.0)
+
+    zero_init_last_norm: bool = False
+    """Start every block as the identity (Goyal et al. 2017, section 5.1)."""
+
+    @property
+    def layers(self) -> int:
+        """Weighted layers on the longest path, as the paper counts: convolutions and the linear layer."""
+        return 2 + sum(self.depths) * (2 if self.block == "basic" else 3)
+
+    @property
+    def stride(self) -> int:
+        """Input pixels per pixel of the last feature map."""
+        return (4 if self.stem == "7x7" else 1) * 2 ** (len(self.depths) - 1)
+
+
+class Stem(nn.Module):
+    """The first convolution; the ImageNet form also halves the map by max pooling."""
+
+    def __init__(self, in_channels: int, out_channels: int, kind: Literal["7x7", "3x3"]) -> None:
+        super().__init__()
+        large = kind == "7x7"
+        self.first = ConvNorm(in_channels, out_channels, kernel=7 if large else 3, stride=2 if large else 1)
+        self.pool = nn.MaxPool2d(kernel_size=3, stride=2, padding=1) if large else nn.Identity()
+
+    def forward(self, x: Float[Tensor, IMAGES]) -> Float[Tensor, OUTPUT]:
+        return self.pool(torch.relu_(self.first(x)))
+
+
+class ResNet(nn.Module):
+    """He et al. 2015 (arXiv:1512.03385), for any input of 8 pixels or more and any number of classes."""
+
+    def __init__(self, config: ResNetConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.normalize = Normalize(config.mean, config.std)
+        self.stem = Stem(config.in_channels, config.widths[0], config.stem)
+        channels = config.widths[0]
+        stages = []
+        for index, (depth, width) in enumerate(zip(config.depths, config.widths, strict=True)):
+            stage, channels = _stage(config, channels, width, depth, stride=1 if index == 0 else 2)
+            stages.append(stage)
+        self.stages = nn.Sequential(*stages)
+        self.head = nn.Linear(channels, config.num_classes)
+
+    def features(self, images: Float[Tensor, IMAGES]) -> Float[Tensor, FEATURES]:
+        """The last feature map, before pooling."""
+        return self.stages(self.stem(self.normalize(images)))
+
+    def classify(self, features: Float[Tensor, FEATURES]) -> Float[Tensor, LOGITS]:
+        """Global average pooling, then one linear layer."""
+        return self.head(features.mean(dim=(2, 3)))
+
+    def forward(self, images: Float[Tensor, IMAGES]) -> Float[Tensor, LOGITS]:
+        """Logits of float images in [0, 1], channels first."""
+        return self.classify(self.features(images))
+
+
+def _stage(config: ResNetConfig, in_channels: int, width: int, depth: int, stride: int) -> tuple[nn.Sequential, int]:
+    """`depth` blocks, the first of which strides; and the channels that come out."""
+    blocks: list[Block] = []
+    for step in (stride,) + (1,) * (depth - 1):
+        if config.block == "basic":
+            block: Block = BasicBlock(in_channels, width, step, config.shortcut)
+        else:
+            block = Bottleneck(in_channels, width, step, config.shortcut, config.stride_in_1x1)
+        blocks.append(block)
+        in_channels = width * block.expansion
+    return nn.Sequential(*blocks), in_channels
+
+
+def build(config: ResNetConfig, seed: int = 0) -> ResNet:
+    """A network with fresh weights, decided by `seed` alone; the global random state is left as it was.
+
+    He initialisation for convolutions (He et al. 2015b, arXiv:1502.01852, equation 15, counting outgoing connections),
+    the linear layer uniform in +-1/sqrt(inputs) (PyTorch's habit), norms at weight 1 and bias 0.
+    """
+    if min(config.depths + config.widths) < 1 or config.num_classes < 1 or config.in_channels < 1:
+        raise ResLabError("a network needs positive depths, widths, channels and classes")
+    with torch.random.fork_rng(devices=[]):
+        network = ResNet(config)
+    generator = torch.Generator().manual_seed(seed)
+    for module in network.modules():
+        if isinstance(module, nn.Conv2d):
+            nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu", generator=generator)
+        elif isinstance(module, nn.Linear):
+            bound = module.in_features**-0.5
+            nn.init.uniform_(module.weight, -bound, bound, generator=generator)
+            nn.init.uniform_(module.bias, -bound, bound, generator=generator)
+        elif isinstance(module, Block) and config.zero_init_last_norm:
+            nn.init.zeros_(module.last_norm.weight)
+    return network
+
+
+def config_from(values: Mapping[str, Any]) -> ResNetConfig:
+    """A configuration from plain values, as a file holds them: lists become tuples, `name` is the zoo's business."""
+    known = {f.name for f in dataclasses.fields(ResNetConfig)}
+    odd = sorted(values.keys() - known - {"name"})
+    if odd:
+        raise ResLabError(f"the network has unknown fields: {', '.join(odd)}", "pip install -U reslab")
+    plain = {k: tuple(v) if isinstance(v, list) else v for k, v in values.items() if k in known}
+    return ResNetConfig(**plain)
+
+
+def last_map(config: ResNetConfig, size: int) -> int:
+    """Side of the last feature map for a square input of `size` pixels."""
+    halvings = (2 if config.stem == "7x7" else 0) + len(config.depths) - 1
+    for _ in itertools.repeat(None, halvings):
+        size = (size + 1) // 2
+    return size

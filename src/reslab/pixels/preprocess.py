@@ -1,0 +1,95 @@
+"""From the picture to the network's input size, uint8 to uint8. The one resize for every door.
+
+Numbers are not normalised here: that is the network's own first operation, so that training, evaluation, prediction,
+export and server cannot disagree about it (`reslab.nn.layers.Normalize`).
+"""
+
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+import numpy as np
+from PIL import Image
+
+from reslab.errors import ResLabError, nearest
+
+Resize = Literal["crop", "pad", "stretch"]
+Interpolation = Literal["bilinear", "bicubic"]
+
+_PAD_GREY = (128, 128, 128)
+_RESAMPLE = {"bilinear": Image.Resampling.BILINEAR, "bicubic": Image.Resampling.BICUBIC}
+
+
+@dataclass(frozen=True, slots=True)
+class Preprocess:
+    """How any picture becomes `size x size` pixels. Travels inside the model file."""
+
+    size: int
+    """Side of the network's square input, in pixels."""
+
+    resize: Resize = "crop"
+    """`crop` keeps the central square, `pad` keeps everything on grey, `stretch` ignores the aspect ratio."""
+
+    interpolation: Interpolation = "bilinear"
+    """Pillow's filter; when it shrinks, its support grows with the scale (anti-aliased)."""
+
+    def __post_init__(self) -> None:
+        if self.size < 8:
+            raise ResLabError(f"--size {self.size} is too small", "the smallest input is 8 pixels")
+        for value, known, flag in (
+            (self.resize, get_args(Resize), "--resize"),
+            (self.interpolation, get_args(Interpolation), "--interpolation"),
+        ):
+            if value not in known:
+                raise ResLabError(f"{flag} {value} is unknown", nearest(value, known))
+
+    def __call__(self, picture: np.ndarray) -> np.ndarray:
+        """Resize one picture.
+
+        Args:
+            picture: uint8 `[height, width, 3]`.
+
+        Returns:
+            uint8 `[size, size, 3]`; the picture itself when it already has that size.
+        """
+        height, width = picture.shape[:2]
+        if (height, width) == (self.size, self.size):
+            return picture
+        if self.resize == "pad":
+            return self._padded(picture)
+        box = central_square(width, height) if self.resize == "crop" else (0.0, 0.0, width, height)
+        return resized(picture, (self.size, self.size), self.interpolation, box)
+
+    def _padded(self, picture: np.ndarray) -> np.ndarray:
+        height, width = picture.shape[:2]
+        scale = self.size / max(height, width)
+        inner = (max(1, round(width * scale)), max(1, round(height * scale)))
+        canvas = Image.new("RGB", (self.size, self.size), _PAD_GREY)
+        corner = ((self.size - inner[0]) // 2, (self.size - inner[1]) // 2)
+        canvas.paste(Image.fromarray(resized(picture, inner, self.interpolation)), corner)
+        return np.array(canvas)
+
+
+def central_square(width: int, height: int) -> tuple[float, float, float, float]:
+    """Left, upper, right, lower of the largest centred square, in (possibly half) pixels."""
+    side = min(width, height)
+    left, upper = (width - side) / 2, (height - side) / 2
+    return left, upper, left + side, upper + side
+
+
+def resized(
+    picture: np.ndarray,
+    size: tuple[int, int],
+    interpolation: Interpolation = "bilinear",
+    box: tuple[float, float, float, float] | None = None,
+) -> np.ndarray:
+    """The part `box` of an RGB picture at `size` (width, height), by Pillow's anti-aliased filter."""
+    return np.array(Image.fromarray(picture).resize(size, _RESAMPLE[interpolation], box=box))
+
+
+def shrunk(picture: np.ndarray, short_side: int) -> np.ndarray:
+    """The picture with its short side at most `short_side`, aspect kept: what training keeps in memory."""
+    height, width = picture.shape[:2]
+    scale = short_side / min(height, width)
+    if scale >= 1:
+        return picture
+    return resized(picture, (max(1, round(width * scale)), max(1, round(height * scale))))

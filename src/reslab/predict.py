@@ -1,0 +1,106 @@
+"""Answers for single pictures: files, folders, globs, bytes or arrays, one row per input, whatever happens to it."""
+
+import glob
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from reslab.data.catalog import Picture
+from reslab.data.folder import picture_files
+from reslab.engine.choose import open_engine
+from reslab.engine.face import Engine, answers, probabilities
+from reslab.errors import BadPicture
+from reslab.modelfile import Header
+
+TOP = 5
+
+Input = str | os.PathLike | bytes | np.ndarray
+
+
+@dataclass(frozen=True, slots=True)
+class Prediction:
+    """One answer, or the reason why there is none."""
+
+    path: str
+    label: str | None
+    probability: float | None
+    """Calibrated."""
+    top: tuple[tuple[str, float], ...]
+    """The five likeliest labels, best first."""
+    accepted: bool | None = None
+    """Whether the answer passes the model's reject threshold; None until it has one."""
+    prediction_set: tuple[str, ...] | None = None
+    error: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Model:
+    """A loaded model: `reslab.load("model.safetensors").predict(["a.jpg"])`."""
+
+    engine: Engine
+
+    @property
+    def header(self) -> Header:
+        return self.engine.header
+
+    def predict(self, inputs: Input | Sequence[Input], workers: int | None = None) -> list[Prediction]:
+        """Answer for pictures given as paths, folders, globs, file contents or uint8 `[height, width, 3]` arrays."""
+        several = isinstance(inputs, Sequence) and not isinstance(inputs, str | bytes)
+        return list(self.stream(inputs if several else [inputs], workers))  # type: ignore[arg-type]
+
+    def stream(self, inputs: Iterable[Input], workers: int | None = None) -> Iterator[Prediction]:
+        """The same, one by one, in constant memory."""
+        names: list[str] = []
+
+        def listed() -> Iterator[Picture]:
+            for picture in expand(inputs):
+                names.append(picture.key)
+                yield picture
+
+        for block, logits in answers(self.engine, listed(), workers):
+            rows = probabilities(self.engine, logits)
+            for index, scores, row in zip(block.indices, logits, rows, strict=True):
+                name, names[index] = names[index], ""
+                error = block.errors.get(int(index))
+                yield self._prediction(name, scores, row) if error is None else _failed(name, error)
+
+    def _prediction(self, name: str, logits: np.ndarray, row: np.ndarray) -> Prediction:
+        """Ranked by logits: probabilities may be equal where they saturate."""
+        order = np.argsort(-logits, kind="stable")[:TOP]
+        top = tuple((self.header.classes[i], float(row[i])) for i in order)
+        return Prediction(name, top[0][0], top[0][1], top)
+
+
+def load_model(model: str | Path) -> Model:
+    """Open a model file, a run folder or `latest`."""
+    return Model(open_engine(model))
+
+
+def expand(inputs: Iterable[Input]) -> Iterator[Picture]:
+    """Every input as a picture to read; a folder or a pattern becomes all pictures in it."""
+    for number, item in enumerate(inputs):
+        if isinstance(item, bytes):
+            yield Picture(f"<bytes {number}>", item, "")
+        elif isinstance(item, np.ndarray):
+            yield Picture(f"<array {number}>", item, "")
+        else:
+            for path in _paths(os.fspath(item)):
+                yield Picture(str(path), path, "")
+
+
+def _paths(written: str) -> Iterator[Path]:
+    path = Path(written)
+    if path.is_dir():
+        yield from picture_files(path)
+    elif not path.exists() and glob.has_magic(written):
+        matches = sorted(glob.glob(written, recursive=True))
+        yield from (Path(match) for match in matches or [written])
+    else:
+        yield path
+
+
+def _failed(name: str, error: BadPicture) -> Prediction:
+    return Prediction(name, None, None, (), error=error.reason)

@@ -1,0 +1,45 @@
+"""What this machine has: the only file that asks. Functions, called by whoever runs; importing does nothing."""
+
+import platform
+
+import torch
+
+
+def device() -> torch.device:
+    """The fastest device that is there: CUDA, Apple's MPS, or the processor."""
+    if torch.cuda.is_available():
+        return torch.device("cuda")
+    if torch.backends.mps.is_available():
+        return torch.device("mps")
+    return torch.device("cpu")
+
+
+def synchronize(where: torch.device) -> None:
+    """Wait for the device, so that a clock means something."""
+    if where.type == "cuda":
+        torch.cuda.synchronize()
+    elif where.type == "mps":
+        torch.mps.synchronize()
+
+
+def exact() -> None:
+    """Ask for the same bits from the same numbers: deterministic kernels, no tuning by the clock."""
+    torch.backends.cudnn.benchmark = False
+    torch.use_deterministic_algorithms(True, warn_only=True)
+
+
+def threads() -> int:
+    """Threads of one operation. Sums depend on it in the last digit, so a resumed run must have the same."""
+    return torch.get_num_threads()
+
+
+def use_threads(count: int) -> None:
+    """Compute with this many threads from now on."""
+    torch.set_num_threads(count)
+
+
+def describe() -> str:
+    """The machine in a line, for logs."""
+    where = device()
+    chip = torch.cuda.get_device_name() if where.type == "cuda" else platform.processor() or platform.machine()
+    return f"{where.type} ({chip}), {threads()} threads, torch {torch.__version__}, Python {platform.python_version()}"

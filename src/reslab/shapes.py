@@ -1,0 +1,24 @@
+"""The tensor vocabulary: the axis names that every annotation uses, so that one word means one thing.
+
+    def forward(self, images: Float[Tensor, IMAGES]) -> Float[Tensor, LOGITS]: ...
+
+The annotations are checked by beartype in the tests only.
+"""
+
+PIXELS = "batch height width 3"
+"""uint8 RGB pictures of the network's input size, 0..255: what every door hands to an engine."""
+
+IMAGES = "batch channels height width"
+"""float pictures in [0, 1], channels first: what a network's first operation (normalisation) takes."""
+
+FEATURES = "batch features map_height map_width"
+"""The last feature map, before pooling."""
+
+LOGITS = "batch classes"
+"""Scores before softmax."""
+
+TARGETS = "batch classes"
+"""The probability that a picture is of each class: one-hot unless smoothed or mixed."""
+
+OUTPUT = "batch out_channels out_height out_width"
+"""What a layer makes of IMAGES."""

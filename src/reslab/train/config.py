@@ -1,0 +1,85 @@
+"""What decides a run: one frozen object, made by a recipe, overridden field by field, resolved by `plan`."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from reslab.train.optim import OptimConfig
+from reslab.train.schedule import ScheduleConfig
+
+AUTO = "auto"
+
+
+@dataclass(frozen=True, slots=True)
+class TrainConfig:
+    """Everything that decides a run. `auto`, and 0 where a count is asked for, leave the choice to `plan.resolve`."""
+
+    data: str = "digits"
+    """A folder, a CSV/TSV table, or a name."""
+    data_dir: str | None = None
+    """Where a named set lies."""
+    val: float = 0.1
+    """Share of the pictures that validates; 0 trains on all and keeps the last weights."""
+    split_seed: int = 0
+    group_by: str | None = None
+    skip_bad: bool = False
+    """Train without the pictures that cannot be read."""
+
+    recipe: str = "standard"
+    model: str = AUTO
+    weights: str = AUTO
+    """Where the weights start: `none` for a fresh network."""
+    zero_init: bool = True
+    """Every block starts as the identity."""
+
+    size: int = 0
+    """Input side in pixels."""
+    resize: str = "crop"
+    normalize: str = AUTO
+    """`0-1`, `-1-1`, `imagenet`, or `measured` on the training pictures."""
+    augment: str = "light"
+
+    epochs: int = 0
+    batch_size: int = 0
+    minutes: float = 0.0
+    """Fit the run into this many minutes instead of `epochs`."""
+    label_smoothing: float = 0.0
+    optim: OptimConfig = field(default_factory=OptimConfig)
+    lr_per_128: bool = True
+    """The rate is meant for a batch of 128 and scales with it (Goyal et al. 2017, section 2.1)."""
+    schedule: ScheduleConfig = field(default_factory=ScheduleConfig)
+    ema: float = 0.0
+    """Decay of the moving average of the weights; 0 does without."""
+    seed: int = 0
+    patience: int = 0
+    """Stop after this many epochs without a better validation score; 0 never stops early."""
+    log_every: int = 100
+    """Steps between two loss lines."""
+    workers: int = 1
+    """Threads that prepare batches. Never changes a result."""
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Where a value comes from."""
+
+    origin: str
+    """`default`, `recipe`, `user` or `measured`."""
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """A resolved run: no `auto` left in `config`."""
+
+    config: TrainConfig
+    origins: dict[str, Origin]
+    network: dict[str, Any]
+    """The zoo's name and the full `ResNetConfig` as plain values."""
+    classes: tuple[str, ...]
+    steps_per_epoch: int
+    changes: tuple[str, ...]
+    """The augmentations, resolved."""
+
+    @property
+    def total_steps(self) -> int:
+        return self.steps_per_epoch * self.config.epochs

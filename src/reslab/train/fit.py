@@ -1,0 +1,241 @@
+"""One run: a folder that fills while the loop turns, and holds a calibrated model at the end."""
+
+import csv
+import dataclasses
+import io
+import platform
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+
+from reslab import runtime
+from reslab.data.catalog import Catalog
+from reslab.data.loader import Loader
+from reslab.data.reader import BLOCK, default_workers, ordered
+from reslab.data.store import Store
+from reslab.engine.choose import MODEL_NAME
+from reslab.engine.face import block_logits
+from reslab.engine.torch import TorchEngine, open_torch
+from reslab.errors import ResLabError
+from reslab.evaluate.judge import Evaluation, judge, numbered, recalibrated
+from reslab.metrics.calibration import fit_temperature, negative_log_likelihood
+from reslab.modelfile import Calibration, Header, read_model, write_atomically, write_json, write_model
+from reslab.nn.resnet import ResNet, build, config_from
+from reslab.train.config import Origin, Plan, TrainConfig
+from reslab.train.inputs import Stores, augment_of, preprocess_of
+from reslab.train.journal import Event, Journal, Listener
+from reslab.train.loop import Hooks, Validation, train
+from reslab.train.optim import Average, OptimConfig, build_optimizer
+from reslab.train.schedule import ScheduleConfig
+from reslab.train.sheet import sheet
+from reslab.train.state import Progress, StateFolder, Training
+
+CONFIG_NAME, JOURNAL_NAME, SPLIT_NAME, SHEET_NAME = "config.json", "journal.jsonl", "split.csv", "sheet.png"
+
+
+def begin(out: Path, plan: Plan, catalog: Catalog, stores: Stores) -> None:
+    """Write what decides the run, before its first step.
+
+    Raises:
+        ResLabError: the folder already holds a run, or cannot be written.
+    """
+    if (out / CONFIG_NAME).exists():
+        raise ResLabError(f"{out} already holds a run", f"choose another --out, or: reslab resume {out}")
+    file = io.StringIO()
+    writer = csv.writer(file, lineterminator="\n")
+    writer.writerow(["path", "label", "split", "group"])
+    writer.writerows((p.key, p.label, p.split, p.group or "") for p in catalog.pictures)
+    write_atomically(out / SPLIT_NAME, file.getvalue().encode())
+    write_json(out / CONFIG_NAME, plan_document(plan))
+    png = io.BytesIO()
+    Image.fromarray(sheet(plan, stores.train)).save(png, "PNG")
+    write_atomically(out / SHEET_NAME, png.getvalue())
+
+
+def fit(
+    out: Path, plan: Plan, stores: Stores, on_event: Listener | None = None, resume: bool = False
+) -> Evaluation | None:
+    """Train, keep the best weights, calibrate them, judge them on the validation split.
+
+    Returns:
+        The evaluation on the validation split; None where nothing validates.
+    """
+    runtime.exact()
+    training = _fresh(plan)
+    folder = StateFolder(out / "state")
+    complaint = folder.load(training) if resume else None
+    if resume:
+        runtime.use_threads(training.progress.threads)
+    training.progress.threads = runtime.threads()
+    journal = Journal(out / JOURNAL_NAME, training.progress.journal)
+    show = on_event or (lambda event: None)
+
+    def emit(event: Event) -> None:
+        journal.write(event)
+        show(event)
+
+    def save() -> None:
+        training.progress.journal = journal.offset()
+        folder.save(training)
+
+    if complaint:
+        show({"event": "warning", "text": complaint})
+    with _polite_stop() as asked:
+        loader = _loader(plan, stores.train)
+        judge_network = _judge_of(plan, stores.val)
+        keep = _keeper(out, plan, stores.train, training)
+        hint = f"go on with: reslab resume {out}"
+        if not training.progress.finished:
+            train(training, loader, plan, Hooks(emit, show, save, judge_network, keep, asked.is_set, hint))
+    evaluation = _finish(out, stores)
+    journal.close()
+    return evaluation
+
+
+def plan_document(plan: Plan) -> dict[str, Any]:
+    """`config.json`: every resolved value with where it came from, and the network."""
+    return {
+        "schema": 1,
+        "config": asdict(plan.config),
+        "origins": {name: asdict(origin) for name, origin in sorted(plan.origins.items())},
+        "network": plan.network,
+        "classes": list(plan.classes),
+        "steps_per_epoch": plan.steps_per_epoch,
+        "changes": list(plan.changes),
+        "machine": runtime.describe(),
+        "reslab": version("reslab"),
+    }
+
+
+def plan_from(document: dict[str, Any]) -> Plan:
+    """The inverse of `plan_document`."""
+    values = dict(document["config"])
+    optim = {k: tuple(v) if isinstance(v, list) else v for k, v in values.pop("optim").items()}
+    schedule = {k: tuple(v) if isinstance(v, list) else v for k, v in values.pop("schedule").items()}
+    config = TrainConfig(**values, optim=OptimConfig(**optim), schedule=ScheduleConfig(**schedule))
+    return Plan(
+        config=config,
+        origins={name: Origin(**origin) for name, origin in document["origins"].items()},
+        network=document["network"],
+        classes=tuple(document["classes"]),
+        steps_per_epoch=document["steps_per_epoch"],
+        changes=tuple(document["changes"]),
+    )
+
+
+def _fresh(plan: Plan) -> Training:
+    network = build(config_from(plan.network), plan.config.seed)
+    network = network.to(runtime.device(), memory_format=torch.channels_last)
+    average = Average(network, plan.config.ema) if plan.config.ema else None
+    return Training(network, build_optimizer(network, plan.config.optim), average, Progress())
+
+
+def _loader(plan: Plan, store: Store) -> Loader:
+    labels = numbered(store.pictures, plan.classes, "train").tolist()
+    return Loader(store, labels, len(plan.classes), augment_of(plan), plan.config.batch_size)
+
+
+def _header(plan: Plan) -> Header:
+    config = plan.config
+    training = {"recipe": config.recipe, "seed": config.seed, "split_seed": config.split_seed, "epochs": config.epochs}
+    training |= {"data": Path(config.data).name, "weights": config.weights, "weights_licence": None}
+    training |= {"augment": list(plan.changes), "versions": _versions()}
+    return Header(plan.network, plan.classes, preprocess_of(plan), training=training)
+
+
+def _versions() -> dict[str, str]:
+    return {name: version(name) for name in ("reslab", "torch", "numpy", "pillow")} | {
+        "python": platform.python_version()
+    }
+
+
+def _judge_of(plan: Plan, store: Store) -> Callable[[dict[str, Tensor]], Validation | None]:
+    """Weights -> validation accuracy and loss, through the same engine and blocks as every other door."""
+    if not len(store):
+        return lambda weights: None
+    network = ResNet(config_from(plan.network))
+    engine = TorchEngine(network, _header(plan))
+    labels = numbered(store.pictures, plan.classes, "val")
+
+    def validate(weights: dict[str, Tensor]) -> Validation:
+        network.load_state_dict(weights)
+        logits = np.concatenate([block_logits(engine, pixels) for pixels in _stored_blocks(store)])
+        return Validation(float((logits.argmax(1) == labels).mean()), negative_log_likelihood(logits, labels))
+
+    return validate
+
+
+def _stored_blocks(store: Store) -> Iterator[np.ndarray]:
+    """A store's pictures, a block at a time; threads help where something must be decoded."""
+    for start in range(0, len(store), BLOCK):
+        indices = range(start, min(start + BLOCK, len(store)))
+        yield np.stack(list(ordered(store.__getitem__, indices, default_workers(), BLOCK)))
+
+
+def _keeper(out: Path, plan: Plan, store: Store, training: Training) -> Callable[[], None]:
+    """Writes the current weights as the run's model."""
+
+    def keep() -> None:
+        arrays = {name: tensor.detach().cpu().numpy() for name, tensor in training.weights().items()}
+        write_model(out / MODEL_NAME, arrays, _header(plan), store.fingerprints())
+
+    return keep
+
+
+def _finish(out: Path, stores: Stores) -> Evaluation | None:
+    """Fit the temperature on the validation split, write it into the model file, and judge."""
+    if not len(stores.val):
+        return None
+    path = out / MODEL_NAME
+    evaluation = judge(open_torch(path), stores.val.pictures, "val")
+    temperature = fit_temperature(evaluation.logits, evaluation.labels)
+    calibration = Calibration(temperature, len(evaluation.labels), "val")
+    evaluation = recalibrated(evaluation, calibration)
+    score = evaluation.score
+    scores = {
+        "val": {"n": score.n, "top1": asdict(score.top1), "nll": score.nll, "ece": score.ece, "chose_the_model": True}
+    }
+    model = read_model(path)
+    header = dataclasses.replace(model.header, calibration=calibration, scores=scores)
+    digest = write_model(path, model.tensors, header, [row.tobytes() for row in model.seen])
+    evaluation = dataclasses.replace(evaluation, model=digest)
+    write_evaluation(out, evaluation)
+    return evaluation
+
+
+def write_evaluation(out: Path, evaluation: Evaluation) -> None:
+    """`evaluation.json` and `predictions.csv` of the validation split; `evaluation-test.json`, … of another."""
+    suffix = "" if evaluation.split == "val" else f"-{evaluation.split}"
+    write_json(out / f"evaluation{suffix}.json", evaluation.document())
+    write_atomically(out / f"predictions{suffix}.csv", evaluation.table().encode())
+
+
+@contextmanager
+def _polite_stop() -> Iterator[threading.Event]:
+    """While inside, Ctrl-C and SIGTERM ask for a stop after the current step; a second Ctrl-C stops at once."""
+    asked = threading.Event()
+    if threading.current_thread() is not threading.main_thread():
+        yield asked
+        return
+
+    def ask(number: int, frame: object) -> None:
+        if asked.is_set():
+            raise KeyboardInterrupt
+        asked.set()
+
+    before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield asked
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -1,0 +1,56 @@
+"""What happened, one JSON line per event: readable by any tool while the run goes on."""
+
+import json
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+from reslab.errors import ResLabError
+
+Event = dict[str, Any]
+Listener = Callable[[Event], None]
+
+
+class Journal:
+    """The append-only file of one run."""
+
+    def __init__(self, path: Path, keep: int = 0) -> None:
+        """Open it; everything after the first `keep` bytes is dropped (it will happen again)."""
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self._file = path.open("ab")
+            self._file.truncate(keep)
+        except OSError as error:
+            raise ResLabError(f"cannot write {path}: {error.strerror}", "free space or choose another --out") from None
+        self._path = path
+
+    def write(self, event: Event) -> None:
+        """Append one event."""
+        try:
+            self._file.write(json.dumps(event, ensure_ascii=False, allow_nan=False).encode() + b"\n")
+            self._file.flush()
+        except OSError as error:
+            raise ResLabError(
+                f"cannot write {self._path}: {error.strerror}", "free space, then: reslab resume"
+            ) from None
+
+    def offset(self) -> int:
+        """How many bytes are safely on disk: what a saved state refers to."""
+        self._file.flush()
+        os.fsync(self._file.fileno())
+        return self._file.seek(0, os.SEEK_END)
+
+    def close(self) -> None:
+        self._file.close()
+
+
+def read_journal(path: Path) -> Iterator[Event]:
+    """The events of a journal; a last line that was cut by a crash is passed over."""
+    if not path.is_file():
+        return
+    for line in path.read_bytes().splitlines():
+        try:
+            yield json.loads(line)
+        except ValueError:
+            return

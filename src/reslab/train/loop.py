@@ -1,0 +1,164 @@
+"""The loop, top to bottom: batch, rate, loss, gradient, step; once in a while a line, a state, a validation."""
+
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from reslab import runtime
+from reslab.data.loader import Batch, Loader
+from reslab.errors import ResLabError
+from reslab.nn.layers import to_images
+from reslab.train.config import Plan
+from reslab.train.journal import Event
+from reslab.train.optim import set_rate
+from reslab.train.schedule import rate
+from reslab.train.state import Training
+
+
+class Interrupted(ResLabError):
+    """The person (or the system) asked to stop; the state is saved."""
+
+    exit_code = 130
+
+
+@dataclass(frozen=True, slots=True)
+class Validation:
+    """What one look at the validation split says."""
+
+    accuracy: float
+    nll: float
+
+
+@dataclass(frozen=True, slots=True)
+class Hooks:
+    """What the loop asks of the run around it. It knows no file and no terminal."""
+
+    emit: Callable[[Event], None]
+    """Record an event."""
+    progress: Callable[[Event], None]
+    """Show an event that need not be recorded."""
+    save: Callable[[], None]
+    """Keep the state."""
+    validate: Callable[[dict[str, Tensor]], Validation | None]
+    """Judge weights; None where nothing validates."""
+    keep_best: Callable[[], None]
+    """Keep the current weights as the model."""
+    should_stop: Callable[[], bool]
+    resume_hint: str
+
+
+SAVE_SECONDS = 60.0
+
+
+def train(training: Training, loader: Loader, plan: Plan, hooks: Hooks) -> None:
+    """Train from wherever `training` stands to the end of the plan.
+
+    Raises:
+        ResLabError: the loss is no longer a number; the message gives step, rate and the last good model.
+        Interrupted: `should_stop` said so; the state has been saved.
+    """
+    config, progress = plan.config, training.progress
+    last_save = time.monotonic()
+    first_epoch = progress.step // plan.steps_per_epoch
+    for epoch in range(first_epoch, config.epochs):
+        if _out_of_patience(training, plan, epoch):
+            hooks.emit({"event": "early stop", "epoch": epoch, "best_epoch": progress.best_epoch + 1})
+            break
+        begin, shown = time.perf_counter(), progress.pictures
+        for batch in loader.batches(epoch, progress.step % plan.steps_per_epoch, config.workers):
+            lr = rate(config.schedule, config.optim.lr, progress.step, plan.total_steps)
+            loss = _step(training, batch, plan, lr)
+            speed = (progress.pictures - shown) / (time.perf_counter() - begin)
+            in_epoch = (progress.step - 1) % plan.steps_per_epoch + 1
+            line = {"event": "step", "epoch": epoch + 1, "epochs": config.epochs, "step": in_epoch}
+            line |= {"steps": plan.steps_per_epoch, "loss": loss, "lr": lr, "images_per_second": round(speed, 1)}
+            if in_epoch % config.log_every == 0:
+                hooks.emit(line)
+            hooks.progress(line)
+            if in_epoch == plan.steps_per_epoch:
+                _end_epoch(training, plan, hooks, epoch, lr, time.perf_counter() - begin)
+            stop = hooks.should_stop()
+            if stop or in_epoch == plan.steps_per_epoch or time.monotonic() - last_save > SAVE_SECONDS:
+                hooks.save()
+                last_save = time.monotonic()
+            if stop:
+                raise Interrupted(
+                    f"stopped in epoch {epoch + 1}, step {in_epoch}; the state is saved", hooks.resume_hint
+                )
+    progress.finished = True
+    hooks.save()
+
+
+def _step(training: Training, batch: Batch, plan: Plan, lr: float) -> float:
+    """One update of the weights; gives the loss before it."""
+    network, progress, config = training.network, training.progress, plan.config
+    device = next(network.parameters()).device
+    network.train()
+    images, targets = to_images(batch.pixels.to(device)), batch.targets.to(device)
+    if batch.mix:
+        images = batch.mix.images(images)
+    set_rate(training.optimizer, lr)
+    training.optimizer.zero_grad()
+    logits = network(images)
+    loss = F.cross_entropy(logits, targets, label_smoothing=config.label_smoothing)
+    loss.backward()
+    if config.optim.clip_norm:
+        nn.utils.clip_grad_norm_(network.parameters(), config.optim.clip_norm)
+    value = float(loss.detach())
+    if not math.isfinite(value):
+        raise _diverged(training, plan, lr, f"the loss became {value}")
+    training.optimizer.step()
+    if training.average:
+        training.average.update(network, progress.step)
+    progress.step += 1
+    progress.loss_sum += value * len(images)
+    progress.hits += int((logits.detach().argmax(1) == targets.argmax(1)).sum())
+    progress.pictures += len(images)
+    return value
+
+
+def _end_epoch(training: Training, plan: Plan, hooks: Hooks, epoch: int, lr: float, seconds: float) -> None:
+    """Validate, keep the best, write the epoch's line, and start counting anew."""
+    progress = training.progress
+    if not all(bool(torch.isfinite(t).all()) for t in training.weights().values() if t.is_floating_point()):
+        raise _diverged(training, plan, lr, "the weights are no longer finite")
+    runtime.synchronize(next(training.network.parameters()).device)
+    result = hooks.validate(training.weights())
+    event: Event = {"event": "epoch", "epoch": epoch + 1, "epochs": plan.config.epochs, "step": progress.step}
+    event |= {"train_loss": progress.loss_sum / progress.pictures, "train_accuracy": progress.hits / progress.pictures}
+    if result is None:
+        better = True
+    else:
+        if not math.isfinite(result.nll):
+            raise _diverged(training, plan, lr, "the validation loss is no number")
+        better = (result.accuracy, -result.nll) > (progress.best_value, -progress.best_nll)
+        event |= {"val_accuracy": result.accuracy, "val_nll": result.nll}
+    if better:
+        progress.best_epoch = epoch
+        if result is not None:
+            progress.best_value, progress.best_nll = result.accuracy, result.nll
+        hooks.keep_best()
+    event |= {"best": better, "lr": lr, "seconds": round(seconds, 3)}
+    event["images_per_second"] = round(progress.pictures / seconds, 1)
+    hooks.emit(event)
+    progress.loss_sum, progress.hits, progress.pictures = 0.0, 0, 0
+
+
+def _out_of_patience(training: Training, plan: Plan, epoch: int) -> bool:
+    patience, best = plan.config.patience, training.progress.best_epoch
+    return bool(patience) and best >= 0 and epoch - 1 - best >= patience
+
+
+def _diverged(training: Training, plan: Plan, lr: float, what: str) -> ResLabError:
+    best = training.progress.best_epoch
+    kept = f"the model of epoch {best + 1} is kept" if best >= 0 else "no epoch was finished, so no model was kept"
+    step, total = training.progress.step + 1, plan.total_steps
+    return ResLabError(
+        f"{what} at step {step} of {total} with a learning rate of {lr:g}; {kept}",
+        f"train with a smaller rate, e.g. --lr {plan.config.optim.lr / 10:g}",
+    )

@@ -1,0 +1,94 @@
+"""Which numbers are learnt how: optimizers, weight decay, clipping, and the moving average of the weights."""
+
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+import torch
+from torch import Tensor, nn
+from torch.optim import SGD, Adam, AdamW, Optimizer
+
+from reslab.errors import ResLabError, nearest
+
+Name = Literal["sgd", "adam", "adamw"]
+
+
+@dataclass(frozen=True, slots=True)
+class OptimConfig:
+    """One optimizer. `lr` is the peak that the schedule scales."""
+
+    name: Name = "sgd"
+    lr: float = 0.1
+    momentum: float = 0.9
+    """SGD, in Nesterov's form."""
+    betas: tuple[float, float] = (0.9, 0.999)
+    """Adam and AdamW."""
+    weight_decay: float = 5e-4
+    """On convolutions and the linear layer; norms and biases are left alone (Goyal et al. 2017, section 5.3)."""
+    clip_norm: float = 0.0
+    """Greatest norm of the whole gradient; 0 leaves it as it is."""
+
+    def __post_init__(self) -> None:
+        if self.name not in get_args(Name):
+            raise ResLabError(f"the optimizer {self.name!r} is unknown", nearest(self.name, get_args(Name)))
+        if not self.lr > 0:
+            raise ResLabError(f"--lr {self.lr:g} is not positive", "0.1 suits SGD, 0.001 suits Adam")
+
+
+def build_optimizer(network: nn.Module, config: OptimConfig) -> Optimizer:
+    """The optimizer over two groups of parameters: with and without weight decay."""
+    decayed = [p for p in network.parameters() if p.ndim > 1]
+    free = [p for p in network.parameters() if p.ndim <= 1]
+    groups = [{"params": decayed, "weight_decay": config.weight_decay}, {"params": free, "weight_decay": 0.0}]
+    if config.name == "sgd":
+        return SGD(groups, lr=config.lr, momentum=config.momentum, nesterov=config.momentum > 0)
+    kind = Adam if config.name == "adam" else AdamW
+    return kind(groups, lr=config.lr, betas=config.betas)
+
+
+def set_rate(optimizer: Optimizer, rate: float) -> None:
+    """Use this learning rate for the next step."""
+    for group in optimizer.param_groups:
+        group["lr"] = rate
+
+
+class Average:
+    """The exponential moving average of a network's weights and norm statistics.
+
+    The decay grows from 0.1 to its value over the first steps, so that the random start is forgotten:
+    min(decay, (1 + step) / (10 + step)).
+    """
+
+    def __init__(self, network: nn.Module, decay: float) -> None:
+        self.decay = decay
+        self.tensors = {name: tensor.detach().clone() for name, tensor in network.state_dict().items()}
+
+    def update(self, network: nn.Module, step: int) -> None:
+        """Take in the weights after step `step`, counted from 0."""
+        decay = min(self.decay, (1 + step) / (10 + step))
+        current = network.state_dict()
+        floats = [name for name, tensor in self.tensors.items() if tensor.is_floating_point()]
+        with torch.no_grad():
+            torch._foreach_lerp_([self.tensors[n] for n in floats], [current[n].detach() for n in floats], 1 - decay)
+            for name in self.tensors.keys() - set(floats):
+                self.tensors[name].copy_(current[name])
+
+
+def optimizer_tensors(optimizer: Optimizer) -> dict[str, Tensor]:
+    """Everything that the optimizer remembers, by parameter number and name: `3.momentum_buffer`."""
+    parameters = [p for group in optimizer.param_groups for p in group["params"]]
+    return {
+        f"{number}.{name}": value
+        for number, parameter in enumerate(parameters)
+        for name, value in optimizer.state[parameter].items()
+        if isinstance(value, Tensor)
+    }
+
+
+def restore_optimizer(optimizer: Optimizer, tensors: dict[str, Tensor]) -> None:
+    """The inverse of `optimizer_tensors`."""
+    parameters = [p for group in optimizer.param_groups for p in group["params"]]
+    for key, value in tensors.items():
+        number, name = key.split(".", 1)
+        parameter = parameters[int(number)]
+        device = parameter.device if value.ndim else value.device
+        optimizer.state[parameter][name] = value.to(device)

@@ -1,0 +1,248 @@
+"""From what was asked to what will be done: every `auto` becomes a value with a reason, before the first step."""
+
+import dataclasses
+import statistics
+import time
+from collections.abc import Collection
+from dataclasses import asdict, replace
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+
+from reslab import runtime
+from reslab.data.augment import parse
+from reslab.data.catalog import Catalog, Picture
+from reslab.data.loader import steps_per_epoch
+from reslab.data.store import Store
+from reslab.errors import ResLabError, nearest
+from reslab.nn.layers import to_images
+from reslab.nn.resnet import build, config_from, last_map
+from reslab.nn.zoo import configuration, native_size
+from reslab.pixels.decode import facts
+from reslab.pixels.preprocess import Preprocess
+from reslab.train.config import AUTO, Origin, Plan, TrainConfig
+from reslab.train.optim import build_optimizer
+from reslab.train.recipes import recipe
+
+SMALL = 64
+"""Pictures up to this side go to a CIFAR network at their own size."""
+
+_LARGE_SIZE, _HURRIED_SIZE, _HURRIED_MINUTES = 224, 160, 5
+_SAMPLE = 200
+_PROBE_SECONDS = 2.0
+_EPOCH_BUDGET = 600_000  # pictures shown in a run of the default length
+_EPOCHS = (12, 40)
+_STATISTICS = {
+    "0-1": ((0.0, 0.0, 0.0), (1.0, 1.0, 1.0)),
+    "-1-1": ((0.5, 0.5, 0.5), (0.5, 0.5, 0.5)),
+    "imagenet": ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)),
+}
+NORMALIZATIONS = (*_STATISTICS, "measured")
+
+
+class _Choices:
+    """A config under construction that remembers who decided what."""
+
+    def __init__(self, config: TrainConfig, user: Collection[str]) -> None:
+        self.config = config
+        self.origins: dict[str, Origin] = {}
+        base, made = _flat(TrainConfig()), _flat(recipe(config.recipe))
+        for name, value in _flat(config).items():
+            if name in user:
+                self.origins[name] = Origin("user")
+            elif value == made[name] != base[name]:
+                self.origins[name] = Origin("recipe", config.recipe)
+            else:
+                self.origins[name] = Origin("default" if value == base[name] else "user")
+
+    def set(self, name: str, value: Any, reason: str, origin: str = "default") -> None:  # noqa: ANN401
+        outer, _, inner = name.partition(".")
+        if inner:
+            value = replace(getattr(self.config, outer), **{inner: value})
+        self.config = replace(self.config, **{outer: value})
+        self.origins[name] = Origin(origin, reason)
+
+
+def resolve(config: TrainConfig, catalog: Catalog, user: Collection[str] = ()) -> Plan:
+    """Decide everything that `config` leaves open.
+
+    Args:
+        catalog: the training and validation pictures, splits assigned.
+        user: names of the fields that a person set, such as `epochs` or `optim.lr`.
+
+    Raises:
+        ResLabError: a value is unknown or impossible; the message says which and what to change.
+    """
+    pictures = catalog.split("train")
+    if not pictures:
+        raise ResLabError(
+            f"{catalog.root} has no training pictures", "put them into a folder train/ or leave it undivided"
+        )
+    choices = _Choices(config, user)
+    _choose_input(choices, pictures)
+    _choose_network(choices)
+    _choose_length(choices, len(pictures))
+    _refuse_nonsense(choices.config)
+    changes = parse(choices.config.augment, catalog.mirrored)
+    if not catalog.mirrored and config.augment in ("light", "standard", "strong"):
+        choices.set("augment", ",".join(changes) or "none", f"{config.augment}, but a mirror would change these labels")
+    classes = tuple(sorted({p.label for p in pictures}))
+    steps = steps_per_epoch(len(pictures), choices.config.batch_size)
+    return Plan(choices.config, choices.origins, _network(choices.config, len(classes)), classes, steps, changes)
+
+
+def with_statistics(plan: Plan, store: Store) -> Plan:
+    """`measured` becomes the mean and standard deviation of the training pictures, as the network sees them."""
+    if plan.config.normalize != "measured":
+        return plan
+    fit = Preprocess(plan.config.size, plan.config.resize)  # type: ignore[arg-type]
+    count, total, squares = 0, np.zeros(3), np.zeros(3)
+    for index in range(len(store)):
+        pixels = fit(store[index]).reshape(-1, 3) / 255.0
+        count, total, squares = count + len(pixels), total + pixels.sum(0), squares + (pixels**2).sum(0)
+    mean = total / count
+    std = np.sqrt(np.maximum(squares / count - mean**2, 1e-6))
+    statistics_ = {"mean": [round(float(m), 6) for m in mean], "std": [round(float(s), 6) for s in std]}
+    origin = Origin("measured", f"mean {statistics_['mean']}, std {statistics_['std']} of {len(store)} pictures")
+    return replace(plan, network={**plan.network, **statistics_}, origins={**plan.origins, "normalize": origin})
+
+
+def with_speed(plan: Plan, validation: int) -> tuple[Plan, float]:
+    """Time a few steps on a throwaway network; give the plan (fitted to `minutes` if asked) and its seconds.
+
+    The estimate counts training steps and a forward pass over the validation pictures after each epoch.
+    """
+    per_step = _seconds_per_step(plan)
+    per_epoch = per_step * plan.steps_per_epoch + per_step / plan.config.batch_size / 3 * validation
+    if plan.config.minutes:
+        epochs = max(1, int(plan.config.minutes * 60 / per_epoch))
+        reason = f"{plan.config.minutes:g} minutes at {per_epoch:.1f} s per epoch"
+        config = replace(plan.config, epochs=epochs)
+        plan = replace(plan, config=config, origins={**plan.origins, "epochs": Origin("measured", reason)})
+    return plan, per_epoch * plan.config.epochs
+
+
+def _choose_input(choices: _Choices, pictures: tuple[Picture, ...]) -> None:
+    side = _typical_side(pictures)
+    config = choices.config
+    if config.size == 0:
+        asked = native_size(configuration(config.model)) if config.model != AUTO else 0
+        if side <= SMALL:
+            choices.set("size", max(8, side), f"the pictures' own size, {side} px")
+        elif asked == 32:
+            choices.set("size", 32, f"what {config.model} was designed for; the pictures are larger")
+        elif config.minutes and config.minutes < _HURRIED_MINUTES:
+            choices.set("size", _HURRIED_SIZE, f"photographs of about {side} px, and less than 5 minutes")
+        else:
+            choices.set("size", _LARGE_SIZE, f"photographs of about {side} px")
+    if config.normalize == AUTO:
+        choices.set("normalize", "-1-1", "centred; no statistics needed for a fresh network")
+    if choices.config.normalize not in NORMALIZATIONS:
+        raise ResLabError(
+            f"--normalize {choices.config.normalize} is unknown", nearest(choices.config.normalize, NORMALIZATIONS)
+        )
+    Preprocess(choices.config.size, choices.config.resize)  # type: ignore[arg-type]
+
+
+def _choose_network(choices: _Choices) -> None:
+    config = choices.config
+    if config.model == AUTO:
+        small = config.size <= SMALL
+        reason = f"a CIFAR network (3x3 stem) for {config.size} px" if small else "the usual start for photographs"
+        choices.set("model", "resnet20" if small else "resnet18", reason)
+    if config.weights == AUTO:
+        choices.set("weights", "none", "from scratch: pretrained weights are not part of this version")
+    elif config.weights != "none":
+        raise ResLabError(
+            f"--weights {config.weights} is not known", "this version trains from scratch: --weights none"
+        )
+    configuration(choices.config.model)
+
+
+def _choose_length(choices: _Choices, pictures: int) -> None:
+    config = choices.config
+    if config.epochs == 0:
+        epochs = min(max(_EPOCH_BUDGET // pictures, _EPOCHS[0]), _EPOCHS[1])
+        choices.set(
+            "epochs", epochs, f"about {_EPOCH_BUDGET:,} pictures shown, within {_EPOCHS[0]} to {_EPOCHS[1]} epochs"
+        )
+    if config.batch_size == 0:
+        top = 128 if config.size <= SMALL else 64 if config.size <= 128 else 32
+        batch = min(top, max(8, 2 ** int(np.log2(max(pictures // 20, 1)))))
+        choices.set("batch_size", batch, f"{pictures:,} training pictures of {choices.config.size} px")
+    if config.lr_per_128 and choices.origins["optim.lr"].origin != "user":
+        lr = config.optim.lr * choices.config.batch_size / 128
+        choices.set("optim.lr", lr, f"{config.optim.lr:g} x batch {choices.config.batch_size} / 128", "recipe")
+
+
+def _refuse_nonsense(config: TrainConfig) -> None:
+    if config.epochs < 1:
+        raise ResLabError(f"--epochs {config.epochs} is less than one")
+    if config.batch_size < 1:
+        raise ResLabError(f"--batch-size {config.batch_size} is less than one")
+    if config.minutes < 0:
+        raise ResLabError(f"--minutes {config.minutes:g} is negative")
+    if config.batch_size == 1 and last_map(configuration(config.model), config.size) == 1:
+        raise ResLabError(
+            f"{config.model} ends in a map of one pixel at {config.size} px, and batch norm cannot learn from one value",
+            "use --batch-size 2 or more, or a larger --size",
+        )
+
+
+def _network(config: TrainConfig, num_classes: int) -> dict[str, Any]:
+    mean, std = _STATISTICS.get(config.normalize, _STATISTICS["0-1"])
+    zoo = configuration(config.model)
+    shape = replace(zoo, num_classes=num_classes, mean=mean, std=std, zero_init_last_norm=config.zero_init)
+    return {"name": config.model, **asdict(shape)}
+
+
+def _typical_side(pictures: tuple[Picture, ...]) -> int:
+    """The median of the longer sides of some pictures, evenly chosen; headers only."""
+    sides = []
+    for picture in pictures[:: max(1, len(pictures) // _SAMPLE)]:
+        if picture.box:
+            sides.append(max(picture.box[2:]))
+        elif isinstance(picture.source, np.ndarray):
+            sides.append(max(picture.source.shape[:2]))
+        else:
+            try:
+                header = facts(picture.source)
+            except Exception:  # the check names it; here it only has no size
+                continue
+            sides.append(max(header.width, header.height))
+    return round(statistics.median(sides)) if sides else _LARGE_SIZE
+
+
+def _seconds_per_step(plan: Plan) -> float:
+    """Median over about two seconds of full steps on random pictures, after one to warm up."""
+    config = plan.config
+    network = build(config_from(plan.network), seed=0).to(runtime.device(), memory_format=torch.channels_last)
+    optimizer = build_optimizer(network, config.optim)
+    generator = torch.Generator().manual_seed(0)
+    shape = (config.batch_size, config.size, config.size, 3)
+    pixels = torch.randint(0, 256, shape, dtype=torch.uint8, generator=generator).to(runtime.device())
+    labels = torch.arange(config.batch_size, device=runtime.device()) % len(plan.classes)
+    times: list[float] = []
+    started = time.perf_counter()
+    while len(times) < 2 or time.perf_counter() - started < _PROBE_SECONDS:
+        begin = time.perf_counter()
+        optimizer.zero_grad()
+        F.cross_entropy(network(to_images(pixels)), labels).backward()
+        optimizer.step()
+        runtime.synchronize(runtime.device())
+        times.append(time.perf_counter() - begin)
+    return statistics.median(times[1:])
+
+
+def _flat(config: TrainConfig) -> dict[str, Any]:
+    """Field names with dots -> values."""
+    flat: dict[str, Any] = {}
+    for field in dataclasses.fields(config):
+        value = getattr(config, field.name)
+        if dataclasses.is_dataclass(value):
+            flat |= {f"{field.name}.{k}": v for k, v in asdict(value).items()}  # type: ignore[arg-type]
+        else:
+            flat[field.name] = value
+    return flat

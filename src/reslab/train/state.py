@@ -1,0 +1,108 @@
+"""All that the next step needs, on disk: two generations, so that one is always whole."""
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor
+from torch.optim import Optimizer
+
+from reslab.errors import ResLabError
+from reslab.modelfile import read_tensors, write_tensors
+from reslab.nn.resnet import ResNet
+from reslab.train.optim import Average, optimizer_tensors, restore_optimizer
+
+_GENERATIONS = ("a.safetensors", "b.safetensors")
+
+
+@dataclass(slots=True)
+class Progress:
+    """Where a run stands, besides its tensors."""
+
+    step: int = 0
+    """Updates made."""
+    loss_sum: float = 0.0
+    """Loss of the epoch so far, summed over pictures."""
+    hits: int = 0
+    """Training pictures of the epoch so far that were answered right, as they were augmented."""
+    pictures: int = 0
+    """Training pictures of the epoch so far."""
+    best_value: float = -1.0
+    """Best validation accuracy."""
+    best_nll: float = float("1e308")
+    best_epoch: int = -1
+    journal: int = 0
+    """Bytes of the journal that belong to this state."""
+    threads: int = 0
+    finished: bool = False
+
+
+@dataclass(slots=True)
+class Training:
+    """A network in training with everything that changes."""
+
+    network: ResNet
+    optimizer: Optimizer
+    average: Average | None
+    progress: Progress
+
+    def weights(self) -> dict[str, Tensor]:
+        """The weights that count: the average where there is one."""
+        return self.average.tensors if self.average else self.network.state_dict()
+
+
+class StateFolder:
+    """The two generations of one run. Each save overwrites the one that was not loaded or written last."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._next = 0
+
+    def save(self, training: Training) -> None:
+        """Write a generation; the other one stays as it was until this is complete."""
+        tensors = {f"network.{k}": v for k, v in training.network.state_dict().items()}
+        tensors |= {f"optimizer.{k}": v for k, v in optimizer_tensors(training.optimizer).items()}
+        if training.average:
+            tensors |= {f"average.{k}": v for k, v in training.average.tensors.items()}
+        arrays = {name: tensor.detach().cpu().numpy() for name, tensor in tensors.items()}
+        write_tensors(self.folder / _GENERATIONS[self._next], arrays, {"progress": asdict(training.progress)})
+        self._next = 1 - self._next
+
+    def load(self, training: Training) -> str | None:
+        """Put the newest whole generation into `training`.
+
+        Returns:
+            A sentence if the newest one was damaged and the one before it was taken.
+
+        Raises:
+            ResLabError: no generation is whole, or it belongs to another network.
+        """
+        found, complaints = [], []
+        for number, name in enumerate(_GENERATIONS):
+            try:
+                found.append((*read_tensors(self.folder / name), number))
+            except ResLabError as error:
+                complaints.append(error.message)
+        if not found:
+            raise ResLabError(f"{self.folder} holds no whole state: " + "; ".join(complaints), "train anew")
+        arrays, content, number = max(found, key=lambda generation: generation[1]["progress"]["step"])
+        _restore(training, {k: torch.from_numpy(v) for k, v in arrays.items()}, self.folder)
+        training.progress = Progress(**content["progress"])
+        self._next = 1 - number
+        damaged = [text for text in complaints if "damaged" in text]
+        return f"{damaged[0]}; the other generation, of step {training.progress.step}, was taken" if damaged else None
+
+
+def _restore(training: Training, tensors: dict[str, Tensor], folder: Path) -> None:
+    parts: dict[str, dict[str, Tensor]] = {"network": {}, "optimizer": {}, "average": {}}
+    for name, tensor in tensors.items():
+        part, rest = name.split(".", 1)
+        parts[part][rest] = tensor
+    try:
+        training.network.load_state_dict(parts["network"])
+    except RuntimeError:
+        raise ResLabError(f"{folder} belongs to another network than config.json describes") from None
+    restore_optimizer(training.optimizer, parts["optimizer"])
+    if training.average:
+        for name, tensor in training.average.tensors.items():
+            tensor.copy_(parts["average"][name])

@@ -1,0 +1,277 @@
+"""What one verb needs from several rooms: check, then train, then score, then report. Composition only."""
+
+import csv
+from collections.abc import Callable, Collection
+from dataclasses import dataclass, replace
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from reslab.check.gate import Verdict, examine
+from reslab.data.catalog import SPLITS, Catalog, Split
+from reslab.data.sources import read_data
+from reslab.data.splits import assigned
+from reslab.engine.choose import RUNS, find_model, open_engine
+from reslab.errors import ResLabError
+from reslab.evaluate.judge import Evaluation, judge
+from reslab.modelfile import read_json, write_atomically, write_json
+from reslab.report.page import write_report
+from reslab.train.config import Origin, Plan, TrainConfig
+from reslab.train.fit import (
+    CONFIG_NAME,
+    JOURNAL_NAME,
+    SPLIT_NAME,
+    begin,
+    fit,
+    plan_document,
+    plan_from,
+    write_evaluation,
+)
+from reslab.train.inputs import Stores, open_stores
+from reslab.train.journal import Event, Listener, read_journal
+from reslab.train.plan import resolve, with_speed, with_statistics
+from reslab.train.sheet import sheet
+
+SEEN_LIMIT = 0.01
+"""Share of evaluated pictures that the model may have been trained on before a score stops being one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """A finished training."""
+
+    folder: Path
+    evaluation: Evaluation | None
+    """On the validation split; None where nothing validated."""
+
+    @property
+    def model(self) -> Path:
+        return find_model(self.folder)
+
+
+def train(
+    config: TrainConfig,
+    out: Path | None = None,
+    user: Collection[str] = (),
+    on_event: Listener | None = None,
+) -> Run:
+    """Check the training and validation pictures, train, calibrate, judge, and write the report.
+
+    Args:
+        out: the run folder; `runs/<date>-<model>-<data>` by default.
+        user: names of the fields of `config` that a person chose, for the record.
+        on_event: told everything that happens, as plain dictionaries.
+
+    Raises:
+        ResLabError: bad input, a diverged run, or a full disk; one sentence and a hint.
+    """
+    show = on_event or (lambda event: None)
+    catalog = read_data(config.data, config.data_dir)
+    catalog = assigned(catalog, config.val, config.split_seed, config.group_by).only(("train", "val"))
+    _refuse_lonely_classes(catalog, config)
+    plan = resolve(config, catalog, user)
+    folder = out or _fresh_folder(plan, catalog)
+    _reserve(folder)
+    try:
+        stores = open_stores(plan, catalog)
+        verdict = examine(catalog, stores.keep, on_progress=lambda n: show({"event": "checking", "images": n}))
+        show({"event": "checked", "verdict": verdict, "total": len(catalog.pictures)})
+        catalog, plan, stores = _past_the_gate(verdict, catalog, plan, stores, user)
+        plan = with_statistics(plan, stores.train)
+        plan, seconds = with_speed(plan, len(stores.val))
+        begin(folder, plan, catalog, stores)
+    except BaseException:
+        _give_back(folder)
+        raise
+    show(_planned(plan, seconds, folder, stores))
+    evaluation = fit(folder, plan, stores, on_event)
+    write_report(folder)
+    return Run(folder, evaluation)
+
+
+def resume(folder: Path, epochs: int | None = None, on_event: Listener | None = None) -> Run:
+    """Continue a run where its last saved state left it.
+
+    With `epochs`, the run is made longer or shorter: from the present step on, the learning rate follows the schedule
+    of a run of that length.
+
+    Raises:
+        ResLabError: there is no run, its data have changed, or its state is damaged.
+    """
+    plan = plan_from(read_json(folder / CONFIG_NAME, f"{folder} holds no run"))
+    if epochs is not None:
+        origin = Origin("user", "given to resume")
+        plan = replace(plan, config=replace(plan.config, epochs=epochs), origins={**plan.origins, "epochs": origin})
+    catalog = _same_data(plan.config, folder)
+    stores = open_stores(plan, catalog)
+    if epochs is not None:
+        write_json(folder / CONFIG_NAME, plan_document(plan))
+    show = on_event or (lambda event: None)
+    show(_planned(plan, None, folder, stores))
+    evaluation = fit(folder, plan, stores, on_event, resume=True)
+    write_report(folder)
+    return Run(folder, evaluation)
+
+
+def evaluate(
+    model: str | Path,
+    data: str | Path,
+    split: Split | None = None,
+    config: TrainConfig | None = None,
+    allow_seen: bool = False,
+    on_progress: Callable[[int], None] | None = None,
+) -> Evaluation:
+    """Judge a model on one split of a data set: `test` if there is one, else `val`, unless told otherwise.
+
+    Args:
+        config: how the data are divided (`val`, `split_seed`, `group_by`, `data_dir`, `skip_bad`); the defaults, or
+            those of the model's own run, if None.
+
+    Raises:
+        ResLabError: the split is empty, its classes are not the model's, a picture is unreadable, or more than 1 % of
+            the pictures trained the model (unless `allow_seen`).
+    """
+    engine = open_engine(model)
+    config = config or TrainConfig(split_seed=engine.header.training.get("split_seed", 0))
+    catalog = assigned(read_data(data, config.data_dir), config.val, config.split_seed, config.group_by)
+    chosen: Split = split or ("test" if catalog.split("test") else "val")
+    evaluation = judge(engine, catalog.split(chosen), chosen, config.skip_bad, on_progress=on_progress)
+    share = float(evaluation.seen.mean())
+    if share > SEEN_LIMIT and not allow_seen:
+        raise ResLabError(
+            f"the model was trained on {int(evaluation.seen.sum())} of these {len(evaluation.seen)} pictures ({share:.1%}), "
+            "so their score would flatter it",
+            "choose another split or other data, or say --allow-seen",
+        )
+    run = find_model(model).parent
+    if (run / CONFIG_NAME).is_file() and _is_data_of(run, data) and chosen != "val":
+        write_evaluation(run, evaluation)
+        write_report(run)
+    return evaluation
+
+
+def check(
+    config: TrainConfig, on_progress: Callable[[int], None] | None = None, splits: Collection[Split] = SPLITS
+) -> Verdict:
+    """The data gate over every split of a data set."""
+    catalog = assigned(read_data(config.data, config.data_dir), config.val, config.split_seed, config.group_by)
+    return examine(catalog.only(splits), on_progress=on_progress)
+
+
+def contact_sheet(config: TrainConfig, columns: int = 8, rows: int = 6) -> np.ndarray:
+    """What the network sees: training pictures as they are prepared (left) and augmented, as one RGB picture."""
+    catalog = assigned(read_data(config.data, config.data_dir), config.val, config.split_seed, config.group_by)
+    catalog = catalog.only(("train",))
+    plan = resolve(replace(config, skip_bad=True), catalog)
+    return sheet(plan, open_stores(plan, catalog).train, columns, rows)
+
+
+def list_runs(root: Path = RUNS) -> list[dict[str, Any]]:
+    """What was trained under `root`, oldest first: one row per run."""
+    return [_row(folder) for folder in sorted(root.glob("*/")) if (folder / CONFIG_NAME).is_file()]
+
+
+def _row(folder: Path) -> dict[str, Any]:
+    document = read_json(folder / CONFIG_NAME, "")
+    epochs = [event for event in read_journal(folder / JOURNAL_NAME) if event["event"] == "epoch"]
+    scored = folder / "evaluation-test.json"
+    scored = scored if scored.is_file() else folder / "evaluation.json"
+    score = read_json(scored, "") if scored.is_file() else None
+    return {
+        "run": str(folder),
+        "model": document["config"]["model"],
+        "data": document["config"]["data"],
+        "epochs": f"{len(epochs)}/{document['config']['epochs']}",
+        "split": score and score["split"],
+        "n": score and score["n"],
+        "top1": score and score["top1"],
+        "seconds": round(sum(event["seconds"] for event in epochs), 1),
+    }
+
+
+def _past_the_gate(
+    verdict: Verdict, catalog: Catalog, plan: Plan, stores: Stores, user: Collection[str]
+) -> tuple[Catalog, Plan, Stores]:
+    """Stop at what cannot be trained on; leave unreadable pictures out if the person said so."""
+    bad = verdict.unreadable()
+    blocking = [
+        p for p in verdict.problems if p.blocks_training and not (p.kind == "unreadable" and plan.config.skip_bad)
+    ]
+    if blocking:
+        first, rest = blocking[0], len(blocking) - 1
+        more = f" (and {rest} more)" if rest else ""
+        raise ResLabError(f"{first.kind}: {first.path}: {first.detail}{more}", _HINTS[first.kind])
+    if not bad:
+        return catalog, plan, stores
+    catalog = catalog.without(set(bad))
+    plan = resolve(plan.config, catalog, user)
+    return catalog, plan, open_stores(plan, catalog)
+
+
+def _refuse_lonely_classes(catalog: Catalog, config: TrainConfig) -> None:
+    """With a validation split, a class needs two pictures: one to learn from and one to be judged by."""
+    if catalog.declares_splits and config.val and not catalog.split("val"):
+        lonely = min(catalog.counts().items(), key=lambda item: (item[1], item[0]), default=("", 0))
+        raise ResLabError(
+            f"nothing is left to validate on: class {lonely[0]!r} has {lonely[1]} picture(s)",
+            "add pictures, or train on all of them with --val none",
+        )
+
+
+def _fresh_folder(plan: Plan, catalog: Catalog) -> Path:
+    stem = f"{datetime.now():%Y%m%d-%H%M%S}-{plan.config.model}-{catalog.name}"
+    folder, number = RUNS / stem, 2
+    while folder.exists():
+        folder, number = RUNS / f"{stem}-{number}", number + 1
+    return folder
+
+
+def _reserve(folder: Path) -> None:
+    """Make the run folder and see that it can be written, before any long work."""
+    if (folder / CONFIG_NAME).exists():
+        raise ResLabError(f"{folder} already holds a run", f"choose another --out, or: reslab resume {folder}")
+    probe = folder / ".probe"
+    write_atomically(probe, b"")
+    probe.unlink()
+
+
+def _give_back(folder: Path) -> None:
+    """Remove a reserved folder in which no run has begun."""
+    if folder.is_dir() and not any(folder.iterdir()):
+        folder.rmdir()
+
+
+def _same_data(config: TrainConfig, folder: Path) -> Catalog:
+    """The catalog of a run as its `split.csv` has it; refused where files were added, removed or renamed."""
+    catalog = read_data(config.data, config.data_dir)
+    with (folder / SPLIT_NAME).open(encoding="utf-8", newline="") as file:
+        rows = {row["path"]: row for row in csv.DictReader(file)}
+    here = {p.key: p for p in catalog.pictures}
+    gone = sorted(rows.keys() - here.keys())
+    if gone:
+        raise ResLabError(
+            f"{len(gone)} picture(s) of this run are gone from {config.data}, e.g. {gone[0]}", "put them back"
+        )
+    pictures = tuple(replace(here[key], split=row["split"], label=row["label"]) for key, row in rows.items())
+    return replace(catalog, pictures=pictures)
+
+
+def _is_data_of(run: Path, data: str | Path) -> bool:
+    """Whether `data` is what the run was trained on, so that its score belongs into the run's folder."""
+    own = read_json(run / CONFIG_NAME, "")["config"]["data"]
+    return str(data) == own or (Path(data).exists() and Path(own).exists() and Path(data).samefile(own))
+
+
+def _planned(plan: Plan, seconds: float | None, folder: Path, stores: Stores) -> Event:
+    event: Event = {"event": "plan", "plan": plan, "seconds": seconds, "folder": str(folder)}
+    return event | {"train": len(stores.train), "val": len(stores.val)}
+
+
+_HINTS = {
+    "unreadable": "mend or remove it, or leave such pictures out with --skip-bad",
+    "unknown class": "give it training pictures, or rename or remove its folder",
+    "empty class": "put pictures into it, or remove the folder",
+    "one class": "make one folder per class, e.g. data/cats and data/dogs",
+}
