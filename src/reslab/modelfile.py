@@ -158,12 +158,12 @@ def write_json(path: Path, content: object) -> None:
     write_atomically(path, (json.dumps(content, ensure_ascii=False, indent=1, allow_nan=False) + "\n").encode())
 
 
-def read_json(path: Path, complaint: str) -> dict[str, Any]:
-    """A JSON document; where there is none, `complaint` is what the person is told."""
+def read_json(path: Path) -> dict[str, Any]:
+    """A JSON document, or one sentence about why there is none."""
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise ResLabError(complaint or f"there is no {path}") from None
+        raise ResLabError(f"there is no {path}") from None
     except ValueError:
         raise ResLabError(f"{path} is damaged: it is not JSON") from None
 

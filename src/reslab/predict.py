@@ -2,6 +2,7 @@
 
 import glob
 import os
+from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -53,7 +54,7 @@ class Model:
 
     def stream(self, inputs: Iterable[Input], workers: int | None = None) -> Iterator[Prediction]:
         """The same, one by one, in constant memory."""
-        names: list[str] = []
+        names: deque[str] = deque()
 
         def listed() -> Iterator[Picture]:
             for picture in expand(inputs):
@@ -63,7 +64,7 @@ class Model:
         for block, logits in answers(self.engine, listed(), workers):
             rows = probabilities(self.engine, logits)
             for index, scores, row in zip(block.indices, logits, rows, strict=True):
-                name, names[index] = names[index], ""
+                name = names.popleft()
                 error = block.errors.get(int(index))
                 yield self._prediction(name, scores, row) if error is None else _failed(name, error)
 
@@ -96,7 +97,7 @@ def _paths(written: str) -> Iterator[Path]:
     if path.is_dir():
         yield from picture_files(path)
     elif not path.exists() and glob.has_magic(written):
-        matches = sorted(glob.glob(written, recursive=True))
+        matches = sorted(glob.glob(written, recursive=True))  # noqa: PTH207  patterns may be absolute
         yield from (Path(match) for match in matches or [written])
     else:
         yield path

@@ -1,22 +1,26 @@
 """What one verb needs from several rooms: check, then train, then score, then report. Composition only."""
 
 import csv
-from collections.abc import Callable, Collection
+import io
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from PIL import Image
 
 from reslab.check.gate import Verdict, examine
 from reslab.data.catalog import SPLITS, Catalog, Split
+from reslab.data.reader import load
 from reslab.data.sources import read_data
 from reslab.data.splits import assigned
 from reslab.engine.choose import RUNS, find_model, open_engine
 from reslab.errors import ResLabError
 from reslab.evaluate.judge import Evaluation, judge
 from reslab.modelfile import read_json, write_atomically, write_json
+from reslab.predict import Prediction, load_model
 from reslab.report.page import write_report
 from reslab.train.config import Origin, Plan, TrainConfig
 from reslab.train.fit import (
@@ -32,6 +36,7 @@ from reslab.train.fit import (
 from reslab.train.inputs import Stores, open_stores
 from reslab.train.journal import Event, Listener, read_journal
 from reslab.train.plan import resolve, with_speed, with_statistics
+from reslab.train.recipes import recipe
 from reslab.train.sheet import sheet
 
 SEEN_LIMIT = 0.01
@@ -76,9 +81,13 @@ def train(
     _reserve(folder)
     try:
         stores = open_stores(plan, catalog)
+        show({"event": "check", "total": len(catalog.pictures)})
         verdict = examine(catalog, stores.keep, on_progress=lambda n: show({"event": "checking", "images": n}))
-        show({"event": "checked", "verdict": verdict, "total": len(catalog.pictures)})
-        catalog, plan, stores = _past_the_gate(verdict, catalog, plan, stores, user)
+        show({"event": "checked", "verdict": verdict})
+        catalog, plan, stores = _past_the_gate(verdict, catalog, config, plan, stores, user)
+        if left_out := verdict.unreadable():
+            pictures = "picture" if len(left_out) == 1 else "pictures"
+            show({"event": "warning", "text": f"{len(left_out)} unreadable {pictures} left out"})
         plan = with_statistics(plan, stores.train)
         plan, seconds = with_speed(plan, len(stores.val))
         begin(folder, plan, catalog, stores)
@@ -100,7 +109,7 @@ def resume(folder: Path, epochs: int | None = None, on_event: Listener | None = 
     Raises:
         ResLabError: there is no run, its data have changed, or its state is damaged.
     """
-    plan = plan_from(read_json(folder / CONFIG_NAME, f"{folder} holds no run"))
+    plan = plan_from(run_document(folder))
     if epochs is not None:
         origin = Origin("user", "given to resume")
         plan = replace(plan, config=replace(plan.config, epochs=epochs), origins={**plan.origins, "epochs": origin})
@@ -115,34 +124,60 @@ def resume(folder: Path, epochs: int | None = None, on_event: Listener | None = 
     return Run(folder, evaluation)
 
 
+@dataclass(frozen=True, slots=True)
+class Demo:
+    """What the demonstration made."""
+
+    model: Path
+    report: Path
+    evaluation: Evaluation
+    """On the test split."""
+    prediction: Prediction
+
+
+def demo(out: Path | None = None, epochs: int | None = None, on_event: Listener | None = None) -> Demo:
+    """The main job on the built-in digits: train, score on the test split, predict a picture file, report."""
+    config = replace(recipe("standard"), data="digits", epochs=epochs or 0)
+    run = train(config, out, {"epochs"} if epochs else (), on_event)
+    evaluation = evaluate(run.folder, "digits")
+    example = read_data("digits").split("test")[0]
+    file = io.BytesIO()
+    Image.fromarray(load(example)).save(file, "PNG")
+    path = run.folder / f"digit-{example.label}.png"
+    write_atomically(path, file.getvalue())
+    prediction = load_model(run.folder).predict(path)[0]
+    return Demo(run.model, run.folder / "report.html", evaluation, prediction)
+
+
 def evaluate(
     model: str | Path,
     data: str | Path,
     split: Split | None = None,
-    config: TrainConfig | None = None,
+    division: Mapping[str, Any] | None = None,
     allow_seen: bool = False,
     on_progress: Callable[[int], None] | None = None,
 ) -> Evaluation:
     """Judge a model on one split of a data set: `test` if there is one, else `val`, unless told otherwise.
 
     Args:
-        config: how the data are divided (`val`, `split_seed`, `group_by`, `data_dir`, `skip_bad`); the defaults, or
-            those of the model's own run, if None.
+        division: how the data are found and divided (`data_dir`, `val`, `split_seed`, `group_by`, `skip_bad`); what it
+            leaves out is as it was when the model was trained.
 
     Raises:
         ResLabError: the split is empty, its classes are not the model's, a picture is unreadable, or more than 1 % of
             the pictures trained the model (unless `allow_seen`).
     """
     engine = open_engine(model)
-    config = config or TrainConfig(split_seed=engine.header.training.get("split_seed", 0))
+    trained = {k: v for k, v in engine.header.training.items() if k in ("val", "split_seed", "group_by")}
+    config = TrainConfig(**{**trained, **(division or {})})
     catalog = assigned(read_data(data, config.data_dir), config.val, config.split_seed, config.group_by)
     chosen: Split = split or ("test" if catalog.split("test") else "val")
     evaluation = judge(engine, catalog.split(chosen), chosen, config.skip_bad, on_progress=on_progress)
     share = float(evaluation.seen.mean())
     if share > SEEN_LIMIT and not allow_seen:
+        seen, n = int(evaluation.seen.sum()), len(evaluation.seen)
         raise ResLabError(
-            f"the model was trained on {int(evaluation.seen.sum())} of these {len(evaluation.seen)} pictures ({share:.1%}), "
-            "so their score would flatter it",
+            f"the model was trained on {seen} of these {n} pictures ({share:.1%}), so their score would flatter it",
             "choose another split or other data, or say --allow-seen",
         )
     run = find_model(model).parent
@@ -152,7 +187,7 @@ def evaluate(
     return evaluation
 
 
-def check(
+def examine_data(
     config: TrainConfig, on_progress: Callable[[int], None] | None = None, splits: Collection[Split] = SPLITS
 ) -> Verdict:
     """The data gate over every split of a data set."""
@@ -168,17 +203,24 @@ def contact_sheet(config: TrainConfig, columns: int = 8, rows: int = 6) -> np.nd
     return sheet(plan, open_stores(plan, catalog).train, columns, rows)
 
 
+def run_document(folder: Path) -> dict[str, Any]:
+    """`config.json` of a run folder."""
+    if not (folder / CONFIG_NAME).is_file():
+        raise ResLabError(f"{folder} holds no run", "reslab runs lists what was trained here")
+    return read_json(folder / CONFIG_NAME)
+
+
 def list_runs(root: Path = RUNS) -> list[dict[str, Any]]:
     """What was trained under `root`, oldest first: one row per run."""
     return [_row(folder) for folder in sorted(root.glob("*/")) if (folder / CONFIG_NAME).is_file()]
 
 
 def _row(folder: Path) -> dict[str, Any]:
-    document = read_json(folder / CONFIG_NAME, "")
+    document = run_document(folder)
     epochs = [event for event in read_journal(folder / JOURNAL_NAME) if event["event"] == "epoch"]
     scored = folder / "evaluation-test.json"
     scored = scored if scored.is_file() else folder / "evaluation.json"
-    score = read_json(scored, "") if scored.is_file() else None
+    score = read_json(scored) if scored.is_file() else None
     return {
         "run": str(folder),
         "model": document["config"]["model"],
@@ -192,13 +234,11 @@ def _row(folder: Path) -> dict[str, Any]:
 
 
 def _past_the_gate(
-    verdict: Verdict, catalog: Catalog, plan: Plan, stores: Stores, user: Collection[str]
+    verdict: Verdict, catalog: Catalog, config: TrainConfig, plan: Plan, stores: Stores, user: Collection[str]
 ) -> tuple[Catalog, Plan, Stores]:
     """Stop at what cannot be trained on; leave unreadable pictures out if the person said so."""
     bad = verdict.unreadable()
-    blocking = [
-        p for p in verdict.problems if p.blocks_training and not (p.kind == "unreadable" and plan.config.skip_bad)
-    ]
+    blocking = [p for p in verdict.problems if p.blocks_training and not (p.kind == "unreadable" and config.skip_bad)]
     if blocking:
         first, rest = blocking[0], len(blocking) - 1
         more = f" (and {rest} more)" if rest else ""
@@ -206,7 +246,7 @@ def _past_the_gate(
     if not bad:
         return catalog, plan, stores
     catalog = catalog.without(set(bad))
-    plan = resolve(plan.config, catalog, user)
+    plan = resolve(config, catalog, user)
     return catalog, plan, open_stores(plan, catalog)
 
 
@@ -247,7 +287,7 @@ def _same_data(config: TrainConfig, folder: Path) -> Catalog:
     """The catalog of a run as its `split.csv` has it; refused where files were added, removed or renamed."""
     catalog = read_data(config.data, config.data_dir)
     with (folder / SPLIT_NAME).open(encoding="utf-8", newline="") as file:
-        rows = {row["path"]: row for row in csv.DictReader(file)}
+        rows: dict[str, dict[str, Any]] = {row["path"]: row for row in csv.DictReader(file)}
     here = {p.key: p for p in catalog.pictures}
     gone = sorted(rows.keys() - here.keys())
     if gone:
@@ -260,7 +300,7 @@ def _same_data(config: TrainConfig, folder: Path) -> Catalog:
 
 def _is_data_of(run: Path, data: str | Path) -> bool:
     """Whether `data` is what the run was trained on, so that its score belongs into the run's folder."""
-    own = read_json(run / CONFIG_NAME, "")["config"]["data"]
+    own = run_document(run)["config"]["data"]
     return str(data) == own or (Path(data).exists() and Path(own).exists() and Path(data).samefile(own))
 
 

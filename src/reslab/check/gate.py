@@ -10,7 +10,7 @@ from typing import Literal
 import numpy as np
 
 from reslab.data.catalog import Catalog, Picture, Split
-from reslab.data.reader import decoded
+from reslab.data.reader import default_workers, load, ordered
 from reslab.errors import BadPicture, nearest
 from reslab.pixels.decode import Facts, facts
 from reslab.pixels.fingerprint import fingerprint
@@ -21,7 +21,10 @@ Keep = Callable[[Picture, np.ndarray], None]
 IMBALANCE = 10
 """Most to least frequent class: beyond this the majority baseline is worth a warning."""
 
-_BLANK = 8  # grey levels: a deep picture with less contrast than this came out almost black or white
+_SEVERITIES = ("error", "warning", "note")
+_BLANK = 8  # grey levels: a deep picture with less contrast than this came out almost uniform
+_DARK = 64  # a deep picture without a brighter level came out dark: its samples use 14 bits or fewer of the 16
+_TWIN_BYTES = 16  # of the hash: no chance match among any number of pictures
 _BLOCKING = ("unreadable", "unknown class", "empty class", "one class")
 
 
@@ -70,19 +73,27 @@ def examine(
     """Judge a data set whose splits are assigned.
 
     Args:
-        keep: takes every decoded picture, so that nobody has to decode it again.
+        keep: takes every decoded picture, so that nobody has to decode it again; called from several threads.
         on_progress: told how many pictures have been looked at since the last call.
     """
-    problems = _about_classes(catalog)
+
+    def look(picture: Picture) -> tuple[bytes, list[Problem]]:
+        try:
+            pixels = load(picture)
+        except BadPicture as error:
+            return b"", [Problem("unreadable", picture.key, error.reason, "error")]
+        if keep:
+            keep(picture, pixels)
+        return fingerprint(pixels, _TWIN_BYTES), list(_about_picture(picture, pixels))
+
+    workers = default_workers() if workers is None else workers
+    problems = _about_classes(catalog) + _about_groups(catalog)
     twins: dict[bytes, list[Picture]] = defaultdict(list)
-    for picture, pixels in zip(catalog.pictures, decoded(catalog.pictures, workers), strict=True):
-        if isinstance(pixels, BadPicture):
-            problems.append(Problem("unreadable", picture.key, pixels.reason, "error"))
-        else:
-            twins[fingerprint(pixels)].append(picture)
-            problems += _about_picture(picture, pixels)
-            if keep:
-                keep(picture, pixels)
+    looks = ordered(look, catalog.pictures, workers, ahead=4 * max(workers, 1))
+    for picture, (name, found) in zip(catalog.pictures, looks, strict=True):
+        problems += found
+        if name:
+            twins[name].append(picture)
         if on_progress:
             on_progress(1)
     problems += [p for group in twins.values() if len(group) > 1 for p in _about_twins(group)]
@@ -90,9 +101,7 @@ def examine(
     return Verdict(
         images=len(catalog.pictures),
         classes={name: counts[name] for name in sorted(counts)},
-        problems=tuple(
-            sorted(problems, key=lambda p: ("error warning note".split().index(p.severity), p.kind, p.path))
-        ),
+        problems=tuple(sorted(problems, key=lambda p: (_SEVERITIES.index(p.severity), p.kind, p.path))),
         majority_baseline=max(counts.values()) / len(catalog.pictures) if counts else 0.0,
         skipped=catalog.skipped,
     )
@@ -105,18 +114,23 @@ def _about_classes(catalog: Catalog) -> list[Problem]:
         Problem("empty class", name, "its folder holds no picture; remove it or fill it", "error")
         for name in catalog.empty_classes
     ]
-    if len(known) == 1:
-        only = next(iter(known))
-        detail = "the training pictures have one class only; a classifier needs two or more"
-        problems.append(Problem("one class", only, detail, "error"))
+    if len(known) < 2:
+        have = "have one class only" if known else "are missing"
+        detail = f"the training pictures {have}; a classifier needs two classes or more"
+        problems.append(Problem("one class", next(iter(known), "train"), detail, "error"))
     for split in ("val", "test"):
-        problems += _about_split(catalog, split, known)
+        problems += _about_split(catalog, split, known) if known else []
     counts = catalog.counts()
+    for first, second in pairwise(sorted(counts, key=lambda name: (name.casefold(), name))):
+        if first.casefold() == second.casefold():
+            detail = f"only capitals tell it from {second!r}; Windows and macOS would mix them up"
+            problems.append(Problem("similar classes", first, detail, "warning"))
     if counts and max(counts.values()) > IMBALANCE * min(counts.values()):
-        most, least = max(counts, key=counts.__getitem__), min(counts, key=counts.__getitem__)
-        share = max(counts.values()) / sum(counts.values())
-        detail = f"{counts[most]} pictures against {counts[least]} of {least!r}; always answering {most!r} scores {share:.1%}"
-        problems.append(Problem("imbalance", most, detail, "warning"))
+        (most, high), (least, low) = counts.most_common()[0], counts.most_common()[-1]
+        baseline = f"always answering {most!r} scores {high / counts.total():.1%}"
+        problems.append(
+            Problem("imbalance", most, f"{high} pictures against {low} of {least!r}; {baseline}", "warning")
+        )
     return problems
 
 
@@ -125,8 +139,7 @@ def _about_split(catalog: Catalog, split: Split, known: set[str]) -> list[Proble
     here = {p.label: p for p in reversed(catalog.split(split))}
     problems = []
     for label in sorted(here.keys() - known):
-        folder = here[label].key.rsplit("/", 1)[0]
-        detail = f"{folder} is a class of {split} that train lacks; {nearest(label, known)}"
+        detail = f"train has no class {label!r} ({here[label].key}); {nearest(label, known)}"
         problems.append(Problem("unknown class", f"{split}: {label}", detail, "error"))
     if here:
         for label in sorted(known - here.keys()):
@@ -135,14 +148,30 @@ def _about_split(catalog: Catalog, split: Split, known: set[str]) -> list[Proble
     return problems
 
 
+def _about_groups(catalog: Catalog) -> list[Problem]:
+    """Data that declare their splits may divide a patient or a video; what we divide ourselves never is."""
+    splits: dict[str, set[str]] = defaultdict(set)
+    for picture in catalog.pictures:
+        if picture.group is not None and picture.split is not None:
+            splits[picture.group].add(picture.split)
+    return [
+        Problem("divided group", group, f"its pictures lie in {' and '.join(sorted(found))}", "warning")
+        for group, found in sorted(splits.items())
+        if len(found) > 1
+    ]
+
+
 def _about_picture(picture: Picture, pixels: np.ndarray) -> Iterable[Problem]:
     if not isinstance(picture.source, Path):
         return
     header = facts(picture.source)
     for kind, detail in _oddities(header):
         yield Problem(kind, picture.key, detail, "note")
-    if header.deep and int(pixels.max()) - int(pixels.min()) < _BLANK:
-        detail = f"a {header.mode} picture that comes out almost uniform; its samples may not fill 16 bits"
+    low, high = int(pixels.min()), int(pixels.max())
+    if header.deep and (high - low < _BLANK or high <= _DARK):
+        detail = (
+            f"a {header.mode} picture that comes out at levels {low} to {high} of 255; its samples may not fill 16 bits"
+        )
         yield Problem("almost blank", picture.key, detail, "warning")
 
 
@@ -163,9 +192,8 @@ def _about_twins(group: list[Picture]) -> Iterable[Problem]:
     labels = sorted({p.label for p in group})
     if len(labels) > 1:
         names = " = ".join(p.key for p in group)
-        yield Problem(
-            "conflicting labels", group[0].key, f"the same picture as {' and '.join(labels)}: {names}", "error"
-        )
+        detail = f"the same picture as {' and '.join(labels)}: {names}"
+        yield Problem("conflicting labels", group[0].key, detail, "error")
     for first, second in pairwise(group):
         if first.split != second.split:
             detail = f"the same picture as {second.key}: in {first.split} and in {second.split}"

@@ -46,18 +46,20 @@ _BILINEAR = InterpolationMode.BILINEAR
 
 
 def parse(text: str, mirrored: bool = True) -> tuple[str, ...]:
-    """The changes that `--augment` names: one of `SETS`, or a list such as `crop,hflip,rotate`.
+    """The changes that `--augment` names: one of `SETS`, changes such as `crop,hflip,rotate`, or both: `light,cutmix`.
 
     A named set loses `hflip` where a mirror image would change the label; asking for it by name keeps it.
     """
-    if text in SETS:
-        return tuple(name for name in SETS[text] if mirrored or name != "hflip")
-    names = tuple(name.strip() for name in text.split(",") if name.strip())
-    for name in names:
-        if name not in PICTURE_CHANGES + BATCH_CHANGES:
+    changes: list[str] = []
+    for name in (word.strip() for word in text.split(",")):
+        if name in SETS:
+            changes += [change for change in SETS[name] if mirrored or change != "hflip"]
+        elif name in PICTURE_CHANGES + BATCH_CHANGES:
+            changes.append(name)
+        else:
             known = (*SETS, *PICTURE_CHANGES, *BATCH_CHANGES)
             raise ResLabError(f"--augment does not know {name!r}", nearest(name, known))
-    return names
+    return tuple(dict.fromkeys(changes))
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +81,8 @@ class Augment:
             uint8 `[batch, size, size, 3]`.
         """
         if "crop" in self.changes:
-            pixels = self._cropped(canvases, uniforms(self.seed, "crop", epoch, indices, 4))
+            draws = uniforms(self.seed, "crop", epoch, indices, 4)
+            pixels = np.stack([self._cropped(canvas, row) for canvas, row in zip(canvases, draws, strict=True)])
         else:
             pixels = np.stack([self.preprocess(canvas) for canvas in canvases])
         for name in self.changes:
@@ -88,14 +91,14 @@ class Augment:
                 pixels = change(pixels, uniforms(self.seed, name, epoch, indices, count))
         return pixels
 
-    def _cropped(self, canvases: Sequence[np.ndarray], draws: np.ndarray) -> np.ndarray:
-        size = self.preprocess.size
-        if size <= _SMALL and all(canvas.shape[:2] == (size, size) for canvas in canvases):
-            return _shifted(np.stack(canvases), draws)
+    def _cropped(self, canvas: np.ndarray, draws: np.ndarray) -> np.ndarray:
+        size, interpolation = self.preprocess.size, self.preprocess.interpolation
+        if size <= _SMALL and canvas.shape[:2] == (size, size):
+            return _shifted(canvas, draws)
         if self.preprocess.resize == "crop":
-            return np.stack([_zoomed(c, size, d, _ZOOM) for c, d in zip(canvases, draws, strict=True)])
-        roomy = Preprocess(round(size * ROOM), self.preprocess.resize, self.preprocess.interpolation)
-        return np.stack([_zoomed(roomy(c), size, d, _ZOOM_FITTED) for c, d in zip(canvases, draws, strict=True)])
+            return resized(canvas, (size, size), interpolation, _part(canvas, draws, _ZOOM))
+        roomy = Preprocess(round(size * ROOM), self.preprocess.resize, interpolation)(canvas)
+        return resized(roomy, (size, size), interpolation, _part(roomy, draws, _ZOOM_FITTED))
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,27 +142,31 @@ def draw_mix(augment: Augment, epoch: int, step: int, batch: int) -> Mix | None:
     return Mix(order, float(share), (int(upper), int(lower), int(left), int(right)))
 
 
-# ------------------------------------------------------------------ one change each: pixels [b, s, s, 3], draws [b, k]
+# ------------------------------------------------------------------ the crop: one canvas, 4 draws
 
 
-def _shifted(pixels: np.ndarray, draws: np.ndarray) -> np.ndarray:
+def _shifted(canvas: np.ndarray, draws: np.ndarray) -> np.ndarray:
     """Zero padding, then a window of the old size: the crop of the CIFAR papers."""
-    size = pixels.shape[1]
+    size = len(canvas)
     pad = max(1, size // _PAD_SHARE)
-    padded = np.pad(pixels, ((0, 0), (pad, pad), (pad, pad), (0, 0)))
-    corners = (draws[:, :2] * (2 * pad + 1)).astype(int)
-    return np.stack([row[y : y + size, x : x + size] for row, (y, x) in zip(padded, corners, strict=True)])
+    padded = np.zeros((size + 2 * pad, size + 2 * pad, 3), np.uint8)
+    padded[pad:-pad, pad:-pad] = canvas
+    y, x = (draws[:2] * (2 * pad + 1)).astype(int)
+    return padded[y : y + size, x : x + size]
 
 
-def _zoomed(canvas: np.ndarray, size: int, draws: np.ndarray, area: tuple[float, float]) -> np.ndarray:
-    """A random part of random area and aspect, resized (Szegedy et al. 2014, section 6)."""
+def _part(canvas: np.ndarray, draws: np.ndarray, area: tuple[float, float]) -> tuple[float, float, float, float]:
+    """Left, upper, right, lower of a part of random area, aspect and place (Szegedy et al. 2014, section 6)."""
     height, width = canvas.shape[:2]
     wanted = (area[0] + (area[1] - area[0]) * draws[0]) * height * width
     aspect = _ASPECT ** (2 * draws[1] - 1)
     w = min(width, (wanted * aspect) ** 0.5)
     h = min(height, (wanted / aspect) ** 0.5)
     left, upper = draws[2] * (width - w), draws[3] * (height - h)
-    return resized(canvas, (size, size), box=(left, upper, min(left + w, width), min(upper + h, height)))
+    return left, upper, min(left + w, width), min(upper + h, height)
+
+
+# ------------------------------------------------------------------ one change each: pixels [b, s, s, 3], draws [b, k]
 
 
 def _flipped(pixels: np.ndarray, draws: np.ndarray) -> np.ndarray:
@@ -211,13 +218,18 @@ def _moved(picture: Tensor, x: float, y: float) -> Tensor:
     return V.affine(picture, 0.0, [round(x), round(y)], 1.0, [0.0, 0.0], _BILINEAR)
 
 
+def _reach(side: int) -> int:
+    """How far the widest translation goes: 32 pixels, but never out of a smaller picture."""
+    return min(32, side)
+
+
 # The wide space of TrivialAugment (Mueller and Hutter 2021, table 6): how a signed magnitude in [-1, 1] acts.
 _WIDE: tuple[Callable[[Tensor, float], Tensor], ...] = (
     lambda p, m: p,
     lambda p, m: _sheared(p, 0.99 * m, 0),
     lambda p, m: _sheared(p, 0, 0.99 * m),
-    lambda p, m: _moved(p, m * p.shape[-1], 0),
-    lambda p, m: _moved(p, 0, m * p.shape[-2]),
+    lambda p, m: _moved(p, m * _reach(p.shape[-1]), 0),
+    lambda p, m: _moved(p, 0, m * _reach(p.shape[-2])),
     lambda p, m: V.rotate(p, 135 * m, _BILINEAR),
     lambda p, m: V.adjust_brightness(p, 1 + 0.99 * m),
     lambda p, m: V.adjust_saturation(p, 1 + 0.99 * m),

@@ -1,18 +1,21 @@
 """A folder of class folders, with or without `train/`, `val/`, `test/` around them."""
 
 import os
+import unicodedata
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
 from reslab.data.catalog import Catalog, Picture, Split
-from reslab.pixels.decode import EXTENSIONS
+from reslab.errors import ResLabError
+from reslab.pixels.decode import EXTENSIONS, printable
 
 _SPLIT_NAMES: dict[str, Split] = {
     "train": "train", "training": "train",
     "val": "val", "valid": "val", "validation": "val",
     "test": "test", "testing": "test",
 }  # fmt: skip
+OUTSIDE = "files outside a class folder"
 _HIDDEN = ("__MACOSX", "@eaDir", "$RECYCLE.BIN", "System Volume Information")
 
 
@@ -25,24 +28,29 @@ def read_folder(root: Path) -> Catalog:
     for base, split in splits or [(root, None)]:
         for class_folder in _visible_folders(base, skipped):
             found = [
-                Picture(path.relative_to(root).as_posix(), path, class_folder.name, split)
+                Picture(printable(path.relative_to(root).as_posix()), path, label_of(class_folder.name), split)
                 for path in _picture_files(class_folder, skipped)
             ]
             pictures += found
             if not found:
-                empty.append(class_folder.relative_to(root).as_posix())
-        skipped["files outside a class folder"] += sum(1 for e in _entries(base) if e.is_file())
+                empty.append(printable(class_folder.relative_to(root).as_posix()))
+        skipped[OUTSIDE] += _loose_files(base)
     if splits:
         taken = {base for base, _ in splits}
         skipped["folders beside the splits"] += sum(f not in taken for f in _visible_folders(root, Counter()))
-        skipped["files outside a class folder"] += sum(1 for e in _entries(root) if e.is_file())
+        skipped[OUTSIDE] += _loose_files(root)
     return Catalog(
-        name=root.resolve().name or "data",
-        root=str(root),
+        name=printable(root.resolve().name) or "data",
+        root=printable(root),
         pictures=tuple(sorted(pictures, key=lambda p: p.key)),
         skipped={reason: n for reason, n in skipped.items() if n},
         empty_classes=tuple(empty),
     )
+
+
+def label_of(name: str) -> str:
+    """A class's name as it is compared: in composed Unicode; some systems store an accent as a letter of its own."""
+    return unicodedata.normalize("NFC", printable(name))
 
 
 def picture_files(folder: Path) -> Iterator[Path]:
@@ -51,45 +59,59 @@ def picture_files(folder: Path) -> Iterator[Path]:
 
 
 def _split_folders(root: Path) -> list[tuple[Path, Split]]:
-    """The split folders, or none: a folder `train` that directly holds pictures is a class of trains."""
-    found = []
-    for entry in _entries(root):
-        split = _SPLIT_NAMES.get(entry.name.lower())
-        if split and entry.is_dir() and any(e.is_dir() and not _is_hidden(e.name) for e in _entries(Path(entry.path))):
-            found.append((Path(entry.path), split))
-    return found if any(split == "train" for _, split in found) or len(found) > 1 else []
+    """The split folders, or none: a folder `train` that directly holds pictures is a class of trains.
+
+    One of them must be for training, unless there is nothing but splits (somebody's test set, to be scored).
+    """
+    folders = _visible_folders(root, Counter())
+    splits = [(folder, _SPLIT_NAMES.get(folder.name.lower())) for folder in folders]
+    found = [(folder, split) for folder, split in splits if split and _visible_folders(folder, Counter())]
+    return found if any(split == "train" for _, split in found) or len(found) == len(folders) else []
 
 
-def _picture_files(folder: Path, skipped: Counter[str]) -> Iterator[Path]:
-    """Depth first, following links, each real folder once."""
-    seen: set[str] = set()
-    stack = [folder]
-    while stack:
-        here = stack.pop()
-        real = os.path.realpath(here)
-        if real in seen:
-            continue
-        seen.add(real)
-        for entry in _entries(here):
-            if _is_hidden(entry.name):
-                skipped["hidden folders" if entry.is_dir() else "hidden files"] += 1
-            elif entry.is_dir() and Path(entry.name).suffix.lower() not in EXTENSIONS:
-                stack.append(Path(entry.path))
-            elif Path(entry.name).suffix.lower() in EXTENSIONS:
-                yield Path(entry.path)
-            else:
-                skipped["files that are no pictures"] += 1
+def _picture_files(folder: Path, skipped: Counter[str], seen: set[str] | None = None) -> Iterator[Path]:
+    """In sorted order, following links, each real folder once and never one that contains the first."""
+    real = os.path.realpath(folder)
+    seen = {str(parent) for parent in Path(real).parents} if seen is None else seen
+    if real in seen:
+        return
+    seen.add(real)
+    for entry in _entries(folder):
+        pictorial = Path(entry.name).suffix.lower() in EXTENSIONS
+        if _is_hidden(entry.name):
+            skipped["hidden folders" if _is_folder(entry) else "hidden files"] += 1
+        elif _is_folder(entry) and not pictorial:
+            yield from _picture_files(Path(entry.path), skipped, seen)
+        elif pictorial:
+            yield Path(entry.path)
+        else:
+            skipped["files that are no pictures"] += 1
 
 
 def _visible_folders(base: Path, skipped: Counter[str]) -> list[Path]:
-    folders = [e for e in _entries(base) if e.is_dir()]
-    skipped["hidden folders"] += sum(_is_hidden(e.name) for e in folders)
-    return [Path(e.path) for e in folders if not _is_hidden(e.name)]
+    folders = [entry for entry in _entries(base) if _is_folder(entry)]
+    skipped["hidden folders"] += sum(_is_hidden(entry.name) for entry in folders)
+    return [Path(entry.path) for entry in folders if not _is_hidden(entry.name)]
 
 
 def _entries(folder: Path) -> list[os.DirEntry[str]]:
-    with os.scandir(folder) as entries:
-        return sorted(entries, key=lambda e: e.name)
+    try:
+        with os.scandir(folder) as entries:
+            return sorted(entries, key=lambda entry: entry.name)
+    except OSError as error:
+        hint = "make it readable, or move it out of the data folder"
+        raise ResLabError(f"cannot list {printable(folder)}: {error.strerror}", hint) from None
+
+
+def _loose_files(folder: Path) -> int:
+    return sum(not _is_folder(entry) for entry in _entries(folder))
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:  # a link that leads in a circle
+        return False
 
 
 def _is_hidden(name: str) -> bool:

@@ -46,7 +46,8 @@ class Loader:
 
     def indices(self, epoch: int, step: int) -> np.ndarray:
         """Which pictures make up a step."""
-        return np.array_split(self._order(epoch), self.steps)[step]
+        count = len(self.store)
+        return self._order(epoch)[step * count // self.steps : (step + 1) * count // self.steps]
 
     def batch(self, epoch: int, step: int) -> Batch:
         """The batch of one step of one epoch, both counted from 0."""

@@ -1,6 +1,12 @@
 """Data sets known by name: scikit-learn's handwritten digits, built in, and torchvision's, downloaded once."""
 
+import queue
+import sys
+import threading
+import urllib.error
+import urllib.request
 from collections.abc import Callable
+from contextlib import redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,37 +25,43 @@ class _Named:
 
     opener: Callable[..., Any]
     splits: dict[Split, dict[str, Any]]
-    file: str
-    checksum: str
+    files: tuple[tuple[str, str], ...]
+    """Address and MD5 of what is downloaded."""
     size: str
+    folder: str = "."
+    """Where, below the data folder, torchvision looks for the files."""
     mirrored: bool = True
 
 
 _TRAIN_TEST: dict[Split, dict[str, Any]] = {"train": {"train": True}, "test": {"train": False}}
 _SPLIT_WORD: dict[Split, dict[str, Any]] = {"train": {"split": "train"}, "test": {"split": "test"}}
 
+
+def _archive(kind: Any) -> tuple[tuple[str, str], ...]:
+    return ((kind.url, kind.tgz_md5),)
+
+
+def _idx_files(kind: Any) -> tuple[tuple[str, str], ...]:
+    return tuple((kind.mirrors[0] + file, md5) for file, md5 in kind.resources)
+
+
+_SVHN_FILES = tuple((datasets.SVHN.split_list[split][0], datasets.SVHN.split_list[split][2]) for split in _SPLIT_WORD)
+
 NAMED: dict[str, _Named] = {
-    "cifar10": _Named(
-        datasets.CIFAR10, _TRAIN_TEST, datasets.CIFAR10.url, "md5 " + datasets.CIFAR10.tgz_md5, "163 MiB"
-    ),
-    "cifar100": _Named(
-        datasets.CIFAR100, _TRAIN_TEST, datasets.CIFAR100.url, "md5 " + datasets.CIFAR100.tgz_md5, "161 MiB"
-    ),
+    "cifar10": _Named(datasets.CIFAR10, _TRAIN_TEST, _archive(datasets.CIFAR10), "163 MiB"),
+    "cifar100": _Named(datasets.CIFAR100, _TRAIN_TEST, _archive(datasets.CIFAR100), "161 MiB"),
     "mnist": _Named(
-        datasets.MNIST, _TRAIN_TEST, datasets.MNIST.mirrors[0] + "train-images-idx3-ubyte.gz and its three neighbours",
-        "md5 f68b3c2dcbeaaa9fbdd348bbdeb94873", "11 MiB", mirrored=False,
+        datasets.MNIST, _TRAIN_TEST, _idx_files(datasets.MNIST), "11 MiB", folder="MNIST/raw", mirrored=False
     ),
     "fashion_mnist": _Named(
-        datasets.FashionMNIST, _TRAIN_TEST,
-        datasets.FashionMNIST.mirrors[0] + "train-images-idx3-ubyte.gz and its three neighbours",
-        "md5 8d4fb7e6c68d591d4c3dfef9ec88bf0d", "30 MiB",
+        datasets.FashionMNIST, _TRAIN_TEST, _idx_files(datasets.FashionMNIST), "30 MiB", folder="FashionMNIST/raw"
     ),
-    "svhn": _Named(
-        datasets.SVHN, _SPLIT_WORD, datasets.SVHN.split_list["train"][0] + " and test_32x32.mat",
-        "md5 " + datasets.SVHN.split_list["train"][2], "235 MiB", mirrored=False,
-    ),
-    "stl10": _Named(datasets.STL10, _SPLIT_WORD, datasets.STL10.url, "md5 " + datasets.STL10.tgz_md5, "2.5 GiB"),
-}  # fmt: skip
+    "svhn": _Named(datasets.SVHN, _SPLIT_WORD, _SVHN_FILES, "235 MiB", mirrored=False),
+    "stl10": _Named(datasets.STL10, _SPLIT_WORD, _archive(datasets.STL10), "2.5 GiB"),
+}
+
+PATIENCE = 3.0
+"""Seconds after which a server that does not answer counts as no network."""
 
 _DIGIT_LEVELS = 16
 _TEST_EVERY = 5
@@ -94,33 +106,65 @@ def read_named(name: str, data_dir: Path | None) -> Catalog:
     return Catalog(name, name, pictures, mirrored=known.mirrored)
 
 
-def _open(name: str, known: _Named, folder: Path, arguments: dict[str, Any]) -> Any:  # noqa: ANN401
+def _open(name: str, known: _Named, folder: Path, arguments: dict[str, Any]) -> Any:
+    """One split: as it lies there, else unpacked from files that lie there, else downloaded."""
+
+    def attempt(download: bool) -> Any:
+        with redirect_stdout(sys.stderr):  # stdout belongs to our own answers
+            return known.opener(root=str(folder), download=download, **arguments)
+
+    place = folder / known.folder
+    fetched = all((place / url.rsplit("/", 1)[1]).is_file() for url, _ in known.files)
     try:
-        return known.opener(root=str(folder), download=False, **arguments)
-    except (RuntimeError, OSError):
-        pass
+        return attempt(download=False)
+    except Exception as error:  # RuntimeError where files are missing; anything where they are damaged
+        why = str(error)
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        return known.opener(root=str(folder), download=True, **arguments)
-    except (RuntimeError, OSError) as error:
-        raise ResLabError(
-            f"{name} is not in {folder} and could not be downloaded ({str(error).splitlines()[0]})",
-            f"fetch {known.file} ({known.size}, {known.checksum}) and put it into {folder}, or give --data-dir",
-        ) from None
+        why = "" if fetched else _unreachable(known.files[0][0])
+        if not why:
+            place.mkdir(parents=True, exist_ok=True)
+            return attempt(download=True)
+    except Exception as error:
+        why = str(error)
+    files = ", ".join(f"{url} (md5 {md5})" for url, md5 in known.files)
+    raise ResLabError(
+        f"{name} is not in {folder} and could not be downloaded: {why.splitlines()[0] if why else 'no reason given'}",
+        f"fetch {files}, {known.size} in all, and put it into {place}; or say with --data-dir where the set lies",
+    )
 
 
-def _class_names(part: Any) -> list[str]:  # noqa: ANN401
+def _unreachable(url: str) -> str:
+    """Why the server of `url` cannot be reached, or nothing; torchvision itself would wait for minutes."""
+    answers: queue.SimpleQueue[str] = queue.SimpleQueue()
+
+    def knock() -> None:
+        try:
+            urllib.request.urlopen(urllib.request.Request(url, method="HEAD"), timeout=PATIENCE).close()
+            answers.put("")
+        except urllib.error.HTTPError:  # it answers; torchvision asks in its own way
+            answers.put("")
+        except Exception as error:
+            answers.put(str(error) or type(error).__name__)
+
+    threading.Thread(target=knock, daemon=True).start()  # a resolver may hang longer than any timeout
+    try:
+        return answers.get(timeout=PATIENCE)
+    except queue.Empty:
+        return f"no answer within {PATIENCE:g} s"
+
+
+def _class_names(part: Any) -> list[str]:
     names = getattr(part, "classes", None)
     if names is None:
         return [str(label) for label in range(int(max(_labels(part))) + 1)]
     return [str(name).split(" - ")[0] if str(name)[:1].isdigit() else str(name) for name in names]
 
 
-def _labels(part: Any) -> Any:  # noqa: ANN401
+def _labels(part: Any) -> Any:
     return part.targets if hasattr(part, "targets") else part.labels
 
 
-def _arrays(part: Any) -> np.ndarray:  # noqa: ANN401
+def _arrays(part: Any) -> np.ndarray:
     """uint8 `[n, height, width, 3]`, from each set's own layout."""
     pixels = np.asarray(part.data)
     if pixels.ndim == 3:

@@ -6,7 +6,7 @@ a CPU the processes of a loader would take the cores that train.
 
 import os
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TypeVar
@@ -51,7 +51,7 @@ def load(picture: Picture) -> np.ndarray:
     if picture.box is None:
         return pixels
     left, upper, width, height = picture.box
-    part = pixels[max(upper, 0) : upper + height, max(left, 0) : left + width]
+    part = pixels[max(upper, 0) : max(upper + height, 0), max(left, 0) : max(left + width, 0)]
     if not part.size:
         raise BadPicture(picture.key, f"its box {picture.box} lies outside the picture")
     return part
@@ -76,19 +76,6 @@ def ordered(function: Callable[[Item], Result], items: Iterable[Item], workers: 
             yield waiting.popleft().result()
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
-
-
-def decoded(pictures: Sequence[Picture], workers: int | None = None) -> Iterator[np.ndarray | BadPicture]:
-    """Every picture in full, in order; an unreadable one is its error."""
-
-    def attempt(picture: Picture) -> np.ndarray | BadPicture:
-        try:
-            return load(picture)
-        except BadPicture as error:
-            return error
-
-    workers = default_workers() if workers is None else workers
-    return ordered(attempt, pictures, workers, ahead=4 * max(workers, 1))
 
 
 def blocks(

@@ -5,9 +5,9 @@ import re
 from pathlib import Path
 
 from reslab.data.catalog import Catalog
-from reslab.data.folder import read_folder
+from reslab.data.folder import OUTSIDE, read_folder
 from reslab.data.table import read_table
-from reslab.errors import ResLabError
+from reslab.errors import ResLabError, nearest
 
 NAMES = ("digits", "cifar10", "cifar100", "mnist", "fashion_mnist", "svhn", "stl10")
 """Sets known by name. `digits` is built in."""
@@ -37,9 +37,13 @@ def read_data(data: str | Path, data_dir: str | Path | None = None) -> Catalog:
     elif str(data).lower() in NAMES:
         return _named(str(data).lower(), None if data_dir is None else Path(data_dir))
     else:
-        raise ResLabError(f"there is no {data}", "DATA is a folder, a .csv/.tsv table, or one of " + ", ".join(NAMES))
+        raise ResLabError(
+            f"there is no {data}", f"DATA is a folder, a .csv/.tsv table or a name; {nearest(str(data), NAMES)}"
+        )
     if not catalog.pictures:
-        raise ResLabError(f"{data} holds no pictures", "put pictures into one folder per class, e.g. data/cats/1.jpg")
+        loose = catalog.skipped.get(OUTSIDE, 0)
+        what = f"has no class folders, only {loose} file(s) beside each other" if loose else "holds no pictures"
+        raise ResLabError(f"{data} {what}", "put pictures into one folder per class, e.g. data/cats/1.jpg")
     return _with_mirror_rule(catalog)
 
 

@@ -1,20 +1,22 @@
 """Who trains, who validates, who tests: decided for each picture by its own name, so that adding files moves nobody.
 
-A picture's lot is a hash of (split seed, its group or its key), a number in [0, 1). Below `val` it validates, in the
-tenth above that it tests, otherwise it trains. Only where chance leaves a small class without a validating (or, from
-three pictures on, a testing) picture is the one with the lowest lot moved there.
+A picture's lot is a hash of (split seed, its group or its key), a number in [0, 1). Below a tenth it tests, whatever
+`val` is: a picture that tests must not train because somebody asks for less validation. In the `val` above that it
+validates, otherwise it trains. Only where chance leaves a small class without a training, a validating or (from three
+pictures on) a testing picture is one moved there.
 """
 
 import dataclasses
 import hashlib
 import re
-from collections import defaultdict
+from collections import Counter, defaultdict
 from pathlib import PurePosixPath
 
-from reslab.data.catalog import Catalog, Picture, Split
+from reslab.data.catalog import SPLITS, Catalog, Picture, Split
 from reslab.errors import ResLabError
 
 TEST_FRACTION = 0.1
+MAX_VAL = 0.8
 
 
 def assigned(catalog: Catalog, val: float = 0.1, seed: int = 0, group_by: str | None = None) -> Catalog:
@@ -28,13 +30,13 @@ def assigned(catalog: Catalog, val: float = 0.1, seed: int = 0, group_by: str | 
         group_by: a regular expression on the key (its first group, or the whole match), or `parent` for the folder.
 
     Raises:
-        ResLabError: `group_by` is no regular expression or matches no key; `val` is not in [0, 0.9].
+        ResLabError: `group_by` is no regular expression or matches no key; `val` is not in [0, 0.8].
     """
-    if not 0 <= val <= 0.9:
-        raise ResLabError(f"--val {val:g} is not between 0 and 0.9", "give a fraction such as 0.1, or none")
+    if not 0 <= val <= MAX_VAL:
+        raise ResLabError(f"--val {val:g} is not between 0 and {MAX_VAL}", "give a fraction such as 0.1, or none")
     pictures = _grouped(catalog.pictures, group_by)
     if not catalog.declares_splits:
-        lots = _assign(pictures, (("val", val), ("test", TEST_FRACTION)), seed)
+        lots = _assign(pictures, (("test", TEST_FRACTION), ("val", val)), seed)
     else:
         declared: dict[str, Split] = {p.key: p.split or "train" for p in pictures}
         lots = dict(declared)
@@ -50,34 +52,48 @@ def _assign(pictures: list[Picture], shares: tuple[tuple[Split, float], ...], se
     for picture in pictures:
         units[_unit(picture)].append(picture)
     lots = {unit: _lot(seed, unit) for unit in units}
-    chosen: dict[str, Split] = {}
-    for unit, lot in lots.items():
-        chosen[unit] = "train"
-        edge = 0.0
-        for split, share in shares:
-            if edge <= lot < edge + share:
-                chosen[unit] = split
-            edge += share
-    _repair(pictures, shares, lots, chosen)
+    chosen = {unit: _drawn(lot, shares) for unit, lot in lots.items()}
+    _repair(units, shares, lots, chosen)
     return {picture.key: chosen[unit] for unit, members in units.items() for picture in members}
 
 
+def _drawn(lot: float, shares: tuple[tuple[Split, float], ...]) -> Split:
+    edge = 0.0
+    for split, share in shares:
+        edge += share
+        if lot < edge:
+            return split
+    return "train"
+
+
 def _repair(
-    pictures: list[Picture], shares: tuple[tuple[Split, float], ...], lots: dict[str, float], chosen: dict[str, Split]
+    units: dict[str, list[Picture]],
+    shares: tuple[tuple[Split, float], ...],
+    lots: dict[str, float],
+    chosen: dict[str, Split],
 ) -> None:
-    """Give every class that has enough units one in each split, training first."""
-    by_class: dict[str, set[str]] = defaultdict(set)
-    for picture in pictures:
-        by_class[picture.label].add(_unit(picture))
-    for label in sorted(by_class):
-        units = sorted(by_class[label], key=lots.__getitem__)
-        wanted: list[Split] = ["train"] + [split for split, share in shares if share > 0]
-        for split in wanted[: len(units)]:
-            if any(chosen[unit] == split for unit in units):
-                continue
-            spare = [u for u in units if sum(chosen[v] == chosen[u] for v in units) > 1]
+    """Give every class one unit in each split: train first, then val, then test, as far as its units go."""
+    labels = {unit: {picture.label for picture in members} for unit, members in units.items()}
+    by_class: dict[str, list[str]] = defaultdict(list)
+    for unit in sorted(units, key=lots.__getitem__):
+        for label in labels[unit]:
+            by_class[label].append(unit)
+    counts = Counter((label, chosen[unit]) for unit in units for label in labels[unit])
+    offered = {"train", *(split for split, share in shares if share > 0)}
+
+    def dispensable(unit: str, wanted: list[Split]) -> bool:
+        here = chosen[unit]
+        return here not in wanted or all(counts[label, here] > 1 for label in labels[unit])
+
+    for label, members in sorted(by_class.items()):
+        wanted = [split for split in SPLITS if split in offered][: len(members)]
+        for split in wanted:
+            spare = [] if counts[label, split] else [unit for unit in members if dispensable(unit, wanted)]
             if spare:
-                chosen[spare[0] if split != "train" else spare[-1]] = split
+                unit = spare[-1] if split == "train" else spare[0]
+                counts.subtract((each, chosen[unit]) for each in labels[unit])
+                counts.update((each, split) for each in labels[unit])
+                chosen[unit] = split
 
 
 def _unit(picture: Picture) -> str:
@@ -103,7 +119,9 @@ def _matches(pictures: tuple[Picture, ...], group_by: str) -> list[str | None]:
     try:
         pattern = re.compile(group_by)
     except re.error as error:
-        raise ResLabError(f"--group-by {group_by!r} is no regular expression: {error}") from None
+        raise ResLabError(
+            f"--group-by {group_by!r} is no regular expression: {error}", "for example --group-by 'patient(\\d+)'"
+        ) from None
     found = [pattern.search(p.key) for p in pictures]
     if not any(found):
         example = pictures[0].key if pictures else ""

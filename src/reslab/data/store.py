@@ -1,7 +1,8 @@
-"""Decode once: pictures kept as uint8 in memory, up to a limit; beyond it they are decoded again when they are needed."""
+"""Decode once: pictures kept as uint8 in memory, up to a limit; beyond it they are decoded again when needed."""
 
-import os
+import threading
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 import numpy as np
 
@@ -9,21 +10,35 @@ from reslab.data.catalog import Picture
 from reslab.data.reader import load
 from reslab.pixels.fingerprint import fingerprint
 
-_SHARE_OF_FREE_MEMORY = 0.4
+_SHARE_OF_FREE_MEMORY = 0.25
+"""Of each store: training and validation pictures together take half of what is free at the start."""
+
 _UNKNOWN_FREE_MEMORY = 4 * 2**30
+_MEMINFO = Path("/proc/meminfo")
+_CONTAINER = Path("/sys/fs/cgroup")
 
 
 def memory_limit() -> int:
-    """Bytes that stored pictures may take by default: two fifths of the memory that is free now."""
+    """Bytes that one store's pictures may take by default."""
+    return int(free_memory() * _SHARE_OF_FREE_MEMORY)
+
+
+def free_memory() -> int:
+    """Bytes that this process could still take: what the machine can give, and what its container allows."""
     try:
-        free = os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    except (AttributeError, ValueError, OSError):  # Windows, macOS
+        lines = dict(line.split(":", 1) for line in _MEMINFO.read_text().splitlines())
+        free = int(lines["MemAvailable"].split()[0]) * 1024
+    except (OSError, KeyError, ValueError):  # Windows, macOS
         free = _UNKNOWN_FREE_MEMORY
-    return int(free * _SHARE_OF_FREE_MEMORY)
+    try:
+        allowed = int((_CONTAINER / "memory.max").read_text()) - int((_CONTAINER / "memory.current").read_text())
+    except (OSError, ValueError):  # no container, or one without a limit ("max")
+        return free
+    return max(0, min(free, allowed))
 
 
 class Store:
-    """A sequence of transformed pictures that remembers what it has decoded.
+    """A sequence of transformed pictures that remembers what it has decoded. Several threads may ask at once.
 
     `transform` is the same for all, e.g. `shrunk` to a roomy size for training, or the final preprocessing.
     """
@@ -37,6 +52,7 @@ class Store:
         self._left = memory_limit() if limit is None else limit
         self._kept: dict[int, np.ndarray] = {}
         self._hashes: dict[int, bytes] = {}
+        self._lock = threading.Lock()
 
     def __len__(self) -> int:
         return len(self.pictures)
@@ -48,11 +64,13 @@ class Store:
 
     def keep(self, index: int, picture: np.ndarray) -> np.ndarray:
         """Remember an already decoded picture, if there is room, and give back its transformed form."""
-        transformed = self._transform(picture)
-        self._hashes[index] = fingerprint(picture)
-        if index not in self._kept and self._left >= transformed.nbytes:
-            self._kept[index] = np.ascontiguousarray(transformed)
-            self._left -= transformed.nbytes
+        transformed = np.ascontiguousarray(self._transform(picture))
+        if index not in self._hashes:
+            self._hashes[index] = fingerprint(picture)
+        with self._lock:
+            if index not in self._kept and self._left >= transformed.nbytes:
+                self._kept[index] = transformed
+                self._left -= transformed.nbytes
         return transformed
 
     def fingerprints(self) -> list[bytes]:

@@ -30,7 +30,7 @@ def find_model(model: str | Path, runs: Path = RUNS) -> Path:
     return path
 
 
-def open_engine(model: str | Path) -> Any:  # noqa: ANN401  the concrete engine, seen through face.Engine
+def open_engine(model: str | Path) -> Any:
     """The engine for a model, chosen by what the file is."""
     path = find_model(model)
     try:  # PyTorch is needed for this kind of file only

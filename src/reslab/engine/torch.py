@@ -19,7 +19,7 @@ class TorchEngine:
 
     def __init__(self, network: ResNet, header: Header, sha256: str = "", seen: np.ndarray | None = None) -> None:
         self.device = runtime.device()
-        self.network = network.to(self.device, memory_format=torch.channels_last).eval()
+        self.network = runtime.placed(network).eval()
         self.header = header
         self.sha256 = sha256
         self.seen = np.zeros((0, 5), np.uint8) if seen is None else seen

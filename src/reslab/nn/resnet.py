@@ -143,7 +143,7 @@ def config_from(values: Mapping[str, Any]) -> ResNetConfig:
     odd = sorted(values.keys() - known - {"name"})
     if odd:
         raise ResLabError(f"the network has unknown fields: {', '.join(odd)}", "pip install -U reslab")
-    plain = {k: tuple(v) if isinstance(v, list) else v for k, v in values.items() if k in known}
+    plain: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in values.items() if k in known}
     return ResNetConfig(**plain)
 
 

@@ -8,7 +8,7 @@ The rule, which `docs/pixels.md` publishes with golden vectors:
 - float samples are read as [0, 1], as [0, 255] or as [0, 65535]: the first range that holds all of them;
 - a file that is cut short, empty, not a picture, or larger than `MAX_PIXELS` is an error that names it.
 
-`Image.verify()` is not enough: it accepts a JPEG cut in half, so the whole picture is always decoded.
+`Image.verify()` alone is not enough: it accepts a JPEG cut in half, so the whole picture is always decoded.
 """
 
 import functools
@@ -20,23 +20,38 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, UnidentifiedImageError
 
 from reslab.errors import BadPicture
 
 FORMATS = ("JPEG", "PNG", "GIF", "BMP", "TIFF", "WEBP", "AVIF", "PPM", "HEIF")
-"""The only formats that are tried (JPEG includes the multi-picture MPO of cameras): fewer parsers, a smaller door for hostile files."""
+"""The only formats that are tried, JPEG's multi-picture kind (MPO) included: fewer parsers, a smaller door for hostile
+files."""
 
-EXTENSIONS = frozenset(
-    ".jpg .jpeg .jpe .jfif .mpo .png .gif .bmp .dib .tif .tiff .webp .avif .pbm .pgm .ppm .pnm .heic .heif".split()
-)
+EXTENSIONS = frozenset({
+    ".jpg", ".jpeg", ".jpe", ".jfif", ".mpo", ".png", ".gif", ".bmp", ".dib", ".tif", ".tiff", ".webp", ".avif",
+    ".pbm", ".pgm", ".ppm", ".pnm", ".heic", ".heif",
+})  # fmt: skip
 """Files with these endings (in any case) count as pictures when a folder is read."""
 
 MAX_PIXELS = 89_478_485
 """Larger headers are refused before a byte is decoded (Pillow's own threshold: 256 MiB of RGB)."""
 
 _EXIF_ORIENTATION = 0x0112
+_UPRIGHT = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}  # EXIF orientation -> what brings the stored picture upright; 1, and anything unknown, leaves it as it is
 _HEIC_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"mif1", b"msf1", b"hevc")
+_BEGINNINGS = {
+    b"\xff\xd8\xff": "JPEG", b"\x89PNG": "PNG", b"GIF8": "GIF", b"BM": "BMP", b"II*\0": "TIFF", b"MM\0*": "TIFF",
+    b"RIFF": "WebP",
+}  # fmt: skip
 _WHITE = (255, 255, 255, 255)
 
 
@@ -45,7 +60,7 @@ def decode(source: str | os.PathLike | bytes, name: str | None = None) -> np.nda
 
     Args:
         source: a path, or the bytes of a file.
-        name: what to call it in an error; the path by default.
+        name: what to call it in an error; the path by default, `printable`.
 
     Returns:
         uint8 array `[height, width, 3]`, RGB.
@@ -53,10 +68,14 @@ def decode(source: str | os.PathLike | bytes, name: str | None = None) -> np.nda
     Raises:
         BadPicture: the file cannot be opened or decoded in full; the message names it.
     """
-    name = name or ("<bytes>" if isinstance(source, bytes) else os.fspath(source))
+    name = name or ("<bytes>" if isinstance(source, bytes) else printable(source))
     try:
         with _open(source, name) as image:
-            return _rgb(image, name)
+            pixels = _rgb(image, name)
+        if image.format == "PNG":  # the checksums of its pixel chunks are compared only here
+            with _open(source, name) as image:
+                image.verify()
+        return pixels
     except BadPicture:
         raise
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
@@ -64,7 +83,7 @@ def decode(source: str | os.PathLike | bytes, name: str | None = None) -> np.nda
     except UnidentifiedImageError:
         raise BadPicture(name, _not_a_picture(_head(source))) from None
     except FileNotFoundError:
-        raise BadPicture(name, "no such file") from None
+        raise BadPicture(name, _missing(source)) from None
     except IsADirectoryError:
         raise BadPicture(name, "it is a folder") from None
     except PermissionError:
@@ -96,9 +115,13 @@ class Facts:
 def facts(source: str | os.PathLike | bytes) -> Facts:
     """Read the header only. Call it for files that `decode` accepts; others raise Pillow's errors."""
     with _open(source, "") as image:
-        orientation = _orientation(image)
-        frames = getattr(image, "n_frames", 1)
-        return Facts(image.format or "?", image.mode, image.width, image.height, orientation not in (0, 1), frames)
+        rotated = _orientation(image) in _UPRIGHT
+        return Facts(image.format or "?", image.mode, image.width, image.height, rotated, _frames(image))
+
+
+def printable(path: str | os.PathLike) -> str:
+    """A path as text that any terminal, JSON or CSV can take: undecodable bytes of a file name are spelt out."""
+    return str(path).encode("utf-8", "backslashreplace").decode()
 
 
 def _open(source: str | os.PathLike | bytes, name: str) -> Image.Image:
@@ -122,10 +145,14 @@ def _formats() -> list[str]:
 def _rgb(image: Image.Image, name: str) -> np.ndarray:
     """Every colour mode becomes uint8 RGB, upright."""
     image.load()
-    if _orientation(image) not in (0, 1):
-        image = ImageOps.exif_transpose(image)
+    turn = _UPRIGHT.get(_orientation(image))
+    if turn is not None:
+        image = image.transpose(turn)
     if image.mode == "F" or image.mode.startswith("I"):
-        grey = _eight_bits(np.asarray(image), name)
+        samples = np.asarray(image)
+        grey = _eight_bits(samples, name)
+        if "transparency" in image.info:  # one value of a 16-bit PNG that stands for clear
+            grey[samples == image.info["transparency"]] = 255
         return np.repeat(grey[..., None], 3, axis=2)
     if image.has_transparency_data:
         white = Image.new("RGBA", image.size, _WHITE)
@@ -148,11 +175,27 @@ def _eight_bits(samples: np.ndarray, name: str) -> np.ndarray:
 
 
 def _orientation(image: Image.Image) -> int:
-    """EXIF orientation, 1 when absent or when the EXIF block itself is damaged (viewers show it unturned)."""
+    """EXIF orientation, 1 when absent or when the EXIF block itself is damaged (viewers show it unturned).
+
+    Asked of the base class: PNG's own `getexif` would decode the whole picture first.
+    """
     try:
-        return image.getexif().get(_EXIF_ORIENTATION, 1)
+        return Image.Image.getexif(image).get(_EXIF_ORIENTATION, 1)
     except Exception:
         return 1
+
+
+def _frames(image: Image.Image) -> int:
+    """How many pictures the file holds, 1 where what follows the first one is damaged."""
+    try:
+        return getattr(image, "n_frames", 1)
+    except Exception:
+        return 1
+
+
+def _missing(source: str | os.PathLike | bytes) -> str:
+    link = not isinstance(source, bytes) and Path(source).is_symlink()
+    return "it is a link to a file that is not there" if link else "no such file"
 
 
 def _head(source: str | os.PathLike | bytes) -> bytes:
@@ -170,11 +213,16 @@ def _not_a_picture(head: bytes) -> str:
         return "it is a HEIC photo; `pip install reslab[heic]` reads those"
     if head.lstrip().lower().startswith((b"<!doctype", b"<html", b"<?xml", b"<svg")):
         return "it is a web page or an SVG drawing, not a picture of pixels"
+    for beginning, kind in _BEGINNINGS.items():
+        if head.startswith(beginning):
+            return f"it begins like a {kind} file but is damaged or cut short"
     return "it is not a picture in a known format"
 
 
 def _reason(error: Exception) -> str:
+    if isinstance(error, OSError) and error.errno:  # from the system, not from Pillow
+        return f"the system says: {error.strerror}"
     text = str(error) or type(error).__name__
-    if "truncated" in text or "Truncated" in text or isinstance(error, EOFError):
+    if "truncated" in text.lower() or isinstance(error, EOFError):
         return "the file is cut short"
-    return text.splitlines()[0]
+    return f"it is damaged ({text.splitlines()[0].strip()})"

@@ -8,8 +8,8 @@ FINGERPRINT_BYTES = 5
 """40 bits: among 50,000 training and 10,000 test pictures, a chance match once in 2,000 comparisons of whole sets."""
 
 
-def fingerprint(picture: np.ndarray) -> bytes:
-    """A short hash of a decoded picture, uint8 `[height, width, 3]`: its size and every pixel."""
-    digest = hashlib.blake2b(np.asarray(picture.shape[:2], "<u4").tobytes(), digest_size=FINGERPRINT_BYTES)
+def fingerprint(picture: np.ndarray, length: int = FINGERPRINT_BYTES) -> bytes:
+    """A hash of a decoded picture, uint8 `[height, width, 3]`: its size and every pixel, in `length` bytes."""
+    digest = hashlib.blake2b(np.asarray(picture.shape[:2], "<u4").tobytes(), digest_size=length)
     digest.update(np.ascontiguousarray(picture).data)
     return digest.digest()

@@ -1,8 +1,225 @@
-"""A run as one self-contained HTML page."""
+"""A run as one self-contained HTML page: what the folder holds, put into words and figures by one template."""
 
+import base64
+import hashlib
+import shlex
 from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from reslab.modelfile import write_atomically
+from reslab.report import charts, pictures, speak
+from reslab.report.findings import calibration, class_rows, confusion, headline, mistakes
+from reslab.report.folder import REPORT_NAME, SHEET_NAME, RunFolder, read_run
+from reslab.report.remake import flat, remake
+from reslab.report.speak import Phrase, duration, percent, say
+
+_TEMPLATE, _STYLE, _SCRIPT = "template.html.j2", "style.css", "switch.js"
+_SUMMED = ("train_loss", "val_nll", "train_accuracy", "val_accuracy", "lr", "seconds")
 
 
 def write_report(run: Path) -> Path:
-    """Write `report.html` into a run folder and give its path."""
-    return run / "report.html"
+    """Write `report.html` into a run folder and give its path.
+
+    The page holds all that is in the folder, however far the run got; what is missing is said in its place. It is a
+    function of the folder and the pictures alone: writing it twice gives the same bytes.
+
+    Raises:
+        ResLabError: `run` holds no run, a file of it is damaged, or it cannot be written.
+    """
+    path = run / REPORT_NAME
+    write_atomically(path, render(read_run(run)).encode())
+    return path
+
+
+def render(run: RunFolder) -> str:
+    """The page as HTML."""
+    environment = Environment(
+        loader=PackageLoader("reslab.report", ""), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
+        lstrip_blocks=True,
+    )  # fmt: skip
+    environment.filters |= {"percent": percent, "thousands": "{:,}".format, "fixed": _fixed}
+    environment.globals |= {"say": say, "element": speak.element, "whisker": charts.whisker}
+    return environment.get_template(_TEMPLATE).render(_view(run))
+
+
+def _view(run: RunFolder) -> dict[str, Any]:
+    """Everything that the template shows."""
+    judged = run.score
+    script, style = _part(_SCRIPT), _part(_STYLE)
+    return {
+        "style": Markup(style),
+        "script": Markup(script),
+        "policy": _policy(script),
+        "run": run,
+        "title": say("page.title", model=run.config["model"], data=_data_name(run)),
+        "state": _state(run),
+        "facts": _facts(run),
+        "score": headline(run),
+        "curves": _curves(run),
+        "epochs": _epoch_table(run),
+        "kept": _kept(run),
+        "judged": judged,
+        "split": say(f"split.{judged.split}") if judged else None,
+        "confusion": confusion(judged) if judged else None,
+        "classes": class_rows(judged, run) if judged else None,
+        "calibration": calibration(judged) if judged else None,
+        "mistakes": mistakes(judged, run) if judged else None,
+        "sheet": pictures.sheet(run.path / SHEET_NAME),
+        "network": _network(run),
+        "settings": _settings(run),
+        "remake": _remake(run),
+    }
+
+
+def _policy(script: str) -> str:
+    """A content security policy under which the browser itself refuses whatever is not in this file."""
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    return f"default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'sha256-{digest}'"
+
+
+def _part(name: str) -> str:
+    return (Path(__file__).parent / name).read_text(encoding="utf-8").strip()
+
+
+def _data_name(run: RunFolder) -> str:
+    return Path(run.config["data"]).name or run.config["data"]
+
+
+def _state(run: RunFolder) -> dict[str, Any]:
+    """How far the run got, and how to go on."""
+    done, planned = len(run.epochs), run.config["epochs"]
+    if run.early:
+        return {"finished": True, "text": say("state.early", best=run.early["best_epoch"])}
+    if run.finished:
+        return {"finished": True, "text": say("state.finished")}
+    command = f"reslab resume {shlex.quote(str(run.path))}"
+    return {"finished": False, "text": say("state.unfinished", done=done, planned=planned), "command": command}
+
+
+def _facts(run: RunFolder) -> list[tuple[str | Phrase, Phrase]]:
+    """A few figures of the run: (value, what it is)."""
+    facts: list[tuple[str | Phrase, Phrase]] = [
+        (f"{run.pictures('train'):,}", say("fact.train")),
+        (f"{run.pictures('val'):,}", say("fact.val")),
+        (f"{len(run.document['classes']):,}", say("fact.classes")),
+        (f"{run.config['size']} px", say("fact.size")),
+        (f"{len(run.epochs)} / {run.config['epochs']}", say("fact.epochs")),
+    ]
+    if run.epochs:
+        facts.append((duration(sum(event["seconds"] for event in run.epochs)), say("fact.time")))
+    return facts
+
+
+def _curves(run: RunFolder) -> list[Markup]:
+    """The figures of the learning curves; none where no epoch was finished."""
+    if not run.epochs:
+        return []
+
+    def line(style: str, field: str) -> charts.Series:
+        return charts.Series(style, tuple((float(e["epoch"]), e[field]) for e in run.epochs if field in e))
+
+    def steps(field: str) -> list[charts.Point]:
+        return [(e["epoch"] - 1 + e["step"] / e["steps"], e[field]) for e in run.steps]
+
+    best = _best(run)
+    rates = sorted({*steps("lr"), *line("rate", "lr").points})
+    loss = (charts.Series("steps", tuple(steps("loss"))), line("training", "train_loss"), line("validation", "val_nll"))
+    accuracy = (line("training", "train_accuracy"), line("validation", "val_accuracy"))
+    figures = (
+        charts.Curves("accuracy", _drawn(accuracy), best, share=True),
+        charts.Curves("loss", _drawn(loss), best),
+        charts.Curves("rate", (charts.Series("rate", tuple(rates)),)),
+    )
+    return [charts.curves(figure) for figure in figures]
+
+
+def _drawn(series: tuple[charts.Series, ...]) -> tuple[charts.Series, ...]:
+    """Without lines that have no point: a run may have no validation, and short epochs no single steps."""
+    return tuple(one for one in series if one.points)
+
+
+def _best(run: RunFolder) -> int | None:
+    """The epoch with the best validation score; None where nothing validated."""
+    validated = [event for event in run.epochs if "val_accuracy" in event and event["best"]]
+    return validated[-1]["epoch"] if validated else None
+
+
+def _kept(run: RunFolder) -> Phrase | None:
+    if not run.epochs:
+        return None
+    best = _best(run)
+    return say("curves.last", epoch=run.epochs[-1]["epoch"]) if best is None else say("curves.best", epoch=best)
+
+
+def _epoch_table(run: RunFolder) -> dict[str, Any]:
+    """The numbers behind the curves."""
+    names = [name for name in _SUMMED if any(name in event for event in run.epochs)]
+
+    def shown(name: str, value: float) -> str:
+        if name.endswith("accuracy"):
+            return percent(value)
+        return f"{value:.1f}" if name == "seconds" else f"{value:.4g}"
+
+    rows = [[event["epoch"], *(shown(n, event[n]) if n in event else "–" for n in names)] for event in run.epochs]
+    return {"columns": [say("curves.column.epoch"), *(say(f"curves.column.{n}") for n in names)], "rows": rows}
+
+
+def _network(run: RunFolder) -> list[Phrase]:
+    """The network in two sentences."""
+    network, weights = run.document["network"], run.config["weights"]
+    shape = say("settings.network", name=network["name"], blocks=sum(network["depths"]), block=network["block"])
+    return [shape, say("settings.scratch") if weights == "none" else say("settings.tuned", weights=weights)]
+
+
+def _settings(run: RunFolder) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """Every value of the config: first those with a story, then those that are as they come."""
+    told, rest = [], []
+    for name, value in flat(run.config).items():
+        origin = run.document["origins"].get(name, {"origin": "default", "reason": ""})
+        row = {"name": name, "meaning": speak.setting(name), "value": _shown(value)}
+        row |= {"origin": origin["origin"], "from": say(f"origin.{origin['origin']}"), "why": _why(origin)}
+        (told if origin["reason"] or origin["origin"] != "default" else rest).append(row)
+    return told, rest
+
+
+def _why(origin: dict[str, str]) -> Phrase:
+    if origin["origin"] == "recipe" and origin["reason"].isidentifier():
+        return say("settings.recipe", name=origin["reason"])
+    return speak.reason(origin["reason"])
+
+
+def _shown(value: object) -> str | Phrase:
+    if isinstance(value, bool):
+        return say("yes") if value else say("no")
+    if isinstance(value, float):
+        return f"{value:g}"
+    if isinstance(value, list):
+        return ", ".join(f"{v:g}" if isinstance(v, float) else str(v) for v in value)
+    return "–" if value is None else str(value)
+
+
+def _remake(run: RunFolder) -> dict[str, Any]:
+    """Commands, caveats and the facts that decide whether a second run comes out the same."""
+    made, config, header = remake(run), run.config, run.header
+    like = f"reslab train {shlex.quote(config['data'])} --like {shlex.quote(str(run.path))}"
+    notes = [say("remake.silent", names=", ".join(made.silent))] if made.silent else []
+    if config["minutes"]:
+        notes.append(say("remake.minutes", minutes=f"{config['minutes']:g}", epochs=config["epochs"]))
+    notes.append(say("remake.resumed", epochs=config["epochs"]) if made.resumed else say("remake.promise"))
+    versions = header["training"].get("versions", {}) if header else {"reslab": run.document["reslab"]}
+    facts = [
+        (say("remake.seed"), config["seed"]),
+        (say("remake.split_seed"), config["split_seed"]),
+        (say("remake.machine"), run.document["machine"]),
+        (say("remake.versions"), ", ".join(f"{name} {number}" for name, number in versions.items())),
+    ]
+    if header:
+        facts.append((say("remake.model"), header["sha256"]))
+    return {"command": made.command, "like": like, "notes": notes, "facts": facts}
+
+
+def _fixed(value: float, digits: int = 3) -> str:
+    return f"{value:.{digits}f}"

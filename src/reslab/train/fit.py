@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from PIL import Image
 from torch import Tensor
 
@@ -77,29 +76,24 @@ def fit(
     if resume:
         runtime.use_threads(training.progress.threads)
     training.progress.threads = runtime.threads()
-    journal = Journal(out / JOURNAL_NAME, training.progress.journal)
     show = on_event or (lambda event: None)
-
-    def emit(event: Event) -> None:
-        journal.write(event)
-        show(event)
-
-    def save() -> None:
-        training.progress.journal = journal.offset()
-        folder.save(training)
-
     if complaint:
         show({"event": "warning", "text": complaint})
-    with _polite_stop() as asked:
-        loader = _loader(plan, stores.train)
-        judge_network = _judge_of(plan, stores.val)
-        keep = _keeper(out, plan, stores.train, training)
-        hint = f"go on with: reslab resume {out}"
-        if not training.progress.finished:
-            train(training, loader, plan, Hooks(emit, show, save, judge_network, keep, asked.is_set, hint))
-    evaluation = _finish(out, stores)
-    journal.close()
-    return evaluation
+    if training.progress.finished_of != plan.total_steps:
+        with Journal(out / JOURNAL_NAME, training.progress.journal) as journal, _polite_stop() as asked:
+
+            def emit(event: Event) -> None:
+                journal.write(event)
+                show(event)
+
+            def save() -> None:
+                training.progress.journal = journal.offset()
+                folder.save(training)
+
+            judge_val, keep = _judge_of(plan, stores.val), _keeper(out, plan, stores.train, training)
+            hooks = Hooks(emit, show, save, judge_val, keep, asked.is_set, f"go on with: reslab resume {out}")
+            train(training, _loader(plan, stores.train), plan, hooks)
+    return _finish(out, stores)
 
 
 def plan_document(plan: Plan) -> dict[str, Any]:
@@ -120,8 +114,7 @@ def plan_document(plan: Plan) -> dict[str, Any]:
 def plan_from(document: dict[str, Any]) -> Plan:
     """The inverse of `plan_document`."""
     values = dict(document["config"])
-    optim = {k: tuple(v) if isinstance(v, list) else v for k, v in values.pop("optim").items()}
-    schedule = {k: tuple(v) if isinstance(v, list) else v for k, v in values.pop("schedule").items()}
+    optim, schedule = _with_tuples(values.pop("optim")), _with_tuples(values.pop("schedule"))
     config = TrainConfig(**values, optim=OptimConfig(**optim), schedule=ScheduleConfig(**schedule))
     return Plan(
         config=config,
@@ -133,9 +126,13 @@ def plan_from(document: dict[str, Any]) -> Plan:
     )
 
 
+def _with_tuples(values: dict[str, Any]) -> dict[str, Any]:
+    """JSON knows lists only."""
+    return {k: tuple(v) if isinstance(v, list) else v for k, v in values.items()}
+
+
 def _fresh(plan: Plan) -> Training:
-    network = build(config_from(plan.network), plan.config.seed)
-    network = network.to(runtime.device(), memory_format=torch.channels_last)
+    network = runtime.placed(build(config_from(plan.network), plan.config.seed))
     average = Average(network, plan.config.ema) if plan.config.ema else None
     return Training(network, build_optimizer(network, plan.config.optim), average, Progress())
 
@@ -148,7 +145,13 @@ def _loader(plan: Plan, store: Store) -> Loader:
 def _header(plan: Plan) -> Header:
     config = plan.config
     training = {"recipe": config.recipe, "seed": config.seed, "split_seed": config.split_seed, "epochs": config.epochs}
-    training |= {"data": Path(config.data).name, "weights": config.weights, "weights_licence": None}
+    training |= {
+        "val": config.val,
+        "group_by": config.group_by,
+        "data": Path(config.data).name,
+        "weights": config.weights,
+        "weights_licence": None,
+    }
     training |= {"augment": list(plan.changes), "versions": _versions()}
     return Header(plan.network, plan.classes, preprocess_of(plan), training=training)
 

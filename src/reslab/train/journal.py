@@ -3,8 +3,9 @@
 import json
 import os
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from reslab.errors import ResLabError
 
@@ -41,8 +42,12 @@ class Journal:
         os.fsync(self._file.fileno())
         return self._file.seek(0, os.SEEK_END)
 
-    def close(self) -> None:
-        self._file.close()
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *failure: object) -> None:
+        with suppress(OSError):  # what the last write could not flush has been reported by it
+            self._file.close()
 
 
 def read_journal(path: Path) -> Iterator[Event]:

@@ -77,9 +77,8 @@ def train(training: Training, loader: Loader, plan: Plan, hooks: Hooks) -> None:
             in_epoch = (progress.step - 1) % plan.steps_per_epoch + 1
             line = {"event": "step", "epoch": epoch + 1, "epochs": config.epochs, "step": in_epoch}
             line |= {"steps": plan.steps_per_epoch, "loss": loss, "lr": lr, "images_per_second": round(speed, 1)}
-            if in_epoch % config.log_every == 0:
-                hooks.emit(line)
-            hooks.progress(line)
+            line |= {"log_every": config.log_every}
+            (hooks.emit if in_epoch % config.log_every == 0 else hooks.progress)(line)
             if in_epoch == plan.steps_per_epoch:
                 _end_epoch(training, plan, hooks, epoch, lr, time.perf_counter() - begin)
             stop = hooks.should_stop()
@@ -90,7 +89,7 @@ def train(training: Training, loader: Loader, plan: Plan, hooks: Hooks) -> None:
                 raise Interrupted(
                     f"stopped in epoch {epoch + 1}, step {in_epoch}; the state is saved", hooks.resume_hint
                 )
-    progress.finished = True
+    progress.finished_of = plan.total_steps
     hooks.save()
 
 

@@ -31,7 +31,7 @@ SMALL = 64
 
 _LARGE_SIZE, _HURRIED_SIZE, _HURRIED_MINUTES = 224, 160, 5
 _SAMPLE = 200
-_PROBE_SECONDS = 2.0
+_PROBE_SECONDS, _PROBE_STEPS = 2.0, 20
 _EPOCH_BUDGET = 600_000  # pictures shown in a run of the default length
 _EPOCHS = (12, 40)
 _STATISTICS = {
@@ -57,7 +57,7 @@ class _Choices:
             else:
                 self.origins[name] = Origin("default" if value == base[name] else "user")
 
-    def set(self, name: str, value: Any, reason: str, origin: str = "default") -> None:  # noqa: ANN401
+    def set(self, name: str, value: Any, reason: str, origin: str = "default") -> None:
         outer, _, inner = name.partition(".")
         if inner:
             value = replace(getattr(self.config, outer), **{inner: value})
@@ -80,11 +80,12 @@ def resolve(config: TrainConfig, catalog: Catalog, user: Collection[str] = ()) -
         raise ResLabError(
             f"{catalog.root} has no training pictures", "put them into a folder train/ or leave it undivided"
         )
+    _refuse_nonsense(config)
     choices = _Choices(config, user)
     _choose_input(choices, pictures)
     _choose_network(choices)
     _choose_length(choices, len(pictures))
-    _refuse_nonsense(choices.config)
+    _refuse_lonely_pixels(choices.config)
     changes = parse(choices.config.augment, catalog.mirrored)
     if not catalog.mirrored and config.augment in ("light", "standard", "strong"):
         choices.set("augment", ",".join(changes) or "none", f"{config.augment}, but a mirror would change these labels")
@@ -175,18 +176,22 @@ def _choose_length(choices: _Choices, pictures: int) -> None:
     if config.lr_per_128 and choices.origins["optim.lr"].origin != "user":
         lr = config.optim.lr * choices.config.batch_size / 128
         choices.set("optim.lr", lr, f"{config.optim.lr:g} x batch {choices.config.batch_size} / 128", "recipe")
+    choices.config = replace(choices.config, lr_per_128=False)  # done: the rate now stands as it is
 
 
 def _refuse_nonsense(config: TrainConfig) -> None:
-    if config.epochs < 1:
-        raise ResLabError(f"--epochs {config.epochs} is less than one")
-    if config.batch_size < 1:
-        raise ResLabError(f"--batch-size {config.batch_size} is less than one")
+    """What no choice can mend; 0 still means "decide for me" here."""
+    for flag, value in (("--epochs", config.epochs), ("--batch-size", config.batch_size), ("--patience", config.patience)):
+        if value < 0:
+            raise ResLabError(f"{flag} {value} is negative", "give a positive number, or leave it out")
     if config.minutes < 0:
-        raise ResLabError(f"--minutes {config.minutes:g} is negative")
+        raise ResLabError(f"--minutes {config.minutes:g} is negative", "give a positive number, or leave it out")
+
+
+def _refuse_lonely_pixels(config: TrainConfig) -> None:
     if config.batch_size == 1 and last_map(configuration(config.model), config.size) == 1:
         raise ResLabError(
-            f"{config.model} ends in a map of one pixel at {config.size} px, and batch norm cannot learn from one value",
+            f"{config.model} ends in a one-pixel map at {config.size} px, and batch norm cannot learn from one value",
             "use --batch-size 2 or more, or a larger --size",
         )
 
@@ -216,9 +221,9 @@ def _typical_side(pictures: tuple[Picture, ...]) -> int:
 
 
 def _seconds_per_step(plan: Plan) -> float:
-    """Median over about two seconds of full steps on random pictures, after one to warm up."""
+    """Median of full steps on random pictures, after one to warm up: up to twenty, for about two seconds."""
     config = plan.config
-    network = build(config_from(plan.network), seed=0).to(runtime.device(), memory_format=torch.channels_last)
+    network = runtime.placed(build(config_from(plan.network), seed=0))
     optimizer = build_optimizer(network, config.optim)
     generator = torch.Generator().manual_seed(0)
     shape = (config.batch_size, config.size, config.size, 3)
@@ -226,7 +231,7 @@ def _seconds_per_step(plan: Plan) -> float:
     labels = torch.arange(config.batch_size, device=runtime.device()) % len(plan.classes)
     times: list[float] = []
     started = time.perf_counter()
-    while len(times) < 2 or time.perf_counter() - started < _PROBE_SECONDS:
+    while len(times) < 2 or (len(times) < _PROBE_STEPS and time.perf_counter() - started < _PROBE_SECONDS):
         begin = time.perf_counter()
         optimizer.zero_grad()
         F.cross_entropy(network(to_images(pixels)), labels).backward()

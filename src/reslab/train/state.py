@@ -34,7 +34,8 @@ class Progress:
     journal: int = 0
     """Bytes of the journal that belong to this state."""
     threads: int = 0
-    finished: bool = False
+    finished_of: int = 0
+    """Length of the plan that has come to its end; a longer plan goes on from here."""
 
 
 @dataclass(slots=True)

@@ -1,0 +1,41 @@
+# Two commands matter: `make demo` and `make test`. Both set everything up first, into .venv.
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+PIP    := $(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt
+
+.PHONY: demo test check bench browser clean
+
+demo: $(VENV)/.train
+	$(BIN)/reslab demo
+
+test: $(VENV)/.dev
+	$(BIN)/python -m pytest --typed tests/nn tests/pixels tests/metrics tests/test_typed.py -q
+	$(BIN)/python -m pytest
+
+check: $(VENV)/.dev
+	$(BIN)/ruff format --check src tests benchmarks reproduce
+	$(BIN)/ruff check src tests benchmarks reproduce
+	$(BIN)/lint-imports
+	$(BIN)/pyrefly check
+
+bench: $(VENV)/.dev
+	$(BIN)/python benchmarks/demo_time.py
+
+browser: $(VENV)/.dev
+	$(BIN)/python -m pytest -m browser
+
+$(VENV)/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "ResLab needs Python 3.11 or newer")'
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.train: pyproject.toml constraints.txt | $(VENV)/bin/python
+	$(PIP) -e '.[train]'
+	@touch $@
+
+$(VENV)/.dev: pyproject.toml constraints.txt | $(VENV)/bin/python
+	$(PIP) -e '.[train,track,dev]'
+	@touch $@ $(VENV)/.train
+
+clean:
+	rm -rf $(VENV) .pytest_cache .ruff_cache .hypothesis

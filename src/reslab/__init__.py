@@ -1,0 +1,41 @@
+"""ResLab: from a folder of pictures to a residual-network classifier that one can understand, train, trust and ship.
+
+    import reslab
+    network = reslab.build("resnet18", num_classes=10)
+    run = reslab.fit(reslab.recipe("standard"), on_event=print)
+    reslab.load(run.folder).predict(["a.jpg"])
+    reslab.score(run.folder, "digits").score
+
+Names are fetched when first used (PEP 562), so that `import reslab` loads neither torch nor anything else.
+"""
+
+import importlib
+from typing import Any
+
+_PUBLIC = {
+    "build": ("reslab.nn.zoo", "build_named"),
+    "fit": ("reslab.workflow", "train"),
+    "resume": ("reslab.workflow", "resume"),
+    "score": ("reslab.workflow", "evaluate"),
+    "examine": ("reslab.workflow", "examine_data"),
+    "load": ("reslab.predict", "load_model"),
+    "recipe": ("reslab.train.recipes", "recipe"),
+    "TrainConfig": ("reslab.train.config", "TrainConfig"),
+    "ResNetConfig": ("reslab.nn.resnet", "ResNetConfig"),
+    "ZOO": ("reslab.nn.zoo", "ZOO"),
+    "ResLabError": ("reslab.errors", "ResLabError"),
+}
+"""Public name -> where it lives."""
+
+
+def __getattr__(name: str) -> Any:
+    if name == "__version__":
+        return importlib.import_module("importlib.metadata").version("reslab")
+    if name not in _PUBLIC:
+        raise AttributeError(f"module 'reslab' has no attribute {name!r}")
+    module, attribute = _PUBLIC[name]
+    return getattr(importlib.import_module(module), attribute)
+
+
+def __dir__() -> list[str]:
+    return [*_PUBLIC, "__version__"]

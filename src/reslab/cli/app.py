@@ -1,0 +1,117 @@
+"""The command line: verbs by name, imported when they are used; every mistake as `error:` and `hint:`, exit code 2."""
+
+import errno
+import os
+import re
+import sys
+import traceback
+import warnings
+
+from cyclopts import App, CycloptsError, MissingArgumentError
+from PIL import Image
+
+from reslab.errors import ResLabError
+
+_INTERNAL = 70  # sysexits.h: software error
+_INTERRUPTED = 130
+
+_PEERS_WORDS = {
+    "data": "DATA is the first argument: reslab train DATA",
+    "imgsz": "here it is --size",
+    "img-size": "here it is --size",
+    "image-size": "here it is --size",
+    "pretrained": "here it is --weights",
+    "batch": "here it is --batch-size",
+    "bs": "here it is --batch-size",
+    "learning-rate": "here it is --lr",
+    "lr0": "here it is --lr",
+    "num-epochs": "here it is --epochs",
+    "arch": "here it is --model",
+    "device": "the fastest device is used; CUDA_VISIBLE_DEVICES hides one",
+    "output": "here it is --out",
+    "project": "here it is --out",
+    "val-split": "here it is --val",
+}
+"""What people type who come from other tools."""
+
+VERBS = {
+    "demo": ("training:demo", "Built-in digits: train, score, report, predict; under a minute."),
+    "models": ("models:models", "The zoo: layers, parameters, multiply-accumulates, source."),
+    "check": ("data:check", "Read-only data gate; exit code 1 if something must be fixed."),
+    "preview": ("data:preview", "What the network sees, as one picture."),
+    "train": ("training:train", "Check the data, train, calibrate, score and report."),
+    "resume": ("training:resume", "Continue a run where it stopped."),
+    "runs": ("training:runs", "What was trained here: score, interval, time."),
+    "eval": ("judging:evaluate", "Score a model on labelled pictures, with intervals."),
+    "predict": ("judging:predict", "Answer for files, folders and patterns; one row each."),
+    "report": ("judging:report", "One self-contained HTML page about a run."),
+}
+"""Verb -> where it lives, and its line of help."""
+
+
+def build_app() -> App:
+    """The command line, its verbs not yet imported."""
+    app = App(
+        name="reslab",
+        help="From a folder of pictures to a classifier that you can understand, train, trust and ship.",
+        help_epilogue="Start with: reslab demo. Each verb explains itself: reslab train --help. Tracebacks: --debug.",
+    )
+    for verb, (place, help_line) in VERBS.items():
+        app.command(f"reslab.cli.{place}", name=verb, help=help_line)
+    return app
+
+
+def run(tokens: list[str]) -> int:
+    """Run one command; gives its exit code."""
+    debug = "--debug" in tokens
+    tokens = [t for t in tokens if t != "--debug"]
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(encoding="utf-8", errors="replace")
+    warnings.simplefilter("error", Image.DecompressionBombWarning)
+    try:
+        result = build_app()(tokens or ["--help"], exit_on_error=False, print_error=False, result_action="return_value")
+        return result if isinstance(result, int) else 0
+    except ResLabError as error:
+        return _complain(error.message, error.hint, error.exit_code, debug)
+    except CycloptsError as error:
+        return _complain(*_explain(error), 2, debug)
+    except KeyboardInterrupt:
+        return _complain("interrupted", None, _INTERRUPTED, debug)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except ModuleNotFoundError as error:
+        return _complain(f"this needs the package {error.name}", "pip install 'reslab[train]'", 2, debug)
+    except OSError as error:
+        if error.errno != errno.ENOSPC:
+            return _complain(f"{error.filename or 'the system'}: {error.strerror or error}", None, 2, debug)
+        return _complain("the disk is full", "free space; a run goes on with reslab resume", 2, debug)
+    except Exception as error:
+        return _complain(f"unexpected: {error!r}", "this is a fault of ResLab; --debug shows where", _INTERNAL, debug)
+
+
+def _complain(message: str, hint: str | None, code: int, debug: bool) -> int:
+    if debug:
+        traceback.print_exc()
+    print(f"error: {message}", file=sys.stderr)
+    if hint:
+        print(f"hint: {hint}", file=sys.stderr)
+    return code
+
+
+def _explain(error: CycloptsError) -> tuple[str, str | None]:
+    """The parser's sentence, its suggestion as the hint; the peers' words translated."""
+    if isinstance(error, MissingArgumentError) and error.argument is not None:
+        verb = " ".join(error.command_chain or ())
+        return f"{verb} needs {error.argument.names[0].lstrip('-').upper()}", f"reslab {verb} --help"
+    text = " ".join(str(error).split())
+    unknown = re.search(r"(?:Unknown option: |Unused Tokens: \['?)\"?-{0,2}([\w-]+)", text)
+    word = unknown.group(1).replace("_", "-") if unknown else ""
+    message, _, suggestion = text.partition(" Did you mean ")
+    message = message[:1].lower() + message[1:].rstrip(".")
+    if unknown and word in _PEERS_WORDS:
+        return message, _PEERS_WORDS[word]
+    if suggestion:
+        return message, "did you mean " + suggestion.split(" Available")[0]
+    return message, "see reslab --help" if "ommand" in message[:16] else "see --help of this verb"

@@ -1,0 +1,91 @@
+"""`check` and `preview`."""
+
+import dataclasses
+import io
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
+from PIL import Image
+
+from reslab import workflow
+from reslab.cli import show
+from reslab.cli.options import DATA_OPTIONS, PICTURE_OPTIONS, DataOptions, PictureOptions, apply, outside_data
+from reslab.errors import GateNotMet
+from reslab.modelfile import write_atomically
+from reslab.train.recipes import recipe
+
+_SHOWN = 40
+
+
+def check(
+    data: str, *, source: DataOptions = DATA_OPTIONS, json: Annotated[bool, Parameter(negative="")] = False
+) -> None:
+    """Look at every picture of a data set, change nothing, and say what is wrong.
+
+    Args:
+        data: A folder, a CSV/TSV, or a name.
+        json: Print JSON.
+    """
+    config, _ = apply(replace(recipe("standard"), data=data), (), source.given())
+    with show.bar("checking") as progress:
+        verdict = workflow.examine_data(config, progress.move)
+    problems = [dataclasses.asdict(p) for p in verdict.problems]
+    if json:
+        document = {"schema": 1, "ok": verdict.ok, "images": verdict.images, "classes": verdict.classes}
+        document |= {"problems": problems, "skipped": verdict.skipped, "majority_baseline": verdict.majority_baseline}
+        show.print_json(document)
+    else:
+        _say(verdict)
+    if not verdict.ok:
+        errors = sum(p["severity"] == "error" for p in problems)
+        raise GateNotMet(f"{errors} thing(s) in {data} must be mended", "each line above says what")
+
+
+def preview(
+    data: str,
+    *,
+    out: Path,
+    pictures: PictureOptions = PICTURE_OPTIONS,
+    source: DataOptions = DATA_OPTIONS,
+    model: str | None = None,
+    seed: int | None = None,
+) -> None:
+    """Draw what the network sees: one picture per row, first as prepared, then as augmentation changes it.
+
+    Args:
+        data: A folder, a CSV/TSV, or a name.
+        out: Where to write the PNG.
+        model: As in train; decides the size where --size does not.
+        seed: As in train.
+    """
+    outside_data(out, data)
+    chosen = {k: v for k, v in {"model": model, "seed": seed}.items() if v is not None}
+    config, _ = apply(replace(recipe("standard"), data=data), (), {**pictures.given(), **source.given(), **chosen})
+    file = io.BytesIO()
+    Image.fromarray(workflow.contact_sheet(config)).save(file, "PNG")
+    write_atomically(out, file.getvalue())
+    show.people.print(f"wrote {out}: left column as prepared, the others as training changes them", soft_wrap=True)
+
+
+def _say(verdict: workflow.Verdict) -> None:
+    """The findings as a table, the worst first."""
+    made = show.table("class", "pictures", right=(1,))
+    for label, n in verdict.classes.items():
+        made.add_row(label, f"{n:,}")
+    show.say(made)
+    for reason, n in verdict.skipped.items():
+        show.say(f"skipped: {n:,} {reason}")
+    show.say(
+        f"{verdict.images:,} pictures; always answering one class scores {show.percent(verdict.majority_baseline)}"
+    )
+    if not verdict.problems:
+        show.say("nothing to mend")
+        return
+    found = show.table("", "what", "where", "detail")
+    for problem in verdict.problems[:_SHOWN]:
+        found.add_row(problem.severity, problem.kind, problem.path, problem.detail)
+    show.say(found)
+    if len(verdict.problems) > _SHOWN:
+        show.say(f"and {len(verdict.problems) - _SHOWN:,} more: --json lists them all")

@@ -1,0 +1,76 @@
+"""Options that several verbs share, and how they become a config."""
+
+import dataclasses
+from collections.abc import Collection
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from cyclopts import Parameter
+
+from reslab.errors import ResLabError
+from reslab.train.config import TrainConfig
+
+
+@Parameter(name="*")
+@dataclass(frozen=True)
+class PictureOptions:
+    """What the network sees."""
+
+    size: int | Literal["auto"] | None = None
+    "Side of the input in pixels; auto takes the pictures' own up to 64, else 224."
+    resize: str | None = None
+    "crop keeps the centre, pad the whole picture, stretch ignores the aspect ratio."
+    normalize: str | None = None
+    "0-1, -1-1, imagenet, or measured on the training pictures."
+    augment: str | None = None
+    "none, light, standard, strong, or a list: crop,hflip,rotate,color,trivialaugment,randaugment,erase,mixup,cutmix."
+
+    def given(self) -> dict[str, Any]:
+        """The fields that the person set, as the config names them."""
+        values = {k: v for k, v in dataclasses.asdict(self).items() if v is not None}
+        return values | ({"size": 0} if values.get("size") == "auto" else {})
+
+
+@Parameter(name="*")
+@dataclass(frozen=True)
+class DataOptions:
+    """How the data are found and divided."""
+
+    data_dir: Path | None = None
+    "Where a named set lies or is downloaded to."
+    val: float | Literal["none"] | None = None
+    "Share of the pictures that validates (0.1); none trains on all."
+    split_seed: int | None = None
+    "Decides who is in which split (0)."
+    group_by: str | None = None
+    "Keep groups on one side: a regular expression on the path, or parent."
+    skip_bad: Annotated[bool | None, Parameter(negative="")] = None
+    "Leave unreadable pictures out."
+
+    def given(self) -> dict[str, Any]:
+        """The fields that the person set, as the config names them."""
+        values = {k: v for k, v in dataclasses.asdict(self).items() if v is not None}
+        if "data_dir" in values:
+            values["data_dir"] = str(values["data_dir"])
+        return values | ({"val": 0.0} if values.get("val") == "none" else {})
+
+
+PICTURE_OPTIONS, DATA_OPTIONS = PictureOptions(), DataOptions()
+
+
+def apply(config: TrainConfig, user: Collection[str], given: dict[str, Any]) -> tuple[TrainConfig, set[str]]:
+    """The config with these fields set, and the names of all that a person chose."""
+    given = dict(given)
+    names = set(user) | given.keys()
+    if "lr" in given:
+        config = dataclasses.replace(config, optim=dataclasses.replace(config.optim, lr=given.pop("lr")))
+        names = names - {"lr"} | {"optim.lr"}
+    return dataclasses.replace(config, **given), names
+
+
+def outside_data(out: Path | None, data: str) -> None:
+    """Nothing is ever written into the person's data folder."""
+    folder = Path(data)
+    if out is not None and folder.is_dir() and out.resolve().is_relative_to(folder.resolve()):
+        raise ResLabError(f"--out {out} lies inside {data}, which is never written to", "choose a folder beside it")

@@ -1,0 +1,113 @@
+"""How things look in a terminal: bars and tables where there is one, plain lines where there is none."""
+
+import json
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TaskID,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+from rich.table import Table
+
+_WIDE = 200  # a file or a pipe has no width: tables there must not fold
+
+people = Console(stderr=True, highlight=False, width=None if sys.stderr.isatty() else _WIDE)
+"""Progress, warnings, decisions: never mixed with results."""
+
+results = Console(highlight=False, width=None if sys.stdout.isatty() else _WIDE)
+"""What was asked for."""
+
+
+def print_json(document: Any) -> None:
+    """One JSON document on stdout and nothing else."""
+    sys.stdout.write(json.dumps(document, ensure_ascii=False, indent=1, allow_nan=False) + "\n")
+
+
+def say(what: Any = "", **style: Any) -> None:
+    """Print a result: a table as wide as the terminal, a line unbroken and taken literally."""
+    if isinstance(what, str):
+        style = {"soft_wrap": True, "markup": False, **style}
+    results.print(what, **style)
+
+
+def percent(value: float) -> str:
+    """A share for people."""
+    return f"{100 * value:.2f} %"
+
+
+def interval(share: dict[str, float], n: int) -> str:
+    """A share with its 95 % interval and the number behind it."""
+    return f"{percent(share['value'])} (95 % interval {percent(share['low'])} to {percent(share['high'])}, n = {n:,})"
+
+
+def duration(seconds: float) -> str:
+    """Seconds, minutes or hours, as one would say it."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
+
+
+def table(*headings: str, right: tuple[int, ...] = ()) -> Table:
+    """An empty table; the columns numbered in `right` hold numbers."""
+    made = Table(box=None, pad_edge=False, header_style="bold")
+    for number, heading in enumerate(headings):
+        made.add_column(heading, justify="right" if number in right else "left", overflow="fold")
+    return made
+
+
+class Bar:
+    """A progress bar in a terminal; without one, nothing but a line when asked."""
+
+    def __init__(self, progress: Progress | None) -> None:
+        self._progress = progress
+        self._task: TaskID | None = None
+
+    def begin(self, label: str, total: int | None) -> None:
+        """Start a new stretch of work."""
+        if self._progress is None:
+            return
+        if self._task is not None:
+            self._progress.remove_task(self._task)
+        self._task = self._progress.add_task(label, total=total, note="")
+
+    def move(self, by: int = 0, to: int | None = None, note: str | None = None) -> None:
+        """So much more is done."""
+        if self._progress is None or self._task is None:
+            return
+        changes: dict[str, Any] = {} if note is None else {"note": note}
+        self._progress.update(self._task, advance=None if to is not None else by, completed=to, **changes)
+
+    @property
+    def visible(self) -> bool:
+        return self._progress is not None
+
+
+@contextmanager
+def bar(label: str = "", total: int | None = None) -> Iterator[Bar]:
+    """A bar for as long as the work inside takes."""
+    if not people.is_terminal:
+        yield Bar(None)
+        return
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TextColumn("eta"),
+        TimeRemainingColumn(),
+        TextColumn("{task.fields[note]}"),
+    )
+    with Progress(*columns, console=people, transient=True) as progress:
+        made = Bar(progress)
+        if label:
+            made.begin(label, total)
+        yield made

@@ -1,0 +1,265 @@
+"""`demo`, `train`, `resume`, `runs`."""
+
+import dataclasses
+import os
+import sys
+import webbrowser
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+from cyclopts import Parameter
+
+from reslab import workflow
+from reslab.check.gate import Verdict
+from reslab.cli import show
+from reslab.cli.options import DATA_OPTIONS, PICTURE_OPTIONS, DataOptions, PictureOptions, apply, outside_data
+from reslab.errors import ResLabError
+from reslab.train.config import Plan, TrainConfig
+from reslab.train.fit import plan_from
+from reslab.train.journal import Event, Listener
+from reslab.train.recipes import recipe
+from reslab.train.track import tensorboard_listener
+
+_DECISIONS = (
+    "model", "weights", "size", "resize", "normalize", "augment", "epochs", "batch_size",
+    "optim.name", "optim.lr", "schedule.kind", "label_smoothing", "ema", "val", "seed", "split_seed",
+)  # fmt: skip
+"""What is printed before the first step."""
+
+
+@Parameter(name="*")
+@dataclass(frozen=True)
+class RunOptions:
+    """How to train."""
+
+    recipe: str | None = None
+    "A named set of choices: standard, article, paper."
+    like: Path | None = None
+    "Take every choice from an earlier run instead."
+    model: str | None = None
+    "A network of the zoo; auto takes resnet20 up to 64 px, else resnet18. See reslab models."
+    weights: str | None = None
+    "Where the weights start: auto or none."
+    epochs: int | None = None
+    "Passes over the training pictures."
+    minutes: float | None = None
+    "Fit the run into this time instead."
+    batch_size: int | None = None
+    "Pictures per step."
+    lr: float | None = None
+    "Peak learning rate, taken as it is."
+    patience: int | None = None
+    "Stop after so many epochs without a better validation score."
+    seed: int | None = None
+    "Decides weights, order and augmentation; never who is in which split."
+    workers: int | None = None
+    "Threads that prepare batches; never changes a result."
+
+
+_RUN_OPTIONS = RunOptions()
+
+
+def train(
+    data: str,
+    *,
+    options: RunOptions = _RUN_OPTIONS,
+    pictures: PictureOptions = PICTURE_OPTIONS,
+    source: DataOptions = DATA_OPTIONS,
+    out: Path | None = None,
+    track: Annotated[bool, Parameter(negative="")] = False,
+    json: Annotated[bool, Parameter(negative="")] = False,
+) -> None:
+    """Check the data, train, calibrate, score on the validation split, and write a report.
+
+    Args:
+        data: A folder of class folders (with or without train/ val/ test/), a CSV/TSV, or a name such as digits.
+        out: The run folder; runs/DATE-MODEL-DATA by default.
+        track: Also write TensorBoard files into the run folder.
+        json: Print the validation score as JSON.
+    """
+    config, user = _config(data, options)
+    config, user = apply(config, user, {**pictures.given(), **source.given()})
+    outside_data(out, data)
+    listener = _Listener()
+    with show.bar() as listener.bar:
+        run = workflow.train(config, out, user, _with_tracking(listener, track))
+    _say_score(run, json)
+    _next_steps(run, data)
+
+
+def resume(run: Path, *, epochs: int | None = None, json: Annotated[bool, Parameter(negative="")] = False) -> None:
+    """Continue a run exactly where its last saved state left it.
+
+    Args:
+        run: The run folder.
+        epochs: Make the run longer or shorter; the rate then follows the schedule of a run of that length.
+        json: Print the validation score as JSON.
+    """
+    listener = _Listener()
+    with show.bar() as listener.bar:
+        finished = workflow.resume(run, epochs, listener)
+    _say_score(finished, json)
+
+
+def runs(folder: Path = workflow.RUNS, *, json: Annotated[bool, Parameter(negative="")] = False) -> None:
+    """List the runs in a folder: score with interval, and time.
+
+    Args:
+        folder: Where the runs lie.
+        json: Print JSON.
+    """
+    rows = workflow.list_runs(folder)
+    if json:
+        show.print_json({"schema": 1, "runs": rows})
+        return
+    if not rows:
+        show.people.print(f"no runs in {folder} yet; train one: reslab train DATA")
+        return
+    made = show.table("run", "model", "data", "epochs", "score", "on", "time", right=(3, 4, 6))
+    for row in rows:
+        top1 = row["top1"]
+        score = f"{show.percent(top1['value'])} ({100 * top1['low']:.1f} to {100 * top1['high']:.1f})" if top1 else "-"
+        on = f"{row['split']}, n = {row['n']:,}" if row["split"] else "-"
+        data = Path(row["data"]).name
+        made.add_row(row["run"], row["model"], data, row["epochs"], score, on, show.duration(row["seconds"]))
+    show.results.print(made)
+
+
+def demo(*, out: Path | None = None, epochs: int | None = None) -> None:
+    """Train on scikit-learn's handwritten digits, score on unseen ones, predict one, and write the report.
+
+    Args:
+        out: The run folder; runs/DATE-resnet20-digits by default.
+        epochs: Fewer make it quicker.
+    """
+    listener = _Listener()
+    with show.bar() as listener.bar:
+        result = workflow.demo(out, epochs, listener)
+    say = show.say
+    document = result.evaluation.document()
+    say(f"\ntest score   {show.interval(document['top1'], document['n'])}; never seen in training")
+    say(f"             always answering one class would score {show.percent(document['majority_baseline'])}")
+    say(f"prediction   {result.prediction.path}: {result.prediction.label}, {result.prediction.probability:.3f}")
+    say(f"model        {result.model}")
+    say(f"report       {result.report}")
+    say("\nTry next:")
+    say(f"  reslab predict {result.model} {result.prediction.path}")
+    say("  reslab check path/to/your/pictures        one folder per class")
+    say("  reslab train path/to/your/pictures")
+    if sys.stdout.isatty() and (os.name == "nt" or sys.platform == "darwin" or os.environ.get("DISPLAY")):
+        webbrowser.open(result.report.resolve().as_uri())
+
+
+def _config(data: str, options: RunOptions) -> tuple[TrainConfig, set[str]]:
+    """The recipe (or the earlier run) with the person's choices."""
+    given: dict[str, Any] = {k: v for k, v in dataclasses.asdict(options).items() if v is not None}
+    like, name = given.pop("like", None), given.pop("recipe", None)
+    if like and name:
+        raise ResLabError("--like and --recipe contradict each other", "an earlier run already names its recipe")
+    if like:
+        base = plan_from(workflow.run_document(Path(like))).config
+        base = dataclasses.replace(base, minutes=0.0)
+    else:
+        base = recipe(name or "standard")
+    if "minutes" in given and given["minutes"] <= 0:
+        raise ResLabError(f"--minutes {given['minutes']:g} leaves no time", "give at least 0.1")
+    config, user = apply(dataclasses.replace(base, data=data), {"data"}, given)
+    return config, user | ({"recipe"} if name else set())
+
+
+def _with_tracking(listener: Listener, track: bool) -> Listener:
+    if not track:
+        return listener
+    board = tensorboard_listener()
+
+    def both(event: Event) -> None:
+        listener(event)
+        board(event)
+
+    return both
+
+
+class _Listener:
+    """Tells a person what a run does."""
+
+    bar: show.Bar
+
+    def __call__(self, event: Event) -> None:
+        match event["event"]:
+            case "check":
+                self.bar.begin("checking", event["total"])
+            case "checking":
+                self.bar.move(event["images"])
+            case "checked":
+                say_verdict(event["verdict"])
+            case "plan":
+                self._plan(event)
+            case "step":
+                self._step(event)
+            case "epoch":
+                self._epoch(event)
+            case "early stop":
+                show.people.print(f"stopped early: no better validation score since epoch {event['best_epoch']}")
+            case "warning":
+                show.people.print(f"warning: {event['text']}")
+
+    def _plan(self, event: Event) -> None:
+        plan: Plan = event["plan"]
+        made = show.table("choice", "value", "why")
+        flat = dataclasses.asdict(plan.config)
+        for name in _DECISIONS:
+            outer, _, inner = name.partition(".")
+            value = flat[outer][inner] if inner else flat[outer]
+            origin = plan.origins[name]
+            made.add_row(name, str(value), origin.origin + (f": {origin.reason}" if origin.reason else ""))
+        show.people.print(made)
+        estimate = f"; about {show.duration(event['seconds'])} on this machine" if event["seconds"] else ""
+        show.people.print(f"{event['train']:,} pictures train, {event['val']:,} validate{estimate}")
+        show.people.print(f"run folder: {event['folder']}", soft_wrap=True)
+        self.bar.begin("training", plan.total_steps)
+
+    def _step(self, event: Event) -> None:
+        done = (event["epoch"] - 1) * event["steps"] + event["step"]
+        speed, loss = event["images_per_second"], event["loss"]
+        self.bar.move(to=done, note=f"epoch {event['epoch']}/{event['epochs']}  {speed:.0f} images/s  loss {loss:.3f}")
+        if event["step"] % event["log_every"] == 0:
+            where = f"Epoch [{event['epoch']}/{event['epochs']}], Step [{event['step']}/{event['steps']}]"
+            show.people.print(f"{where}, Loss: {event['loss']:.4f}", markup=False)
+
+    def _epoch(self, event: Event) -> None:
+        text = f"epoch {event['epoch']}/{event['epochs']}: train loss {event['train_loss']:.4f}"
+        if "val_accuracy" in event:
+            text += f", validation {show.percent(event['val_accuracy'])}" + (" (best)" if event["best"] else "")
+        show.people.print(f"{text}, {event['images_per_second']:.0f} images/s, {show.duration(event['seconds'])}")
+
+
+def say_verdict(verdict: Verdict) -> None:
+    """The gate's findings in a few lines; `reslab check` shows them all."""
+    counts = {level: sum(p.severity == level for p in verdict.problems) for level in ("error", "warning", "note")}
+    found = ", ".join(f"{n} {level}{'s' if n > 1 else ''}" for level, n in counts.items() if n) or "nothing to mend"
+    show.people.print(f"checked {verdict.images:,} pictures of {len(verdict.classes)} classes: {found}")
+    for problem in [p for p in verdict.problems if p.severity != "note"][:3]:
+        show.people.print(f"  {problem.severity}: {problem.kind}: {problem.path}: {problem.detail}", soft_wrap=True)
+
+
+def _say_score(run: workflow.Run, json: bool) -> None:
+    if run.evaluation is None:
+        show.people.print("nothing validated this run; score it on pictures it has not seen: reslab eval")
+        return
+    document = run.evaluation.document()
+    if json:
+        show.print_json(document)
+        return
+    say = show.say
+    say(f"\nvalidation   {show.interval(document['top1'], document['n'])}; these pictures also chose the best epoch")
+    say(f"             always answering one class would score {show.percent(document['majority_baseline'])}")
+    fit = document["calibration"]
+    say(f"calibration  temperature {fit['temperature']:.3f}; ECE {fit['ece_before']:.3f} -> {fit['ece_after']:.3f}")
+
+
+def _next_steps(run: workflow.Run, data: str) -> None:
+    say = show.people.print
+    say(f"model        {run.model}", soft_wrap=True)
+    say(f"report       {run.folder / 'report.html'}", soft_wrap=True)
+    say(f"next: reslab eval {run.folder} {data}", soft_wrap=True)

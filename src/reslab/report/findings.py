@@ -1,0 +1,171 @@
+"""What an evaluation says, as the page needs it: the headline, confusions, classes, calibration, mistakes."""
+
+import shlex
+from typing import Any
+
+from reslab.metrics.intervals import proportion
+from reslab.report import charts, pictures
+from reslab.report.folder import Judged, RunFolder
+from reslab.report.speak import Phrase, percent, say
+
+READABLE = 30
+"""Up to so many classes the confusion matrix is shown whole."""
+
+WORST = 24
+"""How many mistakes are shown."""
+
+PAIRS = 20
+"""How many confusions are listed where the matrix is too large."""
+
+_MATCHED = 0.01  # mean confidence within one point of the accuracy counts as equal
+
+
+def headline(run: RunFolder) -> dict[str, Any]:
+    """The score in large type with everything that keeps it honest."""
+    judged = run.score
+    ask = f"reslab eval {shlex.quote(str(run.path))} {shlex.quote(run.config['data'])}"
+    stale = [
+        say("score.stale", split=say(f"split.{old.split}"), value=percent(old.document["top1"]["value"]))
+        for old in run.judged.values()
+        if old.stale
+    ]
+    if judged is None:
+        validates = run.config["val"] or run.pictures("val")
+        reason = say("score.none_yet") if validates or not run.finished else say("score.none_val")
+        return {"found": False, "sentences": [reason, *stale], "ask": ask if run.header else None}
+    document, top1 = judged.document, judged.document["top1"]
+    n = document["n"]
+    return {
+        "found": True,
+        "label": say(f"score.{judged.split}"),
+        "value": percent(top1["value"]),
+        "hits": say("score.hits", hits=f"{round(top1['value'] * n):,}", n=f"{n:,}"),
+        "interval": say("score.interval", low=percent(top1["low"]), high=percent(top1["high"])),
+        "bar": charts.score_bar(top1, document["majority_baseline"]),
+        "sentences": [*_trust(judged), _against_baseline(document), *_beside(run, judged), *stale],
+        "tiles": _tiles(document),
+        "ask": ask if judged.split == "val" else None,
+    }
+
+
+def _trust(judged: Judged) -> list[Phrase]:
+    """How far the score can be believed."""
+    document = judged.document
+    said = []
+    if seen := document["seen_in_training"]:
+        said.append(say("score.seen", seen=f"{seen:,}", n=f"{document['n']:,}"))
+        if unseen := document["top1_unseen"]:
+            said.append(say("score.without", value=percent(unseen["value"])))
+    elif judged.split == "test":
+        said.append(say("score.unseen"))
+    if judged.split == "val":
+        said.append(say("score.chose"))
+    if bad := document["unreadable"]:
+        said.append(say("score.unreadable", n=f"{len(bad):,}"))
+    return said
+
+
+def _against_baseline(document: dict[str, Any]) -> Phrase:
+    baseline = document["majority_baseline"]
+    clear = document["top1"]["low"] > baseline
+    return say("score.above" if clear else "score.level", baseline=percent(baseline))
+
+
+def _beside(run: RunFolder, judged: Judged) -> list[Phrase]:
+    """The validation score beside the test score."""
+    other = run.judged.get("val")
+    if judged.split == "val" or other is None or other.stale:
+        return []
+    top1 = {name: percent(share) for name, share in other.document["top1"].items()}
+    return [say("score.beside", n=f"{other.document['n']:,}", **top1)]
+
+
+def _tiles(document: dict[str, Any]) -> list[tuple[Phrase, str, Phrase]]:
+    """(name, value, what it means)."""
+    shares = {name: document[key] for name, key in (("balanced", "balanced_accuracy"), ("baseline", "majority_baseline"))}
+    if document["top5"]:
+        shares["top5"] = document["top5"]["value"]
+    shares["ece"] = document["ece"]
+    return [(say(f"score.{name}"), percent(share), say(f"score.{name}_why")) for name, share in shares.items()]
+
+
+def confusion(judged: Judged) -> dict[str, Any]:
+    """The whole matrix where it can be read, else the most frequent confusions."""
+    document = judged.document
+    classes, matrix = document["classes"], document["confusion"]
+    if len(classes) <= READABLE:
+        rows = [
+            {"label": label, "cells": [(n, n / max(sum(row), 1), i == j) for j, n in enumerate(row)]}
+            for i, (label, row) in enumerate(zip(classes, matrix, strict=True))
+        ]
+        return {"matrix": rows, "classes": classes, "pairs": None}
+    pairs = [
+        {"true": classes[i], "answered": classes[j], "n": n, "share": n / sum(row)}
+        for i, row in enumerate(matrix)
+        for j, n in enumerate(row)
+        if n and i != j
+    ]
+    pairs.sort(key=lambda pair: -pair["n"])
+    return {"matrix": None, "classes": classes, "pairs": pairs[:PAIRS]}
+
+
+def class_rows(judged: Judged, run: RunFolder) -> list[dict[str, Any]]:
+    """One row per class; a ratio that nothing defines (no such picture, no such answer) is None."""
+    document = judged.document
+    answered = [sum(column) for column in zip(*document["confusion"], strict=True)]
+    rows = []
+    for k, (found, answers) in enumerate(zip(document["per_class"], answered, strict=True)):
+        n = found["n"]
+        span = proportion(document["confusion"][k][k], n)
+        rows.append({
+            "label": found["label"],
+            "n": n,
+            "trained": run.trained_on[("train", found["label"])],
+            "precision": found["precision"] if answers else None,
+            "recall": found["recall"] if n else None,
+            "f1": found["f1"] if n or answers else None,
+            "span": span,
+        })  # fmt: skip
+    if len(rows) > READABLE:
+        rows.sort(key=lambda row: (row["f1"] is None, row["f1"]))
+    return rows
+
+
+def calibration(judged: Judged) -> dict[str, Any]:
+    """The reliability diagram, the errors before and after, and what they mean."""
+    document = judged.document
+    bins, fit = document["reliability"], document["calibration"]
+    sure = sum(b["n"] * b["confidence"] for b in bins) / document["n"]
+    gap = sure - document["top1"]["value"]
+    verdict = "fair" if abs(gap) < _MATCHED else "bold" if gap > 0 else "modest"
+    overall = say(
+        "calibration.overall", confidence=percent(sure, 1), accuracy=percent(document["top1"]["value"], 1),
+        verdict=say(f"calibration.{verdict}"),
+    )  # fmt: skip
+    way = "sharpened" if fit["temperature"] < 1 else "softened"
+    said = [overall, say(f"calibration.{way}", t=f"{fit['temperature']:.3f}"), say(f"calibration.{judged.split}")]
+    return {"diagram": charts.reliability(bins), "bins": bins, "fit": fit, "few": charts.FEW, "sentences": said}
+
+
+def mistakes(judged: Judged, run: RunFolder) -> dict[str, Any]:
+    """The surest wrong answers, with their pictures as far as they can still be read."""
+    split = say(f"split.{judged.split}")
+    if judged.answers is None:
+        return {"text": say("mistakes.unknown", file=judged.file), "rows": [], "note": None}
+    wrong = [row for row in judged.answers if row["correct"] == "0"]
+    if not wrong:
+        return {"text": say("mistakes.none", split=split), "rows": [], "note": None}
+    worst = sorted(wrong, key=lambda row: -float(row["probability"]))[:WORST]
+    found = pictures.find_pictures(run.config, pictures.labels_of(worst))
+    rows = []
+    for row in worst:
+        key, label, answer = row["path"], row["label"], row["answer"]
+        alt = say("mistakes.alt", key=key, label=label, answer=answer)
+        probability = percent(float(row["probability"]), 1)
+        rows.append({"key": key, "label": label, "answer": answer, "probability": probability, "alt": alt})
+        rows[-1]["picture"] = pictures.thumbnail(found.get(key))
+    gone = not any(row["picture"] for row in rows)
+    why = say("mistakes.gone", why=say("mistakes.no_data", data=run.config["data"])) if gone else None
+    return {"text": say("mistakes.read", shown=len(rows), total=f"{len(wrong):,}", split=split), "rows": rows, "note": why}
+
+

@@ -1,0 +1,131 @@
+"""What a run folder holds, as far as the run got: read once, nothing computed, nothing written."""
+
+import csv
+import json
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from reslab.engine.choose import MODEL_NAME
+from reslab.errors import ResLabError
+from reslab.modelfile import read_header, read_json
+
+# `train` writes these and stands where this room cannot see it; the names are part of the format (DESIGN, section 5).
+CONFIG_NAME, JOURNAL_NAME, SPLIT_NAME, SHEET_NAME = "config.json", "journal.jsonl", "split.csv", "sheet.png"
+REPORT_NAME = "report.html"
+
+Event = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """The answers on one split."""
+
+    split: str
+    """`test` or `val`."""
+    document: dict[str, Any]
+    """`evaluation.json`, see `evaluate.judge`."""
+    answers: list[dict[str, str]] | None
+    """Rows of `predictions.csv` (path, label, answer, probability, correct); None where the file is missing."""
+    stale: bool
+    """Another model than the one now in the folder gave these answers: training went on after them."""
+
+    @property
+    def file(self) -> str:
+        return _named("predictions", self.split, "csv")
+
+
+@dataclass(frozen=True, slots=True)
+class RunFolder:
+    """One run."""
+
+    path: Path
+    document: dict[str, Any]
+    """`config.json`: config, origins, network, classes, machine, …"""
+    epochs: list[Event]
+    steps: list[Event]
+    early: Event | None
+    """The event of an early stop."""
+    trained_on: Counter[tuple[str, str]]
+    """(split, label) -> pictures; splits are `train` and `val`, for training never opens another."""
+    header: dict[str, Any] | None
+    """The header of the model file; None where no epoch was finished."""
+    judged: dict[str, Judged]
+    """Split -> its answers."""
+
+    @property
+    def config(self) -> dict[str, Any]:
+        return self.document["config"]
+
+    @property
+    def finished(self) -> bool:
+        return self.early is not None or len(self.epochs) >= self.config["epochs"]
+
+    @property
+    def score(self) -> Judged | None:
+        """What to believe: the test split if it was judged, else the validation split; never an outdated score."""
+        fresh = [self.judged[split] for split in ("test", "val") if split in self.judged and not self.judged[split].stale]
+        return fresh[0] if fresh else None
+
+    def pictures(self, split: str) -> int:
+        """How many pictures a split has."""
+        return sum(n for (where, _), n in self.trained_on.items() if where == split)
+
+
+def read_run(path: Path) -> RunFolder:
+    """Read a run folder.
+
+    Raises:
+        ResLabError: it holds no `config.json`, or a file in it is damaged.
+    """
+    if not (path / CONFIG_NAME).is_file():
+        raise ResLabError(f"{path} holds no run", "give a run folder, such as those that reslab runs lists")
+    document = read_json(path / CONFIG_NAME, "")
+    events = list(_events(path / JOURNAL_NAME))
+    model = path / MODEL_NAME
+    header = read_header(model) if model.is_file() else None
+    judged = {split: _judged(path, split, header) for split in ("test", "val")}
+    return RunFolder(
+        path=path,
+        document=document,
+        epochs=[event for event in events if event["event"] == "epoch"],
+        steps=[event for event in events if event["event"] == "step"],
+        early=next((event for event in events if event["event"] == "early stop"), None),
+        trained_on=Counter((row["split"], row["label"]) for row in _rows(path / SPLIT_NAME) or []),
+        header=header,
+        judged={split: found for split, found in judged.items() if found},
+    )
+
+
+def _judged(path: Path, split: str, header: dict[str, Any] | None) -> Judged | None:
+    file = path / _named("evaluation", split, "json")
+    if not file.is_file():
+        return None
+    document = read_json(file, "")
+    answers = _rows(path / _named("predictions", split, "csv"))
+    return Judged(split, document, answers, stale=header is not None and header["sha256"] != document["model"])
+
+
+def _named(stem: str, split: str, ending: str) -> str:
+    """The validation split's files bear no suffix."""
+    return f"{stem}.{ending}" if split == "val" else f"{stem}-{split}.{ending}"
+
+
+def _events(path: Path) -> Iterator[Event]:
+    """The journal; a last line that was cut by a crash is passed over."""
+    if not path.is_file():
+        return
+    for line in path.read_bytes().splitlines():
+        try:
+            yield json.loads(line)
+        except ValueError:
+            return
+
+
+def _rows(path: Path) -> list[dict[str, str]] | None:
+    if not path.is_file():
+        return None
+    with path.open(encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))

@@ -1,0 +1,96 @@
+"""Pictures for the page: small, and inside it as data URIs."""
+
+import base64
+import io
+from collections.abc import Collection
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from reslab.data.catalog import Picture
+from reslab.data.reader import load
+from reslab.data.sources import NAMES, read_data
+from reslab.errors import BadPicture
+from reslab.pixels.decode import decode
+
+THUMBNAIL = 160
+"""Longest side of a thumbnail, in pixels: twice what is shown, for dense screens."""
+
+_SHEET = 1400  # widest contact sheet, in pixels
+_SHEET_BYTES = 300_000  # up to this size the file itself is taken
+_SMALL = 64  # up to this side a picture is kept without loss
+_BUILT_IN = "digits"
+
+
+def find_pictures(config: dict[str, Any], labels: dict[str, str]) -> dict[str, Picture]:
+    """The pictures with these keys, where the data are still there and still say the same.
+
+    Args:
+        config: the run's config: `data` and `data_dir` are used.
+        labels: key -> label; a picture that bears another label now is another picture, and is left out.
+
+    Returns:
+        Key -> picture; empty where the data are gone.
+    """
+    if not labels or not _at_hand(config):
+        return {}
+    try:
+        catalog = read_data(config["data"], config["data_dir"])
+    except Exception:  # whatever ails the data by now, the page of a finished run must still be written
+        return {}
+    return {p.key: p for p in catalog.pictures if labels.get(p.key) == p.label}
+
+
+def thumbnail(picture: Picture | None) -> str | None:
+    """A data URI of at most `THUMBNAIL` pixels a side; None where there is no picture or it cannot be read."""
+    if picture is None:
+        return None
+    try:
+        image = Image.fromarray(load(picture))
+    except (BadPicture, OSError):
+        return None
+    small = max(image.size) <= _SMALL
+    image.thumbnail((THUMBNAIL, THUMBNAIL))
+    return _uri(image, "PNG" if small else "JPEG")
+
+
+def sheet(path: Path) -> str | None:
+    """The contact sheet as a data URI, made smaller where it is large; None where there is none."""
+    try:
+        data = path.read_bytes()
+        if len(data) <= _SHEET_BYTES:
+            Image.open(io.BytesIO(data)).load()
+            return _encoded(data, "PNG")
+        pixels: np.ndarray = decode(path)
+    except (BadPicture, OSError):
+        return None
+    image = Image.fromarray(pixels)
+    image.thumbnail((_SHEET, image.height))
+    return _uri(image, "JPEG")
+
+
+def _at_hand(config: dict[str, Any]) -> bool:
+    """Whether reading the data fetches nothing: a report must not start a download."""
+    data, where = config["data"], config["data_dir"]
+    if Path(data).exists() or data.lower() not in NAMES or data.lower() == _BUILT_IN:
+        return True
+    folder = Path(where) if where else Path.home() / ".cache" / "reslab" / "data"
+    return folder.is_dir() and any(folder.iterdir())
+
+
+def _uri(image: Image.Image, kind: str) -> str:
+    file = io.BytesIO()
+    options: dict[str, Any] = {"optimize": True} if kind == "PNG" else {"quality": 82}
+    image.save(file, kind, **options)
+    return _encoded(file.getvalue(), kind)
+
+
+def _encoded(data: bytes, kind: str) -> str:
+    return f"data:image/{kind.lower()};base64,{base64.b64encode(data).decode()}"
+
+
+def labels_of(rows: Collection[dict[str, str]]) -> dict[str, str]:
+    """Key -> true label of rows of `predictions.csv`."""
+    return {row["path"]: row["label"] for row in rows}

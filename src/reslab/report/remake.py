@@ -1,0 +1,67 @@
+"""The command that makes a run again: the data, and a flag for every choice that a person made."""
+
+import shlex
+from dataclasses import dataclass
+
+from reslab.report.folder import RunFolder
+
+FLAGS = {
+    "recipe": "--recipe", "model": "--model", "weights": "--weights", "epochs": "--epochs",
+    "batch_size": "--batch-size", "optim.lr": "--lr", "size": "--size", "resize": "--resize",
+    "normalize": "--normalize", "augment": "--augment", "seed": "--seed", "split_seed": "--split-seed",
+    "group_by": "--group-by", "patience": "--patience", "skip_bad": "--skip-bad", "val": "--val",
+    "data_dir": "--data-dir", "workers": "--workers",
+}  # fmt: skip
+"""Field of the config -> its flag of `reslab train`."""
+
+_MEASURED_BY_TIME = ("epochs", "size")  # what `--minutes` decides; the outcome is repeated, not the measuring
+
+
+@dataclass(frozen=True, slots=True)
+class Remake:
+    """How to make a run again."""
+
+    command: str | None
+    """`reslab train …`, quoted for a shell; None where some choice has no flag."""
+    silent: tuple[str, ...]
+    """Choices without a flag, as `name = value`."""
+    resumed: bool
+    """The run's length was changed on the way: no single command follows the same learning rate."""
+
+
+def remake(run: RunFolder) -> Remake:
+    """Work out the command of a run."""
+    values = flat(run.config)
+    chosen = {name for name, origin in run.document["origins"].items() if origin["origin"] == "user"}
+    if run.config["minutes"]:
+        chosen = chosen - {"minutes"} | set(_MEASURED_BY_TIME)
+    if "lr_per_128" in chosen:  # `--like` hands on a rate that is scaled already
+        chosen = chosen - {"lr_per_128"} | {"optim.lr"}
+    chosen -= {"data"}
+    silent = tuple(f"{name} = {values[name]}" for name in sorted(chosen - FLAGS.keys()))
+    words = ["reslab", "train", shlex.quote(str(run.config["data"]))]
+    for name, flag in FLAGS.items():
+        if name in chosen:
+            words += _words(flag, values[name])
+    lengths = {event["epochs"] for event in run.epochs} | {run.config["epochs"]}
+    return Remake(None if silent else " ".join(words), silent, resumed=len(lengths) > 1)
+
+
+def flat(config: dict[str, object]) -> dict[str, object]:
+    """Nested fields by their dotted names, as `origins` has them."""
+    values: dict[str, object] = {}
+    for name, value in config.items():
+        if isinstance(value, dict):
+            values |= {f"{name}.{inner}": v for inner, v in value.items()}
+        else:
+            values[name] = value
+    return values
+
+
+def _words(flag: str, value: object) -> list[str]:
+    if flag == "--skip-bad":
+        return [flag] if value else []
+    if flag == "--val" and not value:
+        return [flag, "none"]
+    text = f"{value:g}" if isinstance(value, float) and float(f"{value:g}") == value else str(value)
+    return [f"{flag}={shlex.quote(text)}"] if text.startswith("-") else [flag, shlex.quote(text)]
