@@ -58,7 +58,7 @@ class Run:
 
 def train(
     config: TrainConfig,
-    out: Path | None = None,
+    out: str | Path | None = None,
     user: Collection[str] = (),
     on_event: Listener | None = None,
 ) -> Run:
@@ -77,7 +77,7 @@ def train(
     catalog = assigned(catalog, config.val, config.split_seed, config.group_by).only(("train", "val"))
     _refuse_lonely_classes(catalog, config)
     plan = resolve(config, catalog, user)
-    folder = out or _fresh_folder(plan, catalog)
+    folder = Path(out) if out else _fresh_folder(plan, catalog)
     _reserve(folder)
     try:
         stores = open_stores(plan, catalog)

@@ -82,8 +82,14 @@ def resized(
     interpolation: Interpolation = "bilinear",
     box: tuple[float, float, float, float] | None = None,
 ) -> np.ndarray:
-    """The part `box` of an RGB picture at `size` (width, height), by Pillow's anti-aliased filter."""
-    return np.array(Image.fromarray(picture).resize(size, _RESAMPLE[interpolation], box=box))
+    """The part `box` of an RGB picture at `size` (width, height), by Pillow's anti-aliased filter.
+
+    Rows first, then columns. Left alone, Pillow 12 and 13 differ in the order, and so in the last bit.
+    """
+    image, kind = Image.fromarray(picture), _RESAMPLE[interpolation]
+    left, upper, right, lower = box or (0, 0, image.width, image.height)
+    rows = image.resize((size[0], image.height), kind, box=(left, 0, right, image.height))
+    return np.array(rows.resize(size, kind, box=(0, upper, size[0], lower)))
 
 
 def shrunk(picture: np.ndarray, short_side: int) -> np.ndarray:

@@ -164,8 +164,7 @@ def mistakes(judged: Judged, run: RunFolder) -> dict[str, Any]:
         probability = percent(float(row["probability"]), 1)
         rows.append({"key": key, "label": label, "answer": answer, "probability": probability, "alt": alt})
         rows[-1]["picture"] = pictures.thumbnail(found.get(key))
-    gone = not any(row["picture"] for row in rows)
-    why = say("mistakes.gone", why=say("mistakes.no_data", data=run.config["data"])) if gone else None
+    why = None if found else say("mistakes.gone", why=say("mistakes.no_data", data=run.config["data"]))
     return {"text": say("mistakes.read", shown=len(rows), total=f"{len(wrong):,}", split=split), "rows": rows, "note": why}
 
 

@@ -82,7 +82,7 @@ def read_run(path: Path) -> RunFolder:
     """
     if not (path / CONFIG_NAME).is_file():
         raise ResLabError(f"{path} holds no run", "give a run folder, such as those that reslab runs lists")
-    document = read_json(path / CONFIG_NAME, "")
+    document = read_json(path / CONFIG_NAME)
     events = list(_events(path / JOURNAL_NAME))
     model = path / MODEL_NAME
     header = read_header(model) if model.is_file() else None
@@ -103,7 +103,7 @@ def _judged(path: Path, split: str, header: dict[str, Any] | None) -> Judged | N
     file = path / _named("evaluation", split, "json")
     if not file.is_file():
         return None
-    document = read_json(file, "")
+    document = read_json(file)
     answers = _rows(path / _named("predictions", split, "csv"))
     return Judged(split, document, answers, stale=header is not None and header["sha256"] != document["model"])
 

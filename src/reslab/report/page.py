@@ -6,7 +6,7 @@ import shlex
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from reslab.modelfile import write_atomically
@@ -16,6 +16,7 @@ from reslab.report.folder import REPORT_NAME, SHEET_NAME, RunFolder, read_run
 from reslab.report.remake import flat, remake
 from reslab.report.speak import Phrase, duration, percent, say
 
+_HERE = Path(__file__).parent
 _TEMPLATE, _STYLE, _SCRIPT = "template.html.j2", "style.css", "switch.js"
 _SUMMED = ("train_loss", "val_nll", "train_accuracy", "val_accuracy", "lr", "seconds")
 
@@ -37,9 +38,8 @@ def write_report(run: Path) -> Path:
 def render(run: RunFolder) -> str:
     """The page as HTML."""
     environment = Environment(
-        loader=PackageLoader("reslab.report", ""), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
-        lstrip_blocks=True,
-    )  # fmt: skip
+        loader=FileSystemLoader(_HERE), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
     environment.filters |= {"percent": percent, "thousands": "{:,}".format, "fixed": _fixed}
     environment.globals |= {"say": say, "element": speak.element, "whisker": charts.whisker}
     return environment.get_template(_TEMPLATE).render(_view(run))
@@ -81,7 +81,7 @@ def _policy(script: str) -> str:
 
 
 def _part(name: str) -> str:
-    return (Path(__file__).parent / name).read_text(encoding="utf-8").strip()
+    return (_HERE / name).read_text(encoding="utf-8").strip()
 
 
 def _data_name(run: RunFolder) -> str:

@@ -6,7 +6,6 @@ from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from PIL import Image
 
 from reslab.data.catalog import Picture
@@ -59,13 +58,11 @@ def thumbnail(picture: Picture | None) -> str | None:
 def sheet(path: Path) -> str | None:
     """The contact sheet as a data URI, made smaller where it is large; None where there is none."""
     try:
-        data = path.read_bytes()
-        if len(data) <= _SHEET_BYTES:
-            Image.open(io.BytesIO(data)).load()
-            return _encoded(data, "PNG")
-        pixels: np.ndarray = decode(path)
+        pixels, data = decode(path), path.read_bytes()
     except (BadPicture, OSError):
         return None
+    if len(data) <= _SHEET_BYTES:
+        return _encoded(data, "PNG")
     image = Image.fromarray(pixels)
     image.thumbnail((_SHEET, image.height))
     return _uri(image, "JPEG")

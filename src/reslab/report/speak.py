@@ -20,7 +20,7 @@ class Phrase:
         return Markup('<span data-zh="{}">{}</span>').format(self.zh, self.en)
 
 
-def say(key: str, **values: object) -> Phrase:
+def say(key: str, /, **values: object) -> Phrase:
     """The phrase of that key, its `{blanks}` filled; a value that is a phrase itself fills in each language its own."""
     english, chinese = WORDS[key]
     first = {k: v.en if isinstance(v, Phrase) else v for k, v in values.items()}
