@@ -20,7 +20,7 @@ check: $(VENV)/.dev
 	$(BIN)/pyrefly check
 
 bench: $(VENV)/.dev
-	$(BIN)/python benchmarks/demo_time.py
+	$(BIN)/python benchmarks/training.py $(DATA)
 
 browser: $(VENV)/.dev
 	$(BIN)/python -m pytest -m browser

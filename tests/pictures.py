@@ -20,12 +20,12 @@ def colour_picture(name: str, number: int, size: tuple[int, int] = (24, 18)) -> 
     return Image.fromarray(np.clip(np.array(COLOURS[name]) + noise, 0, 255).astype(np.uint8))
 
 
-def colour_folder(root: Path, classes: int = 3, each: int = 12, prefix: str = "") -> Path:
-    """`root/<class>/<n>.png` for some classes."""
+def colour_folder(root: Path, classes: int = 3, each: int = 12, prefix: str = "", start: int = 0) -> Path:
+    """`root/<prefix>/<class>/<n>.png` for some classes; another `start` gives other pictures."""
     for name in sorted(COLOURS)[:classes]:
         folder = root / prefix / name
         folder.mkdir(parents=True, exist_ok=True)
-        for number in range(each):
+        for number in range(start, start + each):
             colour_picture(name, number).save(folder / f"{number:03d}.png")
     return root
 

@@ -39,6 +39,9 @@ from reslab.train.plan import resolve, with_speed, with_statistics
 from reslab.train.recipes import recipe
 from reslab.train.sheet import sheet
 
+_OPENED: tuple[Split, ...] = ("train", "val")
+"""The splits whose pictures training looks at. It lists the others' names, and opens none of them."""
+
 SEEN_LIMIT = 0.01
 """Share of evaluated pictures that the model may have been trained on before a score stops being one."""
 
@@ -73,8 +76,8 @@ def train(
         ResLabError: bad input, a diverged run, or a full disk; one sentence and a hint.
     """
     show = on_event or (lambda event: None)
-    catalog = read_data(config.data, config.data_dir)
-    catalog = assigned(catalog, config.val, config.split_seed, config.group_by).only(("train", "val"))
+    whole = assigned(read_data(config.data, config.data_dir), config.val, config.split_seed, config.group_by)
+    catalog = whole.only(_OPENED)
     _refuse_lonely_classes(catalog, config)
     plan = resolve(config, catalog, user)
     folder = Path(out) if out else _fresh_folder(plan, catalog)
@@ -90,7 +93,7 @@ def train(
             show({"event": "warning", "text": f"{len(left_out)} unreadable {pictures} left out"})
         plan = with_statistics(plan, stores.train)
         plan, seconds = with_speed(plan, len(stores.val))
-        begin(folder, plan, catalog, stores)
+        begin(folder, plan, whole.without(left_out), stores)
     except BaseException:
         _give_back(folder)
         raise
@@ -287,7 +290,7 @@ def _same_data(config: TrainConfig, folder: Path) -> Catalog:
     """The catalog of a run as its `split.csv` has it; refused where files were added, removed or renamed."""
     catalog = read_data(config.data, config.data_dir)
     with (folder / SPLIT_NAME).open(encoding="utf-8", newline="") as file:
-        rows: dict[str, dict[str, Any]] = {row["path"]: row for row in csv.DictReader(file)}
+        rows: dict[str, dict[str, Any]] = {r["path"]: r for r in csv.DictReader(file) if r["split"] in _OPENED}
     here = {p.key: p for p in catalog.pictures}
     gone = sorted(rows.keys() - here.keys())
     if gone:

@@ -1,6 +1,6 @@
 import pytest
-from reslab.cli.app import run
 
+from reslab.cli.app import run
 from tests.pictures import colour_folder
 
 QUICK = ["--model", "resnet20", "--size", "16", "--epochs", "3", "--batch-size", "8"]

@@ -10,9 +10,9 @@ import time
 
 import numpy as np
 import pytest
+
 from reslab.cli.app import run
 from reslab.modelfile import read_model
-
 from tests.cli.conftest import QUICK
 from tests.pictures import colour_folder, tree
 

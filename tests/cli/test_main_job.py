@@ -6,8 +6,8 @@ import json
 import shutil
 
 import pytest
-from reslab.modelfile import read_model
 
+from reslab.modelfile import read_model
 from tests.cli.conftest import QUICK
 from tests.pictures import tree
 

@@ -1,8 +1,13 @@
-"""Small real folders of pictures."""
+"""Small real folders of pictures, and somebody without rights to read them."""
+
+import os
+from contextlib import contextmanager
 
 import numpy as np
 import pytest
 from PIL import Image
+
+NOBODY = 65534
 
 
 @pytest.fixture
@@ -12,9 +17,11 @@ def plant(tmp_path):
     def write(tree, root="data"):
         base = tmp_path / root
         base.mkdir(parents=True, exist_ok=True)
-        for number, (name, content) in enumerate(dict.fromkeys(tree).items() if isinstance(tree, list) else tree.items()):
+        for number, (name, content) in enumerate((tree if isinstance(tree, dict) else dict.fromkeys(tree)).items()):
             path = base / name
             path.parent.mkdir(parents=True, exist_ok=True)
+            if content is None and path.suffix.lower() in (".txt", ".csv", "", ".json"):
+                content = b"no picture"
             if content is None:
                 content = np.random.default_rng(number).integers(0, 256, (6, 8, 3)).astype(np.uint8)
             if isinstance(content, np.ndarray):
@@ -24,3 +31,22 @@ def plant(tmp_path):
         return base
 
     return write
+
+
+@pytest.fixture
+def without_rights():
+    """A context in which root is nobody: root may read everything."""
+
+    @contextmanager
+    def become():
+        before = os.geteuid()
+        if before == 0:
+            os.seteuid(NOBODY)
+        try:
+            yield
+        finally:
+            os.seteuid(before)
+
+    if not hasattr(os, "geteuid"):
+        pytest.skip("this system has no file permissions to take away")
+    return become

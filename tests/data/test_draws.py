@@ -34,7 +34,7 @@ def test_many_counters_at_once_are_each_alone():
 def test_the_numbers_are_uniform():
     numbers = uniforms(0, "test", 0, np.arange(20_000), 5)
     assert numbers.shape == (20_000, 5)
-    assert 0 <= numbers.min() and numbers.max() < 1
+    assert numbers.min() >= 0 and numbers.max() < 1
     for column in numbers.T:
         assert stats.kstest(column, "uniform").pvalue > P_LEAST
     assert np.abs(np.corrcoef(numbers.T) - np.eye(5)).max() < 4 / 20_000**0.5

@@ -221,7 +221,7 @@ def test_sixteen_bit_grey_with_a_clear_value():
     clear = int(RAMP[5, 5])
     rows = [row.astype(">u2").tobytes() for row in RAMP]
     ours = decode(png(WIDTH, HEIGHT, 16, 0, rows, transparent_chunk(struct.pack(">H", clear))))
-    expected = np.where(RAMP == clear, 255, np.rint(RAMP * (255 / 65535)))
+    expected = np.where(clear == RAMP, 255, np.rint(RAMP * (255 / 65535)))
     same(ours, grey3(expected), 0)
 
 

@@ -5,8 +5,8 @@ import shlex
 from pathlib import Path
 
 import pytest
-from reslab.cli.app import run
 
+from reslab.cli.app import run
 from tests.pictures import colour_folder
 
 ROOT = Path(__file__).parents[2]

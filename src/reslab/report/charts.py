@@ -142,8 +142,11 @@ def score_bar(top1: dict[str, float], baseline: float) -> Markup:
         ),
         Markup('<circle cx="{:.2f}%" cy="14" r="6"/>').format(100 * value),
         Markup('<line class="baseline" x1="{0:.2f}%" x2="{0:.2f}%" y1="4" y2="26"/>').format(100 * baseline),
-        element("text", say("score.baseline_mark"), x=f"{100 * baseline:.2f}%", y=42, text_anchor=_anchor(baseline)),
-    ]
+        element(
+            "text", say("score.baseline_mark", value=percent(baseline)), x=f"{100 * baseline:.2f}%", y=42,
+            text_anchor=_anchor(baseline),
+        ),
+    ]  # fmt: skip
     ends = [("0", 0.0, baseline > 0.3), ("100", 1.0, baseline < 0.7)]
     parts += [
         Markup('<text x="{:.0f}%" y="42" text-anchor="{}">{}\u202f%</text>').format(100 * at, _anchor(at), text)

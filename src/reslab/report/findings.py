@@ -17,6 +17,7 @@ WORST = 24
 PAIRS = 20
 """How many confusions are listed where the matrix is too large."""
 
+_UPRIGHT = 3  # longer class names stand on end above their columns
 _MATCHED = 0.01  # mean confidence within one point of the accuracy counts as equal
 
 
@@ -98,7 +99,8 @@ def confusion(judged: Judged) -> dict[str, Any]:
             {"label": label, "cells": [(n, n / max(sum(row), 1), i == j) for j, n in enumerate(row)]}
             for i, (label, row) in enumerate(zip(classes, matrix, strict=True))
         ]
-        return {"matrix": rows, "classes": classes, "pairs": None}
+        long = any(len(label) > _UPRIGHT for label in classes)
+        return {"matrix": rows, "classes": classes, "long": long, "pairs": None}
     pairs = [
         {"true": classes[i], "answered": classes[j], "n": n, "share": n / sum(row)}
         for i, row in enumerate(matrix)

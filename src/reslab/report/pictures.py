@@ -19,7 +19,7 @@ THUMBNAIL = 160
 
 _SHEET = 1400  # widest contact sheet, in pixels
 _SHEET_BYTES = 300_000  # up to this size the file itself is taken
-_SMALL = 64  # up to this side a picture is kept without loss
+_SMALL = 64  # up to this side a picture is enlarged, each of its pixels to be seen
 _BUILT_IN = "digits"
 
 
@@ -50,9 +50,11 @@ def thumbnail(picture: Picture | None) -> str | None:
         image = Image.fromarray(load(picture))
     except (BadPicture, OSError):
         return None
-    small = max(image.size) <= _SMALL
-    image.thumbnail((THUMBNAIL, THUMBNAIL))
-    return _uri(image, "PNG" if small else "JPEG")
+    if max(image.size) > _SMALL:
+        image.thumbnail((THUMBNAIL, THUMBNAIL))
+        return _uri(image, "JPEG")
+    factor = THUMBNAIL // max(image.size)
+    return _uri(image.resize((image.width * factor, image.height * factor), Image.Resampling.NEAREST), "PNG")
 
 
 def sheet(path: Path) -> str | None:

@@ -70,7 +70,7 @@ def fit(
         The evaluation on the validation split; None where nothing validates.
     """
     runtime.exact()
-    training = _fresh(plan)
+    training = fresh_training(plan)
     folder = StateFolder(out / "state")
     complaint = folder.load(training) if resume else None
     if resume:
@@ -92,7 +92,7 @@ def fit(
 
             judge_val, keep = _judge_of(plan, stores.val), _keeper(out, plan, stores.train, training)
             hooks = Hooks(emit, show, save, judge_val, keep, asked.is_set, f"go on with: reslab resume {out}")
-            train(training, _loader(plan, stores.train), plan, hooks)
+            train(training, loader_of(plan, stores.train), plan, hooks)
     return _finish(out, stores)
 
 
@@ -131,13 +131,13 @@ def _with_tuples(values: dict[str, Any]) -> dict[str, Any]:
     return {k: tuple(v) if isinstance(v, list) else v for k, v in values.items()}
 
 
-def _fresh(plan: Plan) -> Training:
+def fresh_training(plan: Plan) -> Training:
     network = runtime.placed(build(config_from(plan.network), plan.config.seed))
     average = Average(network, plan.config.ema) if plan.config.ema else None
     return Training(network, build_optimizer(network, plan.config.optim), average, Progress())
 
 
-def _loader(plan: Plan, store: Store) -> Loader:
+def loader_of(plan: Plan, store: Store) -> Loader:
     labels = numbered(store.pictures, plan.classes, "train").tolist()
     return Loader(store, labels, len(plan.classes), augment_of(plan), plan.config.batch_size)
 

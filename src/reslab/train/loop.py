@@ -72,7 +72,7 @@ def train(training: Training, loader: Loader, plan: Plan, hooks: Hooks) -> None:
         begin, shown = time.perf_counter(), progress.pictures
         for batch in loader.batches(epoch, progress.step % plan.steps_per_epoch, config.workers):
             lr = rate(config.schedule, config.optim.lr, progress.step, plan.total_steps)
-            loss = _step(training, batch, plan, lr)
+            loss = update(training, batch, plan, lr)
             speed = (progress.pictures - shown) / (time.perf_counter() - begin)
             in_epoch = (progress.step - 1) % plan.steps_per_epoch + 1
             line = {"event": "step", "epoch": epoch + 1, "epochs": config.epochs, "step": in_epoch}
@@ -93,7 +93,7 @@ def train(training: Training, loader: Loader, plan: Plan, hooks: Hooks) -> None:
     hooks.save()
 
 
-def _step(training: Training, batch: Batch, plan: Plan, lr: float) -> float:
+def update(training: Training, batch: Batch, plan: Plan, lr: float) -> float:
     """One update of the weights; gives the loss before it."""
     network, progress, config = training.network, training.progress, plan.config
     device = next(network.parameters()).device

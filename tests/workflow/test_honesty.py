@@ -1,0 +1,154 @@
+"""What a score may rest on: test pictures stay shut, names match, the best epoch is the one that the journal says."""
+
+import csv
+import json
+import shutil
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from reslab import workflow
+from reslab.errors import ResLabError
+from reslab.modelfile import read_model
+from reslab.train.recipes import recipe
+
+from tests.pictures import colour_folder, tree
+
+TOLERANCE = 1e-12  # a number that is read back from JSON
+
+
+def quick(data, **changes):
+    return replace(
+        recipe("standard"), data=str(data), model="resnet20", size=16, **{"epochs": 3, "batch_size": 8, **changes}
+    )
+
+
+@pytest.fixture(scope="module")
+def divided(tmp_path_factory):
+    """train/ and test/ of three colours."""
+    root = tmp_path_factory.mktemp("divided")
+    colour_folder(root, 3, 12, prefix="train")
+    colour_folder(root, 3, 4, prefix="test", start=100)
+    return root
+
+
+@pytest.fixture(scope="module")
+def run(divided, tmp_path_factory):
+    return workflow.train(quick(divided, epochs=5, ema=0.9), tmp_path_factory.mktemp("run") / "a")
+
+
+def test_training_never_opens_test(divided, run, tmp_path):
+    data = tmp_path / divided.name
+    shutil.copytree(divided, data)
+    for picture in (data / "test").rglob("*.png"):
+        picture.write_bytes(b"no picture at all")
+    again = workflow.train(quick(data, epochs=5, ema=0.9), tmp_path / "run")
+    assert again.model.read_bytes() == run.model.read_bytes()
+
+
+def test_the_best_epoch_is_the_one_the_journal_says(run):
+    lines = [json.loads(line) for line in (run.folder / "journal.jsonl").read_text().splitlines()]
+    epochs = [e for e in lines if e["event"] == "epoch"]
+    best = max(range(len(epochs)), key=lambda i: (epochs[i]["val_accuracy"], -epochs[i]["val_nll"]))
+    assert len(epochs) == 5 and best == [i for i, e in enumerate(epochs) if e["best"]][-1]
+    document = json.loads((run.folder / "evaluation.json").read_text())
+    assert document["top1"]["value"] == pytest.approx(epochs[best]["val_accuracy"], abs=TOLERANCE)
+
+
+def test_the_model_file_carries_its_own_score_and_calibration(run):
+    header = read_model(run.model).header
+    assert header.scores["val"]["top1"]["value"] == run.evaluation.score.top1.value
+    assert header.scores["val"]["chose_the_model"] is True
+    assert header.calibration.n == run.evaluation.score.n and header.calibration.temperature != 1
+
+
+def test_the_temperature_changes_no_answer(run):
+    assert np.array_equal(run.evaluation.calibrated.argmax(1), run.evaluation.logits.argmax(1))
+
+
+def test_a_folder_and_a_table_give_the_same_model(tmp_path):
+    data = colour_folder(tmp_path / "colours")
+    with (tmp_path / "colours.csv").open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow(["path", "label"])
+        writer.writerows([f"colours/{p.parent.name}/{p.name}", p.parent.name] for p in sorted(data.rglob("*.png")))
+    shutil.copytree(data, tmp_path / "nested" / "colours" / "colours")
+    models = []
+    for number, source in enumerate((tmp_path / "colours.csv", tmp_path / "colours.csv")):
+        models.append(read_model(workflow.train(quick(source), tmp_path / f"run{number}").model))
+    assert models[0].sha256 == models[1].sha256
+    folder = read_model(workflow.train(quick(data), tmp_path / "folder").model)
+    assert folder.header.classes == models[0].header.classes
+    assert {row.tobytes() for row in folder.seen} != set()
+
+
+def test_classes_are_matched_by_name(divided, run, tmp_path):
+    data = tmp_path / "other"
+    shutil.copytree(divided / "test", data / "test")
+    shutil.copytree(divided / "train", data / "train")
+    whole = workflow.evaluate(run.folder, data, "test").score
+    shutil.rmtree(data / "test" / "green")  # a middle class is missing: the others keep their columns
+    part = workflow.evaluate(run.folder, data, "test").score
+    recall = {row.label: row.recall for row in whole.per_class if row.label != "green"}
+    assert {row.label: row.recall for row in part.per_class if row.n} == recall
+    (data / "test" / "blue").rename(data / "test" / "azure")
+    with pytest.raises(ResLabError, match="azure"):
+        workflow.evaluate(run.folder, data, "test")
+
+
+def test_no_test_split_means_a_validation_score_and_says_so(tmp_path):
+    data = colour_folder(tmp_path / "data", prefix="train")
+    colour_folder(data, 3, 4, prefix="valid", start=100)
+    made = workflow.train(quick(data), tmp_path / "run")
+    assert workflow.evaluate(made.folder, data).split == "val" == made.evaluation.split
+
+
+def test_data_are_never_touched(divided, tmp_path):
+    before = tree(divided)
+    made = workflow.train(quick(divided, epochs=1), tmp_path / "run")
+    workflow.evaluate(made.folder, divided)
+    workflow.contact_sheet(quick(divided))
+    workflow.examine_data(quick(divided))
+    assert tree(divided) == before
+
+
+def test_a_resumed_run_wants_its_pictures_back(divided, tmp_path):
+    data = tmp_path / "data"
+    shutil.copytree(divided, data)
+    workflow.train(quick(data, epochs=1), tmp_path / "run")
+    next((data / "train" / "red").iterdir()).unlink()
+    with pytest.raises(ResLabError, match="are gone from"):
+        workflow.resume(tmp_path / "run", 2)
+
+
+def test_groups_stay_on_one_side(tmp_path):
+    data = colour_folder(tmp_path / "data", 3, 30)
+    made = workflow.train(quick(data, epochs=1, group_by=r"\d(\d)\d\.png"), tmp_path / "run")
+    rows = list(csv.DictReader((made.folder / "split.csv").read_text(encoding="utf-8").splitlines()))
+    sides = {}
+    for row in rows:
+        sides.setdefault(row["group"], set()).add(row["split"])
+    assert len(sides) == 3 and all(len(s) == 1 for s in sides.values())
+
+
+def test_events_reach_the_persons_own_tracker(divided, tmp_path):
+    seen = []
+    workflow.train(quick(divided, epochs=2), tmp_path / "run", on_event=lambda e: seen.append(e["event"]))
+    assert seen[0] == "check" and seen.count("epoch") == 2 and seen.index("plan") < seen.index("step")
+
+
+def test_tensorboard_holds_the_epochs(divided, tmp_path):
+    from reslab.train.track import tensorboard_listener
+
+    workflow.train(quick(divided, epochs=2), tmp_path / "run", on_event=tensorboard_listener())
+    (file,) = (tmp_path / "run" / "tensorboard").iterdir()
+    assert b"val_accuracy" in file.read_bytes()
+
+
+def test_patience_stops_early(divided, tmp_path):
+    events = []
+    config = quick(divided, epochs=30, patience=1)
+    config = replace(config, optim=replace(config.optim, lr=1e-12))  # nothing is learnt, so nothing gets better
+    workflow.train(config, tmp_path / "run", on_event=events.append)
+    stops = [e for e in events if e["event"] == "early stop"]
+    assert len(stops) == 1 and sum(e["event"] == "epoch" for e in events) < 30
