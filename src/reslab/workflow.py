@@ -12,14 +12,15 @@ import numpy as np
 from PIL import Image
 
 from reslab.check.gate import Verdict, examine
-from reslab.data.catalog import SPLITS, Catalog, Split
-from reslab.data.reader import load
+from reslab.data.catalog import SPLITS, Catalog, Picture, Split
+from reslab.data.reader import default_workers, load, ordered
 from reslab.data.sources import read_data
 from reslab.data.splits import assigned
 from reslab.engine.choose import RUNS, find_model, open_engine
 from reslab.errors import ResLabError
 from reslab.evaluate.judge import Evaluation, judge
 from reslab.modelfile import read_json, write_atomically, write_json
+from reslab.pixels.fingerprint import fingerprint
 from reslab.predict import Prediction, load_model
 from reslab.report.page import write_report
 from reslab.train.config import Origin, Plan, TrainConfig
@@ -41,6 +42,8 @@ from reslab.train.sheet import sheet
 
 _OPENED: tuple[Split, ...] = ("train", "val")
 """The splits whose pictures training looks at. It lists the others' names, and opens none of them."""
+
+_AHEAD = 64  # pictures decoded before they are asked for
 
 SEEN_LIMIT = 0.01
 """Share of evaluated pictures that the model may have been trained on before a score stops being one."""
@@ -116,11 +119,12 @@ def resume(folder: Path, epochs: int | None = None, on_event: Listener | None = 
     if epochs is not None:
         origin = Origin("user", "given to resume")
         plan = replace(plan, config=replace(plan.config, epochs=epochs), origins={**plan.origins, "epochs": origin})
-    catalog = _same_data(plan.config, folder)
+    show = on_event or (lambda event: None)
+    catalog, expected = _same_data(plan.config, folder)
     stores = open_stores(plan, catalog)
+    _refill(stores, catalog, expected, show)
     if epochs is not None:
         write_json(folder / CONFIG_NAME, plan_document(plan))
-    show = on_event or (lambda event: None)
     show(_planned(plan, None, folder, stores))
     evaluation = fit(folder, plan, stores, on_event, resume=True)
     write_report(folder)
@@ -286,19 +290,44 @@ def _give_back(folder: Path) -> None:
         folder.rmdir()
 
 
-def _same_data(config: TrainConfig, folder: Path) -> Catalog:
-    """The catalog of a run as its `split.csv` has it; refused where files were added, removed or renamed."""
+def _same_data(config: TrainConfig, folder: Path) -> tuple[Catalog, dict[str, str]]:
+    """The pictures of a run as its `split.csv` has them, and their fingerprints.
+
+    Refused where pictures were added or removed; whether one was edited shows when it is decoded.
+    """
     catalog = read_data(config.data, config.data_dir)
     with (folder / SPLIT_NAME).open(encoding="utf-8", newline="") as file:
-        rows: dict[str, dict[str, Any]] = {r["path"]: r for r in csv.DictReader(file) if r["split"] in _OPENED}
+        everything: dict[str, dict[str, Any]] = {row["path"]: row for row in csv.DictReader(file)}
     here = {p.key: p for p in catalog.pictures}
-    gone = sorted(rows.keys() - here.keys())
-    if gone:
-        raise ResLabError(
-            f"{len(gone)} picture(s) of this run are gone from {config.data}, e.g. {gone[0]}", "put them back"
-        )
+    rows = {key: row for key, row in everything.items() if row["split"] in _OPENED}
+    for change, keys in (
+        ("are gone from", rows.keys() - here.keys()),
+        ("were added to", here.keys() - everything.keys()),
+    ):
+        if keys and not (config.skip_bad and change == "were added to"):
+            raise ResLabError(
+                f"{len(keys)} picture(s) {change} {config.data} since this run began, e.g. {min(keys)}",
+                "put the folder back as it was, or train anew",
+            )
     pictures = tuple(replace(here[key], split=row["split"], label=row["label"]) for key, row in rows.items())
-    return replace(catalog, pictures=pictures)
+    return replace(catalog, pictures=pictures), {key: row["fingerprint"] for key, row in rows.items()}
+
+
+def _refill(stores: Stores, catalog: Catalog, expected: Mapping[str, str], show: Listener) -> None:
+    """Decode a run's pictures once more, and refuse those that are no longer what they were."""
+
+    def look(picture: Picture) -> str:
+        pixels = load(picture)
+        stores.keep(picture, pixels)
+        return fingerprint(pixels).hex()
+
+    show({"event": "check", "total": len(catalog.pictures)})
+    for picture, found in zip(
+        catalog.pictures, ordered(look, catalog.pictures, default_workers(), _AHEAD), strict=True
+    ):
+        if found != expected[picture.key]:
+            raise ResLabError(f"{picture.key} was edited since this run began", "put it back as it was, or train anew")
+        show({"event": "checking", "images": 1})
 
 
 def _is_data_of(run: Path, data: str | Path) -> bool:

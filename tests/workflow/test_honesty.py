@@ -7,12 +7,13 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from filelock import FileLock
+
 from reslab import workflow
 from reslab.errors import ResLabError
 from reslab.modelfile import read_model
 from reslab.train.recipes import recipe
-
-from tests.pictures import colour_folder, tree
+from tests.pictures import colour_folder, colour_picture, tree
 
 TOLERANCE = 1e-12  # a number that is read back from JSON
 
@@ -112,13 +113,29 @@ def test_data_are_never_touched(divided, tmp_path):
     assert tree(divided) == before
 
 
-def test_a_resumed_run_wants_its_pictures_back(divided, tmp_path):
-    data = tmp_path / "data"
+def test_a_resumed_run_wants_its_pictures_as_they_were(divided, tmp_path):
+    data, made = tmp_path / "data", tmp_path / "run"
     shutil.copytree(divided, data)
-    workflow.train(quick(data, epochs=1), tmp_path / "run")
-    next((data / "train" / "red").iterdir()).unlink()
-    with pytest.raises(ResLabError, match="are gone from"):
-        workflow.resume(tmp_path / "run", 2)
+    workflow.train(quick(data, epochs=1), made)
+    picture = next((data / "train" / "red").iterdir())
+    content = picture.read_bytes()
+    picture.unlink()
+    with pytest.raises(ResLabError, match="are gone from .*train/red"):
+        workflow.resume(made, 2)
+    colour_picture("red", 999).save(picture)
+    with pytest.raises(ResLabError, match=f"{picture.name} was edited"):
+        workflow.resume(made, 2)
+    picture.write_bytes(content)
+    (data / "train" / "red" / "new.png").write_bytes(content)
+    with pytest.raises(ResLabError, match="were added to .*new.png"):
+        workflow.resume(made, 2)
+    (data / "train" / "red" / "new.png").unlink()
+    assert workflow.resume(made, 2).evaluation is not None
+
+
+def test_a_second_process_is_refused(run):
+    with FileLock(run.folder / ".lock"), pytest.raises(ResLabError, match="another process"):
+        workflow.resume(run.folder, 6)
 
 
 def test_groups_stay_on_one_side(tmp_path):

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from filelock import FileLock, Timeout
 from PIL import Image
 from torch import Tensor
 
@@ -40,6 +41,7 @@ from reslab.train.sheet import sheet
 from reslab.train.state import Progress, StateFolder, Training
 
 CONFIG_NAME, JOURNAL_NAME, SPLIT_NAME, SHEET_NAME = "config.json", "journal.jsonl", "split.csv", "sheet.png"
+LOCK_NAME = ".lock"
 
 
 def begin(out: Path, plan: Plan, catalog: Catalog, stores: Stores) -> None:
@@ -52,8 +54,9 @@ def begin(out: Path, plan: Plan, catalog: Catalog, stores: Stores) -> None:
         raise ResLabError(f"{out} already holds a run", f"choose another --out, or: reslab resume {out}")
     file = io.StringIO()
     writer = csv.writer(file, lineterminator="\n")
-    writer.writerow(["path", "label", "split", "group"])
-    writer.writerows((p.key, p.label, p.split, p.group or "") for p in catalog.pictures)
+    hashes = stores.fingerprints()
+    writer.writerow(["path", "label", "split", "group", "fingerprint"])
+    writer.writerows((p.key, p.label, p.split, p.group or "", hashes.get(p.key, "")) for p in catalog.pictures)
     write_atomically(out / SPLIT_NAME, file.getvalue().encode())
     write_json(out / CONFIG_NAME, plan_document(plan))
     png = io.BytesIO()
@@ -69,31 +72,46 @@ def fit(
     Returns:
         The evaluation on the validation split; None where nothing validates.
     """
-    runtime.exact()
-    training = fresh_training(plan)
-    folder = StateFolder(out / "state")
-    complaint = folder.load(training) if resume else None
-    if resume:
-        runtime.use_threads(training.progress.threads)
-    training.progress.threads = runtime.threads()
-    show = on_event or (lambda event: None)
-    if complaint:
-        show({"event": "warning", "text": complaint})
-    if training.progress.finished_of != plan.total_steps:
-        with Journal(out / JOURNAL_NAME, training.progress.journal) as journal, _polite_stop() as asked:
+    with _alone(out):
+        runtime.exact()
+        training = fresh_training(plan)
+        folder = StateFolder(out / "state")
+        show = on_event or (lambda event: None)
+        if resume:
+            if complaint := folder.load(training):
+                show({"event": "warning", "text": complaint})
+            runtime.use_threads(training.progress.threads)
+        training.progress.threads = runtime.threads()
+        if training.progress.finished_of != plan.total_steps:
+            _train(out, plan, stores, training, folder, show)
+        return _finish(out, stores)
 
-            def emit(event: Event) -> None:
-                journal.write(event)
-                show(event)
 
-            def save() -> None:
-                training.progress.journal = journal.offset()
-                folder.save(training)
+def _train(out: Path, plan: Plan, stores: Stores, training: Training, folder: StateFolder, show: Listener) -> None:
+    """The loop with the run's folder around it."""
+    with Journal(out / JOURNAL_NAME, training.progress.journal) as journal, _polite_stop() as asked:
 
-            judge_val, keep = _judge_of(plan, stores.val), _keeper(out, plan, stores.train, training)
-            hooks = Hooks(emit, show, save, judge_val, keep, asked.is_set, f"go on with: reslab resume {out}")
-            train(training, loader_of(plan, stores.train), plan, hooks)
-    return _finish(out, stores)
+        def emit(event: Event) -> None:
+            journal.write(event)
+            show(event)
+
+        def save() -> None:
+            training.progress.journal = journal.offset()
+            folder.save(training)
+
+        judge_val, keep = _judge_of(plan, stores.val), _keeper(out, plan, stores.train, training)
+        hooks = Hooks(emit, show, save, judge_val, keep, asked.is_set, f"go on with: reslab resume {out}")
+        train(training, loader_of(plan, stores.train), plan, hooks)
+
+
+@contextmanager
+def _alone(out: Path) -> Iterator[None]:
+    """One process per run. The system lets go of the lock when the process ends, however it ends."""
+    try:
+        with FileLock(out / LOCK_NAME, timeout=0):
+            yield
+    except Timeout:
+        raise ResLabError(f"another process is training in {out}", "wait for it, or stop it first") from None
 
 
 def plan_document(plan: Plan) -> dict[str, Any]:

@@ -181,7 +181,11 @@ def _choose_length(choices: _Choices, pictures: int) -> None:
 
 def _refuse_nonsense(config: TrainConfig) -> None:
     """What no choice can mend; 0 still means "decide for me" here."""
-    for flag, value in (("--epochs", config.epochs), ("--batch-size", config.batch_size), ("--patience", config.patience)):
+    for flag, value in (
+        ("--epochs", config.epochs),
+        ("--batch-size", config.batch_size),
+        ("--patience", config.patience),
+    ):
         if value < 0:
             raise ResLabError(f"{flag} {value} is negative", "give a positive number, or leave it out")
     if config.minutes < 0:

@@ -11,10 +11,11 @@ from reslab.train.schedule import ScheduleConfig
 def standard() -> TrainConfig:
     """A sound start for any data: SGD with Nesterov momentum on a one-cycle rate, light augmentation, smoothed labels.
 
-    CIFAR-10, resnet20, 3 epochs: see LOG.md.
+    CIFAR-10, resnet20, 3 epochs: 78 % of the validation pictures (LOG.md).
     """
     return TrainConfig(
         recipe="standard",
+        zero_init=False,  # with the parameter-free shortcuts of CIFAR networks it costs six points in three epochs
         optim=OptimConfig("sgd", lr=0.2, weight_decay=5e-4, clip_norm=5.0),
         schedule=ScheduleConfig("onecycle", warmup=0.25),
         label_smoothing=0.1,
