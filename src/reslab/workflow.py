@@ -16,26 +16,18 @@ from reslab.data.catalog import SPLITS, Catalog, Picture, Split
 from reslab.data.reader import default_workers, load, ordered
 from reslab.data.sources import read_data
 from reslab.data.splits import assigned
-from reslab.engine.choose import RUNS, find_model, open_engine
+from reslab.engine.choose import find_model, open_engine
 from reslab.errors import ResLabError
 from reslab.evaluate.judge import Evaluation, judge
 from reslab.modelfile import read_json, write_atomically, write_json
 from reslab.pixels.fingerprint import fingerprint
 from reslab.predict import Prediction, load_model
 from reslab.report.page import write_report
+from reslab.runfolder import CONFIG_NAME, REPORT_NAME, RUNS, SPLIT_NAME, evaluation_name, read_config, read_journal
 from reslab.train.config import Origin, Plan, TrainConfig
-from reslab.train.fit import (
-    CONFIG_NAME,
-    JOURNAL_NAME,
-    SPLIT_NAME,
-    begin,
-    fit,
-    plan_document,
-    plan_from,
-    write_evaluation,
-)
+from reslab.train.fit import begin, fit, plan_document, plan_from, write_evaluation
 from reslab.train.inputs import Stores, open_stores
-from reslab.train.journal import Event, Listener, read_journal
+from reslab.train.journal import Event, Listener
 from reslab.train.plan import resolve, with_speed, with_statistics
 from reslab.train.recipes import recipe
 from reslab.train.sheet import sheet
@@ -115,7 +107,7 @@ def resume(folder: Path, epochs: int | None = None, on_event: Listener | None = 
     Raises:
         ResLabError: there is no run, its data have changed, or its state is damaged.
     """
-    plan = plan_from(run_document(folder))
+    plan = plan_from(read_config(folder))
     if epochs is not None:
         origin = Origin("user", "given to resume")
         plan = replace(plan, config=replace(plan.config, epochs=epochs), origins={**plan.origins, "epochs": origin})
@@ -153,7 +145,7 @@ def demo(out: Path | None = None, epochs: int | None = None, on_event: Listener 
     path = run.folder / f"digit-{example.label}.png"
     write_atomically(path, file.getvalue())
     prediction = load_model(run.folder).predict(path)[0]
-    return Demo(run.model, run.folder / "report.html", evaluation, prediction)
+    return Demo(run.model, run.folder / REPORT_NAME, evaluation, prediction)
 
 
 def evaluate(
@@ -210,24 +202,16 @@ def contact_sheet(config: TrainConfig, columns: int = 8, rows: int = 6) -> np.nd
     return sheet(plan, open_stores(plan, catalog).train, columns, rows)
 
 
-def run_document(folder: Path) -> dict[str, Any]:
-    """`config.json` of a run folder."""
-    if not (folder / CONFIG_NAME).is_file():
-        raise ResLabError(f"{folder} holds no run", "reslab runs lists what was trained here")
-    return read_json(folder / CONFIG_NAME)
-
-
 def list_runs(root: Path = RUNS) -> list[dict[str, Any]]:
     """What was trained under `root`, oldest first: one row per run."""
     return [_row(folder) for folder in sorted(root.glob("*/")) if (folder / CONFIG_NAME).is_file()]
 
 
 def _row(folder: Path) -> dict[str, Any]:
-    document = run_document(folder)
-    epochs = [event for event in read_journal(folder / JOURNAL_NAME) if event["event"] == "epoch"]
-    scored = folder / "evaluation-test.json"
-    scored = scored if scored.is_file() else folder / "evaluation.json"
-    score = read_json(scored) if scored.is_file() else None
+    document = read_config(folder)
+    epochs = [event for event in read_journal(folder) if event["event"] == "epoch"]
+    scored = next((p for split in ("test", "val") if (p := folder / evaluation_name(split)).is_file()), None)
+    score = read_json(scored) if scored else None
     return {
         "run": str(folder),
         "model": document["config"]["model"],
@@ -332,7 +316,7 @@ def _refill(stores: Stores, catalog: Catalog, expected: Mapping[str, str], show:
 
 def _is_data_of(run: Path, data: str | Path) -> bool:
     """Whether `data` is what the run was trained on, so that its score belongs into the run's folder."""
-    own = run_document(run)["config"]["data"]
+    own = read_config(run)["config"]["data"]
     return str(data) == own or (Path(data).exists() and Path(own).exists() and Path(data).samefile(own))
 
 

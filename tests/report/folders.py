@@ -5,6 +5,7 @@ import json
 
 import numpy as np
 from PIL import Image
+
 from reslab.evaluate.judge import Evaluation
 from reslab.modelfile import Header, write_json, write_model
 from reslab.pixels.preprocess import Preprocess

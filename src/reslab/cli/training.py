@@ -15,6 +15,7 @@ from reslab.check.gate import Verdict
 from reslab.cli import show
 from reslab.cli.options import DATA_OPTIONS, PICTURE_OPTIONS, DataOptions, PictureOptions, apply, outside_data
 from reslab.errors import ResLabError
+from reslab.runfolder import REPORT_NAME, RUNS, read_config
 from reslab.train.config import Plan, TrainConfig
 from reslab.train.fit import plan_from
 from reslab.train.journal import Event, Listener
@@ -102,7 +103,7 @@ def resume(run: Path, *, epochs: int | None = None, json: Annotated[bool, Parame
     _say_score(finished, json)
 
 
-def runs(folder: Path = workflow.RUNS, *, json: Annotated[bool, Parameter(negative="")] = False) -> None:
+def runs(folder: Path = RUNS, *, json: Annotated[bool, Parameter(negative="")] = False) -> None:
     """List the runs in a folder: score with interval, and time.
 
     Args:
@@ -158,7 +159,7 @@ def _config(data: str, options: RunOptions) -> tuple[TrainConfig, set[str]]:
     if like and name:
         raise ResLabError("--like and --recipe contradict each other", "an earlier run already names its recipe")
     if like:
-        base = plan_from(workflow.run_document(Path(like))).config
+        base = plan_from(read_config(Path(like))).config
         base = dataclasses.replace(base, minutes=0.0)
     else:
         base = recipe(name or "standard")
@@ -261,5 +262,5 @@ def _say_score(run: workflow.Run, json: bool) -> None:
 def _next_steps(run: workflow.Run, data: str) -> None:
     say = show.people.print
     say(f"model        {run.model}", soft_wrap=True)
-    say(f"report       {run.folder / 'report.html'}", soft_wrap=True)
+    say(f"report       {run.folder / REPORT_NAME}", soft_wrap=True)
     say(f"next: reslab eval {run.folder} {data}", soft_wrap=True)

@@ -4,9 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from reslab.errors import ResLabError
-
-MODEL_NAME = "model.safetensors"
-RUNS = Path("runs")
+from reslab.runfolder import MODEL_NAME, RUNS
 
 
 def find_model(model: str | Path, runs: Path = RUNS) -> Path:

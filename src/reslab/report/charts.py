@@ -19,6 +19,7 @@ FEW = 10
 
 _WIDTH = 360
 _DOTS = 40  # more points than this would hide the line
+_LEAST_TOP = 0.9  # shares that never leave 100 % are still drawn on an axis
 _NUMBERS = 100  # counts from this on are written upright, since bars are narrower than three digits
 
 Point = tuple[float, float]
@@ -76,7 +77,7 @@ def ticks(low: float, high: float, about: int = 5, whole: bool = False) -> list[
         about: roughly how many.
         whole: integers only.
     """
-    raw = max(high - low, 1e-12) / about
+    raw = (high - low or 1.0) / about
     power = 10.0 ** math.floor(math.log10(raw))
     step = next(power * factor for factor in (1, 2, 5, 10) if power * factor >= raw * 0.999)
     step = max(step, 1.0) if whole else step
@@ -88,14 +89,14 @@ def curves(chart: Curves) -> Markup:
     """A line chart with axes, units, a legend and the best epoch marked."""
     values = [y for series in chart.series for _, y in series.points]
     epochs = ticks(0, max(x for series in chart.series for x, _ in series.points), about=6, whole=True)
-    low = min(values) if chart.share else 0.0
+    low = min(*values, _LEAST_TOP) if chart.share else 0.0
     levels = ticks(low, 1.0 if chart.share else max(values))
     last = max(x for series in chart.series for x, _ in series.points)
     frame = _Frame((0, last), (levels[0], levels[-1]))
     body = [
         _y_axis(frame, levels, [f"{100 * v:g}" if chart.share else f"{v:g}" for v in levels]),
         _x_axis(frame, [e for e in epochs if e <= last], 1, say("curves.axis.epoch")),
-        element("text", say(f"curves.axis.{chart.key}"), x=0, y=34, class_="unit"),
+        element("text", say(f"curves.axis.{chart.key}"), x=0, y=14, class_="unit"),
         _best(frame, chart),
         *(_line(frame, series, chart.share) for series in chart.series),
         _legend(chart.series),
@@ -186,7 +187,9 @@ def _x_axis(frame: _Frame, values: Sequence[float], scale: float, unit: Phrase) 
     """The lower axis; a value is written `scale` times as large."""
     text = Markup('<text class="tick" x="{}" y="{}" text-anchor="middle">{:g}</text>')
     parts = [
-        Markup('<line class="axis" x1="{}" x2="{}" y1="{y}" y2="{y}"/>').format(frame.left, frame.right, y=frame.bottom),
+        Markup('<line class="axis" x1="{}" x2="{}" y1="{y}" y2="{y}"/>').format(
+            frame.left, frame.right, y=frame.bottom
+        ),
         *(text.format(frame.x(value), frame.bottom + 15, round(scale * value, 6)) for value in values),
         element("text", unit, x=frame.right, y=frame.bottom + 28, text_anchor="end", class_="unit"),
     ]
@@ -223,10 +226,8 @@ def _best(frame: _Frame, chart: Curves) -> Markup:
         return Markup("")
     x = frame.x(chart.best)
     at_end = x > (frame.left + frame.right) / 2
-    # accuracies end near the top and losses near the bottom: the words stand where the lines are not
-    y = frame.bottom - 8 if chart.share else frame.top + 12
     words = element(
-        "text", say("curves.mark", epoch=chart.best), x=x - 5 if at_end else x + 5, y=y, class_="mark",
+        "text", say("curves.mark", epoch=chart.best), x=x, y=frame.top - 8, class_="mark",
         text_anchor="end" if at_end else "start",
     )  # fmt: skip
     rings = [
@@ -235,7 +236,7 @@ def _best(frame: _Frame, chart: Curves) -> Markup:
         for epoch, value in series.points
         if series.style == "validation" and epoch == chart.best
     ]
-    return _path("best", [(x, frame.top), (x, frame.bottom)]) + words + Markup("").join(rings)
+    return _path("best", [(x, frame.top - 5), (x, frame.bottom)]) + words + Markup("").join(rings)
 
 
 def _bar(frame: _Frame, one: dict[str, Any]) -> Markup:
@@ -285,7 +286,9 @@ def _counts(frame: _Frame, bins: Sequence[dict[str, Any]]) -> Markup:
         text = Markup('<text class="tick" x="{}" y="{}" text-anchor="{}"{}>{:,}</text>')
         x = middle + 3.5 if upright else middle
         parts.append(text.format(x, top - 3, "start" if upright else "middle", turn, one["n"]))
-    parts.append(Markup('<line class="axis" x1="{}" x2="{}" y1="{y}" y2="{y}"/>').format(frame.left, frame.right, y=floor))
+    parts.append(
+        Markup('<line class="axis" x1="{}" x2="{}" y1="{y}" y2="{y}"/>').format(frame.left, frame.right, y=floor)
+    )
     return Markup("").join(parts)
 
 

@@ -3,6 +3,7 @@
 import shlex
 from typing import Any
 
+from reslab.data.catalog import Picture
 from reslab.metrics.intervals import proportion
 from reslab.report import charts, pictures
 from reslab.report.folder import Judged, RunFolder
@@ -17,7 +18,8 @@ WORST = 24
 PAIRS = 20
 """How many confusions are listed where the matrix is too large."""
 
-_UPRIGHT = 3  # longer class names stand on end above their columns
+_FEW, _SHORT = 6, 3  # beyond so many classes, names of more letters stand on end above their columns
+_MANY = 18  # beyond so many, cells are made narrow to fit a desktop's width
 _MATCHED = 0.01  # mean confidence within one point of the accuracy counts as equal
 
 
@@ -83,7 +85,9 @@ def _beside(run: RunFolder, judged: Judged) -> list[Phrase]:
 
 def _tiles(document: dict[str, Any]) -> list[tuple[Phrase, str, Phrase]]:
     """(name, value, what it means)."""
-    shares = {name: document[key] for name, key in (("balanced", "balanced_accuracy"), ("baseline", "majority_baseline"))}
+    shares = {
+        name: document[key] for name, key in (("balanced", "balanced_accuracy"), ("baseline", "majority_baseline"))
+    }
     if document["top5"]:
         shares["top5"] = document["top5"]["value"]
     shares["ece"] = document["ece"]
@@ -99,8 +103,7 @@ def confusion(judged: Judged) -> dict[str, Any]:
             {"label": label, "cells": [(n, n / max(sum(row), 1), i == j) for j, n in enumerate(row)]}
             for i, (label, row) in enumerate(zip(classes, matrix, strict=True))
         ]
-        long = any(len(label) > _UPRIGHT for label in classes)
-        return {"matrix": rows, "classes": classes, "long": long, "pairs": None}
+        return {"matrix": rows, "classes": classes, "shape": _shape(classes), "pairs": None}
     pairs = [
         {"true": classes[i], "answered": classes[j], "n": n, "share": n / sum(row)}
         for i, row in enumerate(matrix)
@@ -109,6 +112,14 @@ def confusion(judged: Judged) -> dict[str, Any]:
     ]
     pairs.sort(key=lambda pair: -pair["n"])
     return {"matrix": None, "classes": classes, "pairs": pairs[:PAIRS]}
+
+
+def _shape(classes: list[str]) -> str:
+    """How the style sheet lays the matrix out: roomy, dense, or with its column names on end."""
+    if len(classes) <= _FEW:
+        return "few"
+    dense = " dense" if len(classes) > _MANY else ""
+    return ("long" if any(len(label) > _SHORT for label in classes) else "") + dense
 
 
 def class_rows(judged: Judged, run: RunFolder) -> list[dict[str, Any]]:
@@ -122,7 +133,7 @@ def class_rows(judged: Judged, run: RunFolder) -> list[dict[str, Any]]:
         rows.append({
             "label": found["label"],
             "n": n,
-            "trained": run.trained_on[("train", found["label"])],
+            "trained": run.shares[("train", found["label"])],
             "precision": found["precision"] if answers else None,
             "recall": found["recall"] if n else None,
             "f1": found["f1"] if n or answers else None,
@@ -142,11 +153,18 @@ def calibration(judged: Judged) -> dict[str, Any]:
     verdict = "fair" if abs(gap) < _MATCHED else "bold" if gap > 0 else "modest"
     overall = say(
         "calibration.overall", confidence=percent(sure, 1), accuracy=percent(document["top1"]["value"], 1),
-        verdict=say(f"calibration.{verdict}"),
+        verdict=say(f"calibration.{verdict}", gap=f"{100 * abs(gap):.1f}"),
     )  # fmt: skip
-    way = "sharpened" if fit["temperature"] < 1 else "softened"
-    said = [overall, say(f"calibration.{way}", t=f"{fit['temperature']:.3f}"), say(f"calibration.{judged.split}")]
+    said = [overall, *_temperature(fit["temperature"], judged.split)]
     return {"diagram": charts.reliability(bins), "bins": bins, "fit": fit, "few": charts.FEW, "sentences": said}
+
+
+def _temperature(temperature: float, split: str) -> list[Phrase]:
+    """What the temperature did, and who fitted it."""
+    if temperature == 1:
+        return [say("calibration.unfitted")]
+    way = "sharpened" if temperature < 1 else "softened"
+    return [say(f"calibration.{way}", t=f"{temperature:.3f}"), say(f"calibration.{split}")]
 
 
 def mistakes(judged: Judged, run: RunFolder) -> dict[str, Any]:
@@ -159,14 +177,23 @@ def mistakes(judged: Judged, run: RunFolder) -> dict[str, Any]:
         return {"text": say("mistakes.none", split=split), "rows": [], "note": None}
     worst = sorted(wrong, key=lambda row: -float(row["probability"]))[:WORST]
     found = pictures.find_pictures(run.config, pictures.labels_of(worst))
-    rows = []
-    for row in worst:
-        key, label, answer = row["path"], row["label"], row["answer"]
-        alt = say("mistakes.alt", key=key, label=label, answer=answer)
-        probability = percent(float(row["probability"]), 1)
-        rows.append({"key": key, "label": label, "answer": answer, "probability": probability, "alt": alt})
-        rows[-1]["picture"] = pictures.thumbnail(found.get(key))
+    rows = [_card(row, found.get(row["path"])) for row in worst]
     why = None if found else say("mistakes.gone", why=say("mistakes.no_data", data=run.config["data"]))
-    return {"text": say("mistakes.read", shown=len(rows), total=f"{len(wrong):,}", split=split), "rows": rows, "note": why}
+    return {
+        "text": say("mistakes.read", shown=len(rows), total=f"{len(wrong):,}", split=split),
+        "rows": rows,
+        "note": why,
+    }
 
 
+def _card(row: dict[str, str], picture: Picture | None) -> dict[str, Any]:
+    """One mistake."""
+    key, label, answer = row["path"], row["label"], row["answer"]
+    return {
+        "key": key,
+        "label": label,
+        "answer": answer,
+        "probability": percent(float(row["probability"]), 1),
+        "picture": pictures.thumbnail(picture),
+        "alt": say("mistakes.alt", key=key, label=label, answer=answer),
+    }

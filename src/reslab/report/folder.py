@@ -1,20 +1,20 @@
 """What a run folder holds, as far as the run got: read once, nothing computed, nothing written."""
 
 import csv
-import json
 from collections import Counter
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from reslab.engine.choose import MODEL_NAME
-from reslab.errors import ResLabError
 from reslab.modelfile import read_header, read_json
-
-# `train` writes these and stands where this room cannot see it; the names are part of the format (DESIGN, section 5).
-CONFIG_NAME, JOURNAL_NAME, SPLIT_NAME, SHEET_NAME = "config.json", "journal.jsonl", "split.csv", "sheet.png"
-REPORT_NAME = "report.html"
+from reslab.runfolder import (
+    MODEL_NAME,
+    SPLIT_NAME,
+    evaluation_name,
+    predictions_name,
+    read_config,
+    read_journal,
+)
 
 Event = dict[str, Any]
 
@@ -34,7 +34,7 @@ class Judged:
 
     @property
     def file(self) -> str:
-        return _named("predictions", self.split, "csv")
+        return predictions_name(self.split)
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,8 +48,8 @@ class RunFolder:
     steps: list[Event]
     early: Event | None
     """The event of an early stop."""
-    trained_on: Counter[tuple[str, str]]
-    """(split, label) -> pictures; splits are `train` and `val`, for training never opens another."""
+    shares: Counter[tuple[str, str]]
+    """(split, label) -> pictures."""
     header: dict[str, Any] | None
     """The header of the model file; None where no epoch was finished."""
     judged: dict[str, Judged]
@@ -66,12 +66,14 @@ class RunFolder:
     @property
     def score(self) -> Judged | None:
         """What to believe: the test split if it was judged, else the validation split; never an outdated score."""
-        fresh = [self.judged[split] for split in ("test", "val") if split in self.judged and not self.judged[split].stale]
+        fresh = [
+            self.judged[split] for split in ("test", "val") if split in self.judged and not self.judged[split].stale
+        ]
         return fresh[0] if fresh else None
 
     def pictures(self, split: str) -> int:
         """How many pictures a split has."""
-        return sum(n for (where, _), n in self.trained_on.items() if where == split)
+        return sum(n for (where, _), n in self.shares.items() if where == split)
 
 
 def read_run(path: Path) -> RunFolder:
@@ -80,10 +82,8 @@ def read_run(path: Path) -> RunFolder:
     Raises:
         ResLabError: it holds no `config.json`, or a file in it is damaged.
     """
-    if not (path / CONFIG_NAME).is_file():
-        raise ResLabError(f"{path} holds no run", "give a run folder, such as those that reslab runs lists")
-    document = read_json(path / CONFIG_NAME)
-    events = list(_events(path / JOURNAL_NAME))
+    document = read_config(path)
+    events = list(read_journal(path))
     model = path / MODEL_NAME
     header = read_header(model) if model.is_file() else None
     judged = {split: _judged(path, split, header) for split in ("test", "val")}
@@ -92,36 +92,20 @@ def read_run(path: Path) -> RunFolder:
         document=document,
         epochs=[event for event in events if event["event"] == "epoch"],
         steps=[event for event in events if event["event"] == "step"],
-        early=next((event for event in events if event["event"] == "early stop"), None),
-        trained_on=Counter((row["split"], row["label"]) for row in _rows(path / SPLIT_NAME) or []),
+        early=events[-1] if events and events[-1]["event"] == "early stop" else None,
+        shares=Counter((row["split"], row["label"]) for row in _rows(path / SPLIT_NAME) or []),
         header=header,
         judged={split: found for split, found in judged.items() if found},
     )
 
 
 def _judged(path: Path, split: str, header: dict[str, Any] | None) -> Judged | None:
-    file = path / _named("evaluation", split, "json")
+    file = path / evaluation_name(split)
     if not file.is_file():
         return None
     document = read_json(file)
-    answers = _rows(path / _named("predictions", split, "csv"))
+    answers = _rows(path / predictions_name(split))
     return Judged(split, document, answers, stale=header is not None and header["sha256"] != document["model"])
-
-
-def _named(stem: str, split: str, ending: str) -> str:
-    """The validation split's files bear no suffix."""
-    return f"{stem}.{ending}" if split == "val" else f"{stem}-{split}.{ending}"
-
-
-def _events(path: Path) -> Iterator[Event]:
-    """The journal; a last line that was cut by a crash is passed over."""
-    if not path.is_file():
-        return
-    for line in path.read_bytes().splitlines():
-        try:
-            yield json.loads(line)
-        except ValueError:
-            return
 
 
 def _rows(path: Path) -> list[dict[str, str]] | None:

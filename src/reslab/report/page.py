@@ -9,12 +9,14 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
+from reslab.data.catalog import SPLITS
 from reslab.modelfile import write_atomically
 from reslab.report import charts, pictures, speak
 from reslab.report.findings import calibration, class_rows, confusion, headline, mistakes
-from reslab.report.folder import REPORT_NAME, SHEET_NAME, RunFolder, read_run
+from reslab.report.folder import RunFolder, read_run
 from reslab.report.remake import flat, remake
 from reslab.report.speak import Phrase, duration, percent, say
+from reslab.runfolder import REPORT_NAME, SHEET_NAME
 
 _HERE = Path(__file__).parent
 _TEMPLATE, _STYLE, _SCRIPT = "template.html.j2", "style.css", "switch.js"
@@ -31,7 +33,7 @@ def write_report(run: Path) -> Path:
         ResLabError: `run` holds no run, a file of it is damaged, or it cannot be written.
     """
     path = run / REPORT_NAME
-    write_atomically(path, render(read_run(run)).encode())
+    write_atomically(path, render(read_run(run)).encode(errors="replace"))  # a folder may bear a name that is no text
     return path
 
 
@@ -41,8 +43,8 @@ def render(run: RunFolder) -> str:
         loader=FileSystemLoader(_HERE), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
     environment.filters |= {"percent": percent, "thousands": "{:,}".format, "fixed": _fixed}
-    environment.globals |= {"say": say, "element": speak.element, "whisker": charts.whisker}
-    return environment.get_template(_TEMPLATE).render(_view(run))
+    tools = {"say": say, "element": speak.element, "whisker": charts.whisker}
+    return environment.get_template(_TEMPLATE).render(tools | _view(run))
 
 
 def _view(run: RunFolder) -> dict[str, Any]:
@@ -61,6 +63,7 @@ def _view(run: RunFolder) -> dict[str, Any]:
         "curves": _curves(run),
         "epochs": _epoch_table(run),
         "kept": _kept(run),
+        "validated": _best(run) is not None,
         "judged": judged,
         "split": say(f"split.{judged.split}") if judged else None,
         "confusion": confusion(judged) if judged else None,
@@ -102,8 +105,7 @@ def _state(run: RunFolder) -> dict[str, Any]:
 def _facts(run: RunFolder) -> list[tuple[str | Phrase, Phrase]]:
     """A few figures of the run: (value, what it is)."""
     facts: list[tuple[str | Phrase, Phrase]] = [
-        (f"{run.pictures('train'):,}", say("fact.train")),
-        (f"{run.pictures('val'):,}", say("fact.val")),
+        *((f"{n:,}", say(f"fact.{split}")) for split in SPLITS if (n := run.pictures(split))),
         (f"{len(run.document['classes']):,}", say("fact.classes")),
         (f"{run.config['size']} px", say("fact.size")),
         (f"{len(run.epochs)} / {run.config['epochs']}", say("fact.epochs")),

@@ -57,4 +57,6 @@ def duration(seconds: float) -> Phrase:
     """Seconds, minutes or hours, as one would say it."""
     if seconds < 90:
         return say("time.seconds", n=f"{seconds:.0f}")
-    return say("time.minutes", n=f"{seconds / 60:.0f}") if seconds < 5400 else say("time.hours", n=f"{seconds / 3600:.1f}")
+    return (
+        say("time.minutes", n=f"{seconds / 60:.0f}") if seconds < 5400 else say("time.hours", n=f"{seconds / 3600:.1f}")
+    )

@@ -5,7 +5,7 @@ Chinese keeps a space between Chinese characters and Latin letters or digits, an
 
 WORDS: dict[str, tuple[str, str]] = {
     # the frame
-    "page.title": ("{model} on {data}", "{model}：{data}"),
+    "page.title": ("{model} on {data}", "{model} 在 {data} 上的训练"),
     "page.laboratory": ("ResLab, the residual laboratory", "ResLab 残差实验室"),
     "page.contents": ("On this page", "本页内容"),
     "nav.curves": ("Learning", "学习过程"),
@@ -22,7 +22,6 @@ WORDS: dict[str, tuple[str, str]] = {
         "由 ResLab {version} 生成。整个页面就是一个文件：不加载任何外部内容，也不发送任何数据。",
     ),
     "page.numbers": ("All numbers", "全部数值"),
-    "page.scroll": ("Table, scrolls sideways", "表格，可左右滚动"),
     "yes": ("yes", "是"),
     "no": ("no", "否"),
     "split.test": ("test split", "测试集"),
@@ -40,6 +39,7 @@ WORDS: dict[str, tuple[str, str]] = {
     "state.continue": ("Continue exactly where it stopped:", "从停下的地方继续："),
     "fact.train": ("training pictures", "训练图片"),
     "fact.val": ("validation pictures", "验证图片"),
+    "fact.test": ("test pictures", "测试图片"),
     "fact.classes": ("classes", "类别"),
     "fact.size": ("input side", "输入边长"),
     "fact.epochs": ("epochs", "轮"),
@@ -60,9 +60,9 @@ WORDS: dict[str, tuple[str, str]] = {
     ),
     "score.ask": ("Score it on pictures that it has never seen:", "用它从未见过的图片来评分："),
     "score.beside": (
-        "Validation split, for comparison: {value} (95 % interval {low} to {high}, n = {n}). "
+        "Validation split, for comparison: {value} (95 % interval {low} to {high}, n\u00a0=\u00a0{n}). "
         "A validation score also chose the model, so it flatters a little.",
-        "验证集供对照：{value}（95 % 置信区间 {low} 至 {high}，n = {n}）。"
+        "验证集供对照：{value}（95 % 置信区间 {low} 至 {high}，n\u00a0=\u00a0{n}）。"
         "模型也是按验证集成绩挑选的，因此它略偏乐观。",
     ),
     "score.seen": (
@@ -170,9 +170,10 @@ WORDS: dict[str, tuple[str, str]] = {
     "confusion.share": ("of its class", "占该类"),
     "classes.heading": ("Class by class", "各个类别"),
     "classes.read": (
-        "Recall: of the pictures of this class, how many were found, with the 95 % interval drawn beside it. "
+        "Recall: of the pictures of this class, how many were found; beside it the 95 % interval, drawn from 0 to 100 %. "
         "Precision: of the answers with this name, how many were right. F1 is their harmonic mean.",
-        "召回率：该类图片中被找出的比例，旁边画出 95 % 置信区间。精确率：以此为答案时答对的比例。F1 是两者的调和平均。",
+        "召回率：该类图片中被找出的比例；旁边是它的 95 % 置信区间，刻度从 0 到 100 %。"
+        "精确率：以此为答案时答对的比例。F1 是两者的调和平均。",
     ),
     "classes.worst_first": ("The weakest classes come first.", "表现最弱的类别排在最前。"),
     "classes.caption": ("Per class, {split}", "各类别，{split}"),
@@ -181,7 +182,7 @@ WORDS: dict[str, tuple[str, str]] = {
     "classes.trained": ("trained on", "训练图片"),
     "classes.precision": ("precision", "精确率"),
     "classes.recall": ("recall", "召回率"),
-    "classes.interval": ("95 % interval of recall, 0 to 100 %", "召回率的 95 % 置信区间，0 到 100 %"),
+    "classes.interval": ("95 % interval", "95 % 置信区间"),
     "classes.f1": ("F1", "F1"),
     # calibration
     "calibration.heading": ("Does 90 % mean 90 %?", "校准：说有 90 % 的把握，就真能对 90 % 吗？"),
@@ -196,8 +197,8 @@ WORDS: dict[str, tuple[str, str]] = {
         "On average it is {confidence} sure and {accuracy} right: {verdict}.",
         "平均把握 {confidence}，实际答对 {accuracy}：{verdict}。",
     ),
-    "calibration.modest": ("a little too modest", "略显保守"),
-    "calibration.bold": ("a little too sure of itself", "略微过于自信"),
+    "calibration.modest": ("too modest by {gap} points", "过于保守，相差 {gap} 个百分点"),
+    "calibration.bold": ("too sure of itself by {gap} points", "过于自信，相差 {gap} 个百分点"),
     "calibration.fair": ("well matched", "两者相符"),
     "calibration.sharpened": (
         "The temperature {t} is below 1: after training the network was too modest, and was sharpened.",
@@ -214,6 +215,10 @@ WORDS: dict[str, tuple[str, str]] = {
     "calibration.test": (
         "The temperature was fitted on the validation split; these pictures had no part in it.",
         "温度是在验证集上拟合的，这些图片没有参与。",
+    ),
+    "calibration.unfitted": (
+        "No temperature was fitted, because nothing validated this run: before and after are the same.",
+        "这次训练没有验证集，因此没有拟合温度：前后相同。",
     ),
     "calibration.caption": ("Before and after temperature scaling", "温度缩放前后"),
     "calibration.measure": ("measure", "指标"),
@@ -287,7 +292,7 @@ WORDS: dict[str, tuple[str, str]] = {
     "settings.value": ("value", "值"),
     "settings.origin": ("from", "来源"),
     "settings.reason": ("why", "理由"),
-    "settings.recipe": ("part of {name}", "{name} 的一部分"),
+    "settings.recipe": ("the recipe {name}", "配方 {name}"),
     "origin.default": ("default", "默认"),
     "origin.recipe": ("recipe", "配方"),
     "origin.user": ("your choice", "由你指定"),
@@ -313,7 +318,7 @@ WORDS: dict[str, tuple[str, str]] = {
     "setting.optim.name": ("optimiser", "优化器"),
     "setting.optim.lr": ("peak learning rate", "最高学习率"),
     "setting.optim.momentum": ("momentum (sgd)", "动量（sgd）"),
-    "setting.optim.betas": ("betas (adam)", "betas（adam）"),
+    "setting.optim.betas": ("decay of the moments (adam)", "矩的衰减率（adam）"),
     "setting.optim.weight_decay": ("weight decay", "权重衰减"),
     "setting.optim.clip_norm": ("greatest gradient norm; 0: no limit", "梯度范数上限；0 为不限"),
     "setting.lr_per_128": ("rate scales with the batch", "学习率随批大小缩放"),

@@ -23,7 +23,6 @@ from reslab.data.catalog import Catalog
 from reslab.data.loader import Loader
 from reslab.data.reader import BLOCK, default_workers, ordered
 from reslab.data.store import Store
-from reslab.engine.choose import MODEL_NAME
 from reslab.engine.face import block_logits
 from reslab.engine.torch import TorchEngine, open_torch
 from reslab.errors import ResLabError
@@ -31,6 +30,17 @@ from reslab.evaluate.judge import Evaluation, judge, numbered, recalibrated
 from reslab.metrics.calibration import fit_temperature, negative_log_likelihood
 from reslab.modelfile import Calibration, Header, read_model, write_atomically, write_json, write_model
 from reslab.nn.resnet import ResNet, build, config_from
+from reslab.runfolder import (
+    CONFIG_NAME,
+    JOURNAL_NAME,
+    LOCK_NAME,
+    MODEL_NAME,
+    SHEET_NAME,
+    SPLIT_NAME,
+    STATE_NAME,
+    evaluation_name,
+    predictions_name,
+)
 from reslab.train.config import Origin, Plan, TrainConfig
 from reslab.train.inputs import Stores, augment_of, preprocess_of
 from reslab.train.journal import Event, Journal, Listener
@@ -39,9 +49,6 @@ from reslab.train.optim import Average, OptimConfig, build_optimizer
 from reslab.train.schedule import ScheduleConfig
 from reslab.train.sheet import sheet
 from reslab.train.state import Progress, StateFolder, Training
-
-CONFIG_NAME, JOURNAL_NAME, SPLIT_NAME, SHEET_NAME = "config.json", "journal.jsonl", "split.csv", "sheet.png"
-LOCK_NAME = ".lock"
 
 
 def begin(out: Path, plan: Plan, catalog: Catalog, stores: Stores) -> None:
@@ -75,7 +82,7 @@ def fit(
     with _alone(out):
         runtime.exact()
         training = fresh_training(plan)
-        folder = StateFolder(out / "state")
+        folder = StateFolder(out / STATE_NAME)
         show = on_event or (lambda event: None)
         if resume:
             if complaint := folder.load(training):
@@ -236,9 +243,8 @@ def _finish(out: Path, stores: Stores) -> Evaluation | None:
 
 def write_evaluation(out: Path, evaluation: Evaluation) -> None:
     """`evaluation.json` and `predictions.csv` of the validation split; `evaluation-test.json`, … of another."""
-    suffix = "" if evaluation.split == "val" else f"-{evaluation.split}"
-    write_json(out / f"evaluation{suffix}.json", evaluation.document())
-    write_atomically(out / f"predictions{suffix}.csv", evaluation.table().encode())
+    write_json(out / evaluation_name(evaluation.split), evaluation.document())
+    write_atomically(out / predictions_name(evaluation.split), evaluation.table().encode())
 
 
 @contextmanager

@@ -2,7 +2,7 @@
 
 import json
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, Self
@@ -48,14 +48,3 @@ class Journal:
     def __exit__(self, *failure: object) -> None:
         with suppress(OSError):  # what the last write could not flush has been reported by it
             self._file.close()
-
-
-def read_journal(path: Path) -> Iterator[Event]:
-    """The events of a journal; a last line that was cut by a crash is passed over."""
-    if not path.is_file():
-        return
-    for line in path.read_bytes().splitlines():
-        try:
-            yield json.loads(line)
-        except ValueError:
-            return

@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 
 from reslab import runtime
-from reslab.data.augment import parse
+from reslab.data.augment import SETS, parse
 from reslab.data.catalog import Catalog, Picture
 from reslab.data.loader import steps_per_epoch
 from reslab.data.store import Store
@@ -87,8 +87,9 @@ def resolve(config: TrainConfig, catalog: Catalog, user: Collection[str] = ()) -
     _choose_length(choices, len(pictures))
     _refuse_lonely_pixels(choices.config)
     changes = parse(choices.config.augment, catalog.mirrored)
-    if not catalog.mirrored and config.augment in ("light", "standard", "strong"):
-        choices.set("augment", ",".join(changes) or "none", f"{config.augment}, but a mirror would change these labels")
+    if not catalog.mirrored and config.augment in SETS and changes != SETS[config.augment]:
+        reason = f"{config.augment}, but a mirror would change these labels"
+        choices.set("augment", ",".join(changes) or "none", reason, choices.origins["augment"].origin)
     classes = tuple(sorted({p.label for p in pictures}))
     steps = steps_per_epoch(len(pictures), choices.config.batch_size)
     return Plan(choices.config, choices.origins, _network(choices.config, len(classes)), classes, steps, changes)

@@ -1,0 +1,115 @@
+"""The command on the page makes the run again: word by word, and once in earnest."""
+
+import json
+import re
+import shlex
+from html import unescape
+from pathlib import Path
+
+import pytest
+
+from reslab.modelfile import write_json
+from reslab.report.folder import read_run
+from reslab.report.page import write_report
+from reslab.report.remake import FLAGS, remake
+from tests.pictures import colour_folder
+from tests.report.folders import make_run
+
+
+def edited(run, origins=None, **config):
+    """The run with other values in its config, and with these fields chosen by `origins`."""
+    path = run / "config.json"
+    content = json.loads(path.read_text())
+    content["config"] |= config
+    content["origins"] = {name: {"origin": origin, "reason": ""} for name, origin in (origins or {}).items()}
+    write_json(path, content)
+    return read_run(run)
+
+
+@pytest.fixture
+def run(tmp_path):
+    return make_run(tmp_path / "run", splits=())
+
+
+def test_only_what_a_person_chose_becomes_a_flag(run):
+    made = remake(edited(run, {"epochs": "user", "size": "default", "optim.clip_norm": "recipe", "data": "user"}))
+    assert made.command == "reslab train nowhere --epochs 4"
+    assert not made.silent and not made.resumed
+
+
+def test_every_kind_of_value(run):
+    config = {
+        "data": "my pictures",
+        "val": 0.0,
+        "skip_bad": True,
+        "group_by": r"(\d+)_",
+        "normalize": "-1-1",
+        "epochs": 4,
+    }
+    made = remake(edited(run, {**dict.fromkeys(config, "user"), "optim.lr": "user"}, **config))
+    assert shlex.split(made.command) == [
+        "reslab", "train", "my pictures", "--epochs", "4", "--lr", "0.1", "--normalize=-1-1", "--group-by", r"(\d+)_",
+        "--skip-bad", "--val", "none",
+    ]  # fmt: skip
+
+
+def test_a_rate_keeps_its_digits(run):
+    rate = 0.1 + 0.2
+    found = edited(run, {"optim.lr": "user"}, optim={"lr": rate})
+    assert float(shlex.split(remake(found).command)[-1]) == rate
+
+
+def test_what_the_clock_decided_is_repeated_not_measured_again(run):
+    made = remake(edited(run, {"minutes": "user", "epochs": "measured"}, minutes=3.0, size=160))
+    assert made.command == "reslab train nowhere --epochs 4 --size 160"
+    write_report(run)
+    assert "was fitted into 3 minutes" in (run / "report.html").read_text()
+
+
+def test_a_choice_without_a_flag_is_said_and_no_false_command_given(run):
+    made = remake(edited(run, {"label_smoothing": "user", "epochs": "user"}))
+    assert made.command is None and made.silent == ("label_smoothing = 0.1",)
+    html = write_report(run).read_text()
+    assert "label_smoothing = 0.1" in html and f"reslab train nowhere --like {run}" in html
+
+
+def test_a_rate_handed_on_by_like_is_given_as_it_is(run):
+    assert remake(edited(run, {"lr_per_128": "user"})).command == "reslab train nowhere --lr 0.1"
+
+
+def test_a_run_whose_length_was_changed_promises_nothing(run):
+    assert not remake(read_run(run)).resumed
+    assert remake(edited(run, {"epochs": "user"}, epochs=6)).resumed
+    html = write_report(run).read_text()
+    assert "changed on the way" in html and "bit for bit" not in html
+
+
+def test_the_flags_are_those_of_the_command_line():
+    import dataclasses
+
+    from reslab.cli.options import DataOptions, PictureOptions
+    from reslab.cli.training import RunOptions
+
+    fields = {f.name for kind in (RunOptions, PictureOptions, DataOptions) for f in dataclasses.fields(kind)}
+    flags = {flag.removeprefix("--").replace("-", "_") for flag in FLAGS.values()}
+    assert len(flags) > 15
+    assert flags == fields - {"like", "minutes"}
+
+
+def commands(page):
+    return [shlex.split(unescape(text)) for text in re.findall(r"<pre><code>(.*?)</code></pre>", page.read_text())]
+
+
+def test_the_commands_on_the_page_make_the_same_model(tmp_path):
+    from reslab.cli.app import run as reslab
+
+    data = colour_folder(tmp_path / "two words", each=6)
+    quick = "--model resnet20 --size 8 --epochs 1 --batch-size 8 --normalize=-1-1 --augment crop --seed 3 --lr 0.02"
+    out = tmp_path / "first"
+    assert reslab(["train", str(data), *quick.split(), "--out", str(out)]) == 0
+    found = commands(out / "report.html")
+    assert len(found) == 2
+    for number, (program, *words) in enumerate(found):
+        again = tmp_path / f"again{number}"
+        assert program == "reslab" and reslab([*words, "--out", str(again)]) == 0
+        assert Path(again, "model.safetensors").read_bytes() == (out / "model.safetensors").read_bytes()
