@@ -15,6 +15,7 @@ from reslab.engine.choose import open_engine
 from reslab.engine.face import Engine, answers, probabilities
 from reslab.errors import BadPicture
 from reslab.modelfile import Header
+from reslab.pixels.decode import printable
 
 TOP = 5
 
@@ -89,7 +90,7 @@ def expand(inputs: Iterable[Input]) -> Iterator[Picture]:
             yield Picture(f"<array {number}>", item, "")
         else:
             for path in _paths(os.fspath(item)):
-                yield Picture(str(path), path, "")
+                yield Picture(printable(path), path, "")
 
 
 def _paths(written: str) -> Iterator[Path]:

@@ -8,6 +8,15 @@ The annotations are checked by beartype in the tests only.
 PIXELS = "batch height width 3"
 """uint8 RGB pictures of the network's input size, 0..255: what every door hands to an engine."""
 
+PICTURE = "height width 3"
+"""One decoded RGB picture, uint8."""
+
+RESIZED = "new_height new_width 3"
+"""The same at another size."""
+
+LABELS = " batch"
+"""The number of each picture's class."""
+
 IMAGES = "batch channels height width"
 """float pictures in [0, 1], channels first: what a network's first operation (normalisation) takes."""
 

@@ -40,7 +40,9 @@ def test_the_numbers_are_uniform():
     assert np.abs(np.corrcoef(numbers.T) - np.eye(5)).max() < 4 / 20_000**0.5
 
 
-@pytest.mark.parametrize("other", [(1, "crop", 0), (0, "hflip", 0), (0, "crop", 1), (2**40, "crop", 0), (-1, "crop", 0)])
+@pytest.mark.parametrize(
+    "other", [(1, "crop", 0), (0, "hflip", 0), (0, "crop", 1), (2**40, "crop", 0), (-1, "crop", 0)]
+)
 def test_seed_stream_and_epoch_each_change_everything(other):
     here, there = uniforms(0, "crop", 0, np.arange(4_000), 1)[:, 0], uniforms(*other, np.arange(4_000), 1)[:, 0]
     assert (here != there).mean() > 0.999

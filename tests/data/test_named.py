@@ -86,6 +86,7 @@ def test_the_checksums_and_places_are_those_that_torchvision_looks_for(tmp_path)
     assert NAMED["cifar10"].files == ((datasets.CIFAR10.url, datasets.CIFAR10.tgz_md5),)
     assert [md5 for _, md5 in NAMED["mnist"].files] == [md5 for _, md5 in datasets.MNIST.resources]
     assert len(NAMED["svhn"].files) == 2
+    assert {name for name, known in NAMED.items() if not known.mirrored} == {"mnist", "svhn"}  # digits
     for name, folder in FOLDERS.items():
         assert NAMED[name].folder == folder
 

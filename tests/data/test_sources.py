@@ -84,3 +84,17 @@ def test_whether_a_mirror_image_keeps_its_label(plant, classes, mirrored):
 def test_the_mirror_rule_holds_for_tables_too(plant):
     base = plant({"p/1.png": None, "p/2.png": None, "t.csv": b"path,label\np/1.png,3\np/2.png,7\n"})
     assert not read_data(base / "t.csv").mirrored
+
+
+# ------------------------------------------------------------------ what a catalog answers
+
+
+def test_a_catalog_counts_selects_and_leaves_out(plant):
+    catalog = read_data(plant(["train/a/1.png", "train/b/2.png", "val/a/3.png", "test/b/4.png", "test/b/5.png"]))
+    assert catalog.counts() == {"a": 2, "b": 3} and catalog.classes == ("a", "b")
+    assert [p.key for p in catalog.only(("train", "val")).pictures] == ["train/a/1.png", "train/b/2.png", "val/a/3.png"]
+    assert not catalog.only(("train",)).split("test")
+    left = catalog.without({"test/b/4.png", "train/b/2.png"})
+    assert [p.key for p in left.pictures] == ["test/b/5.png", "train/a/1.png", "val/a/3.png"]
+    assert len(catalog.pictures) == 5  # a catalog is never changed
+    assert (left.name, left.root, left.mirrored) == (catalog.name, catalog.root, catalog.mirrored)

@@ -170,11 +170,11 @@ def test_a_missing_file_gives_the_line_and_the_folder(table):
         ("path,label,x,y,w,h\npics/a.png,cat,nan,0,2,2\n", ["line 2", "four numbers"]),
         ("path,label,x,y,w,h\npics/a.png,cat,inf,0,2,2\n", ["line 2", "four numbers"]),
         ("path,label,x,y,w,h\npics/a.png,cat,0,0,0,2\n", ["line 2", "0 x 2 pixels"]),
-        ("name,label\npics/a.png,cat\n", ["no column 'path'", "name, label"]),
-        ("path,lable\npics/a.png,cat\n", ["no column 'label'", "'lable'"]),
+        ("name,label\npics/a.png,cat\n", ["no column 'path'", "it names name, label"]),
+        ("path,lable\npics/a.png,cat\n", ["no column 'label'", "path, lable"]),
         ("pics/a.png,cat\npics/b.png,dog\n", ["no column 'path'"]),
         ("", ["no column 'path'", "the file is empty"]),
-        ("path,label\n" + "x" * 200_000 + ",cat\n", ["line 2", "field"]),
+        ("path,label\n" + "x" * 200_000 + ",cat\n", ["after line 1", "field"]),
     ],
 )
 def test_what_is_wrong_is_said(table, content, words):

@@ -196,7 +196,7 @@ def test_a_file_that_may_not_be_read(tmp_path):
 
 
 def test_a_file_name_that_is_no_unicode(tmp_path):
-    raw = os.fsencode(tmp_path) + "/图.jpg".encode("gbk")  # as zip files from Windows leave them behind
+    raw = os.fsencode(tmp_path) + "/数据.jpg".encode("gbk")  # as zip files from Windows leave them behind
     try:
         with open(raw, "wb") as file:  # noqa: PTH123  the name is bytes
             file.write(b"no picture")
@@ -204,6 +204,8 @@ def test_a_file_name_that_is_no_unicode(tmp_path):
         pytest.skip("this file system takes Unicode names only")
     error = complaint(os.fsdecode(raw))
     error.message.encode()  # can be printed
+    with pytest.raises(UnicodeEncodeError):
+        os.fsdecode(raw).encode()  # which its path cannot
     assert error.name.endswith(".jpg") and error.name == printable(os.fsdecode(raw))
 
 

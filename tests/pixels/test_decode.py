@@ -263,6 +263,18 @@ def test_unknown_orientation_and_damaged_exif_leave_the_picture_as_it_lies():
     assert np.array_equal(decode(damaged), pixels)
 
 
+def test_exif_that_follows_the_pixels_counts_but_is_no_header():
+    """The PNG standard allows it; cameras do not do it."""
+    file = with_exif(STORED[6](smooth()), "PNG", 6)
+    at = file.index(b"eXIf") - 4
+    (length,) = struct.unpack(">I", file[at : at + 4])
+    chunk = file[at : at + length + 12]
+    late = (file[:at] + file[at + len(chunk) :]).replace(b"\0\0\0\0IEND", chunk + b"\0\0\0\0IEND")
+    assert late.index(b"eXIf") > late.index(b"IDAT")
+    assert np.array_equal(decode(late), smooth())
+    assert not facts(late).rotated  # else facts would have decoded the whole picture
+
+
 def test_facts_of_a_png_read_the_header_only():
     file = with_exif(STORED[6](smooth()), "PNG", 6)
     start = file.index(b"IDAT")
@@ -286,7 +298,12 @@ def test_first_frame_of_several(kind):
 def test_multi_picture_jpeg_of_cameras():
     pixels = smooth()
     file = encoded(
-        Image.fromarray(pixels), "MPO", save_all=True, append_images=[Image.new("RGB", (9, 9))], quality=100, subsampling=0
+        Image.fromarray(pixels),
+        "MPO",
+        save_all=True,
+        append_images=[Image.new("RGB", (9, 9))],
+        quality=100,
+        subsampling=0,
     )
     assert facts(file).format == "MPO"
     same(decode(file), pixels, JPEG)

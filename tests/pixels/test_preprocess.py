@@ -162,6 +162,7 @@ def test_shrunk_never_enlarges():
 # ------------------------------------------------------------------ bad values
 
 
+@pytest.mark.plain  # the typed session refuses such words by itself
 @pytest.mark.parametrize(
     "arguments, words",
     [

@@ -112,7 +112,7 @@ def _about_classes(catalog: Catalog) -> list[Problem]:
     known = {p.label for p in catalog.split("train")}
     problems = [
         Problem("empty class", name, "its folder holds no picture; remove it or fill it", "error")
-        for name in catalog.empty_classes
+        for name, _ in catalog.empty_classes
     ]
     if len(known) < 2:
         have = "have one class only" if known else "are missing"
@@ -180,7 +180,7 @@ def _oddities(header: Facts) -> Iterable[tuple[str, str]]:
     if header.frames > 1:
         yield "animation", f"{header.format} with {header.frames} frames; the first one counts"
     elif header.format == "GIF":
-        yield "gif", "a GIF among photographs: 256 colours"
+        yield "gif", "256 colours at most; among photographs often a placeholder: look at it"
     if header.rotated:
         yield "exif rotation", "stored turned; shown upright, as its EXIF block asks"
     if header.mode not in ("RGB", "L", "P"):

@@ -1,15 +1,18 @@
 """Augmentation: new pictures from old ones by changes that keep the label.
 
 Every number is drawn from (seed, epoch, index) beforehand (`draws`), then applied by torchvision's functions; the
-classes of torchvision.transforms.v2 would draw from a global generator, which no restart can put back.
+classes of torchvision.transforms.v2 would draw from a global generator, which no restart can put back. They are given
+Pillow's images: on tensors the same functions would fight with the training for torch's threads.
 """
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
-import torchvision.transforms.v2.functional as V
+import torchvision.transforms.v2.functional
+from PIL import Image
 from scipy.special import betaincinv
 from torch import Tensor
 from torchvision.transforms import InterpolationMode
@@ -17,6 +20,9 @@ from torchvision.transforms import InterpolationMode
 from reslab.data.draws import uniforms
 from reslab.errors import ResLabError, nearest
 from reslab.pixels.preprocess import Preprocess, resized
+
+V: Any = torchvision.transforms.v2.functional
+"""It takes Pillow's images too, though its annotations name tensors only."""
 
 SETS: dict[str, tuple[str, ...]] = {
     "none": (),
@@ -163,7 +169,7 @@ def _part(canvas: np.ndarray, draws: np.ndarray, area: tuple[float, float]) -> t
     w = min(width, (wanted * aspect) ** 0.5)
     h = min(height, (wanted / aspect) ** 0.5)
     left, upper = draws[2] * (width - w), draws[3] * (height - h)
-    return left, upper, min(left + w, width), min(upper + h, height)
+    return left, upper, min(left + w, float(width)), min(upper + h, float(height))
 
 
 # ------------------------------------------------------------------ one change each: pixels [b, s, s, 3], draws [b, k]
@@ -173,32 +179,32 @@ def _flipped(pixels: np.ndarray, draws: np.ndarray) -> np.ndarray:
     return np.where(draws[:, :1, None, None] < 0.5, pixels[:, :, ::-1], pixels)
 
 
-def _each(change: Callable[[Tensor, np.ndarray], Tensor]) -> Callable[[np.ndarray, np.ndarray], np.ndarray]:
-    """A change of one picture (uint8 tensor, channels first) as a change of a batch."""
+def _each(
+    change: Callable[[Image.Image, np.ndarray], Image.Image],
+) -> Callable[[np.ndarray, np.ndarray], np.ndarray]:
+    """A change of one picture as a change of a batch."""
 
     def batch(pixels: np.ndarray, draws: np.ndarray) -> np.ndarray:
-        views = torch.from_numpy(np.ascontiguousarray(pixels)).permute(0, 3, 1, 2)
-        changed = [change(view, row) for view, row in zip(views, draws, strict=True)]
-        return torch.stack(changed).permute(0, 2, 3, 1).contiguous().numpy()
+        pairs = zip(pixels, draws, strict=True)
+        return np.stack([np.asarray(change(Image.fromarray(row), numbers)) for row, numbers in pairs])
 
     return batch
 
 
-def _rotated(picture: Tensor, draws: np.ndarray) -> Tensor:
+def _rotated(picture: Image.Image, draws: np.ndarray) -> Image.Image:
     return V.rotate(picture, _DEGREES * float(2 * draws[0] - 1), _BILINEAR)
 
 
-def _recolored(picture: Tensor, draws: np.ndarray) -> Tensor:
+def _recolored(picture: Image.Image, draws: np.ndarray) -> Image.Image:
     brightness, contrast, saturation = (1 + _COLOR * float(2 * d - 1) for d in draws)
     picture = V.adjust_brightness(picture, brightness)
     return V.adjust_saturation(V.adjust_contrast(picture, contrast), saturation)
 
 
 def _erased(pixels: np.ndarray, draws: np.ndarray) -> np.ndarray:
-    """A random rectangle becomes mid-grey."""
+    """A random rectangle becomes mid-grey, in place."""
     probability, least, greatest = _ERASE
     size = pixels.shape[1]
-    pixels = pixels.copy()
     for row, (coin, area, shape, y, x) in zip(pixels, draws, strict=True):
         if coin < probability:
             side = size * (least + (greatest - least) * area) ** 0.5
@@ -209,13 +215,13 @@ def _erased(pixels: np.ndarray, draws: np.ndarray) -> np.ndarray:
     return pixels
 
 
-def _sheared(picture: Tensor, x: float, y: float) -> Tensor:
+def _sheared(picture: Image.Image, x: float, y: float) -> Image.Image:
     degrees = [float(np.degrees(np.arctan(x))), float(np.degrees(np.arctan(y)))]
     return V.affine(picture, 0.0, [0, 0], 1.0, degrees, _BILINEAR, center=[0, 0])
 
 
-def _moved(picture: Tensor, x: float, y: float) -> Tensor:
-    return V.affine(picture, 0.0, [round(x), round(y)], 1.0, [0.0, 0.0], _BILINEAR)
+def _moved(picture: Image.Image, x: float, y: float) -> Image.Image:
+    return V.affine(picture, 0.0, [int(x), int(y)], 1.0, [0.0, 0.0], _BILINEAR)
 
 
 def _reach(side: int) -> int:
@@ -224,12 +230,12 @@ def _reach(side: int) -> int:
 
 
 # The wide space of TrivialAugment (Mueller and Hutter 2021, table 6): how a signed magnitude in [-1, 1] acts.
-_WIDE: tuple[Callable[[Tensor, float], Tensor], ...] = (
+_WIDE: tuple[Callable[[Image.Image, float], Image.Image], ...] = (
     lambda p, m: p,
     lambda p, m: _sheared(p, 0.99 * m, 0),
     lambda p, m: _sheared(p, 0, 0.99 * m),
-    lambda p, m: _moved(p, m * _reach(p.shape[-1]), 0),
-    lambda p, m: _moved(p, 0, m * _reach(p.shape[-2])),
+    lambda p, m: _moved(p, m * _reach(p.width), 0),
+    lambda p, m: _moved(p, 0, m * _reach(p.height)),
     lambda p, m: V.rotate(p, 135 * m, _BILINEAR),
     lambda p, m: V.adjust_brightness(p, 1 + 0.99 * m),
     lambda p, m: V.adjust_saturation(p, 1 + 0.99 * m),
@@ -242,16 +248,16 @@ _WIDE: tuple[Callable[[Tensor, float], Tensor], ...] = (
 )
 
 
-def _wide(picture: Tensor, operation: float, magnitude: float) -> Tensor:
+def _wide(picture: Image.Image, operation: float, magnitude: float) -> Image.Image:
     return _WIDE[int(operation * len(_WIDE))](picture, 2 * float(magnitude) - 1)
 
 
-def _trivial(picture: Tensor, draws: np.ndarray) -> Tensor:
+def _trivial(picture: Image.Image, draws: np.ndarray) -> Image.Image:
     """One operation, any magnitude."""
     return _wide(picture, draws[0], draws[1])
 
 
-def _randaugmented(picture: Tensor, draws: np.ndarray) -> Tensor:
+def _randaugmented(picture: Image.Image, draws: np.ndarray) -> Image.Image:
     """Two operations of the same modest magnitude, either sign (Cubuk et al. 2019)."""
     count, level = _RANDAUGMENT
     for step in range(count):

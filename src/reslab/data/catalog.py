@@ -48,8 +48,8 @@ class Catalog:
     skipped: dict[str, int] = field(default_factory=dict)
     """What was passed over while reading, counted by reason."""
 
-    empty_classes: tuple[str, ...] = ()
-    """Class folders without a single picture."""
+    empty_classes: tuple[tuple[str, Split | None], ...] = ()
+    """Class folders without a single picture, and the split that each stands in."""
 
     mirrored: bool = True
     """Whether a mirror image keeps its label. False for digits and letters: such data are never flipped."""
@@ -74,7 +74,9 @@ class Catalog:
 
     def only(self, splits: Collection[Split]) -> "Catalog":
         """The catalog of some splits: what `train` may look at has no `test` in it."""
-        return dataclasses.replace(self, pictures=tuple(p for p in self.pictures if p.split in splits))
+        pictures = tuple(p for p in self.pictures if p.split in splits)
+        empty = tuple((name, split) for name, split in self.empty_classes if split is None or split in splits)
+        return dataclasses.replace(self, pictures=pictures, empty_classes=empty)
 
     def without(self, keys: Collection[str]) -> "Catalog":
         """The catalog less some pictures."""

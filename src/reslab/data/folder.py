@@ -24,7 +24,7 @@ def read_folder(root: Path) -> Catalog:
     skipped: Counter[str] = Counter()
     splits = _split_folders(root)
     pictures: list[Picture] = []
-    empty: list[str] = []
+    empty: list[tuple[str, Split | None]] = []
     for base, split in splits or [(root, None)]:
         for class_folder in _visible_folders(base, skipped):
             found = [
@@ -33,7 +33,7 @@ def read_folder(root: Path) -> Catalog:
             ]
             pictures += found
             if not found:
-                empty.append(printable(class_folder.relative_to(root).as_posix()))
+                empty.append((printable(class_folder.relative_to(root).as_posix()), split))
         skipped[OUTSIDE] += _loose_files(base)
     if splits:
         taken = {base for base, _ in splits}

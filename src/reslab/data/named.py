@@ -1,12 +1,10 @@
 """Data sets known by name: scikit-learn's handwritten digits, built in, and torchvision's, downloaded once."""
 
 import queue
-import sys
 import threading
 import urllib.error
 import urllib.request
 from collections.abc import Callable
-from contextlib import redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -110,8 +108,7 @@ def _open(name: str, known: _Named, folder: Path, arguments: dict[str, Any]) -> 
     """One split: as it lies there, else unpacked from files that lie there, else downloaded."""
 
     def attempt(download: bool) -> Any:
-        with redirect_stdout(sys.stderr):  # stdout belongs to our own answers
-            return known.opener(root=str(folder), download=download, **arguments)
+        return known.opener(root=str(folder), download=download, **arguments)
 
     place = folder / known.folder
     fetched = all((place / url.rsplit("/", 1)[1]).is_file() for url, _ in known.files)

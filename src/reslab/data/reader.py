@@ -54,7 +54,7 @@ def load(picture: Picture) -> np.ndarray:
     part = pixels[max(upper, 0) : max(upper + height, 0), max(left, 0) : max(left + width, 0)]
     if not part.size:
         raise BadPicture(picture.key, f"its box {picture.box} lies outside the picture")
-    return part
+    return part.copy()  # a view would keep the whole picture in memory
 
 
 def ordered(function: Callable[[Item], Result], items: Iterable[Item], workers: int, ahead: int) -> Iterator[Result]:

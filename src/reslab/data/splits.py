@@ -108,10 +108,8 @@ def _lot(seed: int, unit: str) -> float:
 def _grouped(pictures: tuple[Picture, ...], group_by: str | None) -> list[Picture]:
     if group_by is None:
         return list(pictures)
-    if group_by == "parent":
-        groups = [str(PurePosixPath(p.key).parent) for p in pictures]
-    else:
-        groups = _matches(pictures, group_by)
+    parents = [str(PurePosixPath(p.key).parent) for p in pictures]
+    groups = parents if group_by == "parent" else _matches(pictures, group_by)
     return [dataclasses.replace(p, group=group) for p, group in zip(pictures, groups, strict=True)]
 
 

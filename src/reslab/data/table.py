@@ -61,7 +61,7 @@ def _rows(reader: csv.DictReader, path: Path) -> Iterator[tuple[int, dict[str, s
             if any(cells.values()):
                 yield reader.line_num, cells
     except csv.Error as error:
-        raise ResLabError(f"{path}, line {reader.line_num}: {error}", "save the table as CSV UTF-8") from None
+        raise ResLabError(f"{path}, after line {reader.line_num}: {error}", "save the table as CSV UTF-8") from None
 
 
 def _text(path: Path) -> str:
@@ -82,8 +82,8 @@ def _header(fields: Sequence[str], path: Path) -> dict[str, str]:
         names.setdefault(_SYNONYMS.get(word, word), field)
     for needed in ("path", "label"):
         if needed not in names:
-            guess = nearest(needed, words) if words else "the file is empty"
-            raise ResLabError(f"{path} has no column {needed!r}", f"its first line must name path,label; {guess}")
+            has = f"it names {', '.join(words)}" if words else "the file is empty"
+            raise ResLabError(f"{path} has no column {needed!r}", f"its first line must name path and label; {has}")
     return {name: written for name, written in names.items() if name in _COLUMNS}
 
 

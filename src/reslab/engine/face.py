@@ -39,7 +39,7 @@ def block_logits(engine: Engine, pixels: np.ndarray) -> np.ndarray:
 
 def probabilities(engine: Engine, logits: np.ndarray) -> np.ndarray:
     """Calibrated probabilities, float64 `[batch, classes]`."""
-    return softmax(logits / engine.header.calibration.temperature)
+    return softmax(logits.astype(np.float64) / engine.header.calibration.temperature)
 
 
 def answers(

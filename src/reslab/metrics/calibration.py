@@ -3,6 +3,12 @@
 from dataclasses import dataclass
 
 import numpy as np
+from jaxtyping import Float, Float64, Int
+
+from reslab.shapes import LABELS, LOGITS
+
+Scores = Float[np.ndarray, LOGITS]
+Labels = Int[np.ndarray, LABELS]
 
 BINS = 15
 _FOLDS = 5
@@ -21,23 +27,23 @@ class Bin:
     accuracy: float
 
 
-def log_softmax(logits: np.ndarray) -> np.ndarray:
+def log_softmax(logits: Scores) -> Float64[np.ndarray, LOGITS]:
     """`[n, classes]` in float64, safe for any finite logits."""
     shifted = logits.astype(np.float64) - logits.max(axis=1, keepdims=True)
     return shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))
 
 
-def softmax(logits: np.ndarray) -> np.ndarray:
+def softmax(logits: Scores) -> Float64[np.ndarray, LOGITS]:
     """Probabilities, `[n, classes]` in float64."""
     return np.exp(log_softmax(logits))
 
 
-def negative_log_likelihood(logits: np.ndarray, labels: np.ndarray) -> float:
+def negative_log_likelihood(logits: Scores, labels: Labels) -> float:
     """Mean over the pictures, in nats."""
     return float(-log_softmax(logits)[np.arange(len(labels)), labels].mean())
 
 
-def reliability(probabilities: np.ndarray, labels: np.ndarray, bins: int = BINS) -> list[Bin]:
+def reliability(probabilities: Scores, labels: Labels, bins: int = BINS) -> list[Bin]:
     """Pictures by their highest probability, in bins of equal width (left open, as in the paper)."""
     confidence = probabilities.max(axis=1)
     correct = probabilities.argmax(axis=1) == labels
@@ -52,13 +58,13 @@ def reliability(probabilities: np.ndarray, labels: np.ndarray, bins: int = BINS)
     return table
 
 
-def expected_calibration_error(probabilities: np.ndarray, labels: np.ndarray, bins: int = BINS) -> float:
+def expected_calibration_error(probabilities: Scores, labels: Labels, bins: int = BINS) -> float:
     """Mean distance between confidence and accuracy, weighted by the pictures in each bin (equation 3)."""
     table = reliability(probabilities, labels, bins)
     return sum(b.n * abs(b.confidence - b.accuracy) for b in table) / len(labels)
 
 
-def fit_temperature(logits: np.ndarray, labels: np.ndarray) -> float:
+def fit_temperature(logits: Scores, labels: Labels) -> float:
     """The T > 0 that minimises the likelihood loss of `logits / T`: a convex problem in 1/T, solved by bisection.
 
     One imaginary picture, labelled as every class alike, is shared out over the real ones (Laplace's rule): a split
@@ -74,7 +80,7 @@ def fit_temperature(logits: np.ndarray, labels: np.ndarray) -> float:
     return float(1 / (low * high) ** 0.5)
 
 
-def cross_fitted(logits: np.ndarray, labels: np.ndarray) -> np.ndarray:
+def cross_fitted(logits: Scores, labels: Labels) -> Float64[np.ndarray, LOGITS]:
     """Logits over a temperature that was fitted on the other folds: an honest "after" on the very split that fits.
 
     Picture `i` belongs to fold `i mod 5`.
@@ -88,7 +94,7 @@ def cross_fitted(logits: np.ndarray, labels: np.ndarray) -> np.ndarray:
     return scaled
 
 
-def _slope(logits: np.ndarray, labels: np.ndarray, inverse: float) -> float:
+def _slope(logits: Scores, labels: Labels, inverse: float) -> float:
     """Derivative of the mean loss, the imaginary picture included, with respect to 1/T."""
     exact = logits.astype(np.float64)
     doubt = 1 / (len(labels) + 1)

@@ -3,8 +3,15 @@
 from dataclasses import dataclass
 
 import numpy as np
+from jaxtyping import Int
 
-from reslab.metrics.calibration import expected_calibration_error, log_softmax, negative_log_likelihood
+from reslab.metrics.calibration import (
+    Labels,
+    Scores,
+    expected_calibration_error,
+    log_softmax,
+    negative_log_likelihood,
+)
 from reslab.metrics.intervals import Proportion, proportion
 
 TOP_K = 5
@@ -43,7 +50,7 @@ class Score:
     classes: tuple[str, ...]
 
 
-def score(logits: np.ndarray, labels: np.ndarray, classes: tuple[str, ...]) -> Score:
+def score(logits: Scores, labels: Labels, classes: tuple[str, ...]) -> Score:
     """Judge answers.
 
     Args:
@@ -69,12 +76,12 @@ def score(logits: np.ndarray, labels: np.ndarray, classes: tuple[str, ...]) -> S
     )
 
 
-def confusion(labels: np.ndarray, answers: np.ndarray, num_classes: int) -> np.ndarray:
+def confusion(labels: Labels, answers: Labels, num_classes: int) -> Int[np.ndarray, "classes classes"]:
     """int64 `[classes, classes]`: how often the true class (row) was answered as the column."""
     return np.bincount(labels * num_classes + answers, minlength=num_classes**2).reshape(num_classes, num_classes)
 
 
-def _per_class(matrix: np.ndarray, classes: tuple[str, ...]) -> tuple[ClassScore, ...]:
+def _per_class(matrix: Int[np.ndarray, "classes classes"], classes: tuple[str, ...]) -> tuple[ClassScore, ...]:
     rows = []
     for k, label in enumerate(classes):
         hits, true, answered = int(matrix[k, k]), int(matrix[k].sum()), int(matrix[:, k].sum())
@@ -85,7 +92,7 @@ def _per_class(matrix: np.ndarray, classes: tuple[str, ...]) -> tuple[ClassScore
     return tuple(rows)
 
 
-def _hits_in_top(logits: np.ndarray, labels: np.ndarray, k: int) -> int:
+def _hits_in_top(logits: Scores, labels: Labels, k: int) -> int:
     """Ranked by logits; on ties the earlier class comes first, as argmax has it."""
     own = logits[np.arange(len(labels)), labels][:, None]
     earlier = np.arange(logits.shape[1]) < labels[:, None]

@@ -20,9 +20,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from jaxtyping import UInt8
 from PIL import Image, UnidentifiedImageError
 
 from reslab.errors import BadPicture
+from reslab.shapes import PICTURE
 
 FORMATS = ("JPEG", "PNG", "GIF", "BMP", "TIFF", "WEBP", "AVIF", "PPM", "HEIF")
 """The only formats that are tried, JPEG's multi-picture kind (MPO) included: fewer parsers, a smaller door for hostile
@@ -55,7 +57,7 @@ _BEGINNINGS = {
 _WHITE = (255, 255, 255, 255)
 
 
-def decode(source: str | os.PathLike | bytes, name: str | None = None) -> np.ndarray:
+def decode(source: str | os.PathLike | bytes, name: str | None = None) -> UInt8[np.ndarray, PICTURE]:
     """Decode one picture.
 
     Args:
@@ -142,7 +144,7 @@ def _formats() -> list[str]:
     return [name for name in FORMATS if name in Image.OPEN]
 
 
-def _rgb(image: Image.Image, name: str) -> np.ndarray:
+def _rgb(image: Image.Image, name: str) -> UInt8[np.ndarray, PICTURE]:
     """Every colour mode becomes uint8 RGB, upright."""
     image.load()
     turn = _UPRIGHT.get(_orientation(image))

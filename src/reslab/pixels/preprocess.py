@@ -8,9 +8,14 @@ from dataclasses import dataclass
 from typing import Literal, get_args
 
 import numpy as np
+from jaxtyping import UInt8
 from PIL import Image
 
 from reslab.errors import ResLabError, nearest
+from reslab.shapes import PICTURE, RESIZED
+
+Picture = UInt8[np.ndarray, PICTURE]
+Resized = UInt8[np.ndarray, RESIZED]
 
 Resize = Literal["crop", "pad", "stretch"]
 Interpolation = Literal["bilinear", "bicubic"]
@@ -42,7 +47,7 @@ class Preprocess:
             if value not in known:
                 raise ResLabError(f"{flag} {value} is unknown", nearest(value, known))
 
-    def __call__(self, picture: np.ndarray) -> np.ndarray:
+    def __call__(self, picture: Picture) -> Resized:
         """Resize one picture.
 
         Args:
@@ -56,10 +61,10 @@ class Preprocess:
             return picture
         if self.resize == "pad":
             return self._padded(picture)
-        box = central_square(width, height) if self.resize == "crop" else (0.0, 0.0, width, height)
+        box = central_square(width, height) if self.resize == "crop" else (0.0, 0.0, float(width), float(height))
         return resized(picture, (self.size, self.size), self.interpolation, box)
 
-    def _padded(self, picture: np.ndarray) -> np.ndarray:
+    def _padded(self, picture: Picture) -> Resized:
         height, width = picture.shape[:2]
         scale = self.size / max(height, width)
         inner = (max(1, round(width * scale)), max(1, round(height * scale)))
@@ -77,11 +82,11 @@ def central_square(width: int, height: int) -> tuple[float, float, float, float]
 
 
 def resized(
-    picture: np.ndarray,
+    picture: Picture,
     size: tuple[int, int],
     interpolation: Interpolation = "bilinear",
     box: tuple[float, float, float, float] | None = None,
-) -> np.ndarray:
+) -> Resized:
     """The part `box` of an RGB picture at `size` (width, height), by Pillow's anti-aliased filter.
 
     Rows first, then columns. Left alone, Pillow 12 and 13 differ in the order, and so in the last bit.
@@ -92,7 +97,7 @@ def resized(
     return np.array(rows.resize(size, kind, box=(0, upper, size[0], lower)))
 
 
-def shrunk(picture: np.ndarray, short_side: int) -> np.ndarray:
+def shrunk(picture: Picture, short_side: int) -> Resized:
     """The picture with its short side at most `short_side`, aspect kept: what training keeps in memory."""
     height, width = picture.shape[:2]
     scale = short_side / min(height, width)

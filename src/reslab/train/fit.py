@@ -3,6 +3,7 @@
 import csv
 import dataclasses
 import io
+import itertools
 import platform
 import signal
 import threading
@@ -81,6 +82,7 @@ def fit(
     """
     with _alone(out):
         runtime.exact()
+        runtime.keep_memory()
         training = fresh_training(plan)
         folder = StateFolder(out / STATE_NAME)
         show = on_event or (lambda event: None)
@@ -205,9 +207,9 @@ def _judge_of(plan: Plan, store: Store) -> Callable[[dict[str, Tensor]], Validat
 
 def _stored_blocks(store: Store) -> Iterator[np.ndarray]:
     """A store's pictures, a block at a time; threads help where something must be decoded."""
-    for start in range(0, len(store), BLOCK):
-        indices = range(start, min(start + BLOCK, len(store)))
-        yield np.stack(list(ordered(store.__getitem__, indices, default_workers(), BLOCK)))
+    rows = ordered(store.__getitem__, range(len(store)), default_workers(), 2 * BLOCK)
+    while block := list(itertools.islice(rows, BLOCK)):
+        yield np.stack(block)
 
 
 def _keeper(out: Path, plan: Plan, store: Store, training: Training) -> Callable[[], None]:

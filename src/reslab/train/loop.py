@@ -96,9 +96,9 @@ def train(training: Training, loader: Loader, plan: Plan, hooks: Hooks) -> None:
 def update(training: Training, batch: Batch, plan: Plan, lr: float) -> float:
     """One update of the weights; gives the loss before it."""
     network, progress, config = training.network, training.progress, plan.config
-    device = next(network.parameters()).device
+    weight = next(network.parameters())
     network.train()
-    images, targets = to_images(batch.pixels.to(device)), batch.targets.to(device)
+    images, targets = to_images(batch.pixels.to(weight.device)).to(weight.dtype), batch.targets.to(weight)
     if batch.mix:
         images = batch.mix.images(images)
     set_rate(training.optimizer, lr)

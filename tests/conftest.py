@@ -1,0 +1,33 @@
+"""The typed session: `pytest --typed` checks every annotated shape of the rooms below while their tests run.
+
+torch.compile cannot trace the checker, so tests that are marked `plain` are left to the ordinary session.
+"""
+
+import os
+
+# Small networks, and often several processes at once: one thread each is faster than a quarrel over cores, and the
+# children that tests start inherit it. Before torch is imported.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+import pytest
+
+TYPED_ROOMS = ("reslab.nn", "reslab.pixels", "reslab.metrics")
+
+
+def pytest_addoption(parser):
+    parser.addoption("--typed", action="store_true", help="check annotated shapes with beartype")
+
+
+def pytest_configure(config):
+    if config.getoption("--typed"):
+        from jaxtyping import install_import_hook
+
+        install_import_hook(TYPED_ROOMS, "beartype.beartype")
+
+
+def pytest_collection_modifyitems(config, items):
+    if config.getoption("--typed"):
+        skip = pytest.mark.skip(reason="torch.compile cannot trace the shape checker")
+        for item in items:
+            if "plain" in item.keywords:
+                item.add_marker(skip)

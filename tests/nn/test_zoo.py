@@ -1,0 +1,118 @@
+"""Every network of the zoo is what its paper says: layers, parameters, multiply-accumulates, shapes."""
+
+import dataclasses
+
+import pytest
+import torch
+import torchvision
+
+from reslab.errors import ResLabError
+from reslab.nn.count import layer_table, macs, parameters
+from reslab.nn.resnet import ResNet, build, last_map
+from reslab.nn.zoo import SOURCES, ZOO, build_named, configuration, native_size
+
+IMAGENET = ("resnet18", "resnet34", "resnet50", "resnet101", "resnet152")
+CIFAR = ("resnet20", "resnet32", "resnet44", "resnet56", "resnet110")
+# He et al. 2015, table 6, in millions; MACs: torchvision's published figures, and the paper's table 1 for its own variant
+PAPER_MILLIONS = {"resnet20": "0.27", "resnet32": "0.46", "resnet44": "0.66", "resnet56": "0.85", "resnet110": "1.7"}
+GIGA_MACS = {"resnet18": 1.814, "resnet34": 3.664, "resnet50": 4.089, "resnet101": 7.801, "resnet152": 11.514}
+
+
+def test_the_zoo_is_complete():
+    assert set(ZOO) == set(IMAGENET + CIFAR) == set(SOURCES)
+
+
+@pytest.mark.parametrize("name", IMAGENET)
+def test_parameters_equal_torchvisions(name):
+    theirs = torchvision.models.get_model(name, weights=None)
+    assert parameters(ZOO[name]) == sum(p.numel() for p in theirs.parameters())
+
+
+@pytest.mark.parametrize("name", CIFAR)
+def test_parameters_equal_the_papers_printed_digits(name):
+    printed = PAPER_MILLIONS[name]
+    assert f"{parameters(ZOO[name]) / 1e6:.{len(printed.split('.')[1])}f}" == printed
+
+
+@pytest.mark.parametrize("name", IMAGENET)
+def test_macs_equal_torchvisions_published_figures(name):
+    assert round(macs(ZOO[name], 224) / 1e9, 3) == GIGA_MACS[name]
+
+
+def test_the_papers_own_variant_strides_in_the_first_convolution():
+    papers = dataclasses.replace(ZOO["resnet50"], stride_in_1x1=True)
+    assert round(macs(papers, 224) / 1e9, 3) == 3.858
+    assert parameters(papers) == parameters(ZOO["resnet50"])
+
+
+@pytest.mark.parametrize("name", CIFAR)
+def test_cifar_macs_by_hand(name):
+    """Stem, then n blocks of two 3x3 convolutions on maps of 32, 16, 8 pixels, then the linear layer."""
+    n = (int(name.removeprefix("resnet")) - 2) // 6
+    total, before = 32 * 32 * 9 * 3 * 16, 16
+    for width, side in ((16, 32), (32, 16), (64, 8)):
+        total += side * side * 9 * (before * width + (2 * n - 1) * width * width)
+        before = width
+    assert macs(ZOO[name], 32) == total + 64 * 10
+
+
+@pytest.mark.parametrize("name", ZOO)
+def test_layers_are_what_the_name_says(name):
+    assert ZOO[name].layers == int(name.removeprefix("resnet"))
+    weighted = [row for row in layer_table(ZOO[name], native_size(ZOO[name])) if row.kind in ("Conv2d", "Linear")]
+    projections = [row for row in weighted if "shortcut" in row.name]
+    assert len(weighted) - len(projections) == ZOO[name].layers
+
+
+@pytest.mark.parametrize("name", ZOO)
+def test_the_shape_of_every_stage(name):
+    config = ZOO[name]
+    side = native_size(config) // (4 if config.stem == "7x7" else 1)
+    expansion = 4 if config.block == "bottleneck" else 1
+    with torch.device("meta"):
+        network = ResNet(config).eval()
+        x = network.stem(torch.zeros(2, 3, native_size(config), native_size(config)))
+        assert x.shape == (2, config.widths[0], side, side)
+        for index, (stage, width) in enumerate(zip(network.stages, config.widths, strict=True)):
+            x = stage(x)
+            assert x.shape == (2, width * expansion, side >> index, side >> index)
+
+
+@pytest.mark.parametrize("name", ["resnet18", "resnet20", "resnet50"])
+@pytest.mark.parametrize("size", [8, 13, 33, 64])
+def test_any_size_channels_and_classes(name, size):
+    config = dataclasses.replace(ZOO[name], in_channels=5, num_classes=3, mean=(0.0,) * 5, std=(1.0,) * 5)
+    network = build(config).eval()
+    features = network.features(torch.rand(2, 5, size, size))
+    assert features.shape[-1] == last_map(config, size) >= 1
+    assert network.classify(features).shape == (2, 3)
+
+
+def test_an_unknown_name_offers_the_nearest():
+    with pytest.raises(ResLabError) as caught:
+        configuration("resnet19")
+    assert "resnet1" in caught.value.hint
+    with pytest.raises(ResLabError):
+        build_named("resnet18", num_classes=0)
+
+
+@pytest.mark.plain
+@pytest.mark.parametrize("name", ["resnet18", "resnet50", "resnet20", "resnet56"])
+def test_compiles_in_one_graph(name):
+    network = build_named(name).eval()
+    images = torch.rand(2, 3, 32, 32)
+    compiled = torch.compile(network, backend="aot_eager", fullgraph=True)
+    with torch.no_grad():
+        assert torch.allclose(compiled(images), network(images), atol=1e-5)
+    torch._dynamo.reset()
+
+
+@pytest.mark.plain
+@pytest.mark.parametrize("name", ["resnet18", "resnet20"])
+def test_exports_with_any_batch(name):
+    network = build_named(name).eval()
+    batch = torch.export.Dim("batch", min=2)
+    exported = torch.export.export(network, (torch.rand(2, 3, 32, 32),), dynamic_shapes={"images": {0: batch}})
+    images = torch.rand(5, 3, 32, 32)
+    with torch.no_grad():
+        assert torch.allclose(exported.module()(images), network(images), atol=1e-5)

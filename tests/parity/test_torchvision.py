@@ -1,0 +1,58 @@
+"""Our networks give torchvision's logits with torchvision's weights, and the weights come back unchanged."""
+
+import pytest
+import torch
+import torchvision
+
+from reslab.errors import ResLabError
+from reslab.nn.weights import load_foreign, to_torchvision, torchvision_name
+from reslab.nn.zoo import ZOO, build_named
+
+RELATIVE = 1e-5  # two orders of the same sums in float32
+NAMES = ["resnet18", "resnet34", "resnet50", "resnet101", "resnet152"]
+
+
+def theirs(name):
+    """Random weights, and running statistics that a pass in training mode has set: otherwise deep logits explode."""
+    torch.manual_seed(0)
+    network = torchvision.models.get_model(name, weights=None)
+    network.train()(torch.rand(8, 3, 64, 64))
+    return network.eval()
+
+
+@pytest.mark.parametrize("name", NAMES)
+@torch.no_grad()
+def test_same_weights_same_logits(name):
+    opponent = theirs(name)
+    ours = load_foreign(build_named(name), opponent.state_dict()).eval()
+    images = torch.rand(2, 3, 64, 64)
+    expected, got = opponent(images), ours(images)
+    assert (got - expected).abs().max() <= RELATIVE * max(1.0, expected.abs().max())
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_weights_there_and_back(name):
+    opponent = torchvision.models.get_model(name, weights=None)
+    back = to_torchvision(load_foreign(build_named(name), opponent.state_dict()))
+    state = opponent.state_dict()
+    assert list(back) != [] and back.keys() == state.keys()
+    assert all(torch.equal(back[key], state[key]) for key in state)
+
+
+@pytest.mark.parametrize("name", ZOO)
+def test_the_name_table_is_a_bijection(name):
+    ours = list(build_named(name).state_dict())
+    assert len({torchvision_name(key) for key in ours}) == len(ours) > 100
+
+
+def test_weights_that_do_not_fit_are_named_and_nothing_is_loaded():
+    network = build_named("resnet18")
+    before = {k: v.clone() for k, v in network.state_dict().items()}
+    state = torchvision.models.resnet18(num_classes=7).state_dict()
+    del state["conv1.weight"]
+    state["extra"] = torch.zeros(1)
+    with pytest.raises(
+        ResLabError, match=r"lacks conv1.weight; has extra too many; .*fc.weight is \(7, 512\), not \(1000, 512\)"
+    ):
+        load_foreign(network, state)
+    assert all(torch.equal(before[k], v) for k, v in network.state_dict().items())

@@ -1,0 +1,182 @@
+"""The parts of training that are pure, or nearly: schedule, optimizer state, average, journal, state folder."""
+
+from math import cos, pi
+
+import numpy as np
+import pytest
+import torch
+
+from reslab.errors import ResLabError
+from reslab.nn.resnet import ResNetConfig, build
+from reslab.runfolder import read_journal
+from reslab.train.config import TrainConfig
+from reslab.train.journal import Journal
+from reslab.train.optim import Average, OptimConfig, build_optimizer, optimizer_tensors, restore_optimizer
+from reslab.train.recipes import RECIPES, recipe
+from reslab.train.schedule import ScheduleConfig, rate
+from reslab.train.state import Progress, StateFolder, Training
+
+TINY = ResNetConfig((1,), (4,), stem="3x3", num_classes=3)
+TOTAL = 100
+
+
+def course(**options):
+    return [rate(ScheduleConfig(**options), 2.0, step, TOTAL) for step in range(TOTAL)]
+
+
+@pytest.mark.parametrize("kind", ["constant", "step", "cosine", "onecycle"])
+@pytest.mark.parametrize("warmup", [0.0, 0.25])
+def test_every_step_moves_and_none_exceeds_the_peak(kind, warmup):
+    rates = course(kind=kind, warmup=warmup)
+    assert min(rates) > 0 and max(rates) <= 2.0
+    if warmup:
+        assert np.allclose(rates[:24], [2.0 * (s + 1) / 25 for s in range(24)])
+        assert max(rates) == rates[24] == 2.0 or kind == "cosine" or rates[24] == pytest.approx(2.0, rel=0.02)
+
+
+def test_closed_forms():
+    assert course(kind="constant") == [2.0] * TOTAL
+    paper = course(kind="step", milestones=(0.5, 0.75), gamma=0.1)
+    assert paper == pytest.approx([2.0] * 50 + [0.2] * 25 + [0.02] * 25)
+    wave = course(kind="cosine", floor=0.1)
+    assert wave == pytest.approx([2.0 * (0.1 + 0.9 * (1 + cos(pi * (s + 1) / 101)) / 2) for s in range(TOTAL)])
+    line = course(kind="onecycle")
+    assert line == pytest.approx([2.0 * (1 - (s + 1) / 101) for s in range(TOTAL)])
+
+
+def test_unknown_names_are_refused():
+    with pytest.raises(ResLabError, match="cosin"):
+        ScheduleConfig("cosin")
+    with pytest.raises(ResLabError, match="sdg") as caught:
+        OptimConfig("sdg")
+    assert "sgd" in caught.value.hint
+    with pytest.raises(ResLabError, match="--lr"):
+        OptimConfig(lr=0)
+    with pytest.raises(ResLabError, match="artcle"):
+        recipe("artcle")
+
+
+def test_recipes_are_complete_configs():
+    assert len(RECIPES) >= 3
+    for name, make in RECIPES.items():
+        assert isinstance(make(), TrainConfig) and make().recipe == name and make() == make()
+    article = recipe("article")
+    assert (article.model, article.epochs, article.optim.name, article.optim.lr) == ("resnet18", 25, "adam", 1e-3)
+    assert (article.log_every, article.schedule.kind, article.label_smoothing) == (100, "constant", 0.0)
+
+
+def train_a_little(network, optimizer, steps, start=0):
+    for step in range(start, start + steps):
+        generator = torch.Generator().manual_seed(step)
+        images = torch.rand(4, 3, 8, 8, generator=generator)
+        optimizer.zero_grad()
+        torch.nn.functional.cross_entropy(network(images), torch.arange(4) % 3).backward()
+        optimizer.step()
+
+
+@pytest.mark.parametrize("name", ["sgd", "adam", "adamw"])
+def test_an_optimizer_goes_on_as_if_never_stopped(name):
+    config = OptimConfig(name, lr=0.01)
+    whole = build(TINY)
+    optimizer = build_optimizer(whole, config)
+    train_a_little(whole, optimizer, 3)
+    parts = build(TINY)
+    parts.load_state_dict(whole.state_dict())
+    again = build_optimizer(parts, config)
+    restore_optimizer(again, {k: v.clone() for k, v in optimizer_tensors(optimizer).items()})
+    train_a_little(whole, optimizer, 5, start=3)
+    train_a_little(parts, again, 5, start=3)
+    assert len(optimizer_tensors(optimizer)) > 3
+    for key, value in whole.state_dict().items():
+        assert torch.equal(value, parts.state_dict()[key]), key
+
+
+def test_norms_and_biases_do_not_decay():
+    network = build(TINY)
+    groups = build_optimizer(network, OptimConfig(weight_decay=0.1)).param_groups
+    assert [g["weight_decay"] for g in groups] == [0.1, 0.0]
+    assert all(p.ndim > 1 for p in groups[0]["params"]) and all(p.ndim == 1 for p in groups[1]["params"])
+    assert sum(len(g["params"]) for g in groups) == len(list(network.parameters()))
+
+
+def test_the_average_is_the_documented_one():
+    network = torch.nn.Linear(1, 1, bias=False)
+    network.register_buffer("count", torch.tensor(0))
+    torch.nn.init.zeros_(network.weight)
+    average = Average(network, decay=0.5)
+    expected = 0.0
+    for step in range(12):
+        torch.nn.init.constant_(network.weight, float(step + 1))
+        network.count += 1
+        average.update(network, step)
+        decay = min(0.5, (1 + step) / (10 + step))
+        expected = decay * expected + (1 - decay) * (step + 1)
+    assert average.tensors["weight"].item() == pytest.approx(expected) and average.tensors["count"] == 12
+
+
+def training(steps=2):
+    network = build(TINY)
+    made = Training(network, build_optimizer(network, OptimConfig(lr=0.01)), Average(network, 0.9), Progress())
+    train_a_little(network, made.optimizer, steps)
+    made.average.update(network, 0)
+    made.progress.step = steps
+    return made
+
+
+def equal(a, b):
+    same = all(torch.equal(v, b.network.state_dict()[k]) for k, v in a.network.state_dict().items())
+    same &= all(torch.equal(v, b.average.tensors[k]) for k, v in a.average.tensors.items())
+    left, right = optimizer_tensors(a.optimizer), optimizer_tensors(b.optimizer)
+    return same and left.keys() == right.keys() and all(torch.equal(v, right[k]) for k, v in left.items())
+
+
+def test_a_state_comes_back_whole(tmp_path):
+    before = training(3)
+    before.progress.loss_sum, before.progress.journal = 1 / 3, 99
+    StateFolder(tmp_path).save(before)
+    after = training(0)
+    assert StateFolder(tmp_path).load(after) is None
+    assert equal(before, after) and after.progress == before.progress
+
+
+def test_a_damaged_generation_falls_back_and_is_overwritten_next(tmp_path):
+    folder = StateFolder(tmp_path)
+    first, second = training(1), training(2)
+    folder.save(first)
+    folder.save(second)
+    newest = max(tmp_path.iterdir(), key=lambda p: p.stat().st_mtime_ns)
+    data = bytearray(newest.read_bytes())
+    data[-5] ^= 4
+    newest.write_bytes(data)
+    after, again = training(0), StateFolder(tmp_path)
+    complaint = again.load(after)
+    assert "damaged" in complaint and "step 1" in complaint and equal(first, after)
+    again.save(second)
+    reread = training(0)
+    assert StateFolder(tmp_path).load(reread) is None and equal(second, reread)
+
+
+def test_states_that_help_nobody_are_refused(tmp_path):
+    with pytest.raises(ResLabError, match="no whole state"):
+        StateFolder(tmp_path / "none").load(training(0))
+    StateFolder(tmp_path).save(training(1))
+    wide = build(ResNetConfig((1,), (5,), stem="3x3", num_classes=3))
+    other = Training(wide, build_optimizer(wide, OptimConfig()), Average(wide, 0.9), Progress())
+    with pytest.raises(ResLabError, match="another network"):
+        StateFolder(tmp_path).load(other)
+
+
+def test_a_journal_forgets_what_will_happen_again(tmp_path):
+    path = tmp_path / "journal.jsonl"
+    with Journal(path) as journal:
+        journal.write({"event": "a", "名": "值"})
+        keep = journal.offset()
+        journal.write({"event": "b"})
+    with Journal(path, keep) as journal:
+        journal.write({"event": "c"})
+    assert [e["event"] for e in read_journal(tmp_path)] == ["a", "c"]
+    path.write_bytes(path.read_bytes() + b'{"event": "cut')
+    assert [e["event"] for e in read_journal(tmp_path)] == ["a", "c"]
+    with pytest.raises(ValueError, match="JSON compliant"), Journal(path) as journal:
+        journal.write({"loss": float("nan")})
+    assert not list(read_journal(tmp_path / "nowhere"))
