@@ -67,6 +67,12 @@ def test_equal_content_gives_equal_bytes_in_any_process(file, tmp_path):
         assert other.read_bytes() == file.read_bytes()
 
 
+def test_the_order_of_keys_does_not_matter(tmp_path):
+    for name, training in (("a", {"x": 1, "y": 2}), ("b", {"y": 2, "x": 1})):
+        write_model(tmp_path / name, TENSORS, replace(HEADER, training=training))
+    assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
+
+
 def test_any_flipped_bit_is_refused(file, tmp_path):
     data = file.read_bytes()
     dice = np.random.default_rng(0)

@@ -99,6 +99,11 @@ def test_ece_against_a_loop():
     assert sum(b.n for b in reliability(probabilities, labels)) == 500
 
 
+def test_bins_are_open_on_the_left():
+    table = reliability(np.array([[0.6, 0.4], [1.0, 0.0]]), np.array([0, 0]))  # 0.6 is the edge of bins 8 and 9
+    assert [b.n for b in table] == [0] * 8 + [1] + [0] * 5 + [1]
+
+
 def calibrated_case(temperature, n=20_000):
     dice = np.random.default_rng(2)
     logits = dice.normal(0, 2, (n, 5))

@@ -109,7 +109,7 @@ def test_pixels_become_images():
 
 def test_he_initialisation():
     """Standard deviation sqrt(2 / (k k out_channels)): forty thousand weights, so within three per cent."""
-    weight = build_named("resnet18").stages[3][1].first.conv.weight
+    weight = build_named("resnet18").stages[3][0].first.conv.weight  # 256 channels in, 512 out
     assert weight.std().item() == pytest.approx(math.sqrt(2 / (9 * weight.shape[0])), rel=0.03)
 
 

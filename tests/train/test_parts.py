@@ -103,15 +103,16 @@ def test_the_average_is_the_documented_one():
     network = torch.nn.Linear(1, 1, bias=False)
     network.register_buffer("count", torch.tensor(0))
     torch.nn.init.zeros_(network.weight)
-    average = Average(network, decay=0.5)
+    average = Average(network, decay=0.7)
     expected = 0.0
-    for step in range(12):
+    for step in range(30):
         torch.nn.init.constant_(network.weight, float(step + 1))
         network.count += 1
         average.update(network, step)
-        decay = min(0.5, (1 + step) / (10 + step))
+        decay = min(0.7, (1 + step) / (10 + step))
         expected = decay * expected + (1 - decay) * (step + 1)
-    assert average.tensors["weight"].item() == pytest.approx(expected) and average.tensors["count"] == 12
+        assert average.tensors["weight"].item() == pytest.approx(expected)
+    assert average.tensors["weight"].item() == pytest.approx(expected) and average.tensors["count"] == 30
 
 
 def training(steps=2):
