@@ -9,8 +9,11 @@ import os
 # children that tests start inherit it. Before torch is imported.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
+from contextlib import contextmanager
+
 import pytest
 
+NOBODY = 65534
 TYPED_ROOMS = ("reslab.nn", "reslab.pixels", "reslab.metrics")
 
 
@@ -31,3 +34,22 @@ def pytest_collection_modifyitems(config, items):
         for item in items:
             if "plain" in item.keywords:
                 item.add_marker(skip)
+
+
+@pytest.fixture
+def without_rights():
+    """A context in which root is nobody: root may read everything."""
+
+    @contextmanager
+    def become():
+        before = os.geteuid()
+        if before == 0:
+            os.seteuid(NOBODY)
+        try:
+            yield
+        finally:
+            os.seteuid(before)
+
+    if not hasattr(os, "geteuid"):
+        pytest.skip("this system has no file permissions to take away")
+    return become

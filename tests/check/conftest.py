@@ -1,15 +1,12 @@
 """Small real data folders with one thing wrong, and a witness that nothing in them changes."""
 
 import hashlib
-import os
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 from PIL import Image
 from small_pictures import picture
-
-NOBODY = 65534
 
 
 @pytest.fixture
@@ -55,22 +52,3 @@ def untouched():
         assert state(Path(root)) == before
 
     return watch
-
-
-@pytest.fixture
-def without_rights():
-    """A context in which root is nobody: root may read everything."""
-
-    @contextmanager
-    def become():
-        before = os.geteuid()
-        if before == 0:
-            os.seteuid(NOBODY)
-        try:
-            yield
-        finally:
-            os.seteuid(before)
-
-    if not hasattr(os, "geteuid"):
-        pytest.skip("this system has no file permissions to take away")
-    return become

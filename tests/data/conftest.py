@@ -1,13 +1,8 @@
 """Small real folders of pictures, and somebody without rights to read them."""
 
-import os
-from contextlib import contextmanager
-
 import numpy as np
 import pytest
 from PIL import Image
-
-NOBODY = 65534
 
 
 @pytest.fixture
@@ -31,22 +26,3 @@ def plant(tmp_path):
         return base
 
     return write
-
-
-@pytest.fixture
-def without_rights():
-    """A context in which root is nobody: root may read everything."""
-
-    @contextmanager
-    def become():
-        before = os.geteuid()
-        if before == 0:
-            os.seteuid(NOBODY)
-        try:
-            yield
-        finally:
-            os.seteuid(before)
-
-    if not hasattr(os, "geteuid"):
-        pytest.skip("this system has no file permissions to take away")
-    return become

@@ -7,7 +7,6 @@ import struct
 import subprocess
 import sys
 import zlib
-from contextlib import contextmanager
 
 import numpy as np
 import pytest
@@ -18,7 +17,6 @@ from PIL import Image, features
 from reslab.errors import BadPicture, ResLabError
 from reslab.pixels.decode import MAX_PIXELS, decode, printable
 
-NOBODY = 65534
 RNG = np.random.default_rng(0)
 PIXELS = np.clip(np.add.outer(np.arange(64) * 2, np.arange(80))[..., None] + RNG.integers(0, 60, (64, 80, 3)), 0, 255)
 PICTURE = Image.fromarray(PIXELS.astype(np.uint8))
@@ -173,21 +171,7 @@ def test_things_that_are_no_files(tmp_path):
     assert "damaged" not in complaint(tmp_path / ("x" * 300 + ".jpg")).reason  # longer than a name may be
 
 
-@contextmanager
-def without_rights():
-    """As root, be nobody for a moment; root may read everything."""
-    if not hasattr(os, "geteuid"):
-        pytest.skip("this system has no file permissions to take away")
-    before = os.geteuid()
-    if before == 0:
-        os.seteuid(NOBODY)
-    try:
-        yield
-    finally:
-        os.seteuid(before)
-
-
-def test_a_file_that_may_not_be_read(tmp_path):
+def test_a_file_that_may_not_be_read(tmp_path, without_rights):
     path = tmp_path / "secret.png"
     path.write_bytes(KINDS["png"])
     path.chmod(0)
