@@ -62,12 +62,10 @@ def main():
             process.kill()
             process.wait()
             kills += 1
-            if list((parts / "state").glob("*.safetensors")):
-                steps.append(state(parts)[1]["progress"]["step"])
-                process = start("resume", parts)
-            else:  # killed before the first state: nothing to resume
-                subprocess.run(["rm", "-rf", parts], check=True)
-                process = start(*arguments, "--out", parts)
+            saved = list((parts / "state").glob("*.safetensors"))
+            steps.append(state(parts)[1]["progress"]["step"] if saved else 0)
+            begun = (parts / "config.json").exists()
+            process = start("resume", parts) if begun else start(*arguments, "--out", parts)
             continue
         assert code == 0, f"exit code {code}"
         break

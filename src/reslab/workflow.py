@@ -29,6 +29,7 @@ from reslab.train.fit import begin, fit, plan_document, plan_from, write_evaluat
 from reslab.train.inputs import Stores, open_stores
 from reslab.train.journal import Event, Listener
 from reslab.train.plan import resolve, with_speed, with_statistics
+from reslab.train.ranks import join
 from reslab.train.recipes import recipe
 from reslab.train.sheet import sheet
 
@@ -70,12 +71,27 @@ def train(
     Raises:
         ResLabError: bad input, a diverged run, or a full disk; one sentence and a hint.
     """
-    show = on_event or (lambda event: None)
+    ranks = join()
+    show = on_event if on_event and ranks.first else _silent
     whole = assigned(read_data(config.data, config.data_dir), config.val, config.split_seed, config.group_by)
     catalog = whole.only(_OPENED)
     _refuse_lonely_classes(catalog, config)
+    prepared = _prepare(whole, config, None if out is None else Path(out), user, show) if ranks.first else None
+    folder, plan, left_out = ranks.share(prepared and prepared[:3])
+    stores = prepared[3] if prepared else open_stores(plan, catalog.without(left_out))
+    evaluation = fit(folder, plan, stores, show, ranks=ranks)
+    if ranks.first:
+        write_report(folder)
+    return Run(folder, evaluation)
+
+
+def _prepare(
+    whole: Catalog, config: TrainConfig, out: Path | None, user: Collection[str], show: Listener
+) -> tuple[Path, Plan, list[str], Stores]:
+    """Check and plan a run and begin its folder: the folder, the plan, the pictures left out, and the decoded ones."""
+    catalog = whole.only(_OPENED)
     plan = resolve(config, catalog, user)
-    folder = Path(out) if out else _fresh_folder(plan, catalog)
+    folder = out or _fresh_folder(plan, catalog)
     _reserve(folder)
     try:
         stores = open_stores(plan, catalog)
@@ -83,7 +99,8 @@ def train(
         verdict = examine(catalog, stores.keep, on_progress=lambda n: show({"event": "checking", "images": n}))
         show({"event": "checked", "verdict": verdict})
         catalog, plan, stores = _past_the_gate(verdict, catalog, config, plan, stores, user)
-        if left_out := verdict.unreadable():
+        left_out = verdict.unreadable()
+        if left_out:
             pictures = "picture" if len(left_out) == 1 else "pictures"
             show({"event": "warning", "text": f"{len(left_out)} unreadable {pictures} left out"})
         plan = with_statistics(plan, stores.train)
@@ -93,9 +110,7 @@ def train(
         _give_back(folder)
         raise
     show(_planned(plan, seconds, folder, stores))
-    evaluation = fit(folder, plan, stores, on_event)
-    write_report(folder)
-    return Run(folder, evaluation)
+    return folder, plan, left_out, stores
 
 
 def resume(folder: Path, epochs: int | None = None, on_event: Listener | None = None) -> Run:
@@ -111,15 +126,18 @@ def resume(folder: Path, epochs: int | None = None, on_event: Listener | None = 
     if epochs is not None:
         origin = Origin("user", "given to resume")
         plan = replace(plan, config=replace(plan.config, epochs=epochs), origins={**plan.origins, "epochs": origin})
-    show = on_event or (lambda event: None)
+    ranks = join()
+    show = on_event if on_event and ranks.first else _silent
     catalog, expected = _same_data(plan.config, folder)
     stores = open_stores(plan, catalog)
-    _refill(stores, catalog, expected, show)
-    if epochs is not None:
+    if ranks.first:
+        _refill(stores, catalog, expected, show)
+    if epochs is not None and ranks.first:
         write_json(folder / CONFIG_NAME, plan_document(plan))
     show(_planned(plan, None, folder, stores))
-    evaluation = fit(folder, plan, stores, on_event, resume=True)
-    write_report(folder)
+    evaluation = fit(folder, plan, stores, show, resume=True, ranks=ranks)
+    if ranks.first:
+        write_report(folder)
     return Run(folder, evaluation)
 
 
@@ -154,6 +172,7 @@ def evaluate(
     split: Split | None = None,
     division: Mapping[str, Any] | None = None,
     allow_seen: bool = False,
+    workers: int | None = None,
     on_progress: Callable[[int], None] | None = None,
 ) -> Evaluation:
     """Judge a model on one split of a data set: `test` if there is one, else `val`, unless told otherwise.
@@ -171,7 +190,7 @@ def evaluate(
     config = TrainConfig(**{**trained, **(division or {})})
     catalog = assigned(read_data(data, config.data_dir), config.val, config.split_seed, config.group_by)
     chosen: Split = split or ("test" if catalog.split("test") else "val")
-    evaluation = judge(engine, catalog.split(chosen), chosen, config.skip_bad, on_progress=on_progress)
+    evaluation = judge(engine, catalog.split(chosen), chosen, config.skip_bad, workers, on_progress)
     share = float(evaluation.seen.mean())
     if share > SEEN_LIMIT and not allow_seen:
         seen, n = int(evaluation.seen.sum()), len(evaluation.seen)
@@ -323,6 +342,10 @@ def _is_data_of(run: Path, data: str | Path) -> bool:
 def _planned(plan: Plan, seconds: float | None, folder: Path, stores: Stores) -> Event:
     event: Event = {"event": "plan", "plan": plan, "seconds": seconds, "folder": str(folder)}
     return event | {"train": len(stores.train), "val": len(stores.val)}
+
+
+def _silent(event: Event) -> None:
+    """Nobody listens."""
 
 
 _HINTS = {

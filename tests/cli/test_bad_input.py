@@ -168,7 +168,7 @@ def test_a_mad_learning_rate_stops_with_step_and_rate(reslab, colours, tmp_path)
     if code == 0:  # Adam's steps are bounded: the loss may stay finite, and then so must the weights
         assert all(np.isfinite(t).all() for t in read_model(model).tensors.values())
     code, _, err = reslab("train", colours, *QUICK, "--lr", "1e6", "--seed", "1", "--out", tmp_path / "sgd")
-    assert code == 2 and "the loss became" in err and "learning rate of" in err and "--lr" in err
+    assert code == 2 and "learning rate of" in err and "--lr" in err
     assert not (tmp_path / "sgd/model.safetensors").exists() or all(
         np.isfinite(t).all() for t in read_model(tmp_path / "sgd/model.safetensors").tensors.values()
     )

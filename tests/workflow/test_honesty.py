@@ -1,8 +1,11 @@
 """What a score may rest on: test pictures stay shut, names match, the best epoch is the one that the journal says."""
 
+import contextlib
 import csv
 import json
+import os
 import shutil
+import subprocess
 from dataclasses import replace
 
 import numpy as np
@@ -131,6 +134,37 @@ def test_a_resumed_run_wants_its_pictures_as_they_were(divided, tmp_path):
         workflow.resume(made, 2)
     (data / "train" / "red" / "new.png").unlink()
     assert workflow.resume(made, 2).evaluation is not None
+
+
+def test_a_run_stopped_before_its_first_state_begins_again(run, tmp_path):
+    early = tmp_path / "early"
+    early.mkdir()
+    for name in ("config.json", "split.csv"):
+        shutil.copy(run.folder / name, early)
+    (early / "journal.jsonl").write_text('{"event": "step"}\n{"cut')
+    assert workflow.resume(early).model.read_bytes() == run.model.read_bytes()
+
+
+@pytest.mark.skipif(os.name == "nt" or os.geteuid() != 0, reason="mounting a small disk needs root")
+def test_a_disk_that_fills_up_keeps_a_whole_state(divided, run, tmp_path):
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=16m", "tmpfs", disk], capture_output=True).returncode:
+        pytest.skip("mounting is not allowed here")
+
+    def fill(event):
+        if event["event"] == "epoch" and event["epoch"] == 3:
+            with contextlib.suppress(OSError), (disk / "filler").open("wb") as file:
+                while True:
+                    file.write(bytes(2**14))
+
+    try:
+        with pytest.raises(ResLabError, match="No space left"):
+            workflow.train(quick(divided, epochs=5, ema=0.9), disk / "run", on_event=fill)
+        (disk / "filler").unlink()
+        assert workflow.resume(disk / "run").model.read_bytes() == run.model.read_bytes()
+    finally:
+        subprocess.run(["umount", disk], check=True)
 
 
 def test_a_second_process_is_refused(run):

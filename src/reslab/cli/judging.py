@@ -29,6 +29,7 @@ def evaluate(
     allow_seen: Annotated[bool, Parameter(negative="")] = False,
     json: Annotated[bool, Parameter(negative="")] = False,
     csv: Path | None = None,
+    workers: int | None = None,
 ) -> None:
     """Score a model on labelled pictures: every number with its n and interval, the baseline beside it.
 
@@ -39,9 +40,10 @@ def evaluate(
         allow_seen: Score even if the model was trained on more than 1 % of these pictures.
         json: Print JSON.
         csv: Also write one row per picture.
+        workers: Threads that read pictures.
     """
     with show.bar("scoring") as progress:
-        evaluation = workflow.evaluate(model, data, split, source.given(), allow_seen, progress.move)
+        evaluation = workflow.evaluate(model, data, split, source.given(), allow_seen, workers, progress.move)
     if csv:
         write_atomically(csv, evaluation.table().encode())
     document = evaluation.document()

@@ -1,6 +1,7 @@
 """How things look in a terminal: bars and tables where there is one, plain lines where there is none."""
 
 import json
+import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -20,15 +21,19 @@ from rich.table import Table
 
 _WIDE = 200  # a file or a pipe has no width: tables there must not fold
 
-people = Console(stderr=True, highlight=False, width=None if sys.stderr.isatty() else _WIDE)
+_SILENT = os.environ.get("RANK", "0") != "0"  # of processes that train together, the first one talks
+
+people = Console(stderr=True, highlight=False, width=None if sys.stderr.isatty() else _WIDE, quiet=_SILENT)
 """Progress, warnings, decisions: never mixed with results."""
 
-results = Console(highlight=False, width=None if sys.stdout.isatty() else _WIDE)
+results = Console(highlight=False, width=None if sys.stdout.isatty() else _WIDE, quiet=_SILENT)
 """What was asked for."""
 
 
 def print_json(document: Any) -> None:
     """One JSON document on stdout and nothing else."""
+    if _SILENT:
+        return
     sys.stdout.write(json.dumps(document, ensure_ascii=False, indent=1, allow_nan=False) + "\n")
 
 

@@ -84,7 +84,10 @@ def train(
     outside_data(out, data)
     listener = _Listener()
     with show.bar() as listener.bar:
-        run = workflow.train(config, out, user, _with_tracking(listener, track))
+        if out and _restarted():
+            run = workflow.resume(out, None, _with_tracking(listener, track))
+        else:
+            run = workflow.train(config, out, user, _with_tracking(listener, track))
     _say_score(run, json)
     _next_steps(run, data)
 
@@ -150,6 +153,11 @@ def demo(*, out: Path | None = None, epochs: int | None = None) -> None:
     say("  reslab train path/to/your/pictures")
     if sys.stdout.isatty() and (os.name == "nt" or sys.platform == "darwin" or os.environ.get("DISPLAY")):
         webbrowser.open(result.report.resolve().as_uri())
+
+
+def _restarted() -> bool:
+    """torchrun has started this command again after one of its processes died: the run goes on, it does not begin."""
+    return int(os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")) > 0
 
 
 def _config(data: str, options: RunOptions) -> tuple[TrainConfig, set[str]]:

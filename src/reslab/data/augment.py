@@ -118,17 +118,18 @@ class Mix:
     box: tuple[int, int, int, int] | None
     """CutMix: upper, lower, left, right of the part that the partner fills; None for Mixup."""
 
-    def images(self, images: Tensor) -> Tensor:
-        partner = images[torch.from_numpy(self.partner).to(images.device)]
+    def images(self, images: Tensor, partners: Tensor) -> Tensor:
+        """Blend images with those of their partners."""
         if self.box is None:
-            return images.lerp(partner, 1 - self.share)
+            return images.lerp(partners, 1 - self.share)
         upper, lower, left, right = self.box
         images = images.clone()
-        images[:, :, upper:lower, left:right] = partner[:, :, upper:lower, left:right]
+        images[:, :, upper:lower, left:right] = partners[:, :, upper:lower, left:right]
         return images
 
     def targets(self, targets: Tensor) -> Tensor:
-        return targets.lerp(targets[torch.from_numpy(self.partner).to(targets.device)], 1 - self.share)
+        """Blend the targets of a whole batch."""
+        return targets.lerp(targets[torch.from_numpy(self.partner)], 1 - self.share)
 
 
 def draw_mix(augment: Augment, epoch: int, step: int, batch: int) -> Mix | None:

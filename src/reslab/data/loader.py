@@ -19,12 +19,16 @@ from reslab.shapes import PIXELS, TARGETS
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """One step's pictures. Blending is left to the device: see `Mix`."""
+    """One step's pictures, or this process's part of them. Blending is left to the device: see `Mix`."""
 
     pixels: UInt8[Tensor, PIXELS]
     targets: Float[Tensor, TARGETS]
     """One-hot labels, already blended."""
     mix: Mix | None
+    partners: UInt8[Tensor, PIXELS] | None
+    """The pictures to blend with; they come from the whole batch, whoever trains on them."""
+    total: int
+    """Pictures of the step over all processes."""
 
 
 class Loader:
@@ -32,11 +36,21 @@ class Loader:
 
     An epoch visits every picture once, in batches whose sizes differ by one at most: no short last batch, which batch
     norm could not use, and no picture left out.
+
+    Args:
+        part: which of how many processes this is; each step's pictures are dealt out evenly.
     """
 
     def __init__(
-        self, store: Store, labels: Sequence[int], num_classes: int, augment: Augment, batch_size: int
+        self,
+        store: Store,
+        labels: Sequence[int],
+        num_classes: int,
+        augment: Augment,
+        batch_size: int,
+        part: tuple[int, int] = (0, 1),
     ) -> None:
+        self.part = part
         self.store = store
         self.labels = torch.tensor(labels, dtype=torch.int64)
         self.num_classes = num_classes
@@ -52,10 +66,21 @@ class Loader:
     def batch(self, epoch: int, step: int) -> Batch:
         """The batch of one step of one epoch, both counted from 0."""
         indices = self.indices(epoch, step)
-        pixels = self.augment.pictures([self.store[int(i)] for i in indices], epoch, indices)
+        total, (rank, world) = len(indices), self.part
+        mine = slice(rank * total // world, (rank + 1) * total // world)
         targets = F.one_hot(self.labels[torch.from_numpy(indices)], self.num_classes).float()
-        mix = draw_mix(self.augment, epoch, step, len(indices))
-        return Batch(torch.from_numpy(np.ascontiguousarray(pixels)), mix.targets(targets) if mix else targets, mix)
+        mix = draw_mix(self.augment, epoch, step, total)
+        if mix is None:
+            return Batch(self._pixels(epoch, indices[mine]), targets[mine], None, None, total)
+        wanted = np.arange(total)[mine]
+        needed, where = np.unique(np.concatenate([wanted, mix.partner[mine]]), return_inverse=True)
+        pixels = self._pixels(epoch, indices[needed])
+        own, partners = pixels[where[: len(wanted)]], pixels[where[len(wanted) :]]
+        return Batch(own, mix.targets(targets)[mine], mix, partners, total)
+
+    def _pixels(self, epoch: int, indices: np.ndarray) -> Tensor:
+        pixels = self.augment.pictures([self.store[int(i)] for i in indices], epoch, indices)
+        return torch.from_numpy(np.ascontiguousarray(pixels))
 
     def batches(self, epoch: int, first: int = 0, workers: int = 1) -> Iterator[Batch]:
         """The steps of an epoch from `first` on, made by `workers` threads while the caller trains."""

@@ -8,7 +8,7 @@ import platform
 import signal
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
@@ -47,6 +47,7 @@ from reslab.train.inputs import Stores, augment_of, preprocess_of
 from reslab.train.journal import Event, Journal, Listener
 from reslab.train.loop import Hooks, Validation, train
 from reslab.train.optim import Average, OptimConfig, build_optimizer
+from reslab.train.ranks import ALONE, Ranks
 from reslab.train.schedule import ScheduleConfig
 from reslab.train.sheet import sheet
 from reslab.train.state import Progress, StateFolder, Training
@@ -73,49 +74,67 @@ def begin(out: Path, plan: Plan, catalog: Catalog, stores: Stores) -> None:
 
 
 def fit(
-    out: Path, plan: Plan, stores: Stores, on_event: Listener | None = None, resume: bool = False
+    out: Path,
+    plan: Plan,
+    stores: Stores,
+    on_event: Listener | None = None,
+    resume: bool = False,
+    ranks: Ranks = ALONE,
 ) -> Evaluation | None:
     """Train, keep the best weights, calibrate them, judge them on the validation split.
+
+    Args:
+        resume: go on from the run's saved state; from the start where it was stopped before its first one.
+        ranks: the processes that train together; the first one writes and is listened to.
 
     Returns:
         The evaluation on the validation split; None where nothing validates.
     """
-    with _alone(out):
+    with _alone(out) if ranks.first else nullcontext():
         runtime.exact()
         runtime.keep_memory()
         training = fresh_training(plan)
         folder = StateFolder(out / STATE_NAME)
-        show = on_event or (lambda event: None)
-        if resume:
+        show = on_event if on_event and ranks.first else (lambda event: None)
+        if resume and folder.exists():
             if complaint := folder.load(training):
                 show({"event": "warning", "text": complaint})
             runtime.use_threads(training.progress.threads)
+        ranks.gather(None)  # nobody writes a state before everybody has read it
         training.progress.threads = runtime.threads()
         if training.progress.finished_of != plan.total_steps:
-            _train(out, plan, stores, training, folder, show)
-        return _finish(out, stores)
+            _train(out, plan, stores, training, folder, show, ranks)
+        return ranks.share(_finish(out, stores) if ranks.first else None)
 
 
-def _train(out: Path, plan: Plan, stores: Stores, training: Training, folder: StateFolder, show: Listener) -> None:
-    """The loop with the run's folder around it."""
-    with Journal(out / JOURNAL_NAME, training.progress.journal) as journal, _polite_stop() as asked:
+def _train(
+    out: Path, plan: Plan, stores: Stores, training: Training, folder: StateFolder, show: Listener, ranks: Ranks
+) -> None:
+    """The loop, with the run's folder around the first process's."""
+    loader, validate = loader_of(plan, stores.train, ranks), judge_of(plan, stores.val, ranks)
+    hint = f"go on with: reslab resume {out}"
+    with _polite_stop() as asked:
+        if not ranks.first:
+            hooks = Hooks(show, show, lambda: None, validate, lambda: None, asked.is_set, hint, ranks)
+            train(training, loader, plan, hooks)
+            return
+        with Journal(out / JOURNAL_NAME, training.progress.journal) as journal:
 
-        def emit(event: Event) -> None:
-            journal.write(event)
-            show(event)
+            def emit(event: Event) -> None:
+                journal.write(event)
+                show(event)
 
-        def save() -> None:
-            training.progress.journal = journal.offset()
-            folder.save(training)
+            def save() -> None:
+                training.progress.journal = journal.offset()
+                folder.save(training)
 
-        judge_val, keep = _judge_of(plan, stores.val), _keeper(out, plan, stores.train, training)
-        hooks = Hooks(emit, show, save, judge_val, keep, asked.is_set, f"go on with: reslab resume {out}")
-        train(training, loader_of(plan, stores.train), plan, hooks)
+            keep = _keeper(out, plan, stores.train, training)
+            train(training, loader, plan, Hooks(emit, show, save, validate, keep, asked.is_set, hint, ranks))
 
 
 @contextmanager
 def _alone(out: Path) -> Iterator[None]:
-    """One process per run. The system lets go of the lock when the process ends, however it ends."""
+    """One run per folder. The system lets go of the lock when the process ends, however it ends."""
     try:
         with FileLock(out / LOCK_NAME, timeout=0):
             yield
@@ -164,9 +183,18 @@ def fresh_training(plan: Plan) -> Training:
     return Training(network, build_optimizer(network, plan.config.optim), average, Progress())
 
 
-def loader_of(plan: Plan, store: Store) -> Loader:
+def loader_of(plan: Plan, store: Store, ranks: Ranks = ALONE) -> Loader:
+    """The training batches, or this process's part of them."""
     labels = numbered(store.pictures, plan.classes, "train").tolist()
-    return Loader(store, labels, len(plan.classes), augment_of(plan), plan.config.batch_size)
+    part = (ranks.rank, ranks.world)
+    loader = Loader(store, labels, len(plan.classes), augment_of(plan), plan.config.batch_size, part)
+    smallest = len(store) // loader.steps
+    if ranks.world > 1 and smallest < 2 * ranks.world:
+        raise ResLabError(
+            f"batches of {smallest} pictures are too few for {ranks.world} processes: batch norm needs two each",
+            f"use --batch-size {2 * ranks.world} or more, or fewer processes",
+        )
+    return loader
 
 
 def _header(plan: Plan) -> Header:
@@ -189,8 +217,11 @@ def _versions() -> dict[str, str]:
     }
 
 
-def _judge_of(plan: Plan, store: Store) -> Callable[[dict[str, Tensor]], Validation | None]:
-    """Weights -> validation accuracy and loss, through the same engine and blocks as every other door."""
+def judge_of(plan: Plan, store: Store, ranks: Ranks) -> Callable[[dict[str, Tensor]], Validation | None]:
+    """Weights -> validation accuracy and loss, through the same engine and blocks as every other door.
+
+    Several processes take the blocks in turn; no block is divided, so each picture's answer is what one process gives.
+    """
     if not len(store):
         return lambda weights: None
     network = ResNet(config_from(plan.network))
@@ -199,15 +230,19 @@ def _judge_of(plan: Plan, store: Store) -> Callable[[dict[str, Tensor]], Validat
 
     def validate(weights: dict[str, Tensor]) -> Validation:
         network.load_state_dict(weights)
-        logits = np.concatenate([block_logits(engine, pixels) for pixels in _stored_blocks(store)])
+        mine = [block_logits(engine, pixels) for pixels in _stored_blocks(store, ranks)]
+        everybody = ranks.gather(mine)
+        blocks = [everybody[number % ranks.world][number // ranks.world] for number in range(-(-len(store) // BLOCK))]
+        logits = np.concatenate(blocks)
         return Validation(float((logits.argmax(1) == labels).mean()), negative_log_likelihood(logits, labels))
 
     return validate
 
 
-def _stored_blocks(store: Store) -> Iterator[np.ndarray]:
+def _stored_blocks(store: Store, ranks: Ranks) -> Iterator[np.ndarray]:
     """A store's pictures, a block at a time; threads help where something must be decoded."""
-    rows = ordered(store.__getitem__, range(len(store)), default_workers(), 2 * BLOCK)
+    mine = [i for i in range(len(store)) if i // BLOCK % ranks.world == ranks.rank]
+    rows = ordered(store.__getitem__, mine, default_workers(), 2 * BLOCK)
     while block := list(itertools.islice(rows, BLOCK)):
         yield np.stack(block)
 

@@ -16,6 +16,7 @@ from reslab.nn.layers import to_images
 from reslab.train.config import Plan
 from reslab.train.journal import Event
 from reslab.train.optim import set_rate
+from reslab.train.ranks import ALONE, Ranks
 from reslab.train.schedule import rate
 from reslab.train.state import Training
 
@@ -50,6 +51,7 @@ class Hooks:
     """Keep the current weights as the model."""
     should_stop: Callable[[], bool]
     resume_hint: str
+    ranks: Ranks = ALONE
 
 
 SAVE_SECONDS = 60.0
@@ -72,7 +74,7 @@ def train(training: Training, loader: Loader, plan: Plan, hooks: Hooks) -> None:
         begin, shown = time.perf_counter(), progress.pictures
         for batch in loader.batches(epoch, progress.step % plan.steps_per_epoch, config.workers):
             lr = rate(config.schedule, config.optim.lr, progress.step, plan.total_steps)
-            loss = update(training, batch, plan, lr)
+            loss = update(training, batch, plan, lr, hooks.ranks)
             speed = (progress.pictures - shown) / (time.perf_counter() - begin)
             in_epoch = (progress.step - 1) % plan.steps_per_epoch + 1
             line = {"event": "step", "epoch": epoch + 1, "epochs": config.epochs, "step": in_epoch}
@@ -81,7 +83,7 @@ def train(training: Training, loader: Loader, plan: Plan, hooks: Hooks) -> None:
             (hooks.emit if in_epoch % config.log_every == 0 else hooks.progress)(line)
             if in_epoch == plan.steps_per_epoch:
                 _end_epoch(training, plan, hooks, epoch, lr, time.perf_counter() - begin)
-            stop = hooks.should_stop()
+            stop = hooks.ranks.any(hooks.should_stop())
             if stop or in_epoch == plan.steps_per_epoch or time.monotonic() - last_save > SAVE_SECONDS:
                 hooks.save()
                 last_save = time.monotonic()
@@ -93,32 +95,50 @@ def train(training: Training, loader: Loader, plan: Plan, hooks: Hooks) -> None:
     hooks.save()
 
 
-def update(training: Training, batch: Batch, plan: Plan, lr: float) -> float:
-    """One update of the weights; gives the loss before it."""
+def update(training: Training, batch: Batch, plan: Plan, lr: float, ranks: Ranks = ALONE) -> float:
+    """One update of the weights; gives the loss before it.
+
+    With several processes each computes the gradient of its part of the batch; the sum is the gradient of the whole.
+    Norms see their own part in training, as everywhere; their running statistics are averaged.
+    """
     network, progress, config = training.network, training.progress, plan.config
     weight = next(network.parameters())
     network.train()
     images, targets = to_images(batch.pixels.to(weight.device)).to(weight.dtype), batch.targets.to(weight)
-    if batch.mix:
-        images = batch.mix.images(images)
+    if batch.mix and batch.partners is not None:
+        images = batch.mix.images(images, to_images(batch.partners.to(weight.device)).to(weight.dtype))
     set_rate(training.optimizer, lr)
     training.optimizer.zero_grad()
     logits = network(images)
-    loss = F.cross_entropy(logits, targets, label_smoothing=config.label_smoothing)
+    loss = F.cross_entropy(logits, targets, label_smoothing=config.label_smoothing, reduction="sum") / batch.total
     loss.backward()
+    hits = (logits.detach().argmax(1) == targets.argmax(1)).sum()
+    tally = torch.stack([loss.detach(), hits.to(loss.dtype)])
+    _agree(network, tally, ranks)
     if config.optim.clip_norm:
         nn.utils.clip_grad_norm_(network.parameters(), config.optim.clip_norm)
-    value = float(loss.detach())
+    value = float(tally[0])
     if not math.isfinite(value):
         raise _diverged(training, plan, lr, f"the loss became {value}")
     training.optimizer.step()
     if training.average:
         training.average.update(network, progress.step)
     progress.step += 1
-    progress.loss_sum += value * len(images)
-    progress.hits += int((logits.detach().argmax(1) == targets.argmax(1)).sum())
-    progress.pictures += len(images)
+    progress.loss_sum += value * batch.total
+    progress.hits += int(tally[1])
+    progress.pictures += batch.total
     return value
+
+
+def _agree(network: nn.Module, tally: Tensor, ranks: Ranks) -> None:
+    """Sum gradients and tally over the processes, and average the norms' running statistics."""
+    if ranks.world == 1:
+        return
+    norms = [m for m in network.modules() if isinstance(m, nn.BatchNorm2d)]
+    statistics = [s for norm in norms for s in (norm.running_mean, norm.running_var) if s is not None]
+    for buffer in statistics:
+        buffer.div_(ranks.world)
+    ranks.add([p.grad for p in network.parameters() if p.grad is not None] + statistics + [tally])
 
 
 def _end_epoch(training: Training, plan: Plan, hooks: Hooks, epoch: int, lr: float, seconds: float) -> None:

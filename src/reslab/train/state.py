@@ -59,6 +59,10 @@ class StateFolder:
         self.folder = folder
         self._next = 0
 
+    def exists(self) -> bool:
+        """Whether anything was ever saved here, whole or not."""
+        return any((self.folder / name).exists() for name in _GENERATIONS)
+
     def save(self, training: Training) -> None:
         """Write a generation; the other one stays as it was until this is complete."""
         tensors = {f"network.{k}": v for k, v in training.network.state_dict().items()}

@@ -1,0 +1,88 @@
+"""What each process of test_ranks does: compare its part of the work with the whole, done alone."""
+
+import sys
+from dataclasses import replace
+
+import numpy as np
+import torch
+
+from reslab.data.sources import read_data
+from reslab.data.splits import assigned
+from reslab.nn.layers import to_images
+from reslab.train.fit import fresh_training, judge_of, loader_of
+from reslab.train.inputs import open_stores
+from reslab.train.loop import update
+from reslab.train.plan import resolve
+from reslab.train.ranks import ALONE, join
+from reslab.train.recipes import recipe
+
+SIZES = (1, 2, 5, 33, 100)
+GRADIENT = 1e-10  # relative, float64: the same terms in another order
+
+
+def plan_and_catalog(augment="strong"):
+    config = replace(
+        recipe("standard"), data="digits", model="resnet20", batch_size=33, epochs=2, augment=augment, ema=0.0
+    )
+    catalog = assigned(read_data("digits")).only(("train", "val"))
+    return resolve(config, catalog), catalog
+
+
+def same_scores(ranks):
+    """Validation by two processes equals validation by one, to the last digit."""
+    plan, catalog = plan_and_catalog()
+    weights = fresh_training(plan).network.state_dict()
+    for size in SIZES:
+        part = replace(catalog, pictures=catalog.split("train")[:10] + catalog.split("val")[:size])
+        store = open_stores(plan, part).val
+        assert judge_of(plan, store, ranks)(weights) == judge_of(plan, store, ALONE)(weights), size
+
+
+def same_gradients(ranks):
+    """The summed gradient equals that of one process on the whole batch, norm statistics frozen."""
+    plan, catalog = plan_and_catalog()
+    store = open_stores(plan, catalog).train
+    gradients = []
+    for who in (ranks, ALONE):
+        training = fresh_training(plan)
+        training.network.double()
+        for module in training.network.modules():
+            if isinstance(module, torch.nn.BatchNorm2d):
+                module.train = lambda mode=True, module=module: module  # stays in evaluation
+                module.training = False
+        update(training, loader_of(plan, store, who).batch(0, 3), plan, 0.0, who)
+        gradients.append([p.grad.clone() for p in training.network.parameters()])
+    for ours, alone in zip(*gradients, strict=True):
+        assert torch.linalg.norm(ours - alone) <= GRADIENT * torch.linalg.norm(alone)
+
+
+def parts_make_the_whole(ranks):
+    """The processes' pictures, put together, are the batch that one process makes, partners included."""
+    plan, catalog = plan_and_catalog()
+    store = open_stores(plan, catalog).train
+    for step in (0, 7):
+        mine, whole = loader_of(plan, store, ranks).batch(0, step), loader_of(plan, store).batch(0, step)
+        for name in ("pixels", "targets", "partners"):
+            together = np.concatenate(ranks.gather(getattr(mine, name).numpy()))
+            assert np.array_equal(together, getattr(whole, name).numpy()), name
+        assert mine.total == whole.total == len(whole.pixels)
+
+
+def same_weights_everywhere(ranks):
+    """After some steps with norms in training, all processes hold the same bits."""
+    plan, catalog = plan_and_catalog()
+    training, loader = fresh_training(plan), loader_of(plan, open_stores(plan, catalog).train, ranks)
+    for step in range(4):
+        update(training, loader.batch(0, step), plan, 0.05, ranks)
+    everybody = ranks.gather({k: v.numpy() for k, v in training.network.state_dict().items()})
+    assert all(np.array_equal(everybody[0][name], other[name]) for other in everybody for name in other)
+    assert to_images(loader.batch(0, 0).pixels).shape[0] < loader.batch(0, 0).total
+
+
+if __name__ == "__main__":
+    who = join()
+    assert who.world == 2
+    for proof in (same_scores, same_gradients, parts_make_the_whole, same_weights_everywhere):
+        proof(who)
+    if who.first:
+        print("all the same", file=sys.stderr)
