@@ -19,6 +19,7 @@ from reslab.runfolder import REPORT_NAME, RUNS, read_config
 from reslab.train.config import Plan, TrainConfig
 from reslab.train.fit import plan_from
 from reslab.train.journal import Event, Listener
+from reslab.train.ranks import restarts
 from reslab.train.recipes import recipe
 from reslab.train.track import tensorboard_listener
 
@@ -84,7 +85,7 @@ def train(
     outside_data(out, data)
     listener = _Listener()
     with show.bar() as listener.bar:
-        if out and _restarted():
+        if out and restarts():  # torchrun's second try: the run goes on, it does not begin
             run = workflow.resume(out, None, _with_tracking(listener, track))
         else:
             run = workflow.train(config, out, user, _with_tracking(listener, track))
@@ -153,11 +154,6 @@ def demo(*, out: Path | None = None, epochs: int | None = None) -> None:
     say("  reslab train path/to/your/pictures")
     if sys.stdout.isatty() and (os.name == "nt" or sys.platform == "darwin" or os.environ.get("DISPLAY")):
         webbrowser.open(result.report.resolve().as_uri())
-
-
-def _restarted() -> bool:
-    """torchrun has started this command again after one of its processes died: the run goes on, it does not begin."""
-    return int(os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")) > 0
 
 
 def _config(data: str, options: RunOptions) -> tuple[TrainConfig, set[str]]:

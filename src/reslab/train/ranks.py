@@ -13,6 +13,7 @@ from typing import TypeVar
 import torch
 import torch.distributed as dist
 from torch import Tensor
+from torch.distributed.rendezvous import rendezvous
 
 Value = TypeVar("Value")
 
@@ -68,12 +69,22 @@ class Ranks:
 ALONE = Ranks()
 
 
+def restarts() -> int:
+    """How often `torchrun` has started this command again after one of its processes died."""
+    return int(os.environ.get("TORCHELASTIC_RESTART_COUNT", "0"))
+
+
 def join() -> Ranks:
     """Take one's place among the processes that `torchrun` started; alone where it started none."""
     if "RANK" not in os.environ or "WORLD_SIZE" not in os.environ:
         return ALONE
     if not dist.is_initialized():
-        dist.init_process_group("nccl" if torch.cuda.is_available() else "gloo", timeout=_PATIENCE)
+        backend = "nccl" if torch.cuda.is_available() else "gloo"
+        store, rank, world = next(rendezvous("env://", timeout=_PATIENCE))
+        # torchrun may keep its store over a restart; without a room of its own a process could find the address of one
+        # that has died there, and wait for it.
+        store = dist.PrefixStore(f"reslab/{restarts()}", store)
+        dist.init_process_group(backend, store=store, rank=rank, world_size=world, timeout=_PATIENCE)
     return Ranks(dist.get_rank(), dist.get_world_size())
 
 
