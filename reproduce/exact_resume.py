@@ -43,13 +43,14 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--kills", type=int, default=30)
     parser.add_argument("--data", default="digits")
-    parser.add_argument("--epochs", type=int, default=40)
+    parser.add_argument("--epochs", type=int, default=160)
+    parser.add_argument("--wait", type=float, nargs=2, default=(3.0, 8.0), help="seconds from a start to its kill")
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
     dice = random.Random(options.seed)
     work = Path(tempfile.mkdtemp(prefix="reslab-resume-"))
     whole, parts = work / "whole", work / "parts"
-    arguments = ("train", options.data, "--epochs", options.epochs, "--augment", "strong")
+    arguments = ("train", options.data, "--epochs", options.epochs, "--augment", "strong", "--save-seconds", "0.1")
     begin = time.perf_counter()
     assert start(*arguments, "--out", whole).wait() == 0
     length = time.perf_counter() - begin
@@ -57,7 +58,7 @@ def main():
     process = start(*arguments, "--out", parts)
     while True:
         try:
-            code = process.wait(timeout=dice.uniform(0.2, 1.3) * length / 6 if kills < options.kills else None)
+            code = process.wait(timeout=dice.uniform(*options.wait) if kills < options.kills else None)
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()

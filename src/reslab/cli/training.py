@@ -55,6 +55,8 @@ class RunOptions:
     "Stop after so many epochs without a better validation score."
     seed: int | None = None
     "Decides weights, order and augmentation; never who is in which split."
+    save_seconds: float | None = None
+    "Time between two saved states within an epoch (60)."
     workers: int | None = None
     "Threads that prepare batches; never changes a result."
 

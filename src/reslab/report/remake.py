@@ -10,7 +10,7 @@ FLAGS = {
     "batch_size": "--batch-size", "optim.lr": "--lr", "size": "--size", "resize": "--resize",
     "normalize": "--normalize", "augment": "--augment", "seed": "--seed", "split_seed": "--split-seed",
     "group_by": "--group-by", "patience": "--patience", "skip_bad": "--skip-bad", "val": "--val",
-    "data_dir": "--data-dir", "workers": "--workers",
+    "data_dir": "--data-dir", "workers": "--workers", "save_seconds": "--save-seconds",
 }  # fmt: skip
 """Field of the config -> its flag of `reslab train`."""
 

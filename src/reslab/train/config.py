@@ -54,6 +54,8 @@ class TrainConfig:
     """Stop after this many epochs without a better validation score; 0 never stops early."""
     log_every: int = 100
     """Steps between two loss lines."""
+    save_seconds: float = 60.0
+    """Time between two saved states within an epoch; one is saved at its end in any case. Never changes a result."""
     workers: int = 1
     """Threads that prepare batches. Never changes a result."""
 

@@ -54,9 +54,6 @@ class Hooks:
     ranks: Ranks = ALONE
 
 
-SAVE_SECONDS = 60.0
-
-
 def train(training: Training, loader: Loader, plan: Plan, hooks: Hooks) -> None:
     """Train from wherever `training` stands to the end of the plan.
 
@@ -84,7 +81,7 @@ def train(training: Training, loader: Loader, plan: Plan, hooks: Hooks) -> None:
             if in_epoch == plan.steps_per_epoch:
                 _end_epoch(training, plan, hooks, epoch, lr, time.perf_counter() - begin)
             stop = hooks.ranks.any(hooks.should_stop())
-            if stop or in_epoch == plan.steps_per_epoch or time.monotonic() - last_save > SAVE_SECONDS:
+            if stop or in_epoch == plan.steps_per_epoch or time.monotonic() - last_save > config.save_seconds:
                 hooks.save()
                 last_save = time.monotonic()
             if stop:
