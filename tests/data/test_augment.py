@@ -301,7 +301,7 @@ def test_targets_sum_to_one_and_say_what_the_pixels_say(kind):
     for step in range(60):
         mix = draw_mix(augment((kind,)), 0, step, n)
         assert sorted(mix.partner) == list(range(n)) and 0 <= mix.share <= 1
-        blended, said = mix.images(images), mix.targets(targets)
+        blended, said = mix.images(images, images[mix.partner]), mix.targets(targets)
         assert (said.sum(1) - 1).abs().max() < SUM and said.min() >= 0
         assert (blended.mean(dim=(2, 3)) - said).abs().max() < 1e-5  # float32 sums over 1,024 pixels
         assert torch.equal(images, targets[:, :, None, None].expand(n, 10, SIZE, SIZE))  # not in place
@@ -316,7 +316,7 @@ def test_cutmix_fills_one_rectangle_from_the_partner():
         upper, lower, left, right = mix.box
         assert 0 <= upper <= lower <= SIZE and 0 <= left <= right <= SIZE
         assert mix.share == pytest.approx(1 - (lower - upper) * (right - left) / SIZE**2)
-        blended = mix.images(images)
+        blended = mix.images(images, images[mix.partner])
         for row, partner in enumerate(mix.partner):
             assert (blended[row, :, upper:lower, left:right] == partner).all()
             outside = blended[row].clone()
