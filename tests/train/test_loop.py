@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import pytest
 import torch
+
 from reslab.data.sources import read_data
 from reslab.data.splits import assigned
 from reslab.errors import ResLabError
