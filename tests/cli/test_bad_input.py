@@ -7,7 +7,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 
 import numpy as np
 import pytest
@@ -15,6 +14,7 @@ import pytest
 from reslab.cli.app import run
 from reslab.modelfile import read_model
 from tests.cli.conftest import QUICK
+from tests.machine import small_disk, wait_for_epochs
 from tests.pictures import colour_folder, tree
 
 
@@ -191,35 +191,17 @@ def test_an_existing_run_is_not_overwritten(reslab, trained, colours):
     assert code == 2 and "reslab resume" in err
 
 
-@pytest.mark.skipif(os.name == "nt" or os.geteuid() != 0, reason="mounting a small disk needs root")
 def test_a_full_disk_ends_with_a_sentence(reslab, colours, tmp_path):
-    disk = tmp_path / "disk"
-    disk.mkdir()
-    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", disk], capture_output=True).returncode:
-        pytest.skip("mounting is not allowed here")
-    try:
+    with small_disk(tmp_path / "disk", megabytes=2) as disk:
         code, _, err = reslab("train", colours, *QUICK, "--out", disk / "run")
         assert code == 2 and "No space left" in err and "hint: " in err
         assert not list(disk.rglob("*.tmp"))
-    finally:
-        subprocess.run(["umount", disk], check=True)
 
 
 def child(*tokens):
     return subprocess.Popen(
         [sys.executable, "-m", "reslab", *map(str, tokens)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )
-
-
-def wait_for_step(run, process, epochs=1):
-    """Until the journal tells of `epochs` finished epochs."""
-    for _ in range(1200):
-        journal = run / "journal.jsonl"
-        if journal.exists() and journal.read_text().count('"epoch",') >= epochs:
-            return
-        assert process.poll() is None, process.communicate()
-        time.sleep(0.05)
-    raise AssertionError("the run made no progress")
 
 
 @pytest.mark.skipif(os.name == "nt", reason="signals")
@@ -229,7 +211,7 @@ def test_a_stopped_run_resumes_to_the_same_bytes(colours, tmp_path, signal_numbe
     whole, parts = tmp_path / "whole", tmp_path / "parts"
     assert run(["train", str(colours), *arguments, "--out", str(whole)]) == 0
     process = child("train", colours, *arguments, "--out", parts)
-    wait_for_step(parts, process, 2)
+    wait_for_epochs(parts, process, 2)
     process.send_signal(signal_number)
     _, err = process.communicate(timeout=60)
     if signal_number == signal.SIGINT:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.machine import wait_for_epochs
 from tests.pictures import colour_folder
 
 CHILD = Path(__file__).with_name("ranks_child.py")
@@ -36,16 +37,6 @@ def torchrun(*arguments, restarts=0):
 def train(folder, out, *extra, restarts=0):
     arguments = ("--model", "resnet20", "--size", "16", "--batch-size", "6", "--augment", "strong", "--out", out)
     return torchrun("-m", "reslab", "train", folder, *arguments, *extra, restarts=restarts)
-
-
-def wait_for_epochs(run, process, epochs):
-    for _ in range(1200):
-        journal = run / "journal.jsonl"
-        if journal.exists() and journal.read_text().count('"epoch",') >= epochs:
-            return
-        assert process.poll() is None, process.communicate()
-        time.sleep(0.05)
-    raise AssertionError("the run made no progress")
 
 
 def workers_of(process):

@@ -3,9 +3,7 @@
 import contextlib
 import csv
 import json
-import os
 import shutil
-import subprocess
 from dataclasses import replace
 
 import numpy as np
@@ -16,6 +14,7 @@ from reslab import workflow
 from reslab.errors import ResLabError
 from reslab.modelfile import read_model
 from reslab.train.recipes import recipe
+from tests.machine import small_disk
 from tests.pictures import colour_folder, colour_picture, tree
 
 TOLERANCE = 1e-12  # a number that is read back from JSON
@@ -145,26 +144,19 @@ def test_a_run_stopped_before_its_first_state_begins_again(run, tmp_path):
     assert workflow.resume(early).model.read_bytes() == run.model.read_bytes()
 
 
-@pytest.mark.skipif(os.name == "nt" or os.geteuid() != 0, reason="mounting a small disk needs root")
 def test_a_disk_that_fills_up_keeps_a_whole_state(divided, run, tmp_path):
-    disk = tmp_path / "disk"
-    disk.mkdir()
-    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=16m", "tmpfs", disk], capture_output=True).returncode:
-        pytest.skip("mounting is not allowed here")
+    with small_disk(tmp_path / "disk", megabytes=16) as disk:
 
-    def fill(event):
-        if event["event"] == "epoch" and event["epoch"] == 3:
-            with contextlib.suppress(OSError), (disk / "filler").open("wb") as file:
-                while True:
-                    file.write(bytes(2**14))
+        def fill(event):
+            if event["event"] == "epoch" and event["epoch"] == 3:
+                with contextlib.suppress(OSError), (disk / "filler").open("wb") as file:
+                    while True:
+                        file.write(bytes(2**14))
 
-    try:
         with pytest.raises(ResLabError, match="No space left"):
             workflow.train(quick(divided, epochs=5, ema=0.9), disk / "run", on_event=fill)
         (disk / "filler").unlink()
         assert workflow.resume(disk / "run").model.read_bytes() == run.model.read_bytes()
-    finally:
-        subprocess.run(["umount", disk], check=True)
 
 
 def test_a_second_process_is_refused(run):
