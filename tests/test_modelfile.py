@@ -15,6 +15,8 @@ from reslab.errors import ResLabError
 from reslab.modelfile import (
     Calibration,
     Header,
+    read_header,
+    read_json,
     read_model,
     read_tensors,
     write_atomically,
@@ -23,6 +25,7 @@ from reslab.modelfile import (
     write_tensors,
 )
 from reslab.pixels.preprocess import Preprocess
+from tests.machine import small_disk
 
 HEADER = Header(
     network={"name": "tiny", "depths": [1]},
@@ -150,3 +153,61 @@ def test_json_is_for_people(tmp_path):
 def test_a_header_is_read_exactly(file):
     tensors, content = read_tensors(file)
     assert content["sha256"] == read_model(file).sha256 and "data.seen" in tensors
+
+
+def test_a_class_that_looks_like_a_blank_checksum(tmp_path):
+    header = replace(HEADER, classes=("0" * 64, '"sha256":"' + "0" * 64))
+    write_model(tmp_path / "m", TENSORS, header)
+    assert read_model(tmp_path / "m").header.classes == header.classes
+
+
+@pytest.mark.parametrize("digest", [None, 7, "", "0" * 63, "g" * 64, "\ud800" + "0" * 63])
+def test_a_header_without_a_checksum_is_refused(tmp_path, digest):
+    text = json.dumps({"format": 1, "network": {}, "sha256": digest})
+    save_file({"w": np.zeros(2)}, tmp_path / "m", metadata={"reslab": text})
+    with pytest.raises(ResLabError, match="no checksum: it is damaged"):
+        read_model(tmp_path / "m")
+
+
+def test_a_changed_header_is_refused_even_where_it_is_valid(file):
+    data = file.read_bytes()
+    assert data.count(b'\\"seed\\":0') == 1
+    file.write_bytes(data.replace(b'\\"seed\\":0', b'\\"seed\\":1'))
+    with pytest.raises(ResLabError, match="checksum does not match"):
+        read_model(file)
+
+
+def test_a_header_alone_is_read_without_the_tensors(file, tmp_path):
+    assert read_header(file) == read_tensors(file)[1]
+    length = int.from_bytes(file.read_bytes()[:8], "little")
+    file.write_bytes(file.read_bytes()[: 8 + length])
+    assert read_header(file)["classes"] == list(HEADER.classes)
+    file.write_bytes(b"\xff" * 20)
+    with pytest.raises(ResLabError, match="not a ResLab model"):
+        read_header(file)
+    with pytest.raises(ResLabError, match="cannot open"):
+        read_header(tmp_path / "nowhere")
+
+
+def test_json_that_cannot_be_read_is_told_in_a_sentence(tmp_path):
+    (tmp_path / "j").write_text("{", encoding="utf-8")
+    (tmp_path / "gbk").write_bytes('{"类": 1}'.encode("gbk"))
+    for name, complaint in (("nowhere", "there is no"), ("j", "damaged"), ("gbk", "damaged"), ("", "cannot open")):
+        with pytest.raises(ResLabError, match=complaint):
+            read_json(tmp_path / name)
+
+
+def test_a_file_in_the_way_of_a_folder_is_told_in_a_sentence(tmp_path):
+    (tmp_path / "f").write_bytes(b"old")
+    for path in (tmp_path / "f" / "m", tmp_path / "f" / "deeper" / "m"):
+        with pytest.raises(ResLabError, match="cannot write"):
+            write_atomically(path, b"new")
+    assert (tmp_path / "f").read_bytes() == b"old" and [p.name for p in tmp_path.iterdir()] == ["f"]
+
+
+def test_a_full_disk_keeps_the_old_model(tmp_path):
+    with small_disk(tmp_path / "disk", megabytes=1) as disk:
+        write_model(disk / "m", TENSORS, HEADER)
+        with pytest.raises(ResLabError, match="No space left"):
+            write_model(disk / "m", {"w": np.zeros(2_000_000)}, HEADER)
+        assert read_model(disk / "m").tensors.keys() == TENSORS.keys() and len(list(disk.iterdir())) == 1

@@ -9,6 +9,7 @@ import dataclasses
 import hashlib
 import json
 import os
+import re
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,9 @@ from reslab.pixels.preprocess import Preprocess
 FORMAT = 1
 _KEY = "reslab"
 _BLANK = "0" * 64
+_FIELD = r"\"sha256\":\""
+"""What stands before the checksum: its name in the header, whose quotes are escaped because it is text inside JSON."""
+_LONGEST_HEADER = 100_000_000
 _SEEN = "data.seen"
 
 
@@ -102,9 +106,9 @@ def write_tensors(path: Path, tensors: dict[str, np.ndarray], content: dict[str,
     text = _canonical({**content, "sha256": _BLANK})
     data = bytearray(save({name: np.asarray(t, order="C") for name, t in tensors.items()}, metadata={_KEY: text}))
     digest = hashlib.sha256(data).hexdigest()
-    at = data.index(_BLANK.encode())
+    at = data.index((_FIELD + _BLANK).encode()) + len(_FIELD)
     data[at : at + len(_BLANK)] = digest.encode()
-    write_atomically(path, bytes(data))
+    write_atomically(path, data)
     return digest
 
 
@@ -112,11 +116,10 @@ def read_tensors(path: Path) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
     """The inverse of `write_tensors`; raises ResLabError when a single bit differs from what was written."""
     data = _bytes(path)
     content = _header(data, path)
-    digest = content.get("sha256", "")
-    if not isinstance(digest, str) or len(digest) != len(_BLANK):
-        raise ResLabError(f"{path} carries no checksum; it was not written by ResLab")
-    zeroed = data.replace(digest.encode(), _BLANK.encode(), 1)
-    if hashlib.sha256(zeroed).hexdigest() != digest:
+    digest = content.get("sha256")
+    if not isinstance(digest, str) or not re.fullmatch("[0-9a-f]{64}", digest):
+        raise ResLabError(f"{path} carries no checksum: it is damaged, or was not written by ResLab")
+    if _checksum(data, digest) != digest:
         raise ResLabError(f"{path} is damaged: its checksum does not match", "copy it again from where it came from")
     try:
         return load(data), content
@@ -126,12 +129,11 @@ def read_tensors(path: Path) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
 
 def read_header(path: Path) -> dict[str, Any]:
     """The JSON header alone, unchecked: for listings."""
-    with path.open("rb") as file:
-        length = int.from_bytes(file.read(8), "little")
-        return _header(length.to_bytes(8, "little") + file.read(min(length, 100_000_000)), path)
+    length = int.from_bytes(_bytes(path, 8), "little")
+    return _header(_bytes(path, 8 + min(length, _LONGEST_HEADER)), path)
 
 
-def write_atomically(path: Path, data: bytes) -> None:
+def write_atomically(path: Path, data: bytes | bytearray) -> None:
     """Temporary file beside it, fsync, rename: readers see the old file or the new one, never half of one.
 
     Raises:
@@ -164,6 +166,8 @@ def read_json(path: Path) -> dict[str, Any]:
         return json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise ResLabError(f"there is no {path}") from None
+    except OSError as error:
+        raise ResLabError(f"cannot open {path}: {error.strerror or error}") from None
     except ValueError:
         raise ResLabError(f"{path} is damaged: it is not JSON") from None
 
@@ -172,9 +176,20 @@ def _canonical(content: dict[str, Any]) -> str:
     return json.dumps(content, sort_keys=True, ensure_ascii=True, allow_nan=False, separators=(",", ":"))
 
 
-def _bytes(path: Path) -> bytes:
+def _checksum(data: bytes, digest: str) -> str:
+    """sha256 of the file with the digits of `digest` zeroed, where its header names it."""
+    at = data.find((_FIELD + digest).encode()) + len(_FIELD)
+    view = memoryview(data)
+    whole = hashlib.sha256(view[:at])
+    whole.update(_BLANK.encode())
+    whole.update(view[at + len(_BLANK) :])
+    return whole.hexdigest()
+
+
+def _bytes(path: Path, count: int = -1) -> bytes:
     try:
-        return path.read_bytes()
+        with path.open("rb") as file:
+            return file.read(count)
     except OSError as error:
         raise ResLabError(f"cannot open the model {path}: {error.strerror or error}") from None
 

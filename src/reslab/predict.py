@@ -3,7 +3,7 @@
 import glob
 import os
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,6 +11,7 @@ import numpy as np
 
 from reslab.data.catalog import Picture
 from reslab.data.folder import picture_files
+from reslab.data.reader import load
 from reslab.engine.choose import open_engine
 from reslab.engine.face import Engine, answers, probabilities
 from reslab.errors import BadPicture
@@ -48,10 +49,10 @@ class Model:
     def header(self) -> Header:
         return self.engine.header
 
-    def predict(self, inputs: Input | Sequence[Input], workers: int | None = None) -> list[Prediction]:
+    def predict(self, inputs: Input | Iterable[Input], workers: int | None = None) -> list[Prediction]:
         """Answer for pictures given as paths, folders, globs, file contents or uint8 `[height, width, 3]` arrays."""
-        several = isinstance(inputs, Sequence) and not isinstance(inputs, str | bytes)
-        return list(self.stream(inputs if several else [inputs], workers))  # type: ignore[arg-type]
+        alone = isinstance(inputs, str | os.PathLike | bytes | np.ndarray)
+        return list(self.stream([inputs] if alone else inputs, workers))
 
     def stream(self, inputs: Iterable[Input], workers: int | None = None) -> Iterator[Prediction]:
         """The same, one by one, in constant memory."""
@@ -62,7 +63,7 @@ class Model:
                 names.append(picture.key)
                 yield picture
 
-        for block, logits in answers(self.engine, listed(), workers):
+        for block, logits in answers(self.engine, listed(), workers, _read):
             rows = probabilities(self.engine, logits)
             for index, scores, row in zip(block.indices, logits, rows, strict=True):
                 name = names.popleft()
@@ -82,7 +83,7 @@ def load_model(model: str | Path) -> Model:
 
 
 def expand(inputs: Iterable[Input]) -> Iterator[Picture]:
-    """Every input as a picture to read; a folder or a pattern becomes all pictures in it."""
+    """Every input as a picture to read; a folder or a pattern becomes all pictures in it, an empty one itself."""
     for number, item in enumerate(inputs):
         if isinstance(item, bytes):
             yield Picture(f"<bytes {number}>", item, "")
@@ -94,14 +95,35 @@ def expand(inputs: Iterable[Input]) -> Iterator[Picture]:
 
 
 def _paths(written: str) -> Iterator[Path]:
+    """The files that a path stands for; the path itself where it stands for none, so that its row can say why."""
+    found = _listed(written)
+    yield next(found, Path(written))
+    yield from found
+
+
+def _listed(written: str) -> Iterator[Path]:
     path = Path(written)
     if path.is_dir():
         yield from picture_files(path)
-    elif not path.exists() and glob.has_magic(written):
-        matches = sorted(glob.glob(written, recursive=True))  # noqa: PTH207  patterns may be absolute
-        yield from (Path(match) for match in matches or [written])
-    else:
+    elif path.exists() or not glob.has_magic(written):
         yield path
+    else:
+        for match in sorted(glob.glob(written, recursive=True)):  # noqa: PTH207  patterns may be absolute
+            if not ("**" in written and Path(match).is_dir()):  # ** has looked into its folders itself
+                yield from _paths(match)
+
+
+def _read(picture: Picture) -> np.ndarray:
+    """Decode one input, or say why it cannot be a picture."""
+    source = picture.source
+    if isinstance(source, Path) and source.is_dir():
+        raise BadPicture(picture.key, "the folder holds no picture")
+    if isinstance(source, np.ndarray):
+        is_picture = source.dtype == np.uint8 and source.ndim == 3 and source.shape[2] == 3 and source.size
+        if not is_picture:
+            given = f"{source.dtype} {list(source.shape)}"
+            raise BadPicture(picture.key, f"an array must be uint8 [height, width, 3], not {given}")
+    return load(picture)
 
 
 def _failed(name: str, error: BadPicture) -> Prediction:

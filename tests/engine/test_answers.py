@@ -13,7 +13,7 @@ from reslab.engine.face import block_logits
 from reslab.engine.torch import TorchEngine, open_torch
 from reslab.errors import BadPicture, ResLabError
 from reslab.evaluate.judge import judge
-from reslab.metrics.calibration import softmax
+from reslab.metrics.calibration import cross_fitted, softmax
 from reslab.modelfile import Calibration, Header, write_model
 from reslab.nn.zoo import ZOO, build_named
 from reslab.pixels.fingerprint import fingerprint
@@ -125,3 +125,44 @@ def test_tensors_of_another_network_are_refused(model, tmp_path):
     write_model(tmp_path / "m", {"head.weight": np.zeros((10, 64), np.float32)}, header)
     with pytest.raises(ResLabError, match="do not fit"):
         open_engine(tmp_path / "m")
+
+
+def test_seen_pictures_are_flagged_one_by_one(model, folder):
+    evaluation = judge(open_torch(model), catalog(folder), "test")
+    assert [key for key, seen in zip(evaluation.keys, evaluation.seen, strict=True) if seen] == ["000.png", "003.png"]
+    right = evaluation.calibrated.argmax(1) == evaluation.labels
+    assert evaluation.document()["top1_unseen"]["value"] == right[~evaluation.seen].mean()
+
+
+def test_the_split_that_fitted_the_temperature_is_judged_by_its_other_folds(model, folder):
+    engine = open_torch(model)
+    engine.header = dataclasses.replace(engine.header, calibration=Calibration(1.7, BLOCK + 5, "val"))
+    own = judge(engine, catalog(folder), "val")
+    assert np.array_equal(own.calibrated, cross_fitted(own.logits, own.labels))
+    for pictures, split in ((catalog(folder), "test"), (catalog(folder)[:-1], "val")):
+        other = judge(engine, pictures, split)
+        assert np.array_equal(other.calibrated, other.logits.astype(np.float64) / 1.7)
+    assert np.array_equal(own.calibrated.argmax(1), own.logits.argmax(1))
+
+
+def test_the_worst_confusions_name_their_surest_examples(model, folder):
+    evaluation = judge(open_torch(model), catalog(folder), "test")
+    answers, sure = evaluation.calibrated.argmax(1), softmax(evaluation.calibrated).max(1)
+    rows = evaluation.document()["worst_confusions"]
+    assert rows and [row["n"] for row in rows] == sorted((row["n"] for row in rows), reverse=True)
+    for row in rows:
+        true, answer = CLASSES.index(row["true"]), CLASSES.index(row["answered"])
+        mine = np.flatnonzero((evaluation.labels == true) & (answers == answer))
+        assert true != answer and row["n"] == len(mine)
+        assert row["examples"] == [evaluation.keys[i] for i in sorted(mine, key=lambda i: -sure[i])[:5]]
+    wrong = answers != evaluation.labels
+    most = max(np.bincount(evaluation.labels[wrong] * 10 + answers[wrong]))
+    assert rows[0]["n"] == most
+
+
+def test_no_picture_at_all_is_told_in_a_sentence(model, tmp_path):
+    with pytest.raises(ResLabError, match="no picture in the test split"):
+        judge(open_torch(model), [], "test")
+    (tmp_path / "bad.png").write_bytes(b"bad")
+    with pytest.raises(ResLabError, match="no picture of the test split can be read"):
+        judge(open_torch(model), [Picture("bad.png", tmp_path / "bad.png", "a")], "test", skip_bad=True)

@@ -5,6 +5,7 @@ import pytest
 from sklearn import metrics as sk
 
 from reslab.metrics.calibration import (
+    _derivatives,
     cross_fitted,
     expected_calibration_error,
     fit_temperature,
@@ -45,10 +46,12 @@ def test_against_scikit_learn(seed):
     precision, recall, f1, n = sk.precision_recall_fscore_support(labels, answers, labels=every, zero_division=0)
     mine = np.array([[row.precision, row.recall, row.f1, row.n] for row in got.per_class])
     assert np.allclose(mine, np.stack([precision, recall, f1, n], 1), atol=EXACT, rtol=0)
-    assert got.nll == pytest.approx(sk.log_loss(labels, softmax(logits), labels=every), abs=1e-9)
+    assert got.nll == pytest.approx(sk.log_loss(labels, softmax(logits), labels=every), abs=EXACT)
     assert got.majority_baseline == pytest.approx(np.bincount(labels).max() / len(labels), abs=EXACT)
-    if len(classes) > 5 and seed % 3:  # with ties scikit-learn ranks the later class first
-        assert got.top5.value == pytest.approx(sk.top_k_accuracy_score(labels, logits, k=5, labels=every), abs=EXACT)
+    assert (got.top5 is None) == (len(classes) <= 5)
+    if got.top5:  # on ties scikit-learn ranks the later class first, so it is asked with the classes turned round
+        turned = sk.top_k_accuracy_score(len(classes) - 1 - labels, logits[:, ::-1], k=5, labels=every)
+        assert got.top5.value == pytest.approx(turned, abs=EXACT)
 
 
 def test_top_5_is_hidden_up_to_five_classes():
@@ -59,6 +62,14 @@ def test_top_5_is_hidden_up_to_five_classes():
 
 def test_confusion_rows_are_true_classes():
     assert confusion(np.array([0, 0, 1]), np.array([1, 0, 1]), 2).tolist() == [[1, 1], [0, 1]]
+
+
+@pytest.mark.parametrize("kind", [np.uint8, np.int16, np.int64])
+def test_labels_of_any_width_are_counted(kind):
+    """30 * 40 + 5 does not fit into eight bits."""
+    assert confusion(np.array([30, 3], kind), np.array([5, 3], kind), 40)[30, 5] == 1
+    with pytest.raises(ValueError, match="invalid entry"):
+        confusion(np.array([40], kind), np.array([0], kind), 40)
 
 
 def test_wilson_known_values():
@@ -72,7 +83,19 @@ def test_wilson_known_values():
     for (hits, n), (low, high) in known.items():
         got = proportion(hits, n)
         assert (round(got.low, 4), round(got.high, 4)) == (low, high)
-    assert proportion(0, 0).high == 1 and proportion(5, 5).high == 1.0
+    assert proportion(0, 0).high == 1
+
+
+def test_wilson_is_the_root_of_its_equation():
+    """Both ends p solve (share - p)^2 = z^2 p (1 - p) / n; no hit gives exactly 0 below, no miss exactly 1 above."""
+    z = 1.959963984540054
+    for n in (1, 2, 7, 9, 33, 1000, 50_000):
+        for hits in {0, 1, n // 3, n - 1, n}:
+            got = proportion(hits, n)
+            assert 0 <= got.low <= got.value <= got.high <= 1 and got.value == hits / n
+            assert (got.low == 0) == (hits == 0) and (got.high == 1) == (hits == n)
+            for p in (got.low, got.high):
+                assert (hits / n - p) ** 2 == pytest.approx(z * z * p * (1 - p) / n, abs=EXACT)
 
 
 def test_the_interval_covers_what_it_claims():
@@ -99,6 +122,14 @@ def test_ece_against_a_loop():
     assert sum(b.n for b in reliability(probabilities, labels)) == 500
 
 
+@pytest.mark.parametrize("bins", range(1, 41))
+def test_an_edge_belongs_to_the_bin_below_it(bins):
+    edges = np.array([[k / bins, 0.0] for k in range(1, bins + 1)])
+    table = reliability(edges, np.zeros(bins, int), bins)
+    assert [b.n for b in table] == [1] * bins
+    assert [b.high for b in table] == edges[:, 0].tolist() and all(b.low < b.confidence <= b.high for b in table)
+
+
 def test_bins_are_open_on_the_left():
     table = reliability(np.array([[0.6, 0.4], [1.0, 0.0]]), np.array([0, 0]))  # 0.6 is the edge of bins 8 and 9
     assert [b.n for b in table] == [0] * 8 + [1] + [0] * 5 + [1]
@@ -117,23 +148,59 @@ def test_the_temperature_is_found_again(temperature):
     assert fit_temperature(logits, labels) == pytest.approx(temperature, rel=0.03)
 
 
+def documented_loss(logits, labels, inverse):
+    """Likelihood with one imaginary picture, of every class alike, shared out over the real ones."""
+    doubt = 1 / (len(labels) + 1)
+    table = log_softmax(logits * inverse)
+    return -((1 - doubt) * table[np.arange(len(labels)), labels] + doubt * table.mean(1)).mean()
+
+
 def test_the_temperature_is_where_the_documented_loss_is_least():
     logits, labels = calibrated_case(2.0, n=40)
-    doubt = 1 / 41
-
-    def loss(t):
-        table = log_softmax(logits / t)
-        return -((1 - doubt) * table[np.arange(40), labels] + doubt * table.mean(1)).mean()
-
-    best = fit_temperature(logits, labels)
-    assert loss(best) < min(loss(best * 1.01), loss(best / 1.01))
+    best = 1 / fit_temperature(logits, labels)
+    here = documented_loss(logits, labels, best)
+    assert here < min(documented_loss(logits, labels, best * f) for f in (0.999, 1.001))
 
 
-def test_a_perfect_split_does_not_promise_certainty():
-    logits = np.eye(3)[np.arange(30) % 3] * 2.0
+@pytest.mark.parametrize("inverse", [0.1, 0.5, 1.0, 3.0])
+def test_the_derivatives_against_finite_differences(inverse):
+    logits, labels = calibrated_case(2.0, n=40)
+    step = 1e-4  # errors of the order of its square, and of rounding over it
+    below, here, above = (documented_loss(logits, labels, inverse + k * step) for k in (-1, 0, 1))
+    slope, bend = _derivatives(logits, labels, inverse)
+    assert slope == pytest.approx((above - below) / (2 * step), rel=1e-5, abs=1e-7)
+    assert bend == pytest.approx((above - 2 * here + below) / step**2, rel=1e-4, abs=1e-6)
+
+
+def by_halving(logits, labels):
+    low, high = 1 / 20, 20.0
+    for _ in range(100):
+        middle = (low * high) ** 0.5
+        low, high = (low, middle) if _derivatives(logits, labels, middle)[0] > 0 else (middle, high)
+    return 1 / middle
+
+
+@pytest.mark.parametrize("seed", range(60))
+def test_newton_finds_what_halving_finds(seed):
+    """Also where every answer is right or wrong, and where the logits saturate: then T ends at its limits."""
+    dice = np.random.default_rng(seed)
+    n, classes = int(dice.integers(1, 60)), int(dice.integers(2, 8))
+    logits = dice.normal(size=(n, classes)) * 10 ** dice.uniform(-3, 5)
+    labels = (logits.argmax(1), logits.argmin(1), dice.integers(0, classes, n))[seed % 3]
+    assert fit_temperature(logits, labels) == pytest.approx(by_halving(logits, labels), rel=1e-9)
+
+
+def test_logits_that_say_nothing_keep_their_temperature():
+    assert fit_temperature(np.full((6, 3), 0.1), np.arange(6) % 3) == 1.0
+
+
+@pytest.mark.parametrize("sharpness", [0.5, 2.0, 9.0])
+def test_a_perfect_split_does_not_promise_certainty(sharpness):
+    """Thirty right answers and one imaginary picture of every class alike: p = 30/31 + 1/31/3, whatever the logits."""
     labels = np.arange(30) % 3
+    logits = np.eye(3)[labels] * sharpness
     sure = softmax(logits / fit_temperature(logits, labels)).max(1)
-    assert sure.max() < 0.99  # one imaginary doubt among thirty
+    assert sure == pytest.approx(30 / 31 + 1 / 93)
 
 
 def test_cross_fitting_never_uses_a_picture_to_judge_itself():

@@ -1,13 +1,16 @@
 """The block is `relu(shortcut(x) + residual(x))`, and nothing else."""
 
+import dataclasses
+import json
 import math
 
 import pytest
 import torch
 
+from reslab.errors import ResLabError
 from reslab.nn.blocks import BasicBlock, Bottleneck, PaddedIdentity
 from reslab.nn.layers import Normalize, conv, to_images
-from reslab.nn.resnet import ResNetConfig, build
+from reslab.nn.resnet import ResNetConfig, build, config_from
 from reslab.nn.zoo import ZOO, build_named
 
 BLOCKS = [
@@ -97,6 +100,8 @@ def test_normalisation_is_the_first_operation():
     by_hand = (images - torch.tensor(config.mean).view(3, 1, 1)) / torch.tensor(config.std).view(3, 1, 1)
     assert torch.allclose(network.normalize(images), by_hand)
     assert Normalize((0.0, 0.0, 0.0), (1.0, 1.0, 1.0))(images) is images
+    one_for_all = Normalize((0.5,), (0.25,))(images)
+    assert torch.allclose(one_for_all, (images - 0.5) / 0.25)
     assert not [name for name in network.state_dict() if "normalize" in name]
 
 
@@ -107,10 +112,45 @@ def test_pixels_become_images():
     assert torch.allclose(images, pixels.permute(0, 3, 1, 2) / 255)
 
 
-def test_he_initialisation():
-    """Standard deviation sqrt(2 / (k k out_channels)): forty thousand weights, so within three per cent."""
-    weight = build_named("resnet18").stages[3][0].first.conv.weight  # 256 channels in, 512 out
-    assert weight.std().item() == pytest.approx(math.sqrt(2 / (9 * weight.shape[0])), rel=0.03)
+@pytest.mark.parametrize("name", ["resnet18", "resnet20", "resnet50"])
+def test_every_layer_starts_as_documented(name):
+    """Convolutions: mean 0, std sqrt(2 / (kernel^2 out_channels)); linear: uniform in +-1/sqrt(inputs); norms: 1 and 0.
+
+    The mean of n normal numbers strays by 1/sqrt(n) of their std, the std by 1/sqrt(2n): five times that is allowed.
+    """
+    network = build_named(name)
+    convolutions = [m for m in network.modules() if isinstance(m, torch.nn.Conv2d)]
+    norms = [m for m in network.modules() if isinstance(m, torch.nn.BatchNorm2d)]
+    assert len(convolutions) == len(norms) >= 19
+    for layer in convolutions:
+        n, std = layer.weight.numel(), math.sqrt(2 / (layer.kernel_size[0] ** 2 * layer.out_channels))
+        assert layer.bias is None and abs(layer.weight.mean().item()) < 5 * std / math.sqrt(n)
+        assert layer.weight.std().item() == pytest.approx(std, rel=5 / math.sqrt(2 * n))
+    for norm in norms:
+        assert torch.equal(norm.weight, torch.ones_like(norm.weight)) and not norm.bias.any()
+    bound = network.head.in_features**-0.5
+    for tensor in (network.head.weight, network.head.bias):
+        assert bound * 0.7 < tensor.abs().max().item() <= bound
+
+
+def test_a_plain_network_learns_whatever_was_asked_of_its_norms():
+    """It has no shortcut: with the last norms at zero every block would put out nothing, and no gradient would pass."""
+    config = dataclasses.replace(ZOO["resnet20"], shortcut="plain", zero_init_last_norm=True)
+    network = build(config)
+    network(torch.rand(4, 3, 16, 16)).square().mean().backward()
+    assert all(p.grad.any() for p in network.parameters())
+
+
+@pytest.mark.parametrize("name", ["resnet18", "resnet50"])
+def test_zero_initialised_blocks_wake_up(name):
+    """Two steps reach every weight: the first moves the zeroed norms, the second what lies behind them."""
+    network = build_named(name, zero_init_last_norm=True, num_classes=3)
+    optimizer = torch.optim.SGD(network.parameters(), lr=0.1)
+    for _ in range(2):
+        optimizer.zero_grad()
+        torch.nn.functional.cross_entropy(network(torch.rand(4, 3, 64, 64)), torch.arange(4) % 3).backward()
+        optimizer.step()
+    assert all(p.grad.any() for p in network.parameters())
 
 
 def test_the_seed_alone_decides_the_weights():
@@ -128,10 +168,32 @@ def test_the_seed_alone_decides_the_weights():
 
 
 def test_configurations_are_plain_data():
-    import json
-    from dataclasses import asdict
-
-    from reslab.nn.resnet import config_from
-
+    assert ZOO
     for config in ZOO.values():
-        assert config_from(json.loads(json.dumps(asdict(config)))) == config
+        assert config_from(json.loads(json.dumps(dataclasses.asdict(config)))) == config
+
+
+@pytest.mark.plain
+@pytest.mark.parametrize(
+    ("changes", "complaint"),
+    [
+        ({"block": "botleneck"}, "block 'botleneck' is unknown"),
+        ({"stem": "5x5"}, "stem '5x5' is unknown"),
+        ({"shortcut": "D"}, "shortcut 'D' is unknown"),
+        ({"depths": (2, 2)}, r"one width per stage, not \(16, 32, 64\) for \(2, 2\)"),
+        ({"depths": (), "widths": ()}, "one width per stage"),
+        ({"depths": (3, 0, 3)}, "positive"),
+        ({"in_channels": 0}, "positive"),
+        ({"num_classes": 0}, "positive"),
+        ({"mean": (0.5,)}, "cannot normalise"),
+        ({"std": (1.0, 0.0, 1.0)}, "cannot normalise"),
+        ({"std": (1.0, float("nan"), 1.0)}, "cannot normalise"),
+    ],
+)
+def test_what_no_network_can_be_is_refused_in_a_sentence(changes, complaint):
+    """A model file may describe anything."""
+    values = json.loads(json.dumps({**dataclasses.asdict(ZOO["resnet20"]), **changes}))
+    with pytest.raises(ResLabError, match=complaint):
+        config_from(values)
+    with pytest.raises(ResLabError, match="unknown fields: cardinality"):
+        config_from({**values, "cardinality": 4})

@@ -45,6 +45,20 @@ def test_the_name_table_is_a_bijection(name):
     assert len({torchvision_name(key) for key in ours}) == len(ours) > 100
 
 
+def test_old_files_lack_the_batch_counters():
+    """torchvision's norms fill them in as they load; nothing else may be missing."""
+    opponent = theirs("resnet18")
+    old = {key: tensor for key, tensor in opponent.state_dict().items() if not key.endswith("num_batches_tracked")}
+    assert len(opponent.state_dict()) - len(old) == 20
+    ours = load_foreign(build_named("resnet18"), old).eval()
+    images = torch.rand(2, 3, 64, 64)
+    with torch.no_grad():
+        expected, got = opponent(images), ours(images)
+    assert (got - expected).abs().max() <= RELATIVE * max(1.0, expected.abs().max())
+    with pytest.raises(ResLabError, match="lacks bn1.running_var$"):
+        load_foreign(ours, {key: tensor for key, tensor in old.items() if key != "bn1.running_var"})
+
+
 def test_weights_that_do_not_fit_are_named_and_nothing_is_loaded():
     network = build_named("resnet18")
     before = {k: v.clone() for k, v in network.state_dict().items()}

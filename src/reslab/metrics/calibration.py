@@ -3,17 +3,17 @@
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float, Float64, Int
+from jaxtyping import Float, Float64, Integer
 
 from reslab.shapes import LABELS, LOGITS
 
 Scores = Float[np.ndarray, LOGITS]
-Labels = Int[np.ndarray, LABELS]
+Labels = Integer[np.ndarray, LABELS]
 
 BINS = 15
 _FOLDS = 5
 _TEMPERATURES = (0.05, 20.0)
-_STEPS = 100
+_STEPS, _CLOSE = 100, 1e-12
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,17 +44,18 @@ def negative_log_likelihood(logits: Scores, labels: Labels) -> float:
 
 
 def reliability(probabilities: Scores, labels: Labels, bins: int = BINS) -> list[Bin]:
-    """Pictures by their highest probability, in bins of equal width (left open, as in the paper)."""
+    """Pictures by their highest probability, in bins of equal width (left open, as in the paper: `low < p <= high`)."""
     confidence = probabilities.max(axis=1)
     correct = probabilities.argmax(axis=1) == labels
-    which = np.clip(np.ceil(confidence * bins).astype(int) - 1, 0, bins - 1)
+    edges = np.arange(bins + 1) / bins
+    which = np.clip(np.searchsorted(edges, confidence) - 1, 0, bins - 1)
     table = []
     for k in range(bins):
         inside = which == k
         n = int(inside.sum())
         mean_confidence = float(confidence[inside].mean()) if n else 0.0
         accuracy = float(correct[inside].mean()) if n else 0.0
-        table.append(Bin(k / bins, (k + 1) / bins, n, mean_confidence, accuracy))
+        table.append(Bin(float(edges[k]), float(edges[k + 1]), n, mean_confidence, accuracy))
     return table
 
 
@@ -65,19 +66,24 @@ def expected_calibration_error(probabilities: Scores, labels: Labels, bins: int 
 
 
 def fit_temperature(logits: Scores, labels: Labels) -> float:
-    """The T > 0 that minimises the likelihood loss of `logits / T`: a convex problem in 1/T, solved by bisection.
+    """The T > 0 that minimises the likelihood loss of `logits / T`: convex in 1/T, solved by Newton's method.
+
+    Where a Newton step would leave the bracket, the bracket is halved instead.
 
     One imaginary picture, labelled as every class alike, is shared out over the real ones (Laplace's rule): a split
     without a single mistake would otherwise ask for probabilities of exactly 1. T is kept within [0.05, 20].
     """
-    low, high = 1 / _TEMPERATURES[1], 1 / _TEMPERATURES[0]
+    low, inverse, high = 1 / _TEMPERATURES[1], 1.0, 1 / _TEMPERATURES[0]
     for _ in range(_STEPS):
-        middle = (low * high) ** 0.5
-        if _slope(logits, labels, middle) > 0:
-            high = middle
-        else:
-            low = middle
-    return float(1 / (low * high) ** 0.5)
+        slope, bend = _derivatives(logits, labels, inverse)
+        if slope == 0:
+            break
+        low, high = (low, inverse) if slope > 0 else (inverse, high)
+        newton = inverse - slope / bend if bend > 0 else 0.0
+        before, inverse = inverse, newton if low < newton < high else (low * high) ** 0.5
+        if abs(inverse - before) <= _CLOSE * before:
+            break
+    return 1 / inverse
 
 
 def cross_fitted(logits: Scores, labels: Labels) -> Float64[np.ndarray, LOGITS]:
@@ -94,10 +100,16 @@ def cross_fitted(logits: Scores, labels: Labels) -> Float64[np.ndarray, LOGITS]:
     return scaled
 
 
-def _slope(logits: Scores, labels: Labels, inverse: float) -> float:
-    """Derivative of the mean loss, the imaginary picture included, with respect to 1/T."""
-    exact = logits.astype(np.float64)
+def _derivatives(logits: Scores, labels: Labels, inverse: float) -> tuple[float, float]:
+    """First and second derivative of the mean loss, the imaginary picture included, with respect to 1/T.
+
+    They are the mean of the logits under the answer less their mean under the target, and their variance under the
+    answer; a constant added to a picture's logits changes neither.
+    """
+    exact = logits.astype(np.float64) - logits.max(axis=1, keepdims=True)
     doubt = 1 / (len(labels) + 1)
-    expected = (softmax(exact * inverse) * exact).sum(axis=1)
+    answer = softmax(exact * inverse)
+    expected = (answer * exact).sum(axis=1)
     own = (1 - doubt) * exact[np.arange(len(labels)), labels] + doubt * exact.mean(axis=1)
-    return float((expected - own).mean())
+    variance = (answer * (exact - expected[:, None]) ** 2).sum(axis=1)
+    return float((expected - own).mean()), float(variance.mean())

@@ -22,8 +22,10 @@ def proportion(hits: int, n: int) -> Proportion:
     """
     if n == 0:
         return Proportion(0.0, 0.0, 1.0)
-    share = hits / n
-    shrink = 1 + _Z95**2 / n
-    centre = (share + _Z95**2 / (2 * n)) / shrink
-    reach = _Z95 / shrink * sqrt(share * (1 - share) / n + _Z95**2 / (4 * n * n))
-    return Proportion(share, max(0.0, centre - reach), min(1.0, centre + reach))
+    return Proportion(hits / n, _lower(hits, n), 1 - _lower(n - hits, n))
+
+
+def _lower(hits: int, n: int) -> float:
+    """The smaller root p of `n (hits/n - p)^2 = z^2 p (1 - p)`, in the form that cancels nothing: 0 hits give exactly 0."""
+    spread = _Z95 * sqrt(_Z95**2 + 4 * hits * (n - hits) / n)
+    return 2 * hits**2 / n / (2 * hits + _Z95**2 + spread)

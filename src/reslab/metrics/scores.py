@@ -9,8 +9,8 @@ from reslab.metrics.calibration import (
     Labels,
     Scores,
     expected_calibration_error,
-    log_softmax,
     negative_log_likelihood,
+    softmax,
 )
 from reslab.metrics.intervals import Proportion, proportion
 
@@ -69,7 +69,7 @@ def score(logits: Scores, labels: Labels, classes: tuple[str, ...]) -> Score:
         balanced_accuracy=float(np.mean(present)),
         majority_baseline=float(matrix.sum(axis=1).max() / len(labels)),
         nll=negative_log_likelihood(logits, labels),
-        ece=expected_calibration_error(np.exp(log_softmax(logits)), labels),
+        ece=expected_calibration_error(softmax(logits), labels),
         per_class=per_class,
         confusion=tuple(tuple(int(c) for c in row) for row in matrix),
         classes=classes,
@@ -78,7 +78,8 @@ def score(logits: Scores, labels: Labels, classes: tuple[str, ...]) -> Score:
 
 def confusion(labels: Labels, answers: Labels, num_classes: int) -> Int[np.ndarray, "classes classes"]:
     """int64 `[classes, classes]`: how often the true class (row) was answered as the column."""
-    return np.bincount(labels * num_classes + answers, minlength=num_classes**2).reshape(num_classes, num_classes)
+    shape = (num_classes, num_classes)
+    return np.bincount(np.ravel_multi_index((labels, answers), shape), minlength=num_classes**2).reshape(shape)
 
 
 def _per_class(matrix: Int[np.ndarray, "classes classes"], classes: tuple[str, ...]) -> tuple[ClassScore, ...]:

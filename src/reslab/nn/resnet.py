@@ -1,19 +1,21 @@
 """The residual network: stem, stages, head. `forward` is `classify` after `features`: intermediates are values."""
 
 import dataclasses
-import itertools
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from reslab.errors import ResLabError
+from reslab.errors import ResLabError, nearest
 from reslab.nn.blocks import BasicBlock, Block, Bottleneck, ShortcutKind
 from reslab.nn.layers import ConvNorm, Normalize
 from reslab.shapes import FEATURES, IMAGES, LOGITS, OUTPUT
+
+BlockKind = Literal["basic", "bottleneck"]
+StemKind = Literal["7x7", "3x3"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,9 +28,9 @@ class ResNetConfig:
     widths: tuple[int, ...]
     """Width of each stage; a bottleneck puts out four times as many channels."""
 
-    block: Literal["basic", "bottleneck"] = "basic"
+    block: BlockKind = "basic"
 
-    stem: Literal["7x7", "3x3"] = "7x7"
+    stem: StemKind = "7x7"
     """`7x7` at stride 2 with max pooling shrinks by 4 (ImageNet); `3x3` keeps the size (CIFAR, section 4.2)."""
 
     shortcut: ShortcutKind = "B"
@@ -41,12 +43,25 @@ class ResNetConfig:
     num_classes: int = 1000
 
     mean: tuple[float, ...] = (0.0, 0.0, 0.0)
-    """Subtracted from images in [0, 1] by the network's first operation."""
+    """Subtracted from images in [0, 1] by the network's first operation: one number per channel, or one for all."""
 
     std: tuple[float, ...] = (1.0, 1.0, 1.0)
 
     zero_init_last_norm: bool = False
-    """Start every block as the identity (Goyal et al. 2017, section 5.1)."""
+    """Start every block as its shortcut (Goyal et al. 2017, section 5.1). A plain block has none, and stays as it is."""
+
+    def __post_init__(self) -> None:
+        """A file may describe anything; what no network can be is refused here, once, for every door."""
+        for field, known in (("block", BlockKind), ("stem", StemKind), ("shortcut", ShortcutKind)):
+            word = getattr(self, field)
+            if word not in get_args(known):
+                raise ResLabError(f"the network's {field} {word!r} is unknown", nearest(str(word), get_args(known)))
+        if not self.depths or len(self.depths) != len(self.widths):
+            raise ResLabError(f"a network needs one width per stage, not {self.widths} for {self.depths}")
+        if min(*self.depths, *self.widths, self.in_channels, self.num_classes) < 1:
+            raise ResLabError("a network needs positive depths, widths, channels and classes")
+        if len(self.mean) != len(self.std) or not all(s > 0 for s in self.std):
+            raise ResLabError(f"a network cannot normalise by mean {self.mean} and std {self.std}")
 
     @property
     def layers(self) -> int:
@@ -62,7 +77,7 @@ class ResNetConfig:
 class Stem(nn.Module):
     """The first convolution; the ImageNet form also halves the map by max pooling."""
 
-    def __init__(self, in_channels: int, out_channels: int, kind: Literal["7x7", "3x3"]) -> None:
+    def __init__(self, in_channels: int, out_channels: int, kind: StemKind) -> None:
         super().__init__()
         large = kind == "7x7"
         self.first = ConvNorm(in_channels, out_channels, kernel=7 if large else 3, stride=2 if large else 1)
@@ -117,11 +132,10 @@ def _stage(config: ResNetConfig, in_channels: int, width: int, depth: int, strid
 def build(config: ResNetConfig, seed: int = 0) -> ResNet:
     """A network with fresh weights, decided by `seed` alone; the global random state is left as it was.
 
-    He initialisation for convolutions (He et al. 2015b, arXiv:1502.01852, equation 15, counting outgoing connections),
-    the linear layer uniform in +-1/sqrt(inputs) (PyTorch's habit), norms at weight 1 and bias 0.
+    He initialisation for convolutions, std sqrt(2 / (kernel^2 out_channels)) (He et al. 2015b, arXiv:1502.01852,
+    equation 14: the backward form), the linear layer uniform in +-1/sqrt(inputs) (PyTorch's habit), norms at weight 1
+    and bias 0.
     """
-    if min(config.depths + config.widths) < 1 or config.num_classes < 1 or config.in_channels < 1:
-        raise ResLabError("a network needs positive depths, widths, channels and classes")
     with torch.random.fork_rng(devices=[]):
         network = ResNet(config)
     generator = torch.Generator().manual_seed(seed)
@@ -132,7 +146,7 @@ def build(config: ResNetConfig, seed: int = 0) -> ResNet:
             bound = module.in_features**-0.5
             nn.init.uniform_(module.weight, -bound, bound, generator=generator)
             nn.init.uniform_(module.bias, -bound, bound, generator=generator)
-        elif isinstance(module, Block) and config.zero_init_last_norm:
+        elif isinstance(module, Block) and module.shortcut is not None and config.zero_init_last_norm:
             nn.init.zeros_(module.last_norm.weight)
     return network
 
@@ -148,8 +162,5 @@ def config_from(values: Mapping[str, Any]) -> ResNetConfig:
 
 
 def last_map(config: ResNetConfig, size: int) -> int:
-    """Side of the last feature map for a square input of `size` pixels."""
-    halvings = (2 if config.stem == "7x7" else 0) + len(config.depths) - 1
-    for _ in itertools.repeat(None, halvings):
-        size = (size + 1) // 2
-    return size
+    """Side of the last feature map for a square input of `size` pixels: every halving rounds up, so all of them do."""
+    return -(-size // config.stride)

@@ -3,15 +3,15 @@
 import dataclasses
 
 from reslab.errors import ResLabError, nearest
-from reslab.nn.resnet import ResNet, ResNetConfig, build
+from reslab.nn.resnet import BlockKind, ResNet, ResNetConfig, build
 
 _IMAGENET_WIDTHS = (64, 128, 256, 512)
 _CIFAR_WIDTHS = (16, 32, 64)
 
 
-def _imagenet(depths: tuple[int, int, int, int], block: str) -> ResNetConfig:
+def _imagenet(depths: tuple[int, int, int, int], block: BlockKind) -> ResNetConfig:
     """Table 1 of the paper."""
-    return ResNetConfig(depths, _IMAGENET_WIDTHS, block=block, zero_init_last_norm=False)  # type: ignore[arg-type]
+    return ResNetConfig(depths, _IMAGENET_WIDTHS, block)
 
 
 def _cifar(layers: int) -> ResNetConfig:
