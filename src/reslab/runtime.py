@@ -2,6 +2,7 @@
 
 import ctypes
 import platform
+from contextlib import AbstractContextManager
 from typing import Any
 
 import torch
@@ -25,6 +26,28 @@ def placed(network: Module) -> Any:
     return network.to(device=device(), memory_format=torch.channels_last)  # pyrefly: ignore
 
 
+def precision() -> tuple[str, str]:
+    """What training multiplies in on the fastest device, and why: see `mixed`."""
+    where = device()
+    if where.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False):
+        return "bfloat16", "this GPU multiplies it directly"
+    if where.type == "cuda":
+        return "float16", "this GPU has no bfloat16"
+    if where.type == "cpu" and torch.cpu._is_amx_tile_supported():
+        return "bfloat16", "this processor multiplies matrices of it directly (AMX)"
+    return "float32", "nothing shorter is faster here"
+
+
+def mixed(where: torch.device, kind: str) -> AbstractContextManager[Any]:
+    """Mixed precision (Micikevicius et al. 2017): convolutions and products in `kind`, weights and sums in float32."""
+    return torch.autocast(where.type, getattr(torch, kind), enabled=kind != "float32")
+
+
+def scaler(where: torch.device, kind: str) -> torch.amp.GradScaler:
+    """Keeps small gradients of float16 from vanishing (section 3.2 there); does nothing for the other kinds."""
+    return torch.amp.GradScaler(where.type, enabled=kind == "float16")
+
+
 def synchronize(where: torch.device) -> None:
     """Wait for the device, so that a clock means something."""
     if where.type == "cuda":
@@ -46,10 +69,21 @@ def keep_memory() -> None:
         libc.mallopt(parameter, value)
 
 
+def peak_memory() -> int:
+    """Bytes of memory that this process has held at most; 0 where the system does not tell (Windows)."""
+    try:
+        import resource
+    except ImportError:
+        return 0
+    most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return most if platform.system() == "Darwin" else most * 1024
+
+
 def exact() -> None:
     """Ask for the same bits from the same numbers: deterministic kernels, no tuning by the clock."""
     torch.backends.cudnn.benchmark = False
     torch.use_deterministic_algorithms(True, warn_only=True)
+    torch.utils.deterministic.fill_uninitialized_memory = False  # nothing here reads what nobody wrote
 
 
 def threads() -> int:

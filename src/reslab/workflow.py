@@ -2,6 +2,7 @@
 
 import csv
 import io
+import time
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -17,6 +18,7 @@ from reslab.data.reader import default_workers, load, ordered
 from reslab.data.sources import read_data
 from reslab.data.splits import assigned
 from reslab.engine.choose import find_model, open_engine
+from reslab.engine.face import Mirrored
 from reslab.errors import ResLabError
 from reslab.evaluate.judge import Evaluation, judge
 from reslab.modelfile import read_json, write_atomically, write_json
@@ -71,6 +73,7 @@ def train(
     Raises:
         ResLabError: bad input, a diverged run, or a full disk; one sentence and a hint.
     """
+    begun = time.monotonic()
     ranks = join()
     show = on_event if on_event and ranks.first else _silent
     whole = assigned(read_data(config.data, config.data_dir), config.val, config.split_seed, config.group_by)
@@ -79,7 +82,7 @@ def train(
     prepared = _prepare(whole, config, None if out is None else Path(out), user, show) if ranks.first else None
     folder, plan, left_out = ranks.share(prepared and prepared[:3])
     stores = prepared[3] if prepared else open_stores(plan, catalog.without(left_out))
-    evaluation = fit(folder, plan, stores, show, ranks=ranks)
+    evaluation = fit(folder, plan, stores, show, ranks=ranks, spent=time.monotonic() - begun)
     if ranks.first:
         write_report(folder)
     return Run(folder, evaluation)
@@ -125,7 +128,8 @@ def resume(folder: Path, epochs: int | None = None, on_event: Listener | None = 
     plan = plan_from(read_config(folder))
     if epochs is not None:
         origin = Origin("user", "given to resume")
-        plan = replace(plan, config=replace(plan.config, epochs=epochs), origins={**plan.origins, "epochs": origin})
+        config = replace(plan.config, epochs=epochs, minutes=0.0, course=())
+        plan = replace(plan, config=config, origins={**plan.origins, "epochs": origin})
     ranks = join()
     show = on_event if on_event and ranks.first else _silent
     catalog, expected = _same_data(plan.config, folder)
@@ -174,10 +178,12 @@ def evaluate(
     allow_seen: bool = False,
     workers: int | None = None,
     on_progress: Callable[[int], None] | None = None,
+    mirror: bool = False,
 ) -> Evaluation:
     """Judge a model on one split of a data set: `test` if there is one, else `val`, unless told otherwise.
 
     Args:
+        mirror: answer with the mean of each picture and its mirror image; the run's folder keeps the plain answers.
         division: how the data are found and divided (`data_dir`, `val`, `split_seed`, `group_by`, `skip_bad`); what it
             leaves out is as it was when the model was trained.
 
@@ -185,7 +191,7 @@ def evaluate(
         ResLabError: the split is empty, its classes are not the model's, a picture is unreadable, or more than 1 % of
             the pictures trained the model (unless `allow_seen`).
     """
-    engine = open_engine(model)
+    engine = Mirrored(open_engine(model)) if mirror else open_engine(model)
     trained = {k: v for k, v in engine.header.training.items() if k in ("val", "split_seed", "group_by")}
     config = TrainConfig(**{**trained, **(division or {})})
     catalog = assigned(read_data(data, config.data_dir), config.val, config.split_seed, config.group_by)
@@ -199,7 +205,7 @@ def evaluate(
             "choose another split or other data, or say --allow-seen",
         )
     run = find_model(model).parent
-    if (run / CONFIG_NAME).is_file() and _is_data_of(run, data) and chosen != "val":
+    if (run / CONFIG_NAME).is_file() and _is_data_of(run, data) and chosen != "val" and not mirror:
         write_evaluation(run, evaluation)
         write_report(run)
     return evaluation

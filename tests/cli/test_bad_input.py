@@ -174,6 +174,19 @@ def test_a_mad_learning_rate_stops_with_step_and_rate(reslab, colours, tmp_path)
     )
 
 
+@pytest.mark.parametrize(
+    ("words", "complaint"),
+    [
+        (["--minutes", "0"], "--minutes 0 leaves no time"),
+        (["--minutes", "3", "--epochs", "2"], "--epochs and --minutes contradict"),
+        (["--accumulate", "-1"], "--accumulate -1 is negative"),
+    ],
+)
+def test_lengths_and_parts_that_mean_nothing(reslab, colours, tmp_path, words, complaint):
+    code, _, err = reslab("train", colours, *words, "--out", tmp_path / "run")
+    assert code == 2 and complaint in err and "hint: " in err and not (tmp_path / "run").exists()
+
+
 def test_an_output_folder_that_cannot_be_written(reslab, colours, tmp_path):
     (tmp_path / "file").touch()
     code, _, err = reslab("train", colours, *QUICK, "--out", tmp_path / "file" / "run")

@@ -57,7 +57,7 @@ def test_eval_prints_one_json_document_with_the_stable_keys(reslab, trained, col
     assert document["split"] == "test"
     assert document["top5"] is None  # three classes: hidden
     assert document["n"] == sum(map(sum, document["confusion"])) > 0
-    assert json.loads((trained / "evaluation-test.json").read_text()) == document
+    assert json.loads((trained / "evaluation-test.json").read_text()) | {"mirrored": False} == document
 
 
 def test_predict_agrees_with_eval_picture_by_picture(reslab, trained, colours, tmp_path):
@@ -196,22 +196,68 @@ def test_no_validation_keeps_the_last_weights(reslab, colours, tmp_path):
     assert read_model(tmp_path / "run/model.safetensors").header.calibration.n == 0
 
 
-def test_minutes_fits_the_epochs_and_says_so(reslab, colours, tmp_path):
-    arguments = (
-        "--model",
-        "resnet20",
-        "--size",
-        "16",
-        "--batch-size",
-        "8",
-        "--minutes",
-        "0.02",
-        "--out",
-        tmp_path / "run",
-    )
-    assert reslab("train", colours, *arguments)[0] == 0
+SMALL = ("--model", "resnet20", "--size", "16", "--batch-size", "8")
+
+
+def test_a_run_with_a_time_to_keep_is_followed_bit_for_bit(reslab, colours, tmp_path):
+    """Measured and planned again on the way; `--like` takes the same steps without a clock."""
+    assert reslab("train", colours, *SMALL, "--minutes", "0.12", "--out", tmp_path / "run")[0] == 0
     document = json.loads((tmp_path / "run/config.json").read_text())
+    events = [json.loads(line) for line in (tmp_path / "run/journal.jsonl").read_text().splitlines()]
+    changes = [e for e in events if e["event"] == "replan"]
     assert document["origins"]["epochs"]["origin"] == "measured" and document["config"]["epochs"] >= 1
+    last = [e for e in events if e["event"] == "epoch"][-1]
+    assert not changes or (last["step"] == changes[-1]["total_steps"] and changes[-1]["knots"][0] == [0, 0.0])
+    assert reslab("train", colours, "--like", tmp_path / "run", "--out", tmp_path / "again")[0] == 0
+    assert (tmp_path / "again/model.safetensors").read_bytes() == (tmp_path / "run/model.safetensors").read_bytes()
+
+
+def test_a_batch_larger_than_the_data_is_one_step_an_epoch(reslab, colours, tmp_path):
+    code, *_ = reslab("train", colours, *QUICK[:-1], "100000", "--out", tmp_path / "run")
+    assert code == 0 and json.loads((tmp_path / "run/config.json").read_text())["steps_per_epoch"] == 1
+
+
+def test_precision_and_parts_are_recorded(reslab, colours, tmp_path):
+    words = ("--precision", "bfloat16", "--accumulate", "2", "--out", tmp_path / "run")
+    assert reslab("train", colours, *QUICK, *words)[0] == 0
+    document = json.loads((tmp_path / "run/config.json").read_text())
+    assert (document["config"]["precision"], document["config"]["accumulate"]) == ("bfloat16", 2)
+    assert {document["origins"][name]["origin"] for name in ("precision", "accumulate")} == {"user"}
+    code, _, err = reslab("train", colours, *QUICK, "--precision", "bfloat61", "--out", tmp_path / "no")
+    assert code == 2 and "bfloat16" in err
+
+
+def test_a_quick_network_learns_the_colours_and_goes_on_exactly(reslab, colours, tmp_path):
+    """Whitening, Muon, alternating flips: through the ordinary door, killed and resumed or not."""
+    words = ("--recipe", "cifar10_94", "--size", "16", "--batch-size", "8")
+    code, out, err = reslab("train", colours, *words, "--epochs", "6", "--out", tmp_path / "run", "--json")
+    assert code == 0 and json.loads(out)["top1"]["value"] > 0.9, err
+    assert reslab("train", colours, *words, "--epochs", "6", "--out", tmp_path / "again")[0] == 0
+    assert (tmp_path / "again/model.safetensors").read_bytes() == (tmp_path / "run/model.safetensors").read_bytes()
+
+
+def test_eval_can_average_over_the_mirror_image(reslab, trained, colours, tmp_path):
+    run = tmp_path / "run"
+    shutil.copytree(trained, run)
+    before = {p.name for p in run.iterdir()}
+    code, out, _ = reslab("eval", run, colours, "--split", "test", "--mirror", "--json")
+    assert code == 0 and json.loads(out)["mirrored"] is True
+    assert {p.name for p in run.iterdir()} == before, "the run keeps its plain answers"
+    assert "mirror image" in reslab("eval", run, colours, "--split", "test", "--mirror")[1]
+    assert json.loads(reslab("eval", run, colours, "--split", "test", "--json")[1])["mirrored"] is False
+
+
+def test_bench_measures_a_file_and_a_network(reslab, trained, colours):
+    code, out, _ = reslab("bench", trained, "--data", colours, "--seconds", "0.2", "--json")
+    found = json.loads(out)
+    assert code == 0 and found["files"] == str(colours) and found["size"] == 16
+    assert 0 < found["latency_ms_p50"] <= found["latency_ms_p95"] and 0 <= found["waiting_share"] <= 1
+    assert min(found["forward_images_per_second"], found["training_images_per_second"], found["peak_memory_mb"]) > 0
+    used = 2 * found["macs"] * found["forward_images_per_second"] / found["matmul_gflops"] / 1e7
+    assert found["percent_of_peak"] == pytest.approx(used)
+    code, out, _ = reslab("bench", "resnet20", "--seconds", "0.2")
+    assert code == 0 and "images/s" in out and "GFLOP/s" in out and "JPEG files" in out
+    assert reslab("bench", "resnet20", "--seconds", "0")[0] == 2
 
 
 def test_resume_makes_a_finished_run_longer(reslab, trained, tmp_path):

@@ -53,7 +53,7 @@ def run(made, canvases, epoch=0, indices=None):
 
 
 def test_every_named_set_is_made_of_known_changes():
-    assert set(SETS) == {"none", "light", "standard", "strong"}
+    assert set(SETS) == {"none", "light", "standard", "strong", "quick"}
     assert all(set(changes) <= {*PICTURE_CHANGES, *BATCH_CHANGES} for changes in SETS.values())
     assert {name: parse(name) for name in SETS} == SETS
 
@@ -67,8 +67,8 @@ def test_lists_sets_and_both():
 
 def test_a_set_does_not_flip_what_a_mirror_would_change_but_a_person_may():
     for name in SETS:
-        assert "hflip" not in parse(name, mirrored=False)
-        assert set(parse(name)) - set(parse(name, mirrored=False)) <= {"hflip"}
+        assert not {"hflip", "altflip"} & set(parse(name, mirrored=False))
+        assert set(parse(name)) - set(parse(name, mirrored=False)) <= {"hflip", "altflip"}
     assert parse("crop,hflip", mirrored=False) == ("crop", "hflip")
     assert parse("light,cutmix", mirrored=False) == ("crop", "cutmix")
 
@@ -343,3 +343,34 @@ def test_a_mix_is_decided_by_seed_epoch_and_step():
     assert np.array_equal(again.partner, draw_mix(made, 2, 5, 16).partner)
     for other in (draw_mix(made, 2, 6, 16), draw_mix(made, 3, 5, 16), draw_mix(augment("strong", seed=1), 2, 5, 16)):
         assert not np.array_equal(other.partner, again.partner) and other.box != again.box
+
+
+# ------------------------------------------------------------------ shift and altflip
+
+
+def test_a_shift_shows_a_window_of_the_mirrored_frame():
+    pictures = np.random.default_rng(3).integers(0, 256, (40, 32, 32, 3)).astype(np.uint8)
+    augment = Augment(("shift",), Preprocess(32), seed=1)
+    got = augment.pictures(list(pictures), 0, np.arange(40))
+    moves = set()
+    for before, after in zip(pictures, got, strict=True):
+        frame = np.pad(before, ((2, 2), (2, 2), (0, 0)), "reflect")
+        fits = [(y, x) for y in range(5) for x in range(5) if np.array_equal(frame[y : y + 32, x : x + 32], after)]
+        assert len(fits) == 1
+        moves |= set(fits)
+    assert len(moves) > 12
+
+
+def test_an_alternating_flip_shows_both_sides_in_any_two_epochs():
+    """Jordan 2024, section 3.6: no side is seen twice running, and half of the pictures begin with either."""
+    pictures = np.random.default_rng(3).integers(0, 256, (200, 8, 8, 3)).astype(np.uint8)
+    augment = Augment(("altflip",), Preprocess(8), seed=1)
+    turned = []
+    for epoch in range(5):
+        got = augment.pictures(list(pictures), epoch, np.arange(200))
+        flipped = np.array([np.array_equal(a, b[:, ::-1]) for a, b in zip(got, pictures, strict=True)])
+        same = np.array([np.array_equal(a, b) for a, b in zip(got, pictures, strict=True)])
+        assert np.array_equal(flipped, ~same)
+        turned.append(flipped)
+    assert all(np.array_equal(turned[e], ~turned[e + 1]) for e in range(4))
+    assert 70 < turned[0].sum() < 130

@@ -86,7 +86,8 @@ def test_the_temperature_is_applied_and_changes_no_answer(model, folder):
 def test_labels_are_matched_by_name(model, folder):
     engine = open_torch(model)
     straight = judge(engine, catalog(folder), "test").score
-    shuffled = TorchEngine(engine.network, dataclasses.replace(engine.header, classes=CLASSES[::-1]))
+    shuffled = open_torch(model)
+    shuffled.header = dataclasses.replace(engine.header, classes=CLASSES[::-1])
     renamed = [dataclasses.replace(p, label=CLASSES[::-1][CLASSES.index(p.label)]) for p in catalog(folder)]
     assert judge(shuffled, renamed, "test").score.top1 == straight.top1
     with pytest.raises(ResLabError, match="'A'") as caught:

@@ -13,6 +13,7 @@ from reslab.nn.zoo import SOURCES, ZOO, build_named, configuration, native_size
 
 IMAGENET = ("resnet18", "resnet34", "resnet50", "resnet101", "resnet152")
 CIFAR = ("resnet20", "resnet32", "resnet44", "resnet56", "resnet110")
+QUICK = ("fast_resnet8",)
 PARAMETERS = {
     "resnet18": 11_689_512,
     "resnet34": 21_797_672,
@@ -26,7 +27,7 @@ GIGA_MACS = {"resnet18": 1.814, "resnet34": 3.664, "resnet50": 4.089, "resnet101
 
 
 def test_the_zoo_is_complete():
-    assert set(ZOO) == set(IMAGENET + CIFAR) == set(SOURCES)
+    assert set(ZOO) == set(IMAGENET + CIFAR + QUICK) == set(SOURCES)
 
 
 @pytest.mark.parametrize("name", IMAGENET)
@@ -55,7 +56,7 @@ def test_the_papers_own_variant_strides_in_the_first_convolution():
 @pytest.mark.parametrize("name", CIFAR)
 def test_cifar_macs_by_hand(name):
     """Stem, then n blocks of two 3x3 convolutions on maps of 32, 16, 8 pixels, then the linear layer."""
-    n = (int(name.removeprefix("resnet")) - 2) // 6
+    n = (int(name.removeprefix("fast_").removeprefix("resnet")) - 2) // 6
     total, before = 32 * 32 * 9 * 3 * 16, 16
     for width, side in ((16, 32), (32, 16), (64, 8)):
         total += side * side * 9 * (before * width + (2 * n - 1) * width * width)
@@ -65,13 +66,13 @@ def test_cifar_macs_by_hand(name):
 
 @pytest.mark.parametrize("name", ZOO)
 def test_layers_are_what_the_name_says(name):
-    assert ZOO[name].layers == int(name.removeprefix("resnet"))
+    assert ZOO[name].layers == int(name.removeprefix("fast_").removeprefix("resnet"))
     weighted = [row for row in layer_table(ZOO[name], native_size(ZOO[name])) if row.kind in ("Conv2d", "Linear")]
     projections = [row for row in weighted if "shortcut" in row.name]
     assert len(weighted) - len(projections) == ZOO[name].layers
 
 
-@pytest.mark.parametrize("name", ZOO)
+@pytest.mark.parametrize("name", IMAGENET + CIFAR)
 def test_the_shape_of_every_stage(name):
     config = ZOO[name]
     side = native_size(config) // (4 if config.stem == "7x7" else 1)
@@ -85,7 +86,26 @@ def test_the_shape_of_every_stage(name):
             assert x.shape == (2, width * expansion, side >> index, side >> index)
 
 
-@pytest.mark.parametrize("name", ["resnet18", "resnet20"])
+def test_the_quick_network_by_hand():
+    """Four 2x2 coordinates of three channels with both signs; 31, 15, 7 and 3 pixels (Jordan's airbench94, with shortcuts)."""
+    with torch.device("meta"):
+        network = ResNet(ZOO["fast_resnet8"]).eval()
+        shapes = [network.stem(torch.zeros(2, 3, 32, 32))]
+        for stage in network.stages:
+            shapes.append(stage(shapes[-1]))
+    assert [tuple(s.shape[1:]) for s in shapes] == [(24, 31, 31), (64, 15, 15), (256, 7, 7), (256, 3, 3)]
+    filters = 24 * 3 * 4 + 9 * (24 * 64 + 64 * 64 + 64 * 256 + 3 * 256 * 256)
+    products = (
+        31**2 * (24 * 12 + 9 * 24 * 64)
+        + 15**2 * 9 * (64 * 64 + 64 * 256)
+        + 7**2 * 9 * 256 * 256 * 2
+        + 9 * 9 * 256 * 256
+    )
+    assert parameters(ZOO["fast_resnet8"]) == filters + 24 + 2 * (2 * 64 + 4 * 256) + 257 * 10
+    assert macs(ZOO["fast_resnet8"], 32) == products + 2560
+
+
+@pytest.mark.parametrize("name", ["resnet18", "resnet20", "fast_resnet8"])
 def test_the_last_map_of_every_size(name):
     with torch.device("meta"):
         network = ResNet(ZOO[name]).eval()

@@ -39,7 +39,7 @@ def test_weights_there_and_back(name):
     assert all(torch.equal(back[key], state[key]) for key in state)
 
 
-@pytest.mark.parametrize("name", ZOO)
+@pytest.mark.parametrize("name", [name for name, config in ZOO.items() if config.entry == "block"])
 def test_the_name_table_is_a_bijection(name):
     ours = list(build_named(name).state_dict())
     assert len({torchvision_name(key) for key in ours}) == len(ours) > 100

@@ -23,7 +23,7 @@ RECIPES = ("standard", "article", "paper")
 
 def losses(name, dtype=torch.float64):
     """The first losses of a recipe on digits with resnet20, in one thread's order of sums."""
-    config = replace(recipe(name), data="digits", model="resnet20", batch_size=32, epochs=2)
+    config = replace(recipe(name), data="digits", model="resnet20", batch_size=32, epochs=2, precision="float32")
     catalog = assigned(read_data("digits")).only(("train", "val"))
     plan = resolve(config, catalog)
     training, loader = fresh_training(plan), loader_of(plan, open_stores(plan, catalog).train)

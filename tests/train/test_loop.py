@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 import torch
 
+from reslab.data.augment import parse
 from reslab.data.sources import read_data
 from reslab.data.splits import assigned
 from reslab.errors import ResLabError
@@ -17,7 +18,7 @@ from reslab.train.recipes import recipe
 
 @pytest.fixture(scope="module")
 def made():
-    config = replace(recipe("standard"), data="digits", model="resnet20", batch_size=32, epochs=2)
+    config = replace(recipe("standard"), data="digits", model="resnet20", batch_size=32, epochs=2, precision="float32")
     catalog = assigned(read_data("digits")).only(("train", "val"))
     plan = resolve(config, catalog)
     return plan, loader_of(plan, open_stores(plan, catalog).train)
@@ -56,3 +57,76 @@ def test_the_tally_counts_every_picture(made):
     progress = training.progress
     assert progress.step == 3 and progress.pictures == sum(sizes)
     assert progress.loss_sum == pytest.approx(sum(a * n for a, n in zip(losses, sizes, strict=True)))
+
+
+# ------------------------------------------------------------------ accumulation and precision
+
+
+def frozen(plan, dtype=torch.float32):
+    """A fresh network whose norms use their statistics, so that a picture's gradient does not depend on its company."""
+    training = fresh_training(plan)
+    training.average = None
+    training.network.to(dtype)
+    for module in training.network.modules():
+        if isinstance(module, torch.nn.BatchNorm2d):
+            module.train = lambda mode=True, module=module: module
+            module.training = False
+    return training
+
+
+@pytest.mark.parametrize("augment", ["light", "crop,mixup", "crop,cutmix"])
+@pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float64, 1e-10), (torch.float32, 1e-5)])
+def test_a_batch_in_parts_gives_the_gradient_of_the_whole(made, augment, dtype, tolerance):
+    plan, loader = made
+    mixed = replace(loader.augment, changes=parse(augment))
+    gradients, losses = [], []
+    for parts in (1, 2, 5, 1000):
+        divided = replace(
+            plan, config=replace(plan.config, accumulate=parts, optim=replace(plan.config.optim, clip_norm=0.0))
+        )
+        training = frozen(divided, dtype)
+        whole = type(loader)(loader.store, loader.labels.tolist(), loader.num_classes, mixed, 32)
+        losses.append(update(training, whole.batch(0, 3), divided, 0.0))
+        gradients.append(torch.cat([p.grad.flatten() for p in training.network.parameters()]))
+    for other, loss in zip(gradients[1:], losses[1:], strict=True):
+        assert torch.linalg.norm(other - gradients[0]) <= tolerance * torch.linalg.norm(gradients[0])
+        assert loss == pytest.approx(losses[0], rel=tolerance)
+
+
+def test_parts_are_even_and_never_of_one_picture(made):
+    _, loader = made
+    batch = loader.batch(0, 0)
+    for count in (1, 2, 3, 7, 16, 100):
+        parts = list(batch.parts(count))
+        sizes = [len(part.pixels) for part in parts]
+        assert sum(sizes) == len(batch.pixels) and min(sizes) >= 2 and max(sizes) - min(sizes) <= 1
+        assert torch.equal(torch.cat([p.pixels for p in parts]), batch.pixels)
+        assert {part.total for part in parts} == {batch.total}
+
+
+@pytest.mark.parametrize("precision", ["bfloat16", "float16"])
+def test_mixed_precision_goes_the_same_way(made, precision):
+    """The products are rounded, the weights are not: ten steps end near those of float32."""
+    plan, loader = made
+    losses = {}
+    for kind in ("float32", precision):
+        mixed = replace(plan, config=replace(plan.config, precision=kind))
+        training = fresh_training(mixed)
+        losses[kind] = [update(training, loader.batch(0, step), mixed, 0.05) for step in range(10)]
+        assert all(p.dtype == torch.float32 for p in training.network.parameters())
+        assert training.scaler.is_enabled() == (kind == "float16")
+    assert losses[precision] != losses["float32"]
+    assert losses[precision] == pytest.approx(losses["float32"], rel=0.1)
+
+
+def test_a_gradient_beyond_float16_skips_the_step_and_halves_the_scale(made):
+    """Micikevicius et al. 2017, section 3.2: the scale is lowered until the gradients fit."""
+    plan, loader = made
+    mixed = replace(
+        plan, config=replace(plan.config, precision="float16", optim=replace(plan.config.optim, clip_norm=0.0))
+    )
+    training = fresh_training(mixed)
+    training.scaler.load_state_dict(training.scaler.state_dict() | {"scale": 2.0**40})
+    before = training.network.head.weight.clone()
+    update(training, loader.batch(0, 0), mixed, 0.05)
+    assert torch.equal(before, training.network.head.weight) and training.scaler.get_scale() < 2.0**40

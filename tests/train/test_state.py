@@ -3,17 +3,21 @@
 import pytest
 import torch
 
+from reslab import runtime
 from reslab.errors import ResLabError
 from reslab.nn.resnet import ResNetConfig, build
 from reslab.train.optim import Average, OptimConfig, build_optimizer
 from reslab.train.state import Progress, StateFolder, Training
 
+SCALER = runtime.scaler(torch.device("cpu"), "float32")
 TINY = ResNetConfig((1,), (4,), stem="3x3", num_classes=3)
 
 
 def training(step=0, seed=0):
     network = build(TINY, seed)
-    return Training(network, build_optimizer(network, OptimConfig()), Average(network, 0.9), Progress(step=step))
+    return Training(
+        network, build_optimizer(network, OptimConfig()), Average(network, 0.9), SCALER, Progress(step=step)
+    )
 
 
 @pytest.fixture
@@ -81,3 +85,26 @@ def test_two_damaged_generations_are_told_in_a_sentence(folder):
     with pytest.raises(ResLabError, match="holds no whole state: .*damaged.*; .*damaged") as caught:
         loaded(folder)
     assert "\n" not in caught.value.message
+
+
+def test_a_state_of_another_version_is_named(folder):
+    from reslab.modelfile import read_tensors, write_tensors
+
+    for path in list(folder.iterdir()):
+        tensors, content = read_tensors(path)
+        content.pop("sha256")
+        write_tensors(path, tensors, content | {"format": 1})
+    with pytest.raises(ResLabError, match=r"another version of ResLab \(state format 1") as caught:
+        StateFolder(folder).load(training())
+    assert "model.safetensors is good in any" in caught.value.hint
+
+
+def test_the_scale_of_float16_comes_back(tmp_path):
+    before, after = training(3), training(0)
+    for one in (before, after):
+        one.scaler = runtime.scaler(torch.device("cpu"), "float16")
+    before.scaler.scale(torch.ones(1))
+    before.scaler.load_state_dict(before.scaler.state_dict() | {"scale": 128.0, "_growth_tracker": 7})
+    StateFolder(tmp_path).save(before)
+    StateFolder(tmp_path).load(after)
+    assert after.scaler.state_dict() == before.scaler.state_dict()

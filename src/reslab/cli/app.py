@@ -44,6 +44,7 @@ VERBS = {
     "runs": ("training:runs", "What was trained here: score, interval, time."),
     "eval": ("judging:evaluate", "Score a model on labelled pictures, with intervals."),
     "predict": ("judging:predict", "Answer for files, folders and patterns; one row each."),
+    "bench": ("models:bench", "Images per second, latency and memory on this machine."),
     "report": ("judging:report", "One self-contained HTML page about a run."),
 }
 """Verb -> where it lives, and its line of help."""

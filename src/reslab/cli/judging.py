@@ -27,6 +27,7 @@ def evaluate(
     split: Literal["train", "val", "test"] | None = None,
     source: DataOptions = DATA_OPTIONS,
     allow_seen: Annotated[bool, Parameter(negative="")] = False,
+    mirror: Annotated[bool, Parameter(negative="")] = False,
     json: Annotated[bool, Parameter(negative="")] = False,
     csv: Path | None = None,
     workers: int | None = None,
@@ -38,15 +39,16 @@ def evaluate(
         data: A folder, a CSV/TSV, or a name.
         split: Which part; test if there is one, else val.
         allow_seen: Score even if the model was trained on more than 1 % of these pictures.
+        mirror: Answer with the mean of each picture and its mirror image; predict does not.
         json: Print JSON.
         csv: Also write one row per picture.
         workers: Threads that read pictures.
     """
     with show.bar("scoring") as progress:
-        evaluation = workflow.evaluate(model, data, split, source.given(), allow_seen, workers, progress.move)
+        evaluation = workflow.evaluate(model, data, split, source.given(), allow_seen, workers, progress.move, mirror)
     if csv:
         write_atomically(csv, evaluation.table().encode())
-    document = evaluation.document()
+    document = evaluation.document() | {"mirrored": mirror}
     if json:
         show.print_json(document)
     else:
@@ -133,6 +135,7 @@ def _print_row(row: Prediction, json: bool) -> None:
 def _say(document: dict[str, Any], data: str) -> None:
     say = show.say
     note = "; this split also chose the model" if document["split"] == "val" else ""
+    note += "; each answer is the mean over a picture and its mirror image" if document["mirrored"] else ""
     say(f"{document['split']} split of {data}: {show.interval(document['top1'], document['n'])}{note}")
     if document["top5"]:
         say(f"top-5 {show.percent(document['top5']['value'])}", end=", ")

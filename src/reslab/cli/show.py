@@ -91,6 +91,11 @@ class Bar:
         changes: dict[str, Any] = {} if note is None else {"note": note}
         self._progress.update(self._task, advance=None if to is not None else by, completed=to, **changes)
 
+    def extend(self, total: int) -> None:
+        """The present stretch has become longer or shorter."""
+        if self._progress is not None and self._task is not None:
+            self._progress.update(self._task, total=total)
+
     @property
     def visible(self) -> bool:
         return self._progress is not None

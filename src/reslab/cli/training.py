@@ -15,9 +15,9 @@ from reslab.check.gate import Verdict
 from reslab.cli import show
 from reslab.cli.options import DATA_OPTIONS, PICTURE_OPTIONS, DataOptions, PictureOptions, apply, outside_data
 from reslab.errors import ResLabError
-from reslab.runfolder import REPORT_NAME, RUNS, read_config
+from reslab.runfolder import REPORT_NAME, RUNS
 from reslab.train.config import Plan, TrainConfig
-from reslab.train.fit import plan_from
+from reslab.train.fit import followed
 from reslab.train.journal import Event, Listener
 from reslab.train.ranks import restarts
 from reslab.train.recipes import recipe
@@ -25,7 +25,7 @@ from reslab.train.track import tensorboard_listener
 
 _DECISIONS = (
     "model", "weights", "size", "resize", "normalize", "augment", "epochs", "batch_size",
-    "optim.name", "optim.lr", "schedule.kind", "label_smoothing", "ema", "val", "seed", "split_seed",
+    "accumulate", "precision", "optim.name", "optim.lr", "schedule.kind", "label_smoothing", "ema", "val", "seed", "split_seed",
 )  # fmt: skip
 """What is printed before the first step."""
 
@@ -36,7 +36,7 @@ class RunOptions:
     """How to train."""
 
     recipe: str | None = None
-    "A named set of choices: standard, article, paper."
+    "A named set of choices: standard, article, paper, cifar10_94, cifar10_10min, cifar10_resnet20."
     like: Path | None = None
     "Take every choice from an earlier run instead."
     model: str | None = None
@@ -49,6 +49,10 @@ class RunOptions:
     "Fit the run into this time instead."
     batch_size: int | None = None
     "Pictures per step."
+    accumulate: int | None = None
+    "Compute each step in so many parts, for less memory; by default as many as the memory demands."
+    precision: str | None = None
+    "auto, float32, bfloat16 or float16: what training multiplies in. Judging is always float32."
     lr: float | None = None
     "Peak learning rate, taken as it is."
     patience: int | None = None
@@ -165,10 +169,15 @@ def _config(data: str, options: RunOptions) -> tuple[TrainConfig, set[str]]:
     if like and name:
         raise ResLabError("--like and --recipe contradict each other", "an earlier run already names its recipe")
     if like:
-        base = plan_from(read_config(Path(like))).config
-        base = dataclasses.replace(base, minutes=0.0)
+        base = followed(Path(like))
+        if "epochs" in given or "batch_size" in given or "minutes" in given:
+            base = dataclasses.replace(base, course=())
     else:
         base = recipe(name or "standard")
+    if "epochs" in given and "minutes" in given:
+        raise ResLabError("--epochs and --minutes contradict each other", "give the one that matters")
+    if "epochs" in given:
+        base = dataclasses.replace(base, minutes=0.0)
     if "minutes" in given and given["minutes"] <= 0:
         raise ResLabError(f"--minutes {given['minutes']:g} leaves no time", "give at least 0.1")
     config, user = apply(dataclasses.replace(base, data=data), {"data"}, given)
@@ -206,6 +215,8 @@ class _Listener:
                 self._step(event)
             case "epoch":
                 self._epoch(event)
+            case "replan":
+                self.bar.extend(event["total_steps"])
             case "early stop":
                 show.people.print(f"stopped early: no better validation score since epoch {event['best_epoch']}")
             case "warning":

@@ -29,17 +29,20 @@ SETS: dict[str, tuple[str, ...]] = {
     "light": ("crop", "hflip"),
     "standard": ("crop", "hflip", "rotate", "color"),
     "strong": ("crop", "hflip", "trivialaugment", "erase", "cutmix"),
+    "quick": ("shift", "altflip"),
 }
-"""Named sets, from nothing to what long trainings need."""
+"""Named sets, from nothing to what long trainings need; `quick` is for trainings of a few epochs."""
 
-PICTURE_CHANGES = ("crop", "hflip", "rotate", "color", "trivialaugment", "randaugment", "erase")
+PICTURE_CHANGES = ("crop", "shift", "hflip", "altflip", "rotate", "color", "trivialaugment", "randaugment", "erase")
+MIRRORS = ("hflip", "altflip")
 BATCH_CHANGES = ("mixup", "cutmix")
 
 ROOM = 1.25
 """Training keeps pictures with this much more than the input size, so that a random crop has somewhere to go."""
 
 _SMALL = 64  # pictures up to here are shifted, not zoomed: every pixel counts (He et al. 2015, section 4.2)
-_PAD_SHARE = 8  # a shift of up to an eighth of the side: 4 pixels of 32
+_PAD_SHARE = 8  # a crop of small pictures moves by up to an eighth of the side: 4 pixels of 32
+_SHIFT_SHARE = 16  # `shift` by half as much, and what comes in is mirrored, not black
 _ZOOM = (0.35, 1.0)  # area of the part that a zooming crop keeps
 _ZOOM_FITTED = (0.64, 1.0)  # the same when the person asked to keep the whole picture (pad, stretch)
 _ASPECT = 4 / 3
@@ -54,12 +57,12 @@ _BILINEAR = InterpolationMode.BILINEAR
 def parse(text: str, mirrored: bool = True) -> tuple[str, ...]:
     """The changes that `--augment` names: one of `SETS`, changes such as `crop,hflip,rotate`, or both: `light,cutmix`.
 
-    A named set loses `hflip` where a mirror image would change the label; asking for it by name keeps it.
+    A named set loses its mirror where a mirror image would change the label; asking for it by name keeps it.
     """
     changes: list[str] = []
     for name in (word.strip() for word in text.split(",")):
         if name in SETS:
-            changes += [change for change in SETS[name] if mirrored or change != "hflip"]
+            changes += [change for change in SETS[name] if mirrored or change not in MIRRORS]
         elif name in PICTURE_CHANGES + BATCH_CHANGES:
             changes.append(name)
         else:
@@ -92,7 +95,9 @@ class Augment:
         else:
             pixels = np.stack([self.preprocess(canvas) for canvas in canvases])
         for name in self.changes:
-            if name in _CHANGES:
+            if name == "altflip":  # each picture keeps its draw, and turns round from epoch to epoch
+                pixels = _flipped(pixels, (uniforms(self.seed, name, 0, indices, 1) + epoch / 2) % 1)
+            elif name in _CHANGES:
                 count, change = _CHANGES[name]
                 pixels = change(pixels, uniforms(self.seed, name, epoch, indices, count))
         return pixels
@@ -171,6 +176,15 @@ def _part(canvas: np.ndarray, draws: np.ndarray, area: tuple[float, float]) -> t
     h = min(height, (wanted / aspect) ** 0.5)
     left, upper = draws[2] * (width - w), draws[3] * (height - h)
     return left, upper, min(left + w, float(width)), min(upper + h, float(height))
+
+
+def _nudged(pixels: np.ndarray, draws: np.ndarray) -> np.ndarray:
+    """Every picture moved by a few pixels; the border is its mirror image."""
+    size = pixels.shape[1]
+    pad = max(1, size // _SHIFT_SHARE)
+    padded = np.pad(pixels, ((0, 0), (pad, pad), (pad, pad), (0, 0)), "reflect")
+    moves = (draws * (2 * pad + 1)).astype(int)
+    return np.stack([row[y : y + size, x : x + size] for row, (y, x) in zip(padded, moves, strict=True)])
 
 
 # ------------------------------------------------------------------ one change each: pixels [b, s, s, 3], draws [b, k]
@@ -268,6 +282,7 @@ def _randaugmented(picture: Image.Image, draws: np.ndarray) -> Image.Image:
 
 
 _CHANGES: dict[str, tuple[int, Callable[[np.ndarray, np.ndarray], np.ndarray]]] = {
+    "shift": (2, _nudged),
     "hflip": (1, _flipped),
     "rotate": (1, _each(_rotated)),
     "color": (3, _each(_recolored)),

@@ -30,6 +30,15 @@ class Batch:
     total: int
     """Pictures of the step over all processes."""
 
+    def parts(self, count: int) -> Iterator["Batch"]:
+        """The same pictures in up to `count` batches of nearly equal size, none of them of a single picture."""
+        n = len(self.pixels)
+        count = max(1, min(count, n // 2))
+        for k in range(count):
+            rows = slice(k * n // count, (k + 1) * n // count)
+            partners = None if self.partners is None else self.partners[rows]
+            yield Batch(self.pixels[rows], self.targets[rows], self.mix, partners, self.total)
+
 
 class Loader:
     """The training split as batches.

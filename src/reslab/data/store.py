@@ -1,7 +1,8 @@
 """Decode once: pictures kept as uint8 in memory, up to a limit; beyond it they are decoded again when needed."""
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +16,7 @@ _SHARE_OF_FREE_MEMORY = 0.25
 
 _UNKNOWN_FREE_MEMORY = 4 * 2**30
 _MEMINFO = Path("/proc/meminfo")
-_CONTAINER = Path("/sys/fs/cgroup")
+_GROUPS, _OWN_GROUPS = Path("/sys/fs/cgroup"), Path("/proc/self/cgroup")
 
 
 def memory_limit() -> int:
@@ -30,11 +31,23 @@ def free_memory() -> int:
         free = int(lines["MemAvailable"].split()[0]) * 1024
     except (OSError, KeyError, ValueError):  # Windows, macOS
         free = _UNKNOWN_FREE_MEMORY
-    try:
-        allowed = int((_CONTAINER / "memory.max").read_text()) - int((_CONTAINER / "memory.current").read_text())
-    except (OSError, ValueError):  # no container, or one without a limit ("max")
-        return free
-    return max(0, min(free, allowed))
+    for allowed, used in _containers():
+        with suppress(OSError, ValueError):  # no such container, or one without a limit ("max")
+            free = min(free, int(allowed.read_text()) - int(used.read_text()))
+    return max(0, free)
+
+
+def _containers() -> Iterator[tuple[Path, Path]]:
+    """Where Linux may say what this process's containers may take and have taken (control groups, versions 2 and 1)."""
+    own = {"": "", "memory": ""}
+    with suppress(OSError):
+        own |= {kind: path for _, kind, path in (line.split(":", 2) for line in _OWN_GROUPS.read_text().splitlines())}
+    for path in {own[""], ""}:
+        folder = _GROUPS / path.strip("/")
+        yield folder / "memory.max", folder / "memory.current"
+    for path in {own["memory"], ""}:
+        folder = _GROUPS / "memory" / path.strip("/")
+        yield folder / "memory.limit_in_bytes", folder / "memory.usage_in_bytes"
 
 
 class Store:

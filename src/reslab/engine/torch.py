@@ -9,17 +9,17 @@ from reslab import runtime
 from reslab.errors import ResLabError
 from reslab.modelfile import Header, read_model
 from reslab.nn.layers import to_images
-from reslab.nn.resnet import ResNet, config_from
+from reslab.nn.resnet import ResNet, config_from, folded
 
 
 class TorchEngine:
-    """Answers with a network in evaluation mode."""
+    """Answers with a folded copy of a network."""
 
     name = "torch"
 
     def __init__(self, network: ResNet, header: Header, sha256: str = "", seen: np.ndarray | None = None) -> None:
         self.device = runtime.device()
-        self.network = runtime.placed(network).eval()
+        self.network = runtime.placed(folded(network))
         self.header = header
         self.sha256 = sha256
         self.seen = np.zeros((0, 5), np.uint8) if seen is None else seen

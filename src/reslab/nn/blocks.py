@@ -1,4 +1,4 @@
-"""The residual block, `y = F(x, {W_i}) + x` (He et al. 2015, equation 1), in its two shapes and with its shortcuts."""
+"""The residual block, `y = F(x, {W_i}) + x` (He et al. 2015, equation 1), in its shapes and with its shortcuts."""
 
 from typing import Literal
 
@@ -60,6 +60,23 @@ class Block(nn.Module):
     def last_norm(self) -> nn.BatchNorm2d:
         """The norm that ends the residual; zero weights there make the block an identity at the start."""
         raise TypeError(f"{type(self).__name__} defines no last norm")
+
+
+class SingleBlock(Block):
+    """One 3x3 convolution: the smallest residual there is, for networks that are to be trained in minutes."""
+
+    expansion = 1
+
+    def __init__(self, in_channels: int, width: int, stride: int, kind: ShortcutKind = "B") -> None:
+        super().__init__(shortcut(kind, in_channels, width, stride))
+        self.only = ConvNorm(in_channels, width, kernel=3, stride=stride)
+
+    def residual(self, x: Float[Tensor, IMAGES]) -> Float[Tensor, OUTPUT]:
+        return self.only(x)
+
+    @property
+    def last_norm(self) -> nn.BatchNorm2d:
+        return self.only.norm
 
 
 class BasicBlock(Block):

@@ -35,6 +35,24 @@ def macs(config: ResNetConfig, size: int) -> int:
     return counter.get_total_flops() // 2
 
 
+def activation_bytes(config: ResNetConfig, size: int) -> int:
+    """What one `size` x `size` picture leaves in memory between its way forward and its way back, in float32."""
+    network = _on_meta(config)
+    kept: dict[int, int] = {}
+
+    def note(tensor: torch.Tensor) -> torch.Tensor:
+        storage = tensor.untyped_storage()
+        kept[storage._cdata] = storage.nbytes()
+        return tensor
+
+    pair = _meta_images(config, size).repeat(2, 1, 1, 1)  # batch norm needs two
+    with torch.autograd.graph.saved_tensors_hooks(note, lambda tensor: tensor):
+        output = network(pair)
+    weights = {p.untyped_storage()._cdata for p in network.parameters()}
+    del output
+    return sum(count for storage, count in kept.items() if storage not in weights) // 2
+
+
 def layer_table(config: ResNetConfig, size: int) -> list[Layer]:
     """Every layer that has weights or changes the shape, in the order of execution."""
     network = _on_meta(config).eval()

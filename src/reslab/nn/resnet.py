@@ -2,6 +2,7 @@
 
 import dataclasses
 from collections.abc import Mapping
+from copy import deepcopy
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
@@ -10,12 +11,13 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from reslab.errors import ResLabError, nearest
-from reslab.nn.blocks import BasicBlock, Block, Bottleneck, ShortcutKind
-from reslab.nn.layers import ConvNorm, Normalize
+from reslab.nn.blocks import BasicBlock, Block, Bottleneck, ShortcutKind, SingleBlock
+from reslab.nn.layers import SMALL_MAP, ConvNorm, Normalize, PooledConvNorm, Whitening
 from reslab.shapes import FEATURES, IMAGES, LOGITS, OUTPUT
 
-BlockKind = Literal["basic", "bottleneck"]
-StemKind = Literal["7x7", "3x3"]
+BlockKind = Literal["basic", "bottleneck", "single"]
+StemKind = Literal["7x7", "3x3", "whitening"]
+EntryKind = Literal["block", "pool"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +33,12 @@ class ResNetConfig:
     block: BlockKind = "basic"
 
     stem: StemKind = "7x7"
-    """`7x7` at stride 2 with max pooling shrinks by 4 (ImageNet); `3x3` keeps the size (CIFAR, section 4.2)."""
+    """`7x7` at stride 2 with max pooling shrinks by 4 (ImageNet); `3x3` keeps the size (CIFAR, section 4.2);
+    `whitening` is a fixed 2x2 convolution (`layers.Whitening`)."""
+
+    entry: EntryKind = "block"
+    """How a stage begins: with its first `block`, which strides in every stage but the first; or with a convolution and
+    max `pool`ing, in every stage, before its blocks (`layers.PooledConvNorm`)."""
 
     shortcut: ShortcutKind = "B"
 
@@ -50,9 +57,17 @@ class ResNetConfig:
     zero_init_last_norm: bool = False
     """Start every block as its shortcut (Goyal et al. 2017, section 5.1). A plain block has none, and stays as it is."""
 
+    identity_init: bool = False
+    """Start 3x3 convolutions as the identity on as many channels as come in, the rest random (Jordan 2024)."""
+
     def __post_init__(self) -> None:
         """A file may describe anything; what no network can be is refused here, once, for every door."""
-        for field, known in (("block", BlockKind), ("stem", StemKind), ("shortcut", ShortcutKind)):
+        for field, known in (
+            ("block", BlockKind),
+            ("stem", StemKind),
+            ("entry", EntryKind),
+            ("shortcut", ShortcutKind),
+        ):
             word = getattr(self, field)
             if word not in get_args(known):
                 raise ResLabError(f"the network's {field} {word!r} is unknown", nearest(str(word), get_args(known)))
@@ -66,12 +81,13 @@ class ResNetConfig:
     @property
     def layers(self) -> int:
         """Weighted layers on the longest path, as the paper counts: convolutions and the linear layer."""
-        return 2 + sum(self.depths) * (2 if self.block == "basic" else 3)
+        entries = len(self.depths) if self.entry == "pool" else 0
+        return 2 + entries + sum(self.depths) * {"single": 1, "basic": 2, "bottleneck": 3}[self.block]
 
     @property
     def stride(self) -> int:
         """Input pixels per pixel of the last feature map."""
-        return (4 if self.stem == "7x7" else 1) * 2 ** (len(self.depths) - 1)
+        return (4 if self.stem == "7x7" else 1) * 2 ** (len(self.depths) - (0 if self.entry == "pool" else 1))
 
 
 class Stem(nn.Module):
@@ -94,8 +110,9 @@ class ResNet(nn.Module):
         super().__init__()
         self.config = config
         self.normalize = Normalize(config.mean, config.std)
-        self.stem = Stem(config.in_channels, config.widths[0], config.stem)
-        channels = config.widths[0]
+        whitening = config.stem == "whitening"
+        channels = 8 * config.in_channels if whitening else config.widths[0]
+        self.stem = Whitening(config.in_channels) if whitening else Stem(config.in_channels, channels, config.stem)
         stages = []
         for index, (depth, width) in enumerate(zip(config.depths, config.widths, strict=True)):
             stage, channels = _stage(config, channels, width, depth, stride=1 if index == 0 else 2)
@@ -116,17 +133,30 @@ class ResNet(nn.Module):
         return self.classify(self.features(images))
 
 
+def folded(network: ResNet) -> ResNet:
+    """A copy for inference whose norms are part of its convolutions: the same function, up to rounding."""
+    copy = deepcopy(network).eval()
+    for module in copy.modules():
+        if isinstance(module, ConvNorm):
+            module.fold()
+    return copy
+
+
 def _stage(config: ResNetConfig, in_channels: int, width: int, depth: int, stride: int) -> tuple[nn.Sequential, int]:
     """`depth` blocks, the first of which strides; and the channels that come out."""
-    blocks: list[Block] = []
+    layers: list[nn.Module] = []
+    if config.entry == "pool":
+        layers.append(PooledConvNorm(in_channels, width, kernel=3))
+        in_channels, stride = width, 1
     for step in (stride,) + (1,) * (depth - 1):
-        if config.block == "basic":
-            block: Block = BasicBlock(in_channels, width, step, config.shortcut)
+        if config.block == "bottleneck":
+            block: Block = Bottleneck(in_channels, width, step, config.shortcut, config.stride_in_1x1)
         else:
-            block = Bottleneck(in_channels, width, step, config.shortcut, config.stride_in_1x1)
-        blocks.append(block)
+            kind = BasicBlock if config.block == "basic" else SingleBlock
+            block = kind(in_channels, width, step, config.shortcut)
+        layers.append(block)
         in_channels = width * block.expansion
-    return nn.Sequential(*blocks), in_channels
+    return nn.Sequential(*layers), in_channels
 
 
 def build(config: ResNetConfig, seed: int = 0) -> ResNet:
@@ -142,6 +172,10 @@ def build(config: ResNetConfig, seed: int = 0) -> ResNet:
     for module in network.modules():
         if isinstance(module, nn.Conv2d):
             nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu", generator=generator)
+            if module.bias is not None:
+                nn.init.zeros_(module.bias)
+            if config.identity_init and module.kernel_size == (3, 3):
+                nn.init.dirac_(module.weight[: module.in_channels])
         elif isinstance(module, nn.Linear):
             bound = module.in_features**-0.5
             nn.init.uniform_(module.weight, -bound, bound, generator=generator)
@@ -162,5 +196,13 @@ def config_from(values: Mapping[str, Any]) -> ResNetConfig:
 
 
 def last_map(config: ResNetConfig, size: int) -> int:
-    """Side of the last feature map for a square input of `size` pixels: every halving rounds up, so all of them do."""
-    return -(-size // config.stride)
+    """Side of the last feature map for a square input of `size` pixels."""
+    if config.stem == "whitening":
+        size -= 1
+    if config.entry == "block":
+        return -(-size // config.stride)  # every halving rounds up, so all of them do
+    if config.stem == "7x7":
+        size = -(-size // 4)
+    for _ in config.depths:
+        size = size // 2 if size > SMALL_MAP else -(-size // 2)
+    return size

@@ -31,11 +31,15 @@ ZOO: dict[str, ResNetConfig] = {
     "resnet44": _cifar(44),
     "resnet56": _cifar(56),
     "resnet110": _cifar(110),
+    "fast_resnet8": ResNetConfig(
+        (1, 1, 1), (64, 256, 256), "single", "whitening", "pool", num_classes=10, identity_init=True
+    ),
 }
 
 SOURCES: dict[str, str] = {
     name: "He et al. 2015, " + ("table 1" if config.stem == "7x7" else "section 4.2") for name, config in ZOO.items()
 }
+SOURCES["fast_resnet8"] = "ours, after Page 2019 and Jordan 2024"
 """Where each network is defined."""
 
 

@@ -7,14 +7,12 @@ from reslab.report.folder import RunFolder
 
 FLAGS = {
     "recipe": "--recipe", "model": "--model", "weights": "--weights", "epochs": "--epochs",
-    "batch_size": "--batch-size", "optim.lr": "--lr", "size": "--size", "resize": "--resize",
+    "batch_size": "--batch-size", "accumulate": "--accumulate", "precision": "--precision", "optim.lr": "--lr", "size": "--size", "resize": "--resize",
     "normalize": "--normalize", "augment": "--augment", "seed": "--seed", "split_seed": "--split-seed",
     "group_by": "--group-by", "patience": "--patience", "skip_bad": "--skip-bad", "val": "--val",
     "data_dir": "--data-dir", "workers": "--workers", "save_seconds": "--save-seconds",
 }  # fmt: skip
 """Field of the config -> its flag of `reslab train`."""
-
-_MEASURED_BY_TIME = ("epochs", "size")  # what `--minutes` decides; the outcome is repeated, not the measuring
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,11 +28,13 @@ class Remake:
 
 
 def remake(run: RunFolder) -> Remake:
-    """Work out the command of a run."""
+    """Work out the command of a run. One that had a time to keep is followed step by step, not measured again."""
+    if run.config["minutes"]:
+        return Remake(
+            f"reslab train {shlex.quote(str(run.config['data']))} --like {shlex.quote(str(run.path))}", (), False
+        )
     values = flat(run.config)
     chosen = {name for name, origin in run.document["origins"].items() if origin["origin"] == "user"}
-    if run.config["minutes"]:
-        chosen = chosen - {"minutes"} | set(_MEASURED_BY_TIME)
     if "lr_per_128" in chosen:  # `--like` hands on a rate that is scaled already
         chosen = chosen - {"lr_per_128"} | {"optim.lr"}
     chosen -= {"data"}

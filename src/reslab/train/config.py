@@ -4,9 +4,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from reslab.train.optim import OptimConfig
-from reslab.train.schedule import ScheduleConfig
+from reslab.train.schedule import Course, ScheduleConfig
 
 AUTO = "auto"
+PRECISIONS = ("float32", "bfloat16", "float16")
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,8 +41,14 @@ class TrainConfig:
 
     epochs: int = 0
     batch_size: int = 0
+    accumulate: int = 0
+    """Parts that each batch is divided into, one after the other in memory; the gradient is that of the whole."""
+    precision: str = AUTO
+    """What is multiplied in training: one of `PRECISIONS`. Judging is always done in float32."""
     minutes: float = 0.0
     """Fit the run into this many minutes instead of `epochs`."""
+    course: tuple[tuple[int, float], ...] = ()
+    """The course of an earlier run that is to be followed step by step (`Course.knots`)."""
     label_smoothing: float = 0.0
     optim: OptimConfig = field(default_factory=OptimConfig)
     lr_per_128: bool = True
@@ -84,4 +91,13 @@ class Plan:
 
     @property
     def total_steps(self) -> int:
-        return self.steps_per_epoch * self.config.epochs
+        return self.course.total
+
+    @property
+    def course(self) -> Course:
+        """How the run is to go, if nothing changes it on the way."""
+        return (
+            Course(self.config.course)
+            if self.config.course
+            else Course.straight(self.steps_per_epoch * self.config.epochs)
+        )

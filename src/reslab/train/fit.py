@@ -41,16 +41,20 @@ from reslab.runfolder import (
     STATE_NAME,
     evaluation_name,
     predictions_name,
+    read_config,
+    read_journal,
 )
 from reslab.train.config import Origin, Plan, TrainConfig
 from reslab.train.inputs import Stores, augment_of, preprocess_of
 from reslab.train.journal import Event, Journal, Listener
 from reslab.train.loop import Hooks, Validation, train
 from reslab.train.optim import Average, OptimConfig, build_optimizer
+from reslab.train.pace import Pace
 from reslab.train.ranks import ALONE, Ranks
 from reslab.train.schedule import ScheduleConfig
 from reslab.train.sheet import sheet
 from reslab.train.state import Progress, StateFolder, Training
+from reslab.train.whiten import whiten
 
 
 def begin(out: Path, plan: Plan, catalog: Catalog, stores: Stores) -> None:
@@ -80,12 +84,14 @@ def fit(
     on_event: Listener | None = None,
     resume: bool = False,
     ranks: Ranks = ALONE,
+    spent: float = 0.0,
 ) -> Evaluation | None:
     """Train, keep the best weights, calibrate them, judge them on the validation split.
 
     Args:
         resume: go on from the run's saved state; from the start where it was stopped before its first one.
         ranks: the processes that train together; the first one writes and is listened to.
+        spent: seconds that went before, where the run has a time to keep.
 
     Returns:
         The evaluation on the validation split; None where nothing validates.
@@ -93,16 +99,19 @@ def fit(
     with _alone(out) if ranks.first else nullcontext():
         runtime.exact()
         runtime.keep_memory()
-        training = fresh_training(plan)
         folder = StateFolder(out / STATE_NAME)
+        goes_on = resume and folder.exists()
+        training = fresh_training(plan, None if goes_on else stores.train)
         show = on_event if on_event and ranks.first else (lambda event: None)
-        if resume and folder.exists():
+        if goes_on:
             if complaint := folder.load(training):
                 show({"event": "warning", "text": complaint})
             runtime.use_threads(training.progress.threads)
         ranks.gather(None)  # nobody writes a state before everybody has read it
         training.progress.threads = runtime.threads()
-        if training.progress.finished_of != plan.total_steps:
+        training.progress.follow(plan.course)
+        if not training.progress.finished:
+            training.progress.seconds += spent
             _train(out, plan, stores, training, folder, show, ranks)
         return ranks.share(_finish(out, stores) if ranks.first else None)
 
@@ -113,9 +122,10 @@ def _train(
     """The loop, with the run's folder around the first process's."""
     loader, validate = loader_of(plan, stores.train, ranks), judge_of(plan, stores.val, ranks)
     hint = f"go on with: reslab resume {out}"
+    pace = Pace(plan.config.minutes * 60, training.progress.seconds)
     with _polite_stop() as asked:
         if not ranks.first:
-            hooks = Hooks(show, show, lambda: None, validate, lambda: None, asked.is_set, hint, ranks)
+            hooks = Hooks(show, show, lambda: None, validate, lambda: None, asked.is_set, hint, ranks, pace)
             train(training, loader, plan, hooks)
             return
         with Journal(out / JOURNAL_NAME, training.progress.journal) as journal:
@@ -125,11 +135,11 @@ def _train(
                 show(event)
 
             def save() -> None:
-                training.progress.journal = journal.offset()
+                training.progress.journal, training.progress.seconds = journal.offset(), pace.elapsed()
                 folder.save(training)
 
             keep = _keeper(out, plan, stores.train, training)
-            train(training, loader, plan, Hooks(emit, show, save, validate, keep, asked.is_set, hint, ranks))
+            train(training, loader, plan, Hooks(emit, show, save, validate, keep, asked.is_set, hint, ranks, pace))
 
 
 @contextmanager
@@ -161,6 +171,7 @@ def plan_from(document: dict[str, Any]) -> Plan:
     """The inverse of `plan_document`."""
     values = dict(document["config"])
     optim, schedule = _with_tuples(values.pop("optim")), _with_tuples(values.pop("schedule"))
+    values["course"] = tuple((step, share) for step, share in values["course"])
     config = TrainConfig(**values, optim=OptimConfig(**optim), schedule=ScheduleConfig(**schedule))
     return Plan(
         config=config,
@@ -172,15 +183,31 @@ def plan_from(document: dict[str, Any]) -> Plan:
     )
 
 
+def followed(run: Path) -> TrainConfig:
+    """The config that repeats an earlier run: one that had a time to keep is followed step by step, without a clock."""
+    config = plan_from(read_config(run)).config
+    course = config.course
+    for event in read_journal(run):
+        if event["event"] == "replan":
+            course = tuple((step, share) for step, share in event["knots"])
+    return dataclasses.replace(config, minutes=0.0, course=course)
+
+
 def _with_tuples(values: dict[str, Any]) -> dict[str, Any]:
     """JSON knows lists only."""
     return {k: tuple(v) if isinstance(v, list) else v for k, v in values.items()}
 
 
-def fresh_training(plan: Plan) -> Training:
+def fresh_training(plan: Plan, store: Store | None = None) -> Training:
+    """A run before its first step; `store` gives whitening its pictures."""
     network = runtime.placed(build(config_from(plan.network), plan.config.seed))
+    if store is not None:
+        whiten(network, store, preprocess_of(plan))
     average = Average(network, plan.config.ema) if plan.config.ema else None
-    return Training(network, build_optimizer(network, plan.config.optim), average, Progress())
+    scaler = runtime.scaler(runtime.device(), plan.config.precision)
+    progress = Progress()
+    progress.follow(plan.course)
+    return Training(network, build_optimizer(network, plan.config.optim), average, scaler, progress)
 
 
 def loader_of(plan: Plan, store: Store, ranks: Ranks = ALONE) -> Loader:
@@ -224,12 +251,12 @@ def judge_of(plan: Plan, store: Store, ranks: Ranks) -> Callable[[dict[str, Tens
     """
     if not len(store):
         return lambda weights: None
-    network = ResNet(config_from(plan.network))
-    engine = TorchEngine(network, _header(plan))
+    network, header = ResNet(config_from(plan.network)), _header(plan)
     labels = numbered(store.pictures, plan.classes, "val")
 
     def validate(weights: dict[str, Tensor]) -> Validation:
         network.load_state_dict(weights)
+        engine = TorchEngine(network, header)
         mine = [block_logits(engine, pixels) for pixels in _stored_blocks(store, ranks)]
         everybody = ranks.gather(mine)
         blocks = [everybody[number % ranks.world][number // ranks.world] for number in range(-(-len(store) // BLOCK))]

@@ -16,6 +16,7 @@ from reslab.nn.layers import to_images
 from reslab.train.config import Plan
 from reslab.train.journal import Event
 from reslab.train.optim import set_rate
+from reslab.train.pace import Pace
 from reslab.train.ranks import ALONE, Ranks
 from reslab.train.schedule import rate
 from reslab.train.state import Training
@@ -51,80 +52,116 @@ class Hooks:
     """Keep the current weights as the model."""
     should_stop: Callable[[], bool]
     resume_hint: str
-    ranks: Ranks = ALONE
+    ranks: Ranks
+    pace: Pace
+    """Keeps the run within its time, where it has one."""
 
 
 def train(training: Training, loader: Loader, plan: Plan, hooks: Hooks) -> None:
-    """Train from wherever `training` stands to the end of the plan.
+    """Train from wherever `training` stands to the end of its course.
 
     Raises:
         ResLabError: the loss is no longer a number; the message gives step, rate and the last good model.
         Interrupted: `should_stop` said so; the state has been saved.
     """
-    config, progress = plan.config, training.progress
-    last_save = time.monotonic()
-    first_epoch = progress.step // plan.steps_per_epoch
-    for epoch in range(first_epoch, config.epochs):
+    progress = training.progress
+    while progress.step < progress.course.total:
+        epoch = progress.step // plan.steps_per_epoch
         if _out_of_patience(training, plan, epoch):
             hooks.emit({"event": "early stop", "epoch": epoch, "best_epoch": progress.best_epoch + 1})
             break
-        begin, shown = time.perf_counter(), progress.pictures
-        for batch in loader.batches(epoch, progress.step % plan.steps_per_epoch, config.workers):
-            lr = rate(config.schedule, config.optim.lr, progress.step, plan.total_steps)
-            loss = update(training, batch, plan, lr, hooks.ranks)
-            speed = (progress.pictures - shown) / (time.perf_counter() - begin)
-            in_epoch = (progress.step - 1) % plan.steps_per_epoch + 1
-            line = {"event": "step", "epoch": epoch + 1, "epochs": config.epochs, "step": in_epoch}
-            line |= {"steps": plan.steps_per_epoch, "loss": loss, "lr": lr, "images_per_second": round(speed, 1)}
-            line |= {"log_every": config.log_every}
-            (hooks.emit if in_epoch % config.log_every == 0 else hooks.progress)(line)
-            if in_epoch == plan.steps_per_epoch:
-                _end_epoch(training, plan, hooks, epoch, lr, time.perf_counter() - begin)
-            stop = hooks.ranks.any(hooks.should_stop())
-            if stop or in_epoch == plan.steps_per_epoch or time.monotonic() - last_save > config.save_seconds:
-                hooks.save()
-                last_save = time.monotonic()
-            if stop:
-                raise Interrupted(
-                    f"stopped in epoch {epoch + 1}, step {in_epoch}; the state is saved", hooks.resume_hint
-                )
-    progress.finished_of = plan.total_steps
+        _epoch(training, loader, plan, hooks, epoch)
+    progress.finished = True
     hooks.save()
 
 
-def update(training: Training, batch: Batch, plan: Plan, lr: float, ranks: Ranks = ALONE) -> float:
+def _epoch(training: Training, loader: Loader, plan: Plan, hooks: Hooks, epoch: int) -> None:
+    """One pass over the training pictures, or what is left of it; the run may end within it."""
+    config, progress, steps = plan.config, training.progress, plan.steps_per_epoch
+    begin, shown, last_save = time.perf_counter(), progress.pictures, time.monotonic()
+    for batch in loader.batches(epoch, progress.step % steps, config.workers):
+        done = progress.course.done(progress.step)
+        lr = rate(config.schedule, config.optim.lr, done)
+        loss = update(training, batch, plan, lr, hooks.ranks, done)
+        speed = (progress.pictures - shown) / (time.perf_counter() - begin)
+        in_epoch = (progress.step - 1) % steps + 1
+        epochs = -(-progress.course.total // steps)
+        line = {"event": "step", "epoch": epoch + 1, "epochs": epochs, "step": in_epoch, "steps": steps, "loss": loss}
+        line |= {"lr": lr, "images_per_second": round(speed, 1), "log_every": config.log_every}
+        (hooks.emit if in_epoch % config.log_every == 0 else hooks.progress)(line)
+        _keep_pace(training, hooks, steps)
+        ends = in_epoch == steps or progress.step == progress.course.total
+        if ends:
+            with hooks.pace.pause(validating=True):
+                _end_epoch(training, plan, hooks, epoch, lr, time.perf_counter() - begin)
+        stop = hooks.ranks.any(hooks.should_stop())
+        if stop or ends or time.monotonic() - last_save > config.save_seconds:
+            with hooks.pace.pause():
+                hooks.save()
+            last_save = time.monotonic()
+        if stop:
+            raise Interrupted(f"stopped in epoch {epoch + 1}, step {in_epoch}; the state is saved", hooks.resume_hint)
+        if ends:
+            return
+
+
+def _keep_pace(training: Training, hooks: Hooks, steps: int) -> None:
+    """Where a run has a time to keep: change its course if it would end too early or too late."""
+    if not hooks.pace.seconds:
+        return
+    progress = training.progress
+    course = hooks.ranks.share(hooks.pace.course(progress.step, progress.course, steps) if hooks.ranks.first else None)
+    if course != progress.course:
+        hooks.emit({"event": "replan", "step": progress.step, "total_steps": course.total, "knots": course.knots})
+        progress.course = course
+
+
+def update(training: Training, batch: Batch, plan: Plan, lr: float, ranks: Ranks = ALONE, done: float = 1.0) -> float:
     """One update of the weights; gives the loss before it.
 
     With several processes each computes the gradient of its part of the batch; the sum is the gradient of the whole.
-    Norms see their own part in training, as everywhere; their running statistics are averaged.
+    Norms see their own part in training, as everywhere; their running statistics are averaged. A batch that is divided
+    (`accumulate`) is treated alike, one part after the other.
+
+    Args:
+        done: share of the run that is behind, for what grows with it.
     """
     network, progress, config = training.network, training.progress, plan.config
-    weight = next(network.parameters())
     network.train()
-    images, targets = to_images(batch.pixels.to(weight.device)).to(weight.dtype), batch.targets.to(weight)
-    if batch.mix and batch.partners is not None:
-        images = batch.mix.images(images, to_images(batch.partners.to(weight.device)).to(weight.dtype))
     set_rate(training.optimizer, lr)
     training.optimizer.zero_grad()
-    logits = network(images)
-    loss = F.cross_entropy(logits, targets, label_smoothing=config.label_smoothing, reduction="sum") / batch.total
-    loss.backward()
-    hits = (logits.detach().argmax(1) == targets.argmax(1)).sum()
-    tally = torch.stack([loss.detach(), hits.to(loss.dtype)])
+    tally = torch.stack([_gradient(training, part, plan, done) for part in batch.parts(config.accumulate)]).sum(0)
     _agree(network, tally, ranks)
+    training.scaler.unscale_(training.optimizer)
     if config.optim.clip_norm:
         nn.utils.clip_grad_norm_(network.parameters(), config.optim.clip_norm)
-    value = float(tally[0])
+    value, hits = tally.tolist()
     if not math.isfinite(value):
         raise _diverged(training, plan, lr, f"the loss became {value}")
-    training.optimizer.step()
+    training.scaler.step(training.optimizer)
+    training.scaler.update()
     if training.average:
         training.average.update(network, progress.step)
     progress.step += 1
     progress.loss_sum += value * batch.total
-    progress.hits += int(tally[1])
+    progress.hits += int(hits)
     progress.pictures += batch.total
     return value
+
+
+def _gradient(training: Training, batch: Batch, plan: Plan, done: float) -> Tensor:
+    """Add the gradient of one part of a batch; gives its loss, as a share of the whole batch's, and its right answers."""
+    network, config = training.network, plan.config
+    weight = network.head.weight
+    images, targets = to_images(batch.pixels.to(weight.device)).to(weight.dtype), batch.targets.to(weight)
+    if batch.mix and batch.partners is not None:
+        images = batch.mix.images(images, to_images(batch.partners.to(weight.device)).to(weight.dtype))
+    with runtime.mixed(weight.device, config.precision):
+        logits = network(images).to(weight.dtype)
+    loss = F.cross_entropy(logits, targets, label_smoothing=config.label_smoothing, reduction="sum") / batch.total
+    training.scaler.scale(loss).backward()
+    hits = (logits.detach().argmax(1) == targets.argmax(1)).sum()
+    return torch.stack([loss.detach(), hits.to(loss.dtype)])
 
 
 def _agree(network: nn.Module, tally: Tensor, ranks: Ranks) -> None:
@@ -145,7 +182,8 @@ def _end_epoch(training: Training, plan: Plan, hooks: Hooks, epoch: int, lr: flo
         raise _diverged(training, plan, lr, "the weights are no longer finite")
     runtime.synchronize(next(training.network.parameters()).device)
     result = hooks.validate(training.weights())
-    event: Event = {"event": "epoch", "epoch": epoch + 1, "epochs": plan.config.epochs, "step": progress.step}
+    epochs = -(-progress.course.total // plan.steps_per_epoch)
+    event: Event = {"event": "epoch", "epoch": epoch + 1, "epochs": epochs, "step": progress.step}
     event |= {"train_loss": progress.loss_sum / progress.pictures, "train_accuracy": progress.hits / progress.pictures}
     if result is None:
         better = True
@@ -173,7 +211,7 @@ def _out_of_patience(training: Training, plan: Plan, epoch: int) -> bool:
 def _diverged(training: Training, plan: Plan, lr: float, what: str) -> ResLabError:
     best = training.progress.best_epoch
     kept = f"the model of epoch {best + 1} is kept" if best >= 0 else "no epoch was finished, so no model was kept"
-    step, total = training.progress.step + 1, plan.total_steps
+    step, total = training.progress.step + 1, training.progress.course.total
     return ResLabError(
         f"{what} at step {step} of {total} with a learning rate of {lr:g}; {kept}",
         f"train with a smaller rate, e.g. --lr {plan.config.optim.lr / 10:g}",

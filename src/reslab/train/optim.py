@@ -8,8 +8,9 @@ from torch import Tensor, nn
 from torch.optim import SGD, Adam, AdamW, Optimizer
 
 from reslab.errors import ResLabError, nearest
+from reslab.train.muon import Muon
 
-Name = Literal["sgd", "adam", "adamw"]
+Name = Literal["sgd", "adam", "adamw", "muon"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,7 +20,9 @@ class OptimConfig:
     name: Name = "sgd"
     lr: float = 0.1
     momentum: float = 0.9
-    """SGD, in Nesterov's form."""
+    """SGD and Muon, in Nesterov's form."""
+    rest_lr: float = 0.05
+    """Muon: the peak rate of what it leaves to SGD: norms, biases and the linear layer."""
     betas: tuple[float, float] = (0.9, 0.999)
     """Adam and AdamW."""
     weight_decay: float = 5e-4
@@ -30,15 +33,24 @@ class OptimConfig:
     def __post_init__(self) -> None:
         if self.name not in get_args(Name):
             raise ResLabError(f"the optimizer {self.name!r} is unknown", nearest(self.name, get_args(Name)))
-        if not self.lr > 0:
+        if not (self.lr > 0 and self.rest_lr > 0):
             raise ResLabError(f"--lr {self.lr:g} is not positive", "0.1 suits SGD, 0.001 suits Adam")
 
 
 def build_optimizer(network: nn.Module, config: OptimConfig) -> Optimizer:
-    """The optimizer over two groups of parameters: with and without weight decay."""
-    decayed = [p for p in network.parameters() if p.ndim > 1]
-    free = [p for p in network.parameters() if p.ndim <= 1]
+    """The optimizer over two groups of the parameters that learn: with and without weight decay.
+
+    Muon has three: convolutions, the linear layer, and what is not decayed.
+    """
+    learning = [p for p in network.parameters() if p.requires_grad]
+    decayed = [p for p in learning if p.ndim > 1]
+    free = [p for p in learning if p.ndim <= 1]
     groups = [{"params": decayed, "weight_decay": config.weight_decay}, {"params": free, "weight_decay": 0.0}]
+    if config.name == "muon":
+        share = config.rest_lr / config.lr
+        filters = {"params": [p for p in decayed if p.ndim == 4], "momentum": config.momentum, "orthogonal": True}
+        linear = {"params": [p for p in decayed if p.ndim < 4], "weight_decay": config.weight_decay, "share": share}
+        return Muon([filters, linear, groups[1] | {"share": share}], config.lr)
     if config.name == "sgd":
         return SGD(groups, lr=config.lr, momentum=config.momentum, nesterov=config.momentum > 0)
     kind = Adam if config.name == "adam" else AdamW
@@ -46,9 +58,9 @@ def build_optimizer(network: nn.Module, config: OptimConfig) -> Optimizer:
 
 
 def set_rate(optimizer: Optimizer, rate: float) -> None:
-    """Use this learning rate for the next step."""
+    """Use this learning rate for the next step; a group with a `share` uses that part of it."""
     for group in optimizer.param_groups:
-        group["lr"] = rate
+        group["lr"] = rate * group.get("share", 1.0)
 
 
 class Average:

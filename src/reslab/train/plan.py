@@ -3,8 +3,9 @@
 import dataclasses
 import statistics
 import time
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import asdict, replace
+from math import ceil
 from typing import Any
 
 import numpy as np
@@ -15,14 +16,15 @@ from reslab import runtime
 from reslab.data.augment import SETS, parse
 from reslab.data.catalog import Catalog, Picture
 from reslab.data.loader import steps_per_epoch
-from reslab.data.store import Store
+from reslab.data.store import Store, free_memory
 from reslab.errors import ResLabError, nearest
+from reslab.nn.count import activation_bytes
 from reslab.nn.layers import to_images
 from reslab.nn.resnet import build, config_from, last_map
 from reslab.nn.zoo import configuration, native_size
 from reslab.pixels.decode import facts
 from reslab.pixels.preprocess import Preprocess
-from reslab.train.config import AUTO, Origin, Plan, TrainConfig
+from reslab.train.config import AUTO, PRECISIONS, Origin, Plan, TrainConfig
 from reslab.train.optim import build_optimizer
 from reslab.train.recipes import recipe
 
@@ -32,6 +34,7 @@ SMALL = 64
 _LARGE_SIZE, _HURRIED_SIZE, _HURRIED_MINUTES = 224, 160, 5
 _SAMPLE = 200
 _PROBE_SECONDS, _PROBE_STEPS = 2.0, 20
+_SHARE_OF_FREE_MEMORY, _ROOM_TO_COMPUTE = 0.25, 1.5  # activations; the pictures take a half (store)
 _EPOCH_BUDGET = 600_000  # pictures shown in a run of the default length
 _EPOCHS = (12, 40)
 _STATISTICS = {
@@ -85,6 +88,7 @@ def resolve(config: TrainConfig, catalog: Catalog, user: Collection[str] = ()) -
     _choose_input(choices, pictures)
     _choose_network(choices)
     _choose_length(choices, len(pictures))
+    _choose_arithmetic(choices)
     _refuse_lonely_pixels(choices.config)
     changes = parse(choices.config.augment, catalog.mirrored)
     if not catalog.mirrored and config.augment in SETS and changes != SETS[config.augment]:
@@ -116,7 +120,7 @@ def with_speed(plan: Plan, validation: int) -> tuple[Plan, float]:
 
     The estimate counts training steps and a forward pass over the validation pictures after each epoch.
     """
-    per_step = _seconds_per_step(plan)
+    per_step = seconds_per_step(plan.network, plan.config)
     per_epoch = per_step * plan.steps_per_epoch + per_step / plan.config.batch_size / 3 * validation
     if plan.config.minutes:
         epochs = max(1, int(plan.config.minutes * 60 / per_epoch))
@@ -174,10 +178,28 @@ def _choose_length(choices: _Choices, pictures: int) -> None:
         top = 128 if config.size <= SMALL else 64 if config.size <= 128 else 32
         batch = min(top, max(8, 2 ** int(np.log2(max(pictures // 20, 1)))))
         choices.set("batch_size", batch, f"{pictures:,} training pictures of {choices.config.size} px")
+    if config.batch_size > pictures:
+        reason = f"{config.batch_size:,} asked for, but there are no more training pictures"
+        choices.set("batch_size", pictures, reason, choices.origins["batch_size"].origin)
     if config.lr_per_128 and choices.origins["optim.lr"].origin != "user":
         lr = config.optim.lr * choices.config.batch_size / 128
         choices.set("optim.lr", lr, f"{config.optim.lr:g} x batch {choices.config.batch_size} / 128", "recipe")
     choices.config = replace(choices.config, lr_per_128=False)  # done: the rate now stands as it is
+
+
+def _choose_arithmetic(choices: _Choices) -> None:
+    """What depends on the machine: the precision, and into how many parts a batch must be divided to fit its memory."""
+    config = choices.config
+    if config.precision == AUTO:
+        choices.set("precision", *runtime.precision(), "measured")
+    elif config.precision not in PRECISIONS:
+        raise ResLabError(f"--precision {config.precision} is unknown", nearest(config.precision, PRECISIONS))
+    if config.accumulate == 0:
+        needed = _ROOM_TO_COMPUTE * activation_bytes(configuration(config.model), config.size)
+        room = _SHARE_OF_FREE_MEMORY * free_memory()
+        parts = min(ceil(config.batch_size * needed / room), max(1, config.batch_size // 2))
+        reason = f"a picture takes about {needed / 1e6:.1f} MB in training, and {room / 1e9:.1f} GB may be used"
+        choices.set("accumulate", parts, reason, "measured" if parts > 1 else "default")
 
 
 def _refuse_nonsense(config: TrainConfig) -> None:
@@ -186,6 +208,7 @@ def _refuse_nonsense(config: TrainConfig) -> None:
         ("--epochs", config.epochs),
         ("--batch-size", config.batch_size),
         ("--patience", config.patience),
+        ("--accumulate", config.accumulate),
     ):
         if value < 0:
             raise ResLabError(f"{flag} {value} is negative", "give a positive number, or leave it out")
@@ -225,25 +248,33 @@ def _typical_side(pictures: tuple[Picture, ...]) -> int:
     return round(statistics.median(sides)) if sides else _LARGE_SIZE
 
 
-def _seconds_per_step(plan: Plan) -> float:
-    """Median of full steps on random pictures, after one to warm up: up to twenty, for about two seconds."""
-    config = plan.config
-    network = runtime.placed(build(config_from(plan.network), seed=0))
+def seconds_per_step(shape: Mapping[str, Any], config: TrainConfig) -> float:
+    """Median of full steps on random pictures, after one to warm up: up to twenty, for about two seconds.
+
+    Args:
+        shape: `ResNetConfig` as plain values.
+        config: batch, size, precision and optimizer are taken from it.
+    """
+    part = max(1, config.batch_size // config.accumulate)
+    network = runtime.placed(build(config_from(shape), seed=0))
     optimizer = build_optimizer(network, config.optim)
     generator = torch.Generator().manual_seed(0)
-    shape = (config.batch_size, config.size, config.size, 3)
-    pixels = torch.randint(0, 256, shape, dtype=torch.uint8, generator=generator).to(runtime.device())
-    labels = torch.arange(config.batch_size, device=runtime.device()) % len(plan.classes)
+    pixels = torch.randint(0, 256, (part, config.size, config.size, 3), dtype=torch.uint8, generator=generator).to(
+        runtime.device()
+    )
+    labels = torch.arange(part, device=runtime.device()) % shape["num_classes"]
     times: list[float] = []
     started = time.perf_counter()
     while len(times) < 2 or (len(times) < _PROBE_STEPS and time.perf_counter() - started < _PROBE_SECONDS):
         begin = time.perf_counter()
         optimizer.zero_grad()
-        F.cross_entropy(network(to_images(pixels)), labels).backward()
+        with runtime.mixed(runtime.device(), config.precision):
+            logits = network(to_images(pixels))
+        F.cross_entropy(logits.float(), labels).backward()
         optimizer.step()
         runtime.synchronize(runtime.device())
         times.append(time.perf_counter() - begin)
-    return statistics.median(times[1:])
+    return statistics.median(times[1:]) * config.accumulate
 
 
 def _flat(config: TrainConfig) -> dict[str, Any]:

@@ -1,8 +1,10 @@
-"""The learning rate as a pure function of the step: nothing to save, nothing to restore."""
+"""The learning rate as a pure function of the step and the plan: nothing to save, nothing to restore."""
 
 from dataclasses import dataclass
 from math import cos, pi
-from typing import Literal, get_args
+from typing import Literal, Self, get_args
+
+import numpy as np
 
 from reslab.errors import ResLabError, nearest
 
@@ -34,19 +36,50 @@ class ScheduleConfig:
             raise ResLabError(f"a warm-up of {self.warmup:g} of the run is not between 0 and 1")
 
 
-def rate(config: ScheduleConfig, peak: float, step: int, total: int) -> float:
-    """The learning rate of step `step` of `total`, counted from 0. Never zero: no step is wasted.
+@dataclass(frozen=True, slots=True)
+class Course:
+    """How much of a run lies behind each step: a line, or, where the length was changed on the way, several.
+
+    The rate follows the share, so a run that turns out longer or shorter bends its schedule and never jumps.
+    """
+
+    knots: tuple[tuple[int, float], ...]
+    """(step, share done) from (0, 0) to (total + 1, 1): the end, where the rate would be zero, is one step away."""
+
+    @classmethod
+    def straight(cls, total: int) -> Self:
+        """A run of `total` steps, as planned from the start."""
+        return cls(((0, 0.0), (total + 1, 1.0)))
+
+    @property
+    def total(self) -> int:
+        """Steps of the whole run."""
+        return self.knots[-1][0] - 1
+
+    def done(self, step: int) -> float:
+        """The share of the run, in (0, 1), that stands behind the end of step `step`, counted from 0."""
+        steps, shares = zip(*self.knots, strict=True)
+        return float(np.interp(step + 1, steps, shares))
+
+    def replanned(self, step: int, total: int) -> Self:
+        """The course from step `step` on, if the run is to have `total` steps; what lies behind stays as it was."""
+        behind = tuple(knot for knot in self.knots if knot[0] < step)
+        here = ((step, self.done(step - 1)),) if step else ((0, 0.0),)
+        return type(self)((*behind, *here, (total + 1, 1.0)))
+
+
+def rate(config: ScheduleConfig, peak: float, done: float) -> float:
+    """The learning rate where the share `done` of the run, in (0, 1), is behind. Never zero: no step is wasted.
 
     `onecycle` climbs and then falls linearly (the triangle of DAWNBench); `cosine` falls as half a wave
     (Loshchilov and Hutter 2016, equation 5, without restarts); `step` is the paper's.
     """
-    warm = config.warmup * total
-    if step + 1 < warm:
-        return peak * (step + 1) / warm
-    done = (step + 1 - warm) / (total + 1 - warm) if total + 1 > warm else 0.0
+    if done < config.warmup:
+        return peak * done / config.warmup
     if config.kind == "constant":
         return peak
     if config.kind == "step":
-        return peak * config.gamma ** sum(step >= share * total for share in config.milestones)
-    left = 1 - done if config.kind == "onecycle" else (1 + cos(pi * done)) / 2
+        return peak * config.gamma ** sum(done > share for share in config.milestones)
+    past = (done - config.warmup) / (1 - config.warmup)
+    left = 1 - past if config.kind == "onecycle" else (1 + cos(pi * past)) / 2
     return peak * (config.floor + (1 - config.floor) * left)

@@ -11,7 +11,9 @@ from reslab.errors import ResLabError
 from reslab.modelfile import read_tensors, write_tensors
 from reslab.nn.resnet import ResNet
 from reslab.train.optim import Average, optimizer_tensors, restore_optimizer
+from reslab.train.schedule import Course
 
+FORMAT = 2
 _GENERATIONS = ("a.safetensors", "b.safetensors")
 
 
@@ -34,8 +36,27 @@ class Progress:
     journal: int = 0
     """Bytes of the journal that belong to this state."""
     threads: int = 0
-    finished_of: int = 0
-    """Length of the plan that has come to its end; a longer plan goes on from here."""
+    planned: int = 0
+    """Length of the plan that is followed; under another one the run goes on from here by that."""
+    knots: tuple[tuple[int, float], ...] = ()
+    """The course (`schedule.Course`), with every change that was made on the way."""
+    seconds: float = 0.0
+    """Time that the run has taken, over all its starts."""
+    finished: bool = False
+
+    @property
+    def course(self) -> Course:
+        """Where the run goes."""
+        return Course(self.knots)
+
+    @course.setter
+    def course(self, course: Course) -> None:
+        self.knots = course.knots
+
+    def follow(self, plan: Course) -> None:
+        """Take the plan's course, unless the run already follows it (and may have changed it on the way)."""
+        if self.planned != plan.total:
+            self.planned, self.course, self.finished = plan.total, plan, False
 
 
 @dataclass(slots=True)
@@ -45,6 +66,7 @@ class Training:
     network: ResNet
     optimizer: Optimizer
     average: Average | None
+    scaler: torch.amp.GradScaler
     progress: Progress
 
     def weights(self) -> dict[str, Tensor]:
@@ -70,7 +92,8 @@ class StateFolder:
         if training.average:
             tensors |= {f"average.{k}": v for k, v in training.average.tensors.items()}
         arrays = {name: tensor.detach().cpu().numpy() for name, tensor in tensors.items()}
-        write_tensors(self.folder / _GENERATIONS[self._next], arrays, {"progress": asdict(training.progress)})
+        content = {"format": FORMAT, "progress": asdict(training.progress), "scaler": training.scaler.state_dict()}
+        write_tensors(self.folder / _GENERATIONS[self._next], arrays, content)
         self._next = 1 - self._next
 
     def load(self, training: Training) -> str | None:
@@ -91,8 +114,15 @@ class StateFolder:
         if not found:
             raise ResLabError(f"{self.folder} holds no whole state: " + "; ".join(complaints), "train anew")
         arrays, content, number = max(found, key=lambda generation: generation[1]["progress"]["step"])
+        if (written := content.get("format", 1)) != FORMAT:
+            raise ResLabError(
+                f"{self.folder} was written by another version of ResLab (state format {written}; this one reads {FORMAT})",
+                "finish the run with the version that began it; its model.safetensors is good in any",
+            )
         _restore(training, {k: torch.from_numpy(v) for k, v in arrays.items()}, self.folder)
-        training.progress = Progress(**content["progress"])
+        training.scaler.load_state_dict(content["scaler"])
+        progress = content["progress"]
+        training.progress = Progress(**progress | {"knots": tuple((step, share) for step, share in progress["knots"])})
         self._next = 1 - number
         damaged = [text for text in complaints if "damaged" in text]
         return f"{damaged[0]}; the other generation, of step {training.progress.step}, was taken" if damaged else None
