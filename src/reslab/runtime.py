@@ -83,7 +83,7 @@ def exact() -> None:
     """Ask for the same bits from the same numbers: deterministic kernels, no tuning by the clock."""
     torch.backends.cudnn.benchmark = False
     torch.use_deterministic_algorithms(True, warn_only=True)
-    torch.utils.deterministic.fill_uninitialized_memory = False  # nothing here reads what nobody wrote
+    torch.utils.deterministic.fill_uninitialized_memory = False  # pyrefly: ignore  # nothing here reads such memory
 
 
 def threads() -> int:

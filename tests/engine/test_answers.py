@@ -10,7 +10,7 @@ from reslab.data.catalog import Picture
 from reslab.data.reader import BLOCK
 from reslab.engine.choose import find_model, open_engine
 from reslab.engine.face import block_logits
-from reslab.engine.torch import TorchEngine, open_torch
+from reslab.engine.torch import open_torch
 from reslab.errors import BadPicture, ResLabError
 from reslab.evaluate.judge import judge
 from reslab.metrics.calibration import cross_fitted, softmax

@@ -6,6 +6,7 @@ import io
 import itertools
 import json as json_format
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -20,14 +21,27 @@ from reslab.predict import Prediction, load_model
 from reslab.report.page import write_report
 
 
+@Parameter(name="*")
+@dataclass(frozen=True)
+class EvalOptions:
+    """How a model is judged."""
+
+    allow_seen: Annotated[bool, Parameter(negative="")] = False
+    "Score even if the model was trained on more than 1 % of these pictures."
+    mirror: Annotated[bool, Parameter(negative="")] = False
+    "Answer with the mean of each picture and its mirror image; predict does not."
+
+
+_EVAL_OPTIONS = EvalOptions()
+
+
 def evaluate(
     model: str,
     data: str,
     *,
     split: Literal["train", "val", "test"] | None = None,
     source: DataOptions = DATA_OPTIONS,
-    allow_seen: Annotated[bool, Parameter(negative="")] = False,
-    mirror: Annotated[bool, Parameter(negative="")] = False,
+    how: EvalOptions = _EVAL_OPTIONS,
     json: Annotated[bool, Parameter(negative="")] = False,
     csv: Path | None = None,
     workers: int | None = None,
@@ -38,17 +52,17 @@ def evaluate(
         model: A model file, a run folder, or latest.
         data: A folder, a CSV/TSV, or a name.
         split: Which part; test if there is one, else val.
-        allow_seen: Score even if the model was trained on more than 1 % of these pictures.
-        mirror: Answer with the mean of each picture and its mirror image; predict does not.
         json: Print JSON.
         csv: Also write one row per picture.
         workers: Threads that read pictures.
     """
     with show.bar("scoring") as progress:
-        evaluation = workflow.evaluate(model, data, split, source.given(), allow_seen, workers, progress.move, mirror)
+        evaluation = workflow.evaluate(
+            model, data, split, source.given(), how.allow_seen, workers, progress.move, how.mirror
+        )
     if csv:
         write_atomically(csv, evaluation.table().encode())
-    document = evaluation.document() | {"mirrored": mirror}
+    document = evaluation.document() | {"mirrored": how.mirror}
     if json:
         show.print_json(document)
     else:

@@ -24,7 +24,10 @@ class PictureOptions:
     normalize: str | None = None
     "0-1, -1-1, imagenet, or measured on the training pictures."
     augment: str | None = None
-    "none, light, quick, standard, strong; or of crop,shift,hflip,altflip,rotate,color,trivialaugment,randaugment,erase,mixup,cutmix."
+    (
+        "none, light, quick, standard, strong; or a list of crop, shift, hflip, altflip, rotate, color, trivialaugment, "
+        "randaugment, erase, mixup, cutmix, with commas."
+    )
 
     def given(self) -> dict[str, Any]:
         """The fields that the person set, as the config names them."""

@@ -32,6 +32,7 @@ class TorchEngine:
 
 def open_torch(path: Path) -> TorchEngine:
     """The engine of a model file."""
+    runtime.keep_memory()
     model = read_model(path)
     network = ResNet(config_from(model.header.network))
     tensors = {name: torch.from_numpy(t) for name, t in model.tensors.items()}

@@ -33,7 +33,7 @@ class ConvNorm(nn.Module):
     def fold(self) -> None:
         """Put the norm into the convolution, for inference: `w g/s` and `b + (0 - m) g/s`, one pass over memory less."""
         self.conv = fuse_conv_bn_eval(self.conv, self.norm)
-        self.norm = nn.Identity()
+        self.register_module("norm", nn.Identity())
 
 
 class PooledConvNorm(ConvNorm):

@@ -7,7 +7,8 @@ from reslab.report.folder import RunFolder
 
 FLAGS = {
     "recipe": "--recipe", "model": "--model", "weights": "--weights", "epochs": "--epochs",
-    "batch_size": "--batch-size", "accumulate": "--accumulate", "precision": "--precision", "optim.lr": "--lr", "size": "--size", "resize": "--resize",
+    "batch_size": "--batch-size", "accumulate": "--accumulate", "precision": "--precision",
+    "optim.lr": "--lr", "size": "--size", "resize": "--resize",
     "normalize": "--normalize", "augment": "--augment", "seed": "--seed", "split_seed": "--split-seed",
     "group_by": "--group-by", "patience": "--patience", "skip_bad": "--skip-bad", "val": "--val",
     "data_dir": "--data-dir", "workers": "--workers", "save_seconds": "--save-seconds",

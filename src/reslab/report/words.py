@@ -313,11 +313,16 @@ WORDS: dict[str, tuple[str, str]] = {
     "setting.augment": ("augmentation", "数据增强"),
     "setting.epochs": ("epochs", "轮数"),
     "setting.batch_size": ("batch size", "批大小"),
+    "setting.accumulate": ("parts of a batch, one after the other", "批次分几部分依次计算"),
+    "setting.precision": ("precision of the products", "乘法精度"),
+    "setting.course": ("course of an earlier run", "沿用先前运行的进程"),
     "setting.minutes": ("minutes allowed; 0: not limited", "限定分钟数；0 为不限"),
+    "setting.grow": ("share trained on smaller pictures", "用较小图片训练的比例"),
     "setting.label_smoothing": ("label smoothing", "标签平滑"),
     "setting.optim.name": ("optimiser", "优化器"),
     "setting.optim.lr": ("peak learning rate", "最高学习率"),
-    "setting.optim.momentum": ("momentum (sgd)", "动量（sgd）"),
+    "setting.optim.momentum": ("momentum (sgd, muon)", "动量（sgd、muon）"),
+    "setting.optim.rest_lr": ("peak rate of the rest (muon)", "其余参数的最高学习率（muon）"),
     "setting.optim.betas": ("decay of the moments (adam)", "矩的衰减率（adam）"),
     "setting.optim.weight_decay": ("weight decay", "权重衰减"),
     "setting.optim.clip_norm": ("greatest gradient norm; 0: no limit", "梯度范数上限；0 为不限"),
@@ -331,6 +336,7 @@ WORDS: dict[str, tuple[str, str]] = {
     "setting.seed": ("seed of the training", "训练种子"),
     "setting.patience": ("epochs of patience; 0: never stops early", "容忍轮数；0 为从不提前停止"),
     "setting.log_every": ("steps between loss lines", "记录损失的步数间隔"),
+    "setting.save_seconds": ("seconds between saved states", "保存状态的间隔秒数"),
     "setting.workers": ("threads that prepare batches", "准备批次的线程数"),
     # remaking it
     "remake.heading": ("How to make it again", "如何复现"),
@@ -341,9 +347,9 @@ WORDS: dict[str, tuple[str, str]] = {
         "这些选择没有对应的命令行参数，只能由运行目录带过去：{names}。",
     ),
     "remake.minutes": (
-        "The run was fitted into {minutes} minutes; the command repeats what was measured then ({epochs} epochs) instead "
-        "of measuring again.",
-        "这次训练被限定在 {minutes} 分钟内；命令直接沿用当时测得的结果（{epochs} 轮），不再重新测量。",
+        "The run was fitted into {minutes} minutes (planned: {epochs} epochs); the command takes the same steps, without "
+        "a clock.",
+        "这次训练被限定在 {minutes} 分钟内（计划 {epochs} 轮）；命令逐步重走同样的过程，不再计时。",
     ),
     "remake.resumed": (
         "The length of this run was changed on the way (resume), so a run of {epochs} epochs in one go follows another "
@@ -377,6 +383,12 @@ REASONS: tuple[tuple[str, str], ...] = (
     (r"([\d.]+) minutes at ([\d.]+) s per epoch", "{0} 分钟，每轮 {1} 秒"),
     (r"mean (\[.*\]), std (\[.*\]) of (\d+) pictures", "{2} 张图片的均值 {0}，标准差 {1}"),
     (r"given to resume", "由 resume 指定"),
+    (r"([\d,]+) asked for, but there are no more training pictures", "要求 {0} 张，但训练图片没有那么多"),
+    (r"a picture takes about ([\d.]+) MB in training, and ([\d.]+) GB may be used", "训练中每张图片约占 {0} MB，可用 {1} GB"),
+    (r"this processor multiplies matrices of it directly \(AMX\)", "本处理器可直接做这种矩阵乘法（AMX）"),
+    (r"this GPU multiplies it directly", "本显卡可直接计算"),
+    (r"this GPU has no bfloat16", "本显卡不支持 bfloat16"),
+    (r"nothing shorter is faster here", "在这台机器上更短的格式并不更快"),
 )
 """How `train.plan` words its reasons -> the same in Chinese. Reasons are data of the run, not words of the page: one that
 is missing here is shown as it was written."""

@@ -49,6 +49,8 @@ class TrainConfig:
     """Fit the run into this many minutes instead of `epochs`."""
     course: tuple[tuple[int, float], ...] = ()
     """The course of an earlier run that is to be followed step by step (`Course.knots`)."""
+    grow: float = 0.0
+    """Share of the run that is trained on pictures of three quarters of the side (progressive resizing)."""
     label_smoothing: float = 0.0
     optim: OptimConfig = field(default_factory=OptimConfig)
     lr_per_128: bool = True

@@ -22,6 +22,9 @@ from reslab.train.schedule import rate
 from reslab.train.state import Training
 
 
+_SMALLER = 0.75  # side of the pictures while they are to grow
+
+
 class Interrupted(ResLabError):
     """The person (or the system) asked to stop; the state is saved."""
 
@@ -156,6 +159,8 @@ def _gradient(training: Training, batch: Batch, plan: Plan, done: float) -> Tens
     images, targets = to_images(batch.pixels.to(weight.device)).to(weight.dtype), batch.targets.to(weight)
     if batch.mix and batch.partners is not None:
         images = batch.mix.images(images, to_images(batch.partners.to(weight.device)).to(weight.dtype))
+    if done < config.grow:
+        images = F.interpolate(images, scale_factor=_SMALLER, mode="bilinear", antialias=True)
     with runtime.mixed(weight.device, config.precision):
         logits = network(images).to(weight.dtype)
     loss = F.cross_entropy(logits, targets, label_smoothing=config.label_smoothing, reduction="sum") / batch.total
