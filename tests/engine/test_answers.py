@@ -4,17 +4,19 @@ import dataclasses
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from reslab.data.catalog import Picture
 from reslab.data.reader import BLOCK
 from reslab.engine.choose import find_model, open_engine
-from reslab.engine.face import block_logits
+from reslab.engine.face import Mirrored, block_logits
 from reslab.engine.torch import open_torch
 from reslab.errors import BadPicture, ResLabError
 from reslab.evaluate.judge import judge
 from reslab.metrics.calibration import cross_fitted, softmax
 from reslab.modelfile import Calibration, Header, write_model
+from reslab.nn.resnet import folded
 from reslab.nn.zoo import ZOO, build_named
 from reslab.pixels.fingerprint import fingerprint
 from reslab.pixels.preprocess import Preprocess
@@ -167,3 +169,27 @@ def test_no_picture_at_all_is_told_in_a_sentence(model, tmp_path):
     (tmp_path / "bad.png").write_bytes(b"bad")
     with pytest.raises(ResLabError, match="no picture of the test split can be read"):
         judge(open_torch(model), [Picture("bad.png", tmp_path / "bad.png", "a")], "test", skip_bad=True)
+
+
+def test_the_mirrored_engine_is_the_mean_of_both_views(model):
+    engine = open_torch(model)
+    pixels = np.random.default_rng(0).integers(0, 256, (5, 32, 32, 3)).astype(np.uint8)
+    both = Mirrored(engine)
+    expected = (engine.logits(pixels) + engine.logits(pixels[:, :, ::-1].copy())) / 2
+    assert np.allclose(both.logits(pixels), expected) and both.header is engine.header and both.sha256 == engine.sha256
+    assert np.allclose(both.logits(pixels), both.logits(pixels[:, :, ::-1].copy()), atol=1e-5)
+    assert not np.allclose(both.logits(pixels), engine.logits(pixels))
+
+
+@pytest.mark.parametrize("name", ["resnet18", "resnet50", "resnet20", "fast_resnet8"])
+def test_folding_the_norms_changes_nothing_but_rounding(name):
+    network = build_named(name, num_classes=7)
+    images = torch.rand(6, 3, 40, 40)
+    network.train()(images)  # norms that have seen something
+    network.eval()
+    with torch.no_grad():
+        expected, got = network(images), folded(network)(images)
+    assert (got - expected).abs().max() <= 1e-5 * max(1, expected.abs().max())
+    kinds = [type(m).__name__ for m in folded(network).modules()]
+    assert kinds.count("BatchNorm2d") == (3 if name == "fast_resnet8" else 0)
+    assert any(isinstance(m, torch.nn.BatchNorm2d) for m in network.modules()), "the original keeps its own"

@@ -7,7 +7,7 @@ import torch
 import torchvision
 
 from reslab.errors import ResLabError
-from reslab.nn.count import layer_table, macs, parameters
+from reslab.nn.count import activation_bytes, layer_table, macs, parameters
 from reslab.nn.resnet import ResNet, build, last_map
 from reslab.nn.zoo import SOURCES, ZOO, build_named, configuration, native_size
 
@@ -151,3 +151,20 @@ def test_exports_with_any_batch(name):
     images = torch.rand(5, 3, 32, 32)
     with torch.no_grad():
         assert torch.allclose(exported.module()(images), network(images), atol=1e-5)
+
+
+@pytest.mark.parametrize(("name", "size"), [("resnet18", 64), ("resnet20", 32), ("resnet50", 64), ("fast_resnet8", 32)])
+def test_the_estimate_of_memory_against_real_tensors(name, size):
+    """What autograd keeps of four pictures, counted on tensors that hold data; each storage once, weights left out."""
+    network = build_named(name)
+    kept: dict[int, torch.Tensor] = {}
+
+    def note(tensor):
+        kept[tensor.untyped_storage().data_ptr()] = tensor
+        return tensor
+
+    with torch.autograd.graph.saved_tensors_hooks(note, lambda tensor: tensor):
+        output = network(torch.rand(4, 3, size, size))
+    weights = {p.untyped_storage().data_ptr() for p in network.parameters()}
+    held = sum(t.untyped_storage().nbytes() for where, t in kept.items() if where not in weights)
+    assert output.requires_grad and activation_bytes(ZOO[name], size) == pytest.approx(held / 4, rel=0.02)

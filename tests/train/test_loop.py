@@ -130,3 +130,24 @@ def test_a_gradient_beyond_float16_skips_the_step_and_halves_the_scale(made):
     before = training.network.head.weight.clone()
     update(training, loader.batch(0, 0), mixed, 0.05)
     assert torch.equal(before, training.network.head.weight) and training.scaler.get_scale() < 2.0**40
+
+
+def test_pictures_grow_on_the_way(made):
+    """Three quarters of the side until the share `grow` of the run is behind, then all of it."""
+    plan, loader = made
+    growing = replace(plan, config=replace(plan.config, grow=0.6))
+    training, seen = fresh_training(growing), []
+    training.network.stem.register_forward_pre_hook(lambda _, given: seen.append(given[0].shape[-1]))
+    for done in (0.01, 0.59, 0.6, 0.99):
+        update(training, loader.batch(0, 0), growing, 0.01, done=done)
+    update(training, loader.batch(0, 0), plan, 0.01, done=0.01)
+    assert seen == [6, 6, 8, 8, 8]
+
+
+def test_pictures_that_no_memory_keeps_give_the_same_batches(made):
+    plan, loader = made
+    streaming = type(loader.store)(loader.store.pictures, loader.store._transform, limit=0)
+    again = type(loader)(streaming, loader.labels.tolist(), loader.num_classes, loader.augment, 32)
+    for step in (0, 3):
+        assert torch.equal(loader.batch(1, step).pixels, again.batch(1, step).pixels)
+    assert not streaming._kept and loader.store._kept

@@ -7,7 +7,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn.functional import relu
 
-from reslab.nn.layers import ConvNorm
+from reslab.nn.layers import ACTIVATIONS, Activation, ConvNorm
 from reslab.shapes import IMAGES, OUTPUT
 
 ShortcutKind = Literal["A", "B", "C", "plain"]
@@ -39,22 +39,24 @@ def shortcut(kind: ShortcutKind, in_channels: int, out_channels: int, stride: in
 
 
 class Block(nn.Module):
-    """What both blocks share: `relu(shortcut(x) + residual(x))`."""
+    """What all blocks share: `relu(shortcut(x) + residual(x))`, or another activation."""
 
     expansion: int
     """Output channels per unit of width."""
 
-    def __init__(self, path: nn.Module | None) -> None:
+    def __init__(self, path: nn.Module | None, activation: Activation = "relu") -> None:
         super().__init__()
         self.shortcut = path
+        self.activation = activation
 
     def residual(self, x: Float[Tensor, IMAGES]) -> Float[Tensor, OUTPUT]:
         raise TypeError(f"{type(self).__name__} defines no residual")
 
     def forward(self, x: Float[Tensor, IMAGES]) -> Float[Tensor, OUTPUT]:
+        activate = ACTIVATIONS[self.activation]
         if self.shortcut is None:
-            return relu(self.residual(x), inplace=True)
-        return relu(self.shortcut(x) + self.residual(x), inplace=True)
+            return activate(self.residual(x))
+        return activate(self.shortcut(x) + self.residual(x))
 
     @property
     def last_norm(self) -> nn.BatchNorm2d:
@@ -67,8 +69,10 @@ class SingleBlock(Block):
 
     expansion = 1
 
-    def __init__(self, in_channels: int, width: int, stride: int, kind: ShortcutKind = "B") -> None:
-        super().__init__(shortcut(kind, in_channels, width, stride))
+    def __init__(
+        self, in_channels: int, width: int, stride: int, kind: ShortcutKind = "B", activation: Activation = "relu"
+    ) -> None:
+        super().__init__(shortcut(kind, in_channels, width, stride), activation)
         self.only = ConvNorm(in_channels, width, kernel=3, stride=stride)
 
     def residual(self, x: Float[Tensor, IMAGES]) -> Float[Tensor, OUTPUT]:

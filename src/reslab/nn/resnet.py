@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from reslab.errors import ResLabError, nearest
 from reslab.nn.blocks import BasicBlock, Block, Bottleneck, ShortcutKind, SingleBlock
-from reslab.nn.layers import SMALL_MAP, ConvNorm, Normalize, PooledConvNorm, Whitening
+from reslab.nn.layers import SMALL_MAP, Activation, ConvNorm, Normalize, PooledConvNorm, Whitening
 from reslab.shapes import FEATURES, IMAGES, LOGITS, OUTPUT
 
 BlockKind = Literal["basic", "bottleneck", "single"]
@@ -56,6 +56,9 @@ class ResNetConfig:
 
     zero_init_last_norm: bool = False
     """Start every block as its shortcut (Goyal et al. 2017, section 5.1). A plain block has none, and stays as it is."""
+
+    activation: Activation = "relu"
+    """Of whitening stem, pooled entries and single blocks; the paper's blocks have their ReLU."""
 
     identity_init: bool = False
     """Start 3x3 convolutions as the identity on as many channels as come in, the rest random (Jordan 2024)."""
@@ -112,7 +115,11 @@ class ResNet(nn.Module):
         self.normalize = Normalize(config.mean, config.std)
         whitening = config.stem == "whitening"
         channels = 8 * config.in_channels if whitening else config.widths[0]
-        self.stem = Whitening(config.in_channels) if whitening else Stem(config.in_channels, channels, config.stem)
+        self.stem = (
+            Whitening(config.in_channels, config.activation)
+            if whitening
+            else Stem(config.in_channels, channels, config.stem)
+        )
         stages = []
         for index, (depth, width) in enumerate(zip(config.depths, config.widths, strict=True)):
             stage, channels = _stage(config, channels, width, depth, stride=1 if index == 0 else 2)
@@ -146,14 +153,15 @@ def _stage(config: ResNetConfig, in_channels: int, width: int, depth: int, strid
     """`depth` blocks, the first of which strides; and the channels that come out."""
     layers: list[nn.Module] = []
     if config.entry == "pool":
-        layers.append(PooledConvNorm(in_channels, width, kernel=3))
+        layers.append(PooledConvNorm(in_channels, width, config.activation))
         in_channels, stride = width, 1
     for step in (stride,) + (1,) * (depth - 1):
         if config.block == "bottleneck":
             block: Block = Bottleneck(in_channels, width, step, config.shortcut, config.stride_in_1x1)
+        elif config.block == "basic":
+            block = BasicBlock(in_channels, width, step, config.shortcut)
         else:
-            kind = BasicBlock if config.block == "basic" else SingleBlock
-            block = kind(in_channels, width, step, config.shortcut)
+            block = SingleBlock(in_channels, width, step, config.shortcut, config.activation)
         layers.append(block)
         in_channels = width * block.expansion
     return nn.Sequential(*layers), in_channels

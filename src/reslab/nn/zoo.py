@@ -32,7 +32,7 @@ ZOO: dict[str, ResNetConfig] = {
     "resnet56": _cifar(56),
     "resnet110": _cifar(110),
     "fast_resnet8": ResNetConfig(
-        (1, 1, 1), (64, 256, 256), "single", "whitening", "pool", num_classes=10, identity_init=True
+        (1, 1, 1), (64, 256, 256), "single", "whitening", "pool", num_classes=10, activation="gelu", identity_init=True
     ),
 }
 

@@ -384,7 +384,10 @@ REASONS: tuple[tuple[str, str], ...] = (
     (r"mean (\[.*\]), std (\[.*\]) of (\d+) pictures", "{2} 张图片的均值 {0}，标准差 {1}"),
     (r"given to resume", "由 resume 指定"),
     (r"([\d,]+) asked for, but there are no more training pictures", "要求 {0} 张，但训练图片没有那么多"),
-    (r"a picture takes about ([\d.]+) MB in training, and ([\d.]+) GB may be used", "训练中每张图片约占 {0} MB，可用 {1} GB"),
+    (
+        r"a picture takes about ([\d.]+) MB in training, and ([\d.]+) GB may be used",
+        "训练中每张图片约占 {0} MB，可用 {1} GB",
+    ),
     (r"this processor multiplies matrices of it directly \(AMX\)", "本处理器可直接做这种矩阵乘法（AMX）"),
     (r"this GPU multiplies it directly", "本显卡可直接计算"),
     (r"this GPU has no bfloat16", "本显卡不支持 bfloat16"),

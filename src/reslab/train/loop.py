@@ -21,7 +21,6 @@ from reslab.train.ranks import ALONE, Ranks
 from reslab.train.schedule import rate
 from reslab.train.state import Training
 
-
 _SMALLER = 0.75  # side of the pictures while they are to grow
 
 

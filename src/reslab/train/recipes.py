@@ -72,8 +72,8 @@ def cifar10_94() -> TrainConfig:
         zero_init=False,
         normalize="measured",
         augment="quick",
-        epochs=12,
-        batch_size=500,
+        epochs=13,
+        batch_size=1000,  # smaller batches turn Muon's equal steps into noise
         optim=OptimConfig("muon", lr=0.24, momentum=0.6, rest_lr=0.05, weight_decay=0.04),
         lr_per_128=False,
         schedule=ScheduleConfig("onecycle"),
