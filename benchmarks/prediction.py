@@ -43,7 +43,9 @@ def write_fresh_model(path: Path, name: str, size: int) -> None:
 
     network = build_named(name, num_classes=CLASSES, mean=MEAN, std=STD)
     header = Header(
-        {"name": name, **dataclasses.asdict(network.config)}, tuple(f"class {k}" for k in range(CLASSES)), Preprocess(size)
+        {"name": name, **dataclasses.asdict(network.config)},
+        tuple(f"class {k}" for k in range(CLASSES)),
+        Preprocess(size),
     )
     write_model(path, {k: v.numpy() for k, v in network.state_dict().items()}, header)
 
@@ -107,7 +109,15 @@ def main() -> None:
         write_fresh_model(Path(folder) / "model.safetensors", options.model, options.size)
         for number in range(options.rounds):
             for name in CONTESTANTS:
-                words = [sys.executable, __file__, *sys.argv[1:], "--only", name, "--file", f"{folder}/model.safetensors"]
+                words = [
+                    sys.executable,
+                    __file__,
+                    *sys.argv[1:],
+                    "--only",
+                    name,
+                    "--file",
+                    f"{folder}/model.safetensors",
+                ]
                 spin = {"GOMP_SPINCOUNT": "10000"} if name == "reslab" else {}  # what `reslab` sets
                 done = subprocess.run(words, env=os.environ | spin, stdout=subprocess.PIPE, text=True, check=True)
                 speeds[name].append(float(done.stdout.split()[-1]))

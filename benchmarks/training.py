@@ -32,12 +32,14 @@ from torchvision.datasets import ImageFolder
 from torchvision.transforms import v2
 
 from reslab import runtime
+from reslab.data.catalog import Catalog
 from reslab.data.sources import read_data
 from reslab.nn.zoo import build_named
+from reslab.train.config import Plan
 from reslab.train.fit import fresh_training, loader_of
 from reslab.train.inputs import open_stores
 from reslab.train.loop import update
-from reslab.train.plan import resolve
+from reslab.train.plan import resolve, with_speed
 from reslab.train.recipes import recipe
 
 RATE, MOMENTUM, DECAY = 0.01, 0.9, 5e-4
@@ -57,6 +59,8 @@ class Task:
     pictures: int
     epochs: int
     classes: int
+    layouts: dict[str, str]
+    """Precision -> the layout that ResLab's plan measured to be the faster one here; the bare step uses it too."""
 
     @property
     def small(self) -> bool:
@@ -79,19 +83,24 @@ class Task:
 TO_TENSOR = (v2.ToImage(), v2.ToDtype(torch.float32, scale=True), v2.Normalize(MEAN, STD))
 
 
+def planned(task: Task, precision: str) -> tuple[Plan, Catalog]:
+    catalog = read_data(task.folder)
+    catalog = replace(catalog, pictures=tuple(replace(p, split="train") for p in catalog.pictures))
+    base = recipe("standard")
+    config = replace(
+        base, data=str(task.folder), model=task.model, size=task.size, batch_size=task.batch, epochs=task.epochs,
+        label_smoothing=0.0, ema=0.0, precision=precision, optim=replace(base.optim, clip_norm=0.0),
+        layout=task.layouts.get(precision, "auto"),
+    )  # fmt: skip
+    return resolve(config, catalog), catalog
+
+
 def reslab_in(precision: str) -> Callable[[Task], None]:
     def train(task: Task) -> None:
-        catalog = read_data(task.folder)
-        catalog = replace(catalog, pictures=tuple(replace(p, split="train") for p in catalog.pictures))
-        base = recipe("standard")
-        config = replace(
-            base, data=str(task.folder), model=task.model, size=task.size, batch_size=task.batch, epochs=task.epochs,
-            label_smoothing=0.0, ema=0.0, precision=precision, optim=replace(base.optim, clip_norm=0.0),
-        )  # fmt: skip
-        plan = resolve(config, catalog)
+        plan, catalog = planned(task, precision)
         training, loader = fresh_training(plan), loader_of(plan, open_stores(plan, catalog).train)
         for epoch in range(task.epochs):
-            for batch in loader.batches(epoch, workers=config.workers):
+            for batch in loader.batches(epoch, workers=plan.config.workers):
                 update(training, batch, plan, RATE)
 
     return train
@@ -112,7 +121,7 @@ def torchvision_loop(task: Task) -> None:
     sgd_loop(task, DataLoader(data, task.batch, shuffle=True, num_workers=WORKERS, persistent_workers=True))
 
 
-def timm_loop(task: Task) -> None:
+def timm_loop(task: Task) -> int:
     """Its data set, its loader and the steps of its loop; the wheel lacks train.py."""
     import timm.data
 
@@ -122,20 +131,20 @@ def timm_loop(task: Task) -> None:
         scale=ZOOM, color_jitter=None, mean=MEAN, std=STD, persistent_workers=True,
     )  # fmt: skip
     sgd_loop(task, loader)
+    return task.epochs * (task.pictures // task.batch) * task.batch  # it drops the last, short batch
 
 
 def fastai_learner(task: Task) -> None:
     from fastai.vision import all as fastai
 
-    crop = (
-        [fastai.CropPad(task.size + task.size // 4), fastai.RandomCrop(task.size)]
-        if task.small
-        else fastai.RandomResizedCrop(task.size, min_scale=ZOOM[0])
-    )
-    loaders = fastai.ImageDataLoaders.from_folder(
-        task.folder, train=".", valid_pct=0, item_tfms=crop, bs=task.batch, num_workers=WORKERS, device="cpu",
+    small = [fastai.CropPad(task.size + task.size // 4), fastai.RandomCrop(task.size)]
+    block = fastai.DataBlock(
+        (fastai.ImageBlock, fastai.CategoryBlock), get_items=fastai.get_image_files, get_y=fastai.parent_label,
+        splitter=fastai.IndexSplitter([]),
+        item_tfms=small if task.small else fastai.RandomResizedCrop(task.size, min_scale=ZOOM[0]),
         batch_tfms=[fastai.Flip(), fastai.Normalize.from_stats(MEAN, STD)],
     )  # fmt: skip
+    loaders = block.dataloaders(task.folder, bs=task.batch, num_workers=WORKERS, device="cpu")
     learner = fastai.Learner(loaders, task.network(), fastai.CrossEntropyLossFlat(), opt_func=fastai.SGD)
     with learner.no_bar(), learner.no_logging():
         learner.fit(task.epochs, RATE, wd=DECAY)
@@ -166,21 +175,27 @@ def hugging_face_trainer(task: Task) -> None:
         transformers.Trainer(Classifier(), arguments, train_dataset=data, data_collator=collate).train()
 
 
-def bare_in(precision: str) -> Callable[[Task], None]:
-    """The step alone, on one batch that lies in memory, as ResLab lays it out."""
+def bare_in(precision: str) -> Callable[[Task], int]:
+    """The step alone, on one batch that lies in memory, in the layout that the plan chose."""
 
-    def train(task: Task) -> None:
+    def train(task: Task) -> int:
         kind = runtime.precision()[0] if precision == "auto" else precision
-        network = runtime.placed(build_named(task.model, num_classes=task.classes)).train()
-        optimizer = task.sgd(network)
-        images = torch.rand(task.batch, 3, task.size, task.size).to(memory_format=torch.channels_last)
+        network = runtime.placed(build_named(task.model, num_classes=task.classes), task.layouts[precision]).train()
+        optimizer = torch.optim.SGD(
+            network.parameters(), RATE, momentum=MOMENTUM, nesterov=True, weight_decay=DECAY, fused=True
+        )
+        images = torch.rand(task.batch, 3, task.size, task.size).to(
+            memory_format=runtime.LAYOUTS[task.layouts[precision]]
+        )
         labels = torch.arange(task.batch) % task.classes
-        for _ in range(task.epochs * -(-task.pictures // task.batch)):
+        steps = task.epochs * round(task.pictures / task.batch)
+        for _ in range(steps):
             optimizer.zero_grad()
             with runtime.mixed(runtime.device(), kind):
                 logits = network(images)
             F.cross_entropy(logits.float(), labels).backward()
             optimizer.step()
+        return steps * task.batch
 
     return train
 
@@ -213,11 +228,11 @@ def compete(name: str, task: Task) -> float:
         runtime.exact()
     begin = time.perf_counter()
     try:
-        {**OURS, **PEERS, **BARE}[name](task)
+        shown = {**OURS, **PEERS, **BARE}[name](task) or task.pictures * task.epochs
     except ImportError as error:
         print(f"{name} is left out: {error}", file=sys.stderr)
         return 0.0
-    return task.pictures * task.epochs / (time.perf_counter() - begin)
+    return shown / (time.perf_counter() - begin)
 
 
 def measure(task: Task, rounds: int) -> dict[str, list[float]]:
@@ -273,10 +288,18 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         root = link_folder(options.data, options.pictures, Path(folder))
         sizes = [len(list(c.iterdir())) for c in root.iterdir()]
-        task = Task(root, options.model, options.size, options.batch, sum(sizes), options.epochs, len(sizes))
+        task = Task(root, options.model, options.size, options.batch, sum(sizes), options.epochs, len(sizes), {})
+        layouts = {kind: with_speed(planned(task, kind)[0], 0)[0].config.layout for kind in ("float32", "auto")}
+        task = replace(task, layouts=layouts)
         speeds = measure(task, options.rounds)
     report = {"machine": runtime.describe(), "cores": os.cpu_count()}
-    report |= {"model": task.model, "size": task.size, "batch": task.batch, "pictures": task.pictures}
+    report |= {
+        "layouts": layouts,
+        "model": task.model,
+        "size": task.size,
+        "batch": task.batch,
+        "pictures": task.pictures,
+    }
     report |= {"epochs": task.epochs, "images_per_second": {k: [round(x, 1) for x in v] for k, v in speeds.items()}}
     print(json.dumps(report | {"ratios": ratios(speeds)}, indent=1))
 

@@ -61,7 +61,8 @@ def on_two_machines(out: Path, epochs: int) -> None:
                 "ip", "netns", "exec", name, sys.executable, "-m", "torch.distributed.run", "--nnodes", "2",
                 "--nproc-per-node", "1", "--node-rank", str(rank), "--master-addr", ADDRESSES[0], "--master-port", PORT,
             ]  # fmt: skip
-            where = os.environ | {"GLOO_SOCKET_IFNAME": end}
+            # one thread each, as torchrun sets for two processes on one machine: sums depend on it in the last digit
+            where = os.environ | {"GLOO_SOCKET_IFNAME": end, "OMP_NUM_THREADS": "1"}
             processes.append(
                 subprocess.Popen([*launcher, *training(out, epochs)], env=where, stdout=subprocess.DEVNULL)
             )

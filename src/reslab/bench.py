@@ -79,7 +79,7 @@ def bench(model: str, data: str | None = None, seconds: float = 5.0) -> Bench:
     alone = sorted(_times(lambda: engine.logits(pixels[:1]), seconds))
     rate, waiting, files = _from_files(engine, data, seconds)
     precision, _ = runtime.precision()
-    work = TrainConfig(batch_size=BLOCK, size=size, precision=precision, accumulate=1)
+    work = TrainConfig(batch_size=BLOCK, size=size, precision=precision, accumulate=1, layout="channels-last")
     return Bench(
         model=model,
         engine=engine.name,

@@ -6,6 +6,7 @@ from contextlib import AbstractContextManager
 from typing import Any
 
 import torch
+from torch import Tensor
 from torch.nn import Module
 
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # malloc.h
@@ -21,9 +22,18 @@ def device() -> torch.device:
     return torch.device("cpu")
 
 
-def placed(network: Module) -> Any:
-    """The network on the fastest device, its weights laid out channels-last: the order that convolutions like."""
-    return network.to(device=device(), memory_format=torch.channels_last)  # pyrefly: ignore
+LAYOUTS = {"channels-last": torch.channels_last, "channels-first": torch.contiguous_format}
+"""How maps lie in memory. Convolutions mostly like the first, and some processors the second where maps are small."""
+
+
+def placed(network: Module, layout: str = "channels-last") -> Any:
+    """The network on the fastest device, its weights laid out so."""
+    return network.to(device=device(), memory_format=LAYOUTS[layout])  # pyrefly: ignore
+
+
+def laid_out(images: Tensor, layout: str) -> Tensor:
+    """The images laid out so; every map of a network follows its input."""
+    return images.contiguous(memory_format=LAYOUTS.get(layout, torch.channels_last))
 
 
 def precision() -> tuple[str, str]:

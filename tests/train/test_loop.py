@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 import torch
 
+from reslab import runtime
 from reslab.data.augment import parse
 from reslab.data.sources import read_data
 from reslab.data.splits import assigned
@@ -12,7 +13,7 @@ from reslab.errors import ResLabError
 from reslab.train.fit import fresh_training, loader_of
 from reslab.train.inputs import open_stores
 from reslab.train.loop import update
-from reslab.train.plan import resolve
+from reslab.train.plan import resolve, with_speed
 from reslab.train.recipes import recipe
 
 
@@ -151,3 +152,22 @@ def test_pictures_that_no_memory_keeps_give_the_same_batches(made):
     for step in (0, 3):
         assert torch.equal(loader.batch(1, step).pixels, again.batch(1, step).pixels)
     assert not streaming._kept and loader.store._kept
+
+
+def test_the_layout_is_measured_where_it_is_open_and_changes_only_rounding(made):
+    plan, loader = made
+    assert plan.config.layout == "auto"
+    measured, _ = with_speed(plan, 0)
+    assert measured.config.layout in runtime.LAYOUTS and measured.origins["layout"].origin == "measured"
+    assert with_speed(measured, 0)[0].config == measured.config, "what stands in the config is not measured again"
+    short = replace(plan, config=replace(plan.config, precision="bfloat16"))
+    assert with_speed(short, 0)[0].origins["layout"].origin == "default"
+    gradients = []
+    for layout in runtime.LAYOUTS:
+        laid = replace(plan, config=replace(plan.config, layout=layout))
+        training, seen = frozen(laid, torch.float64), []
+        training.network.stem.register_forward_pre_hook(lambda _, given, seen=seen: seen.append(given[0].stride()))
+        update(training, loader.batch(0, 0), laid, 0.0)
+        assert (seen[0][1] == 1) == (layout == "channels-last")
+        gradients.append(torch.cat([p.grad.flatten() for p in training.network.parameters()]))
+    assert torch.linalg.norm(gradients[0] - gradients[1]) <= 1e-10 * torch.linalg.norm(gradients[0])

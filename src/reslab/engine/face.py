@@ -10,6 +10,8 @@ from reslab.data.reader import BLOCK, Block, blocks, load
 from reslab.metrics.calibration import softmax
 from reslab.modelfile import Header
 
+_PIXELS = 2**21  # of a forward pass: its largest maps then take some 200 MB
+
 
 class Engine(Protocol):
     """A model that is ready to answer."""
@@ -27,14 +29,22 @@ class Engine(Protocol):
 
 
 def block_logits(engine: Engine, pixels: np.ndarray) -> np.ndarray:
-    """Logits of up to `BLOCK` pictures, always computed in a batch of exactly `BLOCK`.
+    """Logits of up to `BLOCK` pictures, always computed in batches of one fixed size.
 
     A library may sum in another order for another batch shape, so a picture's answer must not depend on how many
-    others happen to be asked with it: the batch is padded with black.
+    others happen to be asked with it: the last batch is padded with black.
     """
-    missing = BLOCK - len(pixels)
+    batch = batch_size(pixels.shape[1])
+    missing = -len(pixels) % batch
     padded = np.concatenate([pixels, np.zeros((missing, *pixels.shape[1:]), np.uint8)]) if missing else pixels
-    return engine.logits(padded)[: len(pixels)]
+    rows = [engine.logits(padded[start : start + batch]) for start in range(0, len(padded), batch)]
+    return np.concatenate(rows)[: len(pixels)]
+
+
+def batch_size(side: int) -> int:
+    """Pictures of this side per forward pass: a power of two, `BLOCK` at most, fewer where the maps are large."""
+    fitting = max(1, _PIXELS // side**2)
+    return min(BLOCK, 2 ** (fitting.bit_length() - 1))
 
 
 def probabilities(engine: Engine, logits: np.ndarray) -> np.ndarray:

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 
 from markupsafe import Markup, escape
 
-from reslab.report.words import REASONS, WORDS
+from reslab.report.reasons import REASONS
+from reslab.report.words import WORDS
 
 
 @dataclass(frozen=True, slots=True)

@@ -45,6 +45,8 @@ class TrainConfig:
     """Parts that each batch is divided into, one after the other in memory; the gradient is that of the whole."""
     precision: str = AUTO
     """What is multiplied in training: one of `PRECISIONS`. Judging is always done in float32."""
+    layout: str = AUTO
+    """How maps lie in memory in training (`runtime.LAYOUTS`)."""
     minutes: float = 0.0
     """Fit the run into this many minutes instead of `epochs`."""
     course: tuple[tuple[int, float], ...] = ()

@@ -44,7 +44,7 @@ from reslab.runfolder import (
     read_config,
     read_journal,
 )
-from reslab.train.config import Origin, Plan, TrainConfig
+from reslab.train.config import AUTO, Origin, Plan, TrainConfig
 from reslab.train.inputs import Stores, augment_of, preprocess_of
 from reslab.train.journal import Event, Journal, Listener
 from reslab.train.loop import Hooks, Validation, train
@@ -200,7 +200,8 @@ def _with_tuples(values: dict[str, Any]) -> dict[str, Any]:
 
 def fresh_training(plan: Plan, store: Store | None = None) -> Training:
     """A run before its first step; `store` gives whitening its pictures."""
-    network = runtime.placed(build(config_from(plan.network), plan.config.seed))
+    layout = "channels-last" if plan.config.layout == AUTO else plan.config.layout
+    network = runtime.placed(build(config_from(plan.network), plan.config.seed), layout)
     if store is not None:
         whiten(network, store, preprocess_of(plan))
     average = Average(network, plan.config.ema) if plan.config.ema else None

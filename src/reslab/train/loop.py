@@ -160,6 +160,7 @@ def _gradient(training: Training, batch: Batch, plan: Plan, done: float) -> Tens
         images = batch.mix.images(images, to_images(batch.partners.to(weight.device)).to(weight.dtype))
     if done < config.grow:
         images = F.interpolate(images, scale_factor=_SMALLER, mode="bilinear", antialias=True)
+    images = runtime.laid_out(images, config.layout)
     with runtime.mixed(weight.device, config.precision):
         logits = network(images).to(weight.dtype)
     loss = F.cross_entropy(logits, targets, label_smoothing=config.label_smoothing, reduction="sum") / batch.total
