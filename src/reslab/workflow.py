@@ -62,6 +62,7 @@ def train(
     out: str | Path | None = None,
     user: Collection[str] = (),
     on_event: Listener | None = None,
+    begun: float | None = None,
 ) -> Run:
     """Check the training and validation pictures, train, calibrate, judge, and write the report.
 
@@ -69,11 +70,12 @@ def train(
         out: the run folder; `runs/<date>-<model>-<data>` by default.
         user: names of the fields of `config` that a person chose, for the record.
         on_event: told everything that happens, as plain dictionaries.
+        begun: when the person's time began to run, by `time.monotonic`; now by default.
 
     Raises:
         ResLabError: bad input, a diverged run, or a full disk; one sentence and a hint.
     """
-    begun = time.monotonic()
+    begun = time.monotonic() if begun is None else begun
     ranks = join()
     show = on_event if on_event and ranks.first else _silent
     whole = assigned(read_data(config.data, config.data_dir), config.val, config.split_seed, config.group_by)

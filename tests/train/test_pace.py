@@ -22,10 +22,10 @@ class Machine:
         self.now += self.per_step * (1 + self.drift * (2 * phase - 1))
 
 
-def run(machine, seconds, planned, epoch_steps=100, spent=0.0, after=1.0):
+def run(machine, seconds, planned, epoch_steps=100, spent=0.0, after=1.0, guess=0.0):
     """Train until the course ends; gives the time of everything and the courses that were followed."""
     begin = machine.now
-    pace = Pace(seconds, spent, after, machine.clock)
+    pace = Pace(seconds, spent, after, guess, machine.clock)
     course, step, courses = Course.straight(planned), 0, []
     while step < course.total:
         machine.step()
@@ -36,7 +36,7 @@ def run(machine, seconds, planned, epoch_steps=100, spent=0.0, after=1.0):
         if step % epoch_steps == 0 or step == course.total:
             with pace.pause(validating=True):
                 machine.now += machine.validation
-    machine.now += max(after, 2 * machine.validation) / 2
+    machine.now += after + machine.validation
     return spent + machine.now - begin, step, courses
 
 
@@ -61,6 +61,14 @@ def test_steps_of_several_seconds_end_with_the_time(planned):
 def test_when_the_time_is_up_the_step_in_hand_is_the_last():
     took, step, _ = run(Machine(50.0), 60.0, 10)
     assert step == 2 and took < 110
+
+
+def test_a_validation_is_reserved_before_one_was_timed():
+    """Less than one epoch fits: the only validation is the last one, and comes twice (once for the calibration)."""
+    took, *_ = run(Machine(0.3, validation=4.0), 60.0, 500, epoch_steps=1000, guess=13.0)
+    assert 0.90 * 60 <= took <= 1.02 * 60
+    took, *_ = run(Machine(0.3, validation=4.0), 60.0, 500, epoch_steps=1000)
+    assert took > 1.02 * 60
 
 
 def test_a_good_plan_is_left_alone():

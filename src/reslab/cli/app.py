@@ -4,13 +4,18 @@ import errno
 import os
 import re
 import sys
+import time
 import traceback
 import warnings
+from contextvars import ContextVar
 
 from cyclopts import App, CycloptsError, MissingArgumentError
 from PIL import Image
 
 from reslab.errors import ResLabError
+
+STARTED: ContextVar[float] = ContextVar("STARTED")
+"""When the command began, before anything large was imported: what `--minutes` counts from (`time.monotonic`)."""
 
 _INTERNAL = 70  # sysexits.h: software error
 _INTERRUPTED = 130
@@ -64,6 +69,7 @@ def build_app() -> App:
 
 def run(tokens: list[str]) -> int:
     """Run one command; gives its exit code."""
+    STARTED.set(time.monotonic())
     debug = "--debug" in tokens
     tokens = [t for t in tokens if t != "--debug"]
     for stream in (sys.stdout, sys.stderr):

@@ -13,6 +13,7 @@ from cyclopts import Parameter
 from reslab import workflow
 from reslab.check.gate import Verdict
 from reslab.cli import show
+from reslab.cli.app import STARTED
 from reslab.cli.options import DATA_OPTIONS, PICTURE_OPTIONS, DataOptions, PictureOptions, apply, outside_data
 from reslab.errors import ResLabError
 from reslab.runfolder import REPORT_NAME, RUNS
@@ -94,7 +95,7 @@ def train(
         if out and restarts():  # torchrun's second try: the run goes on, it does not begin
             run = workflow.resume(out, None, _with_tracking(listener, track))
         else:
-            run = workflow.train(config, out, user, _with_tracking(listener, track))
+            run = workflow.train(config, out, user, _with_tracking(listener, track), STARTED.get())
     _say_score(run, json)
     _next_steps(run, data)
 

@@ -56,6 +56,8 @@ from reslab.train.sheet import sheet
 from reslab.train.state import Progress, StateFolder, Training
 from reslab.train.whiten import whiten
 
+_VALIDATION_COST, _REPORT_SECONDS = 0.4, 1.5  # a picture's way forward, in steps; writing model and report
+
 
 def begin(out: Path, plan: Plan, catalog: Catalog, stores: Stores) -> None:
     """Write what decides the run, before its first step.
@@ -122,7 +124,7 @@ def _train(
     """The loop, with the run's folder around the first process's."""
     loader, validate = loader_of(plan, stores.train, ranks), judge_of(plan, stores.val, ranks)
     hint = f"go on with: reslab resume {out}"
-    pace = Pace(plan.config.minutes * 60, training.progress.seconds)
+    pace = _pace(plan, stores, training.progress.seconds)
     with _polite_stop() as asked:
         if not ranks.first:
             hooks = Hooks(show, show, lambda: None, validate, lambda: None, asked.is_set, hint, ranks, pace)
@@ -140,6 +142,13 @@ def _train(
 
             keep = _keeper(out, plan, stores.train, training)
             train(training, loader, plan, Hooks(emit, show, save, validate, keep, asked.is_set, hint, ranks, pace))
+
+
+def _pace(plan: Plan, stores: Stores, spent: float) -> Pace:
+    """The clock of a run. After its last step the validation pictures are read once more, as they were at the start."""
+    share = len(stores.val) / (len(stores.val) + len(stores.train))
+    steps = _VALIDATION_COST * len(stores.val) / plan.config.batch_size
+    return Pace(plan.config.minutes * 60, spent, _REPORT_SECONDS + share * spent, steps)
 
 
 @contextmanager

@@ -24,12 +24,14 @@ class Pace:
     spent: float = 0.0
     """What had gone before this process's clock started."""
     after: float = 1.0
-    """What comes after the last step at the least: calibration, the report."""
+    """What comes after the last step, besides validation and calibration: reading, the report."""
+    validation_steps: float = 0.0
+    """A guess at the time of one validation, in steps, until one has been timed."""
     clock: Callable[[], float] = time.monotonic
     _begin: float = field(init=False)
     _looked: tuple[float, int] = field(init=False, default=(0.0, -1))
     """When and at which step the last look was."""
-    _validation: float = field(init=False, default=0.0)
+    _validation: float | None = field(init=False, default=None)
     _pause: float = field(init=False, default=0.0)
     """Time since the last look that was not training."""
 
@@ -67,7 +69,8 @@ class Pace:
             return course
         per_step = max(now - before - self._pause, 1e-9) / (step - first)
         self._looked, self._pause = (now, step), 0.0
-        left = _AIM * self.seconds - now - max(self.after, 2 * self._validation)
-        fitting = max(0, int(left / (per_step + self._validation / epoch_steps)))
+        validation = self.validation_steps * per_step if self._validation is None else self._validation
+        left = _AIM * self.seconds - now - self.after - 2 * validation  # the last one, and calibration
+        fitting = max(0, int(left / (per_step + validation / epoch_steps)))
         off = abs(step + fitting - course.total) * per_step
         return course.replanned(step, step + fitting) if off > _WORTH * self.seconds else course
