@@ -78,6 +78,7 @@ def bench(model: str, data: str | None = None, seconds: float = 5.0) -> Bench:
     forward = BLOCK / statistics.median(_times(lambda: block_logits(engine, pixels), seconds))
     alone = sorted(_times(lambda: engine.logits(pixels[:1]), seconds))
     rate, waiting, files = _from_files(engine, data, seconds)
+    per_picture = macs(shape, size)
     precision, _ = runtime.precision()
     work = TrainConfig(batch_size=BLOCK, size=size, precision=precision, accumulate=1, layout="channels-last")
     return Bench(
@@ -85,7 +86,7 @@ def bench(model: str, data: str | None = None, seconds: float = 5.0) -> Bench:
         engine=engine.name,
         size=size,
         machine=runtime.describe(),
-        macs=macs(shape, size),
+        macs=per_picture,
         forward_images_per_second=forward,
         latency_ms_p50=1e3 * alone[len(alone) // 2],
         latency_ms_p95=1e3 * alone[int(len(alone) * 0.95)],
@@ -96,7 +97,7 @@ def bench(model: str, data: str | None = None, seconds: float = 5.0) -> Bench:
         training_precision=precision,
         peak_memory_mb=runtime.peak_memory() / 1e6,
         matmul_gflops=peak,
-        percent_of_peak=100 * 2 * macs(shape, size) * forward / 1e9 / peak,
+        percent_of_peak=100 * 2 * per_picture * forward / 1e9 / peak,
     )
 
 

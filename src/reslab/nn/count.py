@@ -47,7 +47,7 @@ def activation_bytes(config: ResNetConfig, size: int) -> int:
 
     pair = _meta_images(config, size).repeat(2, 1, 1, 1)  # batch norm needs two
     with torch.autograd.graph.saved_tensors_hooks(note, lambda tensor: tensor):
-        output = network(pair)
+        output = network(pair)  # held until all is counted: it keeps the storages, and so their numbers, apart
     weights = {p.untyped_storage()._cdata for p in network.parameters()}
     del output
     return sum(count for storage, count in kept.items() if storage not in weights) // 2

@@ -38,8 +38,7 @@ ZOO: dict[str, ResNetConfig] = {
 
 SOURCES: dict[str, str] = {
     name: "He et al. 2015, " + ("table 1" if config.stem == "7x7" else "section 4.2") for name, config in ZOO.items()
-}
-SOURCES["fast_resnet8"] = "ours, after Page 2019 and Jordan 2024"
+} | {"fast_resnet8": "ours, after Page 2019 and Jordan 2024"}
 """Where each network is defined."""
 
 

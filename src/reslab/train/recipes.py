@@ -61,7 +61,7 @@ def paper() -> TrainConfig:
 
 
 def cifar10_94() -> TrainConfig:
-    """94 % on CIFAR-10 within the compute of the published record, by a residual network.
+    """On its way to 94 % on CIFAR-10 within the compute of the published record; not there yet (LOG.md).
 
     The means of Jordan 2024 (arXiv:2404.00498: whitened patches, alternating flip, smoothed labels) and of his Muon.
     """
@@ -87,7 +87,7 @@ def cifar10_10min() -> TrainConfig:
 
 
 def cifar10_resnet20() -> TrainConfig:
-    """The paper's smallest network to the paper's accuracy (91.25 %, table 6) in a quarter of its 64k steps."""
+    """The paper's smallest network in a quarter of its 64k steps; the aim is its 91.25 % (table 6), not yet measured."""
     return TrainConfig(
         recipe="cifar10_resnet20",
         data="cifar10",
