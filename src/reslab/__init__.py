@@ -21,7 +21,7 @@ _PUBLIC = {
     "load": ("reslab.predict", "load_model"),
     "recipe": ("reslab.train.recipes", "recipe"),
     "TrainConfig": ("reslab.train.config", "TrainConfig"),
-    "ResNetConfig": ("reslab.nn.resnet", "ResNetConfig"),
+    "ResNetConfig": ("reslab.nn.config", "ResNetConfig"),
     "ZOO": ("reslab.nn.zoo", "ZOO"),
     "ResLabError": ("reslab.errors", "ResLabError"),
 }

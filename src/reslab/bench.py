@@ -20,8 +20,9 @@ from reslab.engine.choose import open_engine
 from reslab.engine.face import Engine, block_logits
 from reslab.engine.torch import TorchEngine
 from reslab.modelfile import Header
+from reslab.nn.config import config_from
 from reslab.nn.count import macs
-from reslab.nn.resnet import build, config_from
+from reslab.nn.resnet import build
 from reslab.nn.zoo import ZOO, native_size
 from reslab.pixels.preprocess import Preprocess
 from reslab.train.config import TrainConfig

@@ -3,25 +3,48 @@
 import dataclasses
 import json
 import math
+from functools import partial
 
 import pytest
 import torch
 
 from reslab.errors import ResLabError
 from reslab.nn.blocks import BasicBlock, Bottleneck, PaddedIdentity
-from reslab.nn.layers import Normalize, conv, to_images
-from reslab.nn.resnet import ResNetConfig, build, config_from
+from reslab.nn.config import ResNetConfig, config_from
+from reslab.nn.layers import Excitation, Normalize, StochasticDepth, conv, to_images
+from reslab.nn.resnet import build
 from reslab.nn.zoo import ZOO, build_named
 
+
+def block(make=BasicBlock, in_channels=4, width=8, stride=1, **shape):
+    """One block of a network of that shape."""
+    return make(ResNetConfig((1,), (width,), **shape), in_channels, width, stride)
+
+
+def basic(kind, stride, **shape):
+    return block(BasicBlock, 4, 8, stride, shortcut=kind, **shape)
+
+
+def bottleneck(kind, stride, **shape):
+    return block(Bottleneck, 4, 2, stride, block="bottleneck", shortcut=kind, **{"group_width": 64} | shape)
+
+
 BLOCKS = [
-    pytest.param(lambda kind, stride: BasicBlock(4, 8, stride, kind), id="basic"),
-    pytest.param(lambda kind, stride: Bottleneck(4, 2, stride, kind), id="bottleneck"),
-    pytest.param(lambda kind, stride: Bottleneck(4, 2, stride, kind, stride_in_1x1=True), id="bottleneck, paper"),
+    pytest.param(basic, id="basic"),
+    pytest.param(partial(basic, squeeze=True), id="basic, squeezed"),
+    pytest.param(bottleneck, id="bottleneck"),
+    pytest.param(partial(bottleneck, stride_in_1x1=True), id="bottleneck, paper"),
+    pytest.param(partial(bottleneck, groups=2, group_width=64), id="bottleneck, groups"),
+]
+PRE_BLOCKS = [
+    pytest.param(partial(basic, preact=True), id="basic"),
+    pytest.param(partial(bottleneck, preact=True), id="bottleneck"),
+    pytest.param(partial(bottleneck, preact=True, groups=2, squeeze=True), id="bottleneck, groups, squeezed"),
 ]
 
 
 @pytest.mark.parametrize("make", BLOCKS)
-@pytest.mark.parametrize("kind", ["A", "B", "C"])
+@pytest.mark.parametrize("kind", ["A", "B", "C", "D"])
 @pytest.mark.parametrize("stride", [1, 2])
 def test_a_block_is_shortcut_plus_residual(make, kind, stride):
     block = make(kind, stride).eval()
@@ -56,7 +79,7 @@ def test_option_a_pads_the_identity_with_zeros():
     assert not list(PaddedIdentity(2, 6, 2).parameters())
 
 
-@pytest.mark.parametrize("name", ["resnet18", "resnet50", "resnet20"])
+@pytest.mark.parametrize("name", ["resnet18", "resnet50", "resnet20", "seresnet50", "resnext50_32x4d", "resnet50d"])
 def test_zero_initialised_blocks_start_as_the_identity(name):
     network = build_named(name, zero_init_last_norm=True).train()
     blocks = [block for stage in network.stages for block in stage]
@@ -67,7 +90,59 @@ def test_zero_initialised_blocks_start_as_the_identity(name):
         assert torch.equal(block(x), torch.relu(block.shortcut(x)))
 
 
-@pytest.mark.parametrize("make", BLOCKS)
+@pytest.mark.parametrize("name", ["preact_resnet18", "preact164"])
+def test_zero_initialised_pre_activation_blocks_are_the_identity_itself(name):
+    network = build_named(name, zero_init_last_norm=True).train()
+    block = network.stages[1][1]
+    x = torch.randn(2, block.norm.num_features, 8, 8)
+    assert torch.equal(block(x), x)
+
+
+@pytest.mark.parametrize("kind", ["A", "B", "C"])
+@pytest.mark.parametrize("make", PRE_BLOCKS)
+@pytest.mark.parametrize("stride", [1, 2])
+def test_a_pre_activation_block_leaves_the_sum_as_it_is(make, kind, stride):
+    block = make(kind, stride).eval()
+    x = torch.randn(2, 4, 8, 8)
+    active = torch.relu(torch.nn.functional.batch_norm(x, torch.zeros(4), torch.ones(4)))
+    passed = block.shortcut(active if isinstance(block.shortcut, torch.nn.Conv2d) else x)
+    assert torch.allclose(block(x), passed + block.residual(active), atol=1e-6)
+    assert block(x).min() < 0 and block(x).shape == (2, 8, 8 // stride, 8 // stride)
+
+
+def test_option_d_averages_before_it_projects():
+    block = basic("D", 2).eval()
+    x = torch.randn(2, 4, 8, 8)
+    means = x.view(2, 4, 4, 2, 4, 2).mean((3, 5))
+    assert torch.allclose(block.shortcut(x), block.shortcut.norm(block.shortcut.conv(means)), atol=1e-6)
+    assert block.shortcut(torch.randn(2, 4, 7, 7)).shape == block.residual(torch.randn(2, 4, 7, 7)).shape
+
+
+def test_excitation_scales_channels():
+    gate = Excitation(32)
+    x = torch.randn(3, 32, 4, 4)
+    means = x.mean((2, 3))
+    hidden = torch.relu(means @ gate.squeeze.weight[:, :, 0, 0].T + gate.squeeze.bias)
+    factors = torch.sigmoid(hidden @ gate.excite.weight[:, :, 0, 0].T + gate.excite.bias)
+    assert gate.squeeze.out_channels == 2
+    assert torch.allclose(gate(x), x * factors[:, :, None, None], atol=1e-6)
+
+
+def test_stochastic_depth_skips_and_scales():
+    """The mean stays: zero for a share of the pictures, 1 / (1 - share) for the others; nothing when judged."""
+    layer, x = StochasticDepth(0.25), torch.ones(4000, 2, 1, 1)
+    torch.manual_seed(0)
+    y = layer.train()(x)
+    assert set(y.unique().tolist()) == {0.0, torch.tensor(4 / 3).item()}
+    assert (y[:, 0] == y[:, 1]).all()
+    assert (y == 0).float().mean().item() == pytest.approx(0.25, abs=5 * math.sqrt(0.25 * 0.75 / 4000))
+    assert layer.eval()(x) is x
+    network = build_named("resnet20", drop_path=0.9)
+    rates = [b.drop.rate for stage in network.stages for b in stage]
+    assert rates == pytest.approx([0.1 * n for n in range(1, 10)])
+
+
+@pytest.mark.parametrize("make", BLOCKS + PRE_BLOCKS)
 @pytest.mark.parametrize("kind", ["A", "B", "plain"])
 def test_gradients_against_finite_differences(make, kind):
     torch.manual_seed(0)
@@ -78,10 +153,10 @@ def test_gradients_against_finite_differences(make, kind):
 
 def test_the_gradient_has_a_plus_one():
     """With a zero residual the gradient passes unchanged: d(x + F)/dx = 1 + dF/dx (He et al. 2016, equation 5)."""
-    block = BasicBlock(4, 4, 1).eval()
-    torch.nn.init.zeros_(block.last_norm.weight)
+    unit = block(width=4).eval()
+    torch.nn.init.zeros_(unit.last_weight)
     x = torch.rand(1, 4, 5, 5, requires_grad=True)
-    block(x).sum().backward()
+    unit(x).sum().backward()
     assert torch.equal(x.grad, torch.ones_like(x))
 
 
@@ -179,7 +254,12 @@ def test_configurations_are_plain_data():
     [
         ({"block": "botleneck"}, "block 'botleneck' is unknown"),
         ({"stem": "5x5"}, "stem '5x5' is unknown"),
-        ({"shortcut": "D"}, "shortcut 'D' is unknown"),
+        ({"shortcut": "E"}, "shortcut 'E' is unknown"),
+        ({"activation": "selu"}, "activation 'selu' is unknown"),
+        ({"groups": 4}, "a basic block has no groups"),
+        ({"groups": 0}, "positive"),
+        ({"drop_path": 1.0}, "skipped with probability 1.0"),
+        ({"preact": True, "stem": "deep"}, "does not go with"),
         ({"depths": (2, 2)}, r"one width per stage, not \(16, 32, 64\) for \(2, 2\)"),
         ({"depths": (), "widths": ()}, "one width per stage"),
         ({"depths": (3, 0, 3)}, "positive"),

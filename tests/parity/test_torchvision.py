@@ -1,21 +1,29 @@
 """Our networks give torchvision's logits with torchvision's weights, and the weights come back unchanged."""
 
 import pytest
+import timm
 import torch
 import torchvision
 
 from reslab.errors import ResLabError
-from reslab.nn.weights import load_foreign, to_torchvision, torchvision_name
+from reslab.nn.resnet import ResNet
+from reslab.nn.weights import load_foreign, to_torchvision, torchvision_name, translated
 from reslab.nn.zoo import ZOO, build_named
 
 RELATIVE = 1e-5  # two orders of the same sums in float32
-NAMES = ["resnet18", "resnet34", "resnet50", "resnet101", "resnet152"]
+TIMM = {"resnet50d": "resnet50d", "seresnet50": "seresnet50", "preact_resnet50": "resnetv2_50"}
+NAMES = ["resnet18", "resnet34", "resnet50", "resnet101", "resnet152", "resnext50_32x4d", "resnext101_32x8d"]
+NAMES += ["resnext101_64x4d", "wide_resnet50_2", "wide_resnet101_2", *TIMM]
+
+
+def fresh(name):
+    torch.manual_seed(0)
+    return timm.create_model(TIMM[name]) if name in TIMM else torchvision.models.get_model(name, weights=None)
 
 
 def theirs(name):
     """Random weights, and running statistics that a pass in training mode has set: otherwise deep logits explode."""
-    torch.manual_seed(0)
-    network = torchvision.models.get_model(name, weights=None)
+    network = fresh(name)
     network.train()(torch.rand(8, 3, 64, 64))
     return network.eval()
 
@@ -32,7 +40,7 @@ def test_same_weights_same_logits(name):
 
 @pytest.mark.parametrize("name", NAMES)
 def test_weights_there_and_back(name):
-    opponent = torchvision.models.get_model(name, weights=None)
+    opponent = fresh(name)
     back = to_torchvision(load_foreign(build_named(name), opponent.state_dict()))
     state = opponent.state_dict()
     assert list(back) != [] and back.keys() == state.keys()
@@ -41,8 +49,17 @@ def test_weights_there_and_back(name):
 
 @pytest.mark.parametrize("name", [name for name, config in ZOO.items() if config.entry == "block"])
 def test_the_name_table_is_a_bijection(name):
-    ours = list(build_named(name).state_dict())
-    assert len({torchvision_name(key) for key in ours}) == len(ours) > 100
+    """No two names become one, and what reads by structure finds each of ours again."""
+    with torch.device("meta"):
+        network = ResNet(ZOO[name])
+    ours = list(network.state_dict())
+    assert len({torchvision_name(key, network.config) for key in ours}) == len(ours) > 60
+    assert list(translated(to_torchvision(network)).tensors) == ours
+
+
+def test_a_network_that_nobody_else_has_has_no_other_names():
+    with pytest.raises(ResLabError, match="nobody else has this network"):
+        to_torchvision(build_named("fast_resnet8"))
 
 
 def test_old_files_lack_the_batch_counters():

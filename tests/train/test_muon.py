@@ -3,7 +3,8 @@
 import pytest
 import torch
 
-from reslab.nn.resnet import ResNetConfig, build
+from reslab.nn.config import ResNetConfig
+from reslab.nn.resnet import build
 from reslab.train.muon import Muon, orthogonalized
 from reslab.train.optim import OptimConfig, build_optimizer, set_rate
 

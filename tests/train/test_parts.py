@@ -8,7 +8,8 @@ import torch
 
 from reslab import runtime
 from reslab.errors import ResLabError
-from reslab.nn.resnet import ResNetConfig, build
+from reslab.nn.config import ResNetConfig
+from reslab.nn.resnet import build
 from reslab.runfolder import read_journal
 from reslab.train.config import TrainConfig
 from reslab.train.journal import Journal

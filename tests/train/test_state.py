@@ -5,7 +5,8 @@ import torch
 
 from reslab import runtime
 from reslab.errors import ResLabError
-from reslab.nn.resnet import ResNetConfig, build
+from reslab.nn.config import ResNetConfig
+from reslab.nn.resnet import build
 from reslab.train.optim import Average, OptimConfig, build_optimizer
 from reslab.train.state import Progress, StateFolder, Training
 

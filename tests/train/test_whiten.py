@@ -5,7 +5,8 @@ import torch
 
 from reslab.data.catalog import Picture
 from reslab.data.store import Store
-from reslab.nn.resnet import ResNetConfig, build
+from reslab.nn.config import ResNetConfig
+from reslab.nn.resnet import build
 from reslab.pixels.preprocess import Preprocess
 from reslab.train.whiten import whiten, whitening_filters
 

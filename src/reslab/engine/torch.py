@@ -8,8 +8,9 @@ import torch
 from reslab import runtime
 from reslab.errors import ResLabError
 from reslab.modelfile import Header, read_model
+from reslab.nn.config import config_from
 from reslab.nn.layers import to_images
-from reslab.nn.resnet import ResNet, config_from, folded
+from reslab.nn.resnet import ResNet, folded
 
 
 class TorchEngine:

@@ -1,18 +1,14 @@
 """The residual block, `y = F(x, {W_i}) + x` (He et al. 2015, equation 1), in its shapes and with its shortcuts."""
 
-from typing import Literal
+from collections.abc import Callable
 
 import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
-from torch.nn.functional import relu
 
-from reslab.nn.layers import ACTIVATIONS, Activation, ConvNorm
+from reslab.nn.config import ResNetConfig
+from reslab.nn.layers import ACTIVATIONS, ConvNorm, ConvNormRelu, Excitation, NormConv, NormRelu, StochasticDepth, conv
 from reslab.shapes import IMAGES, OUTPUT
-
-ShortcutKind = Literal["A", "B", "C", "plain"]
-"""Section 4.1 of the paper: A pads the identity with zero channels, B projects where the shape changes, C projects
-everywhere; `plain` has no shortcut at all, the network that the paper compares with."""
 
 
 class PaddedIdentity(nn.Module):
@@ -28,77 +24,111 @@ class PaddedIdentity(nn.Module):
         return F.pad(x[:, :, :: self.stride, :: self.stride], (0, 0, 0, 0, self.before, self.after))
 
 
-def shortcut(kind: ShortcutKind, in_channels: int, out_channels: int, stride: int) -> nn.Module | None:
+class PooledProjection(ConvNorm):
+    """Option D: average pooling where the block strides, so that the projection sees every pixel."""
+
+    def __init__(self, in_channels: int, out_channels: int, stride: int) -> None:
+        super().__init__(in_channels, out_channels, kernel=1)
+        self.stride = stride
+
+    def forward(self, x: Float[Tensor, IMAGES]) -> Float[Tensor, OUTPUT]:
+        if self.stride > 1:
+            x = F.avg_pool2d(x, self.stride, ceil_mode=True, count_include_pad=False)
+        return super().forward(x)
+
+
+def shortcut(config: ResNetConfig, in_channels: int, out_channels: int, stride: int) -> nn.Module | None:
     """The path that carries `x` past the residual; None in a plain network."""
-    changes = stride != 1 or in_channels != out_channels
+    kind, changes = config.shortcut, stride != 1 or in_channels != out_channels
     if kind == "plain":
         return None
-    if kind == "C" or (kind == "B" and changes):
+    if kind == "C" or (kind in ("B", "D") and changes):
+        if config.preact:
+            return conv(in_channels, out_channels, kernel=1, stride=stride)
+        if kind == "D":
+            return PooledProjection(in_channels, out_channels, stride)
         return ConvNorm(in_channels, out_channels, kernel=1, stride=stride)
     return PaddedIdentity(in_channels, out_channels, stride) if changes else nn.Identity()
 
 
 class Block(nn.Module):
-    """What all blocks share: `relu(shortcut(x) + residual(x))`, or another activation."""
+    """`relu(shortcut(x) + residual(x))`; with pre-activation `shortcut(x) + residual(relu(norm(x)))`.
 
-    expansion: int
+    Then nothing stands behind the sum, and x reaches every later block unchanged; a projection takes what norm and ReLU
+    have made of x (He et al. 2016, section 4 and appendix).
+
+    Args:
+        width: of the stage; the block puts out `width * expansion` channels.
+        drop: probability that training skips the residual.
+    """
+
+    expansion = 1
     """Output channels per unit of width."""
 
-    def __init__(self, path: nn.Module | None, activation: Activation = "relu") -> None:
+    ends_with: str
+    """Name of the last weighted layer."""
+
+    def __init__(self, config: ResNetConfig, in_channels: int, width: int, stride: int, drop: float = 0.0) -> None:
         super().__init__()
-        self.shortcut = path
-        self.activation = activation
+        out_channels = width * self.expansion
+        self.preact = config.preact
+        self.activation = config.activation if config.block == "single" else "relu"
+        self.shortcut = shortcut(config, in_channels, out_channels, stride)
+        self.norm = NormRelu(in_channels) if config.preact else nn.Identity()
+        self.gate = Excitation(out_channels) if config.squeeze else nn.Identity()
+        self.drop = StochasticDepth(drop) if drop else nn.Identity()
+        self.lay(config, in_channels, width, stride)
+
+    def lay(self, config: ResNetConfig, in_channels: int, width: int, stride: int) -> None:
+        """Make the weighted layers."""
+        raise TypeError(f"{type(self).__name__} has no layers")
+
+    def path(self, x: Float[Tensor, IMAGES]) -> Float[Tensor, OUTPUT]:
+        """The weighted layers, one after the other."""
+        raise TypeError(f"{type(self).__name__} has no path")
 
     def residual(self, x: Float[Tensor, IMAGES]) -> Float[Tensor, OUTPUT]:
-        raise TypeError(f"{type(self).__name__} defines no residual")
+        """F(x): the weighted layers, and what scales or skips them."""
+        return self.drop(self.gate(self.path(x)))
 
     def forward(self, x: Float[Tensor, IMAGES]) -> Float[Tensor, OUTPUT]:
-        activate = ACTIVATIONS[self.activation]
-        if self.shortcut is None:
-            return activate(self.residual(x))
-        return activate(self.shortcut(x) + self.residual(x))
+        active = self.norm(x)
+        y = self.residual(active)
+        if self.shortcut is not None:
+            y = self.shortcut(active if isinstance(self.shortcut, nn.Conv2d) else x) + y
+        return y if self.preact else ACTIVATIONS[self.activation](y)
 
     @property
-    def last_norm(self) -> nn.BatchNorm2d:
-        """The norm that ends the residual; zero weights there make the block an identity at the start."""
-        raise TypeError(f"{type(self).__name__} defines no last norm")
+    def last_weight(self) -> nn.Parameter:
+        """Zeros there make the block its shortcut at the start."""
+        last = getattr(self, self.ends_with)
+        return last.conv.weight if self.preact else last.norm.weight
 
 
 class SingleBlock(Block):
     """One 3x3 convolution: the smallest residual there is, for networks that are to be trained in minutes."""
 
-    expansion = 1
+    ends_with = "only"
 
-    def __init__(
-        self, in_channels: int, width: int, stride: int, kind: ShortcutKind = "B", activation: Activation = "relu"
-    ) -> None:
-        super().__init__(shortcut(kind, in_channels, width, stride), activation)
+    def lay(self, config: ResNetConfig, in_channels: int, width: int, stride: int) -> None:
         self.only = ConvNorm(in_channels, width, kernel=3, stride=stride)
 
-    def residual(self, x: Float[Tensor, IMAGES]) -> Float[Tensor, OUTPUT]:
+    def path(self, x: Float[Tensor, IMAGES]) -> Float[Tensor, OUTPUT]:
         return self.only(x)
-
-    @property
-    def last_norm(self) -> nn.BatchNorm2d:
-        return self.only.norm
 
 
 class BasicBlock(Block):
     """Two 3x3 convolutions (figure 5, left). `width` is also the number of output channels."""
 
-    expansion = 1
+    ends_with = "second"
 
-    def __init__(self, in_channels: int, width: int, stride: int, kind: ShortcutKind = "B") -> None:
-        super().__init__(shortcut(kind, in_channels, width, stride))
-        self.first = ConvNorm(in_channels, width, kernel=3, stride=stride)
-        self.second = ConvNorm(width, width, kernel=3)
+    def lay(self, config: ResNetConfig, in_channels: int, width: int, stride: int) -> None:
+        first, _, last = _orders(config)
+        self.first = first(in_channels, width, kernel=3, stride=stride)
+        self.second = last(width, width, kernel=3)
 
-    def residual(self, x: Float[Tensor, IMAGES]) -> Float[Tensor, OUTPUT]:
-        return self.second(relu(self.first(x), inplace=True))
-
-    @property
-    def last_norm(self) -> nn.BatchNorm2d:
-        return self.second.norm
+    def path(self, x: Float[Tensor, IMAGES]) -> Float[Tensor, OUTPUT]:
+        return self.second(self.first(x))
 
 
 class Bottleneck(Block):
@@ -108,20 +138,26 @@ class Bottleneck(Block):
     """
 
     expansion = 4
+    ends_with = "third"
 
-    def __init__(
-        self, in_channels: int, width: int, stride: int, kind: ShortcutKind = "B", stride_in_1x1: bool = False
-    ) -> None:
-        out_channels = width * self.expansion
-        super().__init__(shortcut(kind, in_channels, out_channels, stride))
-        early, late = (stride, 1) if stride_in_1x1 else (1, stride)
-        self.first = ConvNorm(in_channels, width, kernel=1, stride=early)
-        self.second = ConvNorm(width, width, kernel=3, stride=late)
-        self.third = ConvNorm(width, out_channels, kernel=1)
+    def lay(self, config: ResNetConfig, in_channels: int, width: int, stride: int) -> None:
+        inner = width * config.group_width // 64 * config.groups
+        early, late = (stride, 1) if config.stride_in_1x1 else (1, stride)
+        first, second, last = _orders(config)
+        self.first = first(in_channels, inner, kernel=1, stride=early)
+        self.second = second(inner, inner, kernel=3, stride=late, groups=config.groups)
+        self.third = last(inner, width * self.expansion, kernel=1)
 
-    def residual(self, x: Float[Tensor, IMAGES]) -> Float[Tensor, OUTPUT]:
-        return self.third(relu(self.second(relu(self.first(x), inplace=True)), inplace=True))
+    def path(self, x: Float[Tensor, IMAGES]) -> Float[Tensor, OUTPUT]:
+        return self.third(self.second(self.first(x)))
 
-    @property
-    def last_norm(self) -> nn.BatchNorm2d:
-        return self.third.norm
+
+def _orders(config: ResNetConfig) -> tuple[Callable[..., nn.Module], ...]:
+    """What the first, the middle and the last weighted layer of a block are.
+
+    Convolution, norm, ReLU, the last ReLU behind the sum; or norm, ReLU, convolution, the first two before the block.
+    """
+    return (conv, NormConv, NormConv) if config.preact else (ConvNormRelu, ConvNormRelu, ConvNorm)
+
+
+BLOCKS: dict[str, type[Block]] = {"single": SingleBlock, "basic": BasicBlock, "bottleneck": Bottleneck}

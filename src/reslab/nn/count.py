@@ -6,7 +6,8 @@ import torch
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from reslab.nn.resnet import ResNet, ResNetConfig
+from reslab.nn.config import ResNetConfig
+from reslab.nn.resnet import ResNet
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,7 +22,7 @@ class Layer:
 
 def parameters(config: ResNetConfig) -> int:
     """Trainable numbers."""
-    return sum(p.numel() for p in _on_meta(config).parameters())
+    return sum(p.numel() for p in on_meta(config).parameters())
 
 
 def macs(config: ResNetConfig, size: int) -> int:
@@ -31,31 +32,13 @@ def macs(config: ResNetConfig, size: int) -> int:
     """
     counter = FlopCounterMode(display=False)
     with counter, torch.no_grad():
-        _on_meta(config).eval()(_meta_images(config, size))
+        on_meta(config).eval()(meta_images(config, size))
     return counter.get_total_flops() // 2
-
-
-def activation_bytes(config: ResNetConfig, size: int) -> int:
-    """What one `size` x `size` picture leaves in memory between its way forward and its way back, in float32."""
-    network = _on_meta(config)
-    kept: dict[int, int] = {}
-
-    def note(tensor: torch.Tensor) -> torch.Tensor:
-        storage = tensor.untyped_storage()
-        kept[storage._cdata] = storage.nbytes()
-        return tensor
-
-    pair = _meta_images(config, size).repeat(2, 1, 1, 1)  # batch norm needs two
-    with torch.autograd.graph.saved_tensors_hooks(note, lambda tensor: tensor):
-        output = network(pair)  # held until all is counted: it keeps the storages, and so their numbers, apart
-    weights = {p.untyped_storage()._cdata for p in network.parameters()}
-    del output
-    return sum(count for storage, count in kept.items() if storage not in weights) // 2
 
 
 def layer_table(config: ResNetConfig, size: int) -> list[Layer]:
     """Every layer that has weights or changes the shape, in the order of execution."""
-    network = _on_meta(config).eval()
+    network = on_meta(config).eval()
     rows: list[Layer] = []
 
     def watch(name: str, module: nn.Module) -> None:
@@ -68,14 +51,16 @@ def layer_table(config: ResNetConfig, size: int) -> list[Layer]:
         if isinstance(module, nn.Conv2d | nn.BatchNorm2d | nn.Linear | nn.MaxPool2d):
             watch(name, module)
     with torch.no_grad():
-        network(_meta_images(config, size))
+        network(meta_images(config, size))
     return rows
 
 
-def _on_meta(config: ResNetConfig) -> ResNet:
+def on_meta(config: ResNetConfig) -> ResNet:
+    """The network without numbers: shapes only."""
     with torch.device("meta"):
         return ResNet(config)
 
 
-def _meta_images(config: ResNetConfig, size: int) -> torch.Tensor:
+def meta_images(config: ResNetConfig, size: int) -> torch.Tensor:
+    """One picture without numbers."""
     return torch.zeros(1, config.in_channels, size, size, device="meta")

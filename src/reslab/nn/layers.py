@@ -1,7 +1,6 @@
 """The bricks: convolution, norm, the two kinds of pooling, and the step from pictures to numbers."""
 
 from collections.abc import Callable, Sequence
-from typing import Literal
 
 import torch
 import torch.nn.functional as F
@@ -9,9 +8,8 @@ from jaxtyping import Float, UInt8
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
+from reslab.nn.config import Activation
 from reslab.shapes import IMAGES, OUTPUT, PIXELS
-
-Activation = Literal["relu", "gelu"]
 
 ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {"relu": torch.relu_, "gelu": F.gelu}
 """The nonlinearity. ReLU works in place: what it is given is nobody else's any more."""
@@ -40,6 +38,58 @@ class ConvNorm(nn.Module):
         """Put the norm into the convolution, for inference: `w g/s` and `b + (0 - m) g/s`, one pass over memory less."""
         self.conv = fuse_conv_bn_eval(self.conv, self.norm)
         self.register_module("norm", nn.Identity())
+
+
+class ConvNormRelu(ConvNorm):
+    """The pair and its ReLU."""
+
+    def forward(self, x: Float[Tensor, IMAGES]) -> Float[Tensor, OUTPUT]:
+        return torch.relu_(super().forward(x))
+
+
+class NormRelu(nn.BatchNorm2d):
+    """Batch norm, then ReLU: what stands before a convolution of a pre-activation network."""
+
+    def forward(self, x: Float[Tensor, IMAGES]) -> Float[Tensor, IMAGES]:
+        return torch.relu_(super().forward(x))
+
+
+class NormConv(nn.Module):
+    """Batch norm, ReLU, convolution: the same three the other way round (He et al. 2016, figure 4e)."""
+
+    def __init__(self, in_channels: int, out_channels: int, kernel: int, stride: int = 1, groups: int = 1) -> None:
+        super().__init__()
+        self.norm = NormRelu(in_channels)
+        self.conv = conv(in_channels, out_channels, kernel, stride, groups)
+
+    def forward(self, x: Float[Tensor, IMAGES]) -> Float[Tensor, OUTPUT]:
+        return self.conv(self.norm(x))
+
+
+class Excitation(nn.Module):
+    """Squeeze-and-excitation (Hu et al. 2018, section 3): each channel times a factor in (0, 1) made of all channels' means."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.squeeze = nn.Conv2d(channels, max(1, channels // 16), kernel_size=1)
+        self.excite = nn.Conv2d(max(1, channels // 16), channels, kernel_size=1)
+
+    def forward(self, x: Float[Tensor, IMAGES]) -> Float[Tensor, IMAGES]:
+        return x * torch.sigmoid(self.excite(torch.relu_(self.squeeze(x.mean(dim=(2, 3), keepdim=True)))))
+
+
+class StochasticDepth(nn.Module):
+    """In training, zero for a share `rate` of the pictures and 1 / (1 - rate) times the input for the others."""
+
+    def __init__(self, rate: float) -> None:
+        super().__init__()
+        self.rate = rate
+
+    def forward(self, x: Float[Tensor, IMAGES]) -> Float[Tensor, IMAGES]:
+        if not self.training:
+            return x
+        keep = torch.rand(len(x), 1, 1, 1, device=x.device) >= self.rate
+        return x * (keep.to(x.dtype) / (1 - self.rate))
 
 
 class PooledConvNorm(ConvNorm):

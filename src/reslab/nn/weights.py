@@ -1,49 +1,65 @@
-"""Other people's names for the same tensors: a table, tested to be a bijection, instead of names bent to match."""
+"""Other people's names for the same tensors: written by a table that is tested to be a bijection, read by structure."""
 
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 from torch import Tensor
 
 from reslab.errors import ResLabError
+from reslab.nn.config import ResNetConfig
 from reslab.nn.resnet import ResNet
 
-# Ours -> torchvision's: what a name begins with, outside the stages and inside a block.
-_OUTSIDE = (
-    ("stem.first.conv.", "conv1."),
-    ("stem.first.norm.", "bn1."),
-    ("head.", "fc."),
-)
-_INSIDE = (
-    ("first.conv.", "conv1."),
-    ("first.norm.", "bn1."),
-    ("second.conv.", "conv2."),
-    ("second.norm.", "bn2."),
-    ("third.conv.", "conv3."),
-    ("third.norm.", "bn3."),
-    ("shortcut.conv.", "downsample.0."),
-    ("shortcut.norm.", "downsample.1."),
-)
+_IN_A_BLOCK = re.compile(r"(?:^|\.)(\w*?\d\w*|\w+\.\d+)\.(?:(?:blocks?|layers)\.)?(\d+)\.(.+)")
+"""Stage, number of the block in it, and the rest of a module's name."""
+_SHORTCUT = re.compile("short|downs|skip|proj|identity")
+_GATE = re.compile(r"\b(se|gate)\b")
 _STAGE = re.compile(r"stages\.(\d+)\.(\d+)\.(.+)")
 _COUNTER = "num_batches_tracked"
 
+# Our modules -> torchvision's, and timm's where torchvision has no such network.
+_TORCHVISION = {
+    "stem.first.conv": "conv1", "stem.first.norm": "bn1", "head": "fc",
+    "first.conv": "conv1", "first.norm": "bn1", "second.conv": "conv2", "second.norm": "bn2",
+    "third.conv": "conv3", "third.norm": "bn3", "shortcut.conv": "downsample.0", "shortcut.norm": "downsample.1",
+    "gate.squeeze": "se.fc1", "gate.excite": "se.fc2",
+}  # fmt: skip
+_DEEP = {
+    "stem.first.conv": "conv1.0", "stem.first.norm": "conv1.1", "stem.second.conv": "conv1.3",
+    "stem.second.norm": "conv1.4", "stem.third.conv": "conv1.6", "stem.third.norm": "bn1",
+}  # fmt: skip
+_POOLED = {"shortcut.conv": "downsample.1", "shortcut.norm": "downsample.2"}  # average pooling is number 0
+_PREACT = {
+    "stem.first": "stem.conv", "last": "norm", "head": "head.fc", "norm": "norm1", "first": "conv1",
+    "second.norm": "norm2", "second.conv": "conv2", "third.norm": "norm3", "third.conv": "conv3",
+    "shortcut": "downsample.conv",
+}  # fmt: skip
 
-def torchvision_name(name: str) -> str:
+
+def torchvision_name(name: str, config: ResNetConfig) -> str:
     """torchvision's name of one of our tensors: `stages.0.1.second.conv.weight` is `layer1.1.conv2.weight`."""
-    stage = _STAGE.fullmatch(name)
+    table = _PREACT if config.preact else _TORCHVISION
+    table = table | (_DEEP if config.stem == "deep" else {}) | (_POOLED if config.shortcut == "D" else {})
+    module, _, leaf = name.rpartition(".")
+    stage = _STAGE.fullmatch(module)
+    if (stage[3] if stage else module) not in table:
+        raise ResLabError(f"{name} has no name elsewhere: nobody else has this network")
     if stage is None:
-        return _renamed(name, _OUTSIDE)
-    number, block, rest = stage.groups()
-    return f"layer{int(number) + 1}.{block}.{_renamed(rest, _INSIDE)}"
+        return f"{table[module]}.{leaf}"
+    block = f"stages.{stage[1]}.blocks.{stage[2]}" if config.preact else f"layer{int(stage[1]) + 1}.{stage[2]}"
+    return f"{block}.{table[stage[3]]}.{leaf}"
 
 
 def to_torchvision(network: ResNet) -> dict[str, Tensor]:
-    """The network's tensors under torchvision's names."""
-    return {torchvision_name(name): tensor for name, tensor in network.state_dict().items()}
+    """The network's tensors under torchvision's names (timm's for pre-activation, whose head is a 1x1 convolution)."""
+    state = {torchvision_name(name, network.config): tensor for name, tensor in network.state_dict().items()}
+    if network.config.preact:
+        state["head.fc.weight"] = state["head.fc.weight"][:, :, None, None]
+    return state
 
 
 def load_foreign(network: ResNet, state_dict: Mapping[str, Tensor]) -> ResNet:
-    """Copy a torchvision state dict into `network`.
+    """Copy somebody else's tensors into `network`.
 
     Norms' batch counters may be absent, as in files older than PyTorch 0.4.1: our norms keep a moving average of
     fixed momentum, which never looks at them.
@@ -51,28 +67,106 @@ def load_foreign(network: ResNet, state_dict: Mapping[str, Tensor]) -> ResNet:
     Raises:
         ResLabError: names or shapes differ; the message counts and names them, and nothing has been loaded.
     """
-    ours = network.state_dict()
-    wanted = {torchvision_name(name): name for name in ours}
-    missing = sorted(name for name in wanted.keys() - state_dict.keys() if not name.endswith(_COUNTER))
-    extra = sorted(state_dict.keys() - wanted.keys())
+    ours, foreign = network.state_dict(), translated(state_dict)
+    lacking = [name for name in ours if name not in foreign.tensors and not name.endswith(_COUNTER)]
+    missing = sorted(torchvision_name(name, network.config) for name in lacking)
+    extra = sorted(foreign.theirs[name] for name in foreign.tensors if name not in ours)
     misfits = [
-        f"{theirs} is {tuple(state_dict[theirs].shape)}, not {tuple(ours[name].shape)}"
-        for theirs, name in wanted.items()
-        if theirs in state_dict and state_dict[theirs].shape != ours[name].shape
+        f"{foreign.theirs[name]} is {tuple(tensor.shape)}, not {tuple(ours[name].shape)}"
+        for name, tensor in foreign.tensors.items()
+        if name in ours and tensor.shape != ours[name].shape
     ]
     complaints = [f"lacks {_few(missing)}"] * bool(missing) + [f"has {_few(extra)} too many"] * bool(extra)
     complaints += [_few(misfits)] * bool(misfits)
     if complaints:
         raise ResLabError("the weights do not fit this network: " + "; ".join(complaints), "choose the same --model")
-    network.load_state_dict({name: state_dict.get(theirs, ours[name]) for theirs, name in wanted.items()})
+    network.load_state_dict(ours | foreign.tensors)
     return network
 
 
-def _renamed(name: str, table: tuple[tuple[str, str], ...]) -> str:
-    for ours, theirs in table:
-        if name.startswith(ours):
-            return theirs + name.removeprefix(ours)
-    raise KeyError(name)
+def for_channels(weight: Tensor, in_channels: int) -> Tensor:
+    """A first convolution `[out, 3, h, w]` for pictures of another number of channels.
+
+    Grey ones get the sum over the colours (what the filter answers to a grey RGB picture); others repeat the colours'
+    filters and scale them by 3 / in_channels, so that the answer keeps its size.
+    """
+    before = weight.shape[1]
+    if in_channels == 1:
+        return weight.sum(1, keepdim=True)
+    repeats = -(-in_channels // before)
+    return weight.repeat(1, repeats, 1, 1)[:, :in_channels] * (before / in_channels if in_channels != before else 1)
+
+
+@dataclass(frozen=True, slots=True)
+class Foreign:
+    """Somebody else's tensors under our names."""
+
+    tensors: dict[str, Tensor]
+    theirs: dict[str, str]
+    """Our name -> theirs."""
+
+
+def translated(state: Mapping[str, Tensor]) -> Foreign:
+    """Find out what each tensor is: by its shape, by its place in the order, and by a few words.
+
+    Understands torchvision, timm, Hugging Face, and what people write themselves (`layer1.0.conv1`, `conv2_x.0.left.0`,
+    `shortcut.0`, heads of any name, prefixes such as `module.`). The bias of a convolution goes into the running mean
+    of the norm behind it, which subtracts it anyway. What is not understood keeps its name.
+    """
+    modules = _our_modules(state)
+    theirs: dict[str, str] = {}
+    for name in state:
+        module, _, leaf = name.rpartition(".")
+        theirs[f"{modules[module]}.{leaf}" if module in modules else name] = name
+    tensors = {ours: state[name] for ours, name in theirs.items()}
+    for name in [name for name in tensors if name.endswith(".conv.bias")]:
+        mean = name.removesuffix("conv.bias") + "norm.running_mean"
+        if mean in tensors:
+            tensors[mean] = tensors[mean] - tensors.pop(name)
+    for name, tensor in tensors.items():
+        if name == "head.weight":  # some heads are 1x1 convolutions
+            tensors[name] = tensor.flatten(1)
+        elif ".gate." in name and tensor.ndim == 2:  # and some gates linear layers
+            tensors[name] = tensor[:, :, None, None]
+    return Foreign(tensors, theirs)
+
+
+def _our_modules(state: Mapping[str, Tensor]) -> dict[str, str]:
+    """Their modules -> ours, for those that are understood."""
+    weights = {name.removesuffix(".weight"): tensor.ndim for name, tensor in state.items() if name.endswith(".weight")}
+    kinds = {module: {1: "norm", 2: "linear", 4: "conv"}.get(ndim, "") for module, ndim in weights.items()}
+    inside = {module: found for module in kinds if (found := _IN_A_BLOCK.search(module))}
+    stages = list(dict.fromkeys(found[1] for found in inside.values()))
+    path = [module for module, found in inside.items() if not _SHORTCUT.search(found[3])]
+    preact = bool(path) and kinds[path[0]] == "norm"
+    ours: dict[str, str] = {}
+    taken: set[str] = set()
+    for module, kind in kinds.items():
+        found = inside.get(module)
+        if found:
+            words = [f"stages.{stages.index(found[1])}.{found[2]}.{word}" for word in _roles(found[3], kind, preact)]
+        elif any(name.startswith("stages.") for name in taken):
+            words = ["last" if kind == "norm" else "head"]
+        else:
+            words = [f"stem.{word}" for word in _roles("", kind, preact)]
+        free = [word for word in words if word not in taken]
+        if free:
+            ours[module] = free[0]
+            taken.add(free[0])
+    return ours
+
+
+def _roles(name: str, kind: str, preact: bool) -> tuple[str, ...]:
+    """What a module of this name and kind can be in a block, in the order in which the places are filled."""
+    if _SHORTCUT.search(name):
+        return ("shortcut",) if preact else (f"shortcut.{kind}",)
+    if _GATE.search(name):
+        return ("gate.squeeze", "gate.excite")
+    if preact:
+        return {"conv": ("first", "second.conv", "third.conv"), "norm": ("norm", "second.norm", "third.norm")}.get(
+            kind, ()
+        )
+    return (f"first.{kind}", f"second.{kind}", f"third.{kind}")
 
 
 def _few(names: list[str], shown: int = 3) -> str:

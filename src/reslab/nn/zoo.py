@@ -1,50 +1,89 @@
 """The zoo: name -> configuration. Data that one can read, print and test; no registry, no import side effects."""
 
 import dataclasses
+from dataclasses import replace
 
 from reslab.errors import ResLabError, nearest
-from reslab.nn.resnet import BlockKind, ResNet, ResNetConfig, build
+from reslab.nn.config import ResNetConfig
+from reslab.nn.resnet import ResNet, build
 
-_IMAGENET_WIDTHS = (64, 128, 256, 512)
+_WIDTHS = (64, 128, 256, 512)
 _CIFAR_WIDTHS = (16, 32, 64)
 
-
-def _imagenet(depths: tuple[int, int, int, int], block: BlockKind) -> ResNetConfig:
-    """Table 1 of the paper."""
-    return ResNetConfig(depths, _IMAGENET_WIDTHS, block)
+_RESNET18 = ResNetConfig((2, 2, 2, 2), _WIDTHS)
+_RESNET34 = ResNetConfig((3, 4, 6, 3), _WIDTHS)
+_RESNET50 = ResNetConfig((3, 4, 6, 3), _WIDTHS, "bottleneck")
+_RESNET101 = ResNetConfig((3, 4, 23, 3), _WIDTHS, "bottleneck")
 
 
 def _cifar(layers: int) -> ResNetConfig:
     """Section 4.2: 6n + 2 layers on maps of 32, 16 and 8 pixels, shortcuts of option A."""
-    blocks = (layers - 2) // 6
-    return ResNetConfig((blocks,) * 3, _CIFAR_WIDTHS, stem="3x3", shortcut="A", num_classes=10)
+    return ResNetConfig(((layers - 2) // 6,) * 3, _CIFAR_WIDTHS, stem="3x3", shortcut="A", num_classes=10)
 
 
-ZOO: dict[str, ResNetConfig] = {
-    "resnet18": _imagenet((2, 2, 2, 2), "basic"),
-    "resnet34": _imagenet((3, 4, 6, 3), "basic"),
-    "resnet50": _imagenet((3, 4, 6, 3), "bottleneck"),
-    "resnet101": _imagenet((3, 4, 23, 3), "bottleneck"),
-    "resnet152": _imagenet((3, 8, 36, 3), "bottleneck"),
-    "resnet20": _cifar(20),
-    "resnet32": _cifar(32),
-    "resnet44": _cifar(44),
-    "resnet56": _cifar(56),
-    "resnet110": _cifar(110),
-    "fast_resnet8": ResNetConfig(
-        (1, 1, 1), (64, 256, 256), "single", "whitening", "pool", num_classes=10, activation="gelu", identity_init=True
+def _cifar_bottleneck(layers: int) -> ResNetConfig:
+    """9n + 2 layers with pre-activation; shapes change by projection."""
+    blocks = (layers - 2) // 9
+    return ResNetConfig((blocks,) * 3, _CIFAR_WIDTHS, "bottleneck", True, "3x3", 16, num_classes=10)
+
+
+def _wide(layers: int, factor: int) -> ResNetConfig:
+    """WRN-n-k: 6n + 4 convolutions, projections counted, k times as wide behind a stem of 16 channels."""
+    widths = tuple(factor * width for width in _CIFAR_WIDTHS)
+    return ResNetConfig(((layers - 4) // 6,) * 3, widths, "basic", True, "3x3", 16, num_classes=10)
+
+
+def _plain(config: ResNetConfig) -> ResNetConfig:
+    return replace(config, shortcut="plain")
+
+
+_HE, _HE2 = "He et al. 2015", "He et al. 2016"
+_XIE, _ZAGORUYKO = "Xie et al. 2017", "Zagoruyko and Komodakis 2016"
+
+_ENTRIES: dict[str, tuple[ResNetConfig, str]] = {
+    "resnet18": (_RESNET18, f"{_HE}, table 1"),
+    "resnet34": (_RESNET34, f"{_HE}, table 1"),
+    "resnet50": (_RESNET50, f"{_HE}, table 1"),
+    "resnet101": (_RESNET101, f"{_HE}, table 1"),
+    "resnet152": (ResNetConfig((3, 8, 36, 3), _WIDTHS, "bottleneck"), f"{_HE}, table 1"),
+    "resnet200": (ResNetConfig((3, 24, 36, 3), _WIDTHS, "bottleneck"), f"{_HE2}, section 4.3"),
+    "plain18": (_plain(_RESNET18), f"{_HE}, section 4.1"),
+    "plain34": (_plain(_RESNET34), f"{_HE}, section 4.1"),
+    "preact_resnet18": (replace(_RESNET18, preact=True), _HE2),
+    "preact_resnet50": (replace(_RESNET50, preact=True), _HE2),
+    "resnext50_32x4d": (replace(_RESNET50, groups=32, group_width=4), f"{_XIE}, table 1"),
+    "resnext101_32x8d": (replace(_RESNET101, groups=32, group_width=8), f"{_XIE}; Mahajan et al. 2018"),
+    "resnext101_64x4d": (replace(_RESNET101, groups=64, group_width=4), f"{_XIE}, table 4"),
+    "wide_resnet50_2": (replace(_RESNET50, group_width=128), f"{_ZAGORUYKO}, table 8"),
+    "wide_resnet101_2": (replace(_RESNET101, group_width=128), f"{_ZAGORUYKO}; torchvision"),
+    "resnet50d": (replace(_RESNET50, stem="deep", shortcut="D"), "He T. et al. 2019, table 5"),
+    "seresnet50": (replace(_RESNET50, squeeze=True), "Hu et al. 2018, table 2"),
+    **{f"resnet{n}": (_cifar(n), f"{_HE}, section 4.2") for n in (20, 32, 44, 56, 110, 1202)},
+    **{f"plain{n}": (_plain(_cifar(n)), f"{_HE}, section 4.2") for n in (20, 32, 44, 56, 110)},
+    "preact110": (replace(_cifar(110), preact=True), f"{_HE2}, table 2"),
+    "preact164": (_cifar_bottleneck(164), f"{_HE2}, table 3"),
+    "preact1001": (_cifar_bottleneck(1001), f"{_HE2}, table 4"),
+    "resnext29_8x64d": (
+        ResNetConfig((3, 3, 3), _WIDTHS[:3], "bottleneck", stem="3x3", groups=8, num_classes=10), f"{_XIE}, section 5.3",
     ),
-}
+    "wrn_16_8": (_wide(16, 8), _ZAGORUYKO),
+    "wrn_28_10": (_wide(28, 10), f"{_ZAGORUYKO}, table 5"),
+    "fast_resnet8": (
+        ResNetConfig((1, 1, 1), (64, 256, 256), "single", stem="whitening", entry="pool", num_classes=10,
+                     activation="gelu", identity_init=True),
+        "ours, after Page 2019 and Jordan 2024",
+    ),
+}  # fmt: skip
 
-SOURCES: dict[str, str] = {
-    name: "He et al. 2015, " + ("table 1" if config.stem == "7x7" else "section 4.2") for name, config in ZOO.items()
-} | {"fast_resnet8": "ours, after Page 2019 and Jordan 2024"}
+ZOO: dict[str, ResNetConfig] = {name: config for name, (config, _) in _ENTRIES.items()}
+
+SOURCES: dict[str, str] = {name: source for name, (_, source) in _ENTRIES.items()}
 """Where each network is defined."""
 
 
 def native_size(config: ResNetConfig) -> int:
     """The input side, in pixels, that the network was designed for."""
-    return 224 if config.stem == "7x7" else 32
+    return 224 if config.shrinks_early else 32
 
 
 def configuration(name: str) -> ResNetConfig:

@@ -30,7 +30,8 @@ from reslab.errors import ResLabError
 from reslab.evaluate.judge import Evaluation, judge, numbered, recalibrated
 from reslab.metrics.calibration import fit_temperature, negative_log_likelihood
 from reslab.modelfile import Calibration, Header, read_model, write_atomically, write_json, write_model
-from reslab.nn.resnet import ResNet, build, config_from
+from reslab.nn.config import config_from
+from reslab.nn.resnet import ResNet, build
 from reslab.runfolder import (
     CONFIG_NAME,
     JOURNAL_NAME,

@@ -18,13 +18,14 @@ from reslab.data.catalog import Catalog, Picture
 from reslab.data.loader import steps_per_epoch
 from reslab.data.store import Store, free_memory
 from reslab.errors import ResLabError, nearest
-from reslab.nn.count import activation_bytes
+from reslab.nn.config import config_from
 from reslab.nn.layers import to_images
-from reslab.nn.resnet import build, config_from, last_map
+from reslab.nn.resnet import build, last_map
 from reslab.nn.zoo import configuration, native_size
 from reslab.pixels.decode import facts
 from reslab.pixels.preprocess import Preprocess
 from reslab.train.config import AUTO, PRECISIONS, Origin, Plan, TrainConfig
+from reslab.train.memory import activation_bytes
 from reslab.train.optim import build_optimizer
 from reslab.train.recipes import recipe
 

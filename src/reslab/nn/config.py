@@ -1,0 +1,118 @@
+"""The shape of a residual network as plain values: what is printed, compared, stored in a file and turned into layers."""
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal, get_args
+
+from reslab.errors import ResLabError, nearest
+
+BlockKind = Literal["basic", "bottleneck", "single"]
+StemKind = Literal["7x7", "3x3", "deep", "whitening"]
+EntryKind = Literal["block", "pool"]
+ShortcutKind = Literal["A", "B", "C", "D", "plain"]
+Activation = Literal["relu", "gelu"]
+
+
+@dataclass(frozen=True, slots=True)
+class ResNetConfig:
+    """The shape of one residual network."""
+
+    depths: tuple[int, ...]
+    """Blocks in each stage."""
+    widths: tuple[int, ...]
+    """Width of each stage; a bottleneck puts out four times as many channels."""
+    block: BlockKind = "basic"
+    preact: bool = False
+    """Norm and ReLU stand before each convolution instead of behind it (He et al. 2016, arXiv:1603.05027, figure 1b)."""
+    stem: StemKind = "7x7"
+    """`7x7` at stride 2 with max pooling shrinks by 4 (ImageNet), and so does `deep`, three 3x3 convolutions (He T. et al.
+    2019, arXiv:1812.01187, figure 2b); `3x3` keeps the size (CIFAR, section 4.2); `whitening` is a fixed 2x2
+    convolution (`layers.Whitening`)."""
+    stem_width: int = 0
+    """Channels that the stem puts out; 0 means the first stage's width."""
+    entry: EntryKind = "block"
+    """How a stage begins: with its first `block`, which strides in every stage but the first; or with a convolution and
+    max `pool`ing, in every stage, before its blocks (`layers.PooledConvNorm`)."""
+    shortcut: ShortcutKind = "B"
+    """Section 4.1 of the paper: A pads the identity with zero channels, B projects where the shape changes, C projects
+    everywhere; D is B with average pooling before the projection (ResNet-D: He T. et al. 2019, figure 2c); `plain` has no
+    shortcut at all, the network that the paper compares with."""
+    stride_in_1x1: bool = False
+    """Where a bottleneck strides: in its 3x3 convolution (False, today's habit) or in the first 1x1 (the paper)."""
+    groups: int = 1
+    """Of a bottleneck's 3x3 convolution: the cardinality (Xie et al. 2017, arXiv:1611.05431, figure 3c)."""
+    group_width: int = 64
+    """Channels of each group in a stage of width 64, in proportion elsewhere: ResNeXt 32x4d has 32 groups of 4, a wide
+    bottleneck one of 128."""
+    squeeze: bool = False
+    """Each residual is scaled channel by channel (squeeze-and-excitation: Hu et al. 2018, arXiv:1709.01507)."""
+    drop_path: float = 0.0
+    """Probability that training skips the last of L blocks' residuals; that of block l is l/L times as much (stochastic
+    depth: Huang et al. 2016, arXiv:1603.09382, equation 4)."""
+    in_channels: int = 3
+    num_classes: int = 1000
+    mean: tuple[float, ...] = (0.0, 0.0, 0.0)
+    """Subtracted from images in [0, 1] by the network's first operation: one number per channel, or one for all."""
+    std: tuple[float, ...] = (1.0, 1.0, 1.0)
+    zero_init_last_norm: bool = False
+    """Start every block as its shortcut (Goyal et al. 2017, section 5.1). A plain block has none, and stays as it is."""
+    activation: Activation = "relu"
+    """Of whitening stem, pooled entries and single blocks; the paper's blocks have their ReLU."""
+    identity_init: bool = False
+    """Start 3x3 convolutions as the identity on as many channels as come in, the rest random (Jordan 2024)."""
+
+    def __post_init__(self) -> None:
+        """A file may describe anything; what no network can be is refused here, once, for every door."""
+        for field, known in _WORDS.items():
+            word = getattr(self, field)
+            if word not in get_args(known):
+                raise ResLabError(f"the network's {field} {word!r} is unknown", nearest(str(word), get_args(known)))
+        if not self.depths or len(self.depths) != len(self.widths):
+            raise ResLabError(f"a network needs one width per stage, not {self.widths} for {self.depths}")
+        if min(*self.depths, *self.widths, self.in_channels, self.num_classes, self.groups, self.group_width) < 1:
+            raise ResLabError("a network needs positive depths, widths, channels, groups and classes")
+        if len(self.mean) != len(self.std) or not all(s > 0 for s in self.std):
+            raise ResLabError(f"a network cannot normalise by mean {self.mean} and std {self.std}")
+        if not 0 <= self.drop_path < 1:
+            raise ResLabError(f"a residual cannot be skipped with probability {self.drop_path}", "choose 0.1, say")
+        if self.groups > 1 and self.block != "bottleneck":
+            raise ResLabError(f"a {self.block} block has no groups", "groups belong to bottlenecks")
+        if self.preact and (self.block == "single" or self.shortcut == "D" or self.stem in ("deep", "whitening")):
+            raise ResLabError(f"pre-activation does not go with {self.block} blocks, {self.shortcut} and {self.stem}")
+
+    @property
+    def layers(self) -> int:
+        """Weighted layers on the longest path, as the paper counts: convolutions and the linear layer."""
+        entries = len(self.depths) if self.entry == "pool" else 0
+        stem = 3 if self.stem == "deep" else 1
+        return stem + entries + sum(self.depths) * {"single": 1, "basic": 2, "bottleneck": 3}[self.block] + 1
+
+    @property
+    def shrinks_early(self) -> bool:
+        """Whether the stem already shrinks the picture by 4, as networks for large pictures do."""
+        return self.stem in ("7x7", "deep")
+
+    @property
+    def stride(self) -> int:
+        """Input pixels per pixel of the last feature map."""
+        return (4 if self.shrinks_early else 1) * 2 ** (len(self.depths) - (0 if self.entry == "pool" else 1))
+
+
+_WORDS: dict[str, Any] = {
+    "block": BlockKind,
+    "stem": StemKind,
+    "entry": EntryKind,
+    "shortcut": ShortcutKind,
+    "activation": Activation,
+}
+
+
+def config_from(values: Mapping[str, Any]) -> ResNetConfig:
+    """A configuration from plain values, as a file holds them: lists become tuples, `name` is the zoo's business."""
+    known = {f.name for f in dataclasses.fields(ResNetConfig)}
+    odd = sorted(values.keys() - known - {"name"})
+    if odd:
+        raise ResLabError(f"the network has unknown fields: {', '.join(odd)}", "pip install -U reslab")
+    plain: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in values.items() if k in known}
+    return ResNetConfig(**plain)
