@@ -39,7 +39,7 @@ _READABLE = 16  # a map of so many cells at most shows its numbers
 _LEFT, _RIGHT, _HIGH, _LOW = 46, 352, 34, 208
 
 _NUMBER = re.compile(r"-?\d+(?:\.\d+)?")
-_PIXEL = 1.0  # another machine's rounding may move a line by less than this
+_PLACE, _SHADE = 0.25, 0.02  # what another machine's rounding may move: pixels, and what has two decimals
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +101,7 @@ def alike(one: str, other: str) -> bool:
     if _NUMBER.sub("#", one) != _NUMBER.sub("#", other):
         return False
     pairs = zip(_NUMBER.findall(one), _NUMBER.findall(other), strict=True)
-    return all(abs(float(a) - float(b)) < _PIXEL for a, b in pairs)
+    return all(abs(float(a) - float(b)) < (_SHADE if re.search(r"\.\d\d", a) else _PLACE) for a, b in pairs)
 
 
 def _svg(title: str, width: int, height: int, body: Markup) -> Markup:
