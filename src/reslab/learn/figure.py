@@ -19,9 +19,9 @@ svg { --card: #ffffff; --ink: #1d2329; --quiet: #5c6670; --rule: #e2e0da; --blue
 @media (prefers-color-scheme: dark) { svg { --card: #1b1f23; --ink: #e4e6e8; --quiet: #9aa4ae; --rule: #2d3238;
   --blue: #7fb0e6; --amber: #eda05a; --green: #7cc79a; } }
 .card { fill: var(--card); stroke: var(--rule); }
-text { fill: var(--ink); font-size: 10.5px; }
+text { fill: var(--ink); font-size: 10px; }
 .number { font-size: 9.5px; }
-.tick, .unit, .mark { fill: var(--quiet); font-size: 10px; }
+.tick, .unit, .mark { fill: var(--quiet); font-size: 9.5px; }
 .rule { stroke: var(--rule); } .axis { stroke: var(--quiet); }
 .line { fill: none; stroke-width: 2; stroke-linejoin: round; }
 .first, .training { stroke: var(--blue); } .second, .validation { stroke: var(--amber); stroke-dasharray: 6 3; }
@@ -33,7 +33,7 @@ text { fill: var(--ink); font-size: 10.5px; }
 """The colours of a run's page (`report/style.css`), as far as figures need them."""
 
 _MARGIN = 16
-_SCALE = 1.4
+_SCALE = 1.5
 _TILE, _GAP, _TOP = 128, 20, 24
 _READABLE = 16  # a map of so many cells at most shows its numbers
 _LEFT, _RIGHT, _HIGH, _LOW = 46, 352, 34, 208
