@@ -4,7 +4,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 PIP    := $(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt
 
-.PHONY: demo test check bench browser clean
+.PHONY: demo test check lessons bench browser clean
 
 demo: $(VENV)/.train
 	$(BIN)/reslab demo
@@ -18,6 +18,9 @@ check: $(VENV)/.dev
 	$(BIN)/ruff check src tests benchmarks reproduce
 	$(BIN)/lint-imports
 	$(BIN)/pyrefly check
+
+lessons: $(VENV)/.train
+	$(BIN)/python -m reslab.learn.lesson lessons
 
 bench: $(VENV)/.dev
 	$(BIN)/python benchmarks/training.py $(DATA)

@@ -1,0 +1,150 @@
+"""A lesson is Markdown whose Python runs: quotes come from the source, outputs and figures from the run.
+
+    ```python quote=reslab.nn.blocks:Block.forward     filled with that symbol's source; not executed
+    ```python                                          executed, all in one namespace; what it prints stands below
+    ```python figure=2-gradients                       the same; its variable `figure` becomes lessons/figures/2-gradients.svg
+
+`python -m reslab.learn.lesson lessons` brings every lesson of the folder up to date.
+"""
+
+import ast
+import importlib.util
+import io
+import re
+import sys
+from contextlib import redirect_stdout
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from reslab.errors import ResLabError
+from reslab.learn.figure import alike, standalone
+
+LANGUAGES = ("en", "zh")
+
+BLOCK = re.compile(
+    r"^```python(?: (?P<key>quote|figure)=(?P<name>\S+))?\n(?P<code>.*?)^```\n(?:\n```text\n.*?^```\n)?", re.M | re.S
+)
+"""A block of Python and, if it stands directly below, what it prints."""
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """A lesson as it should stand in its file."""
+
+    text: str
+    figures: dict[str, str]
+    """File name -> SVG."""
+
+
+def source_of(symbol: str) -> str:
+    """The source of `module:Class.method`, of a function, a class or a constant.
+
+    Raises:
+        ResLabError: there is no such module or name.
+    """
+    module, _, path = symbol.partition(":")
+    spec = importlib.util.find_spec(module)
+    if spec is None or spec.origin is None:
+        raise ResLabError(f"a lesson quotes {symbol}, but there is no module {module}")
+    lines = Path(spec.origin).read_text(encoding="utf-8").splitlines()
+    node: Any = ast.parse("\n".join(lines))
+    for name in path.split("."):
+        node = next((child for child in getattr(node, "body", []) if name in _names(child)), None)
+    if node is None:
+        raise ResLabError(f"a lesson quotes {symbol}, but {module} defines no such name")
+    first = min([node.lineno, *(d.lineno for d in getattr(node, "decorator_list", []))])
+    return "\n".join(line[node.col_offset :] for line in lines[first - 1 : node.end_lineno]) + "\n"
+
+
+def _names(node: ast.stmt) -> list[str]:
+    """What a statement defines."""
+    if isinstance(node, ast.Assign):
+        return [target.id for target in node.targets if isinstance(target, ast.Name)]
+    if isinstance(node, ast.AnnAssign):
+        return [node.target.id] if isinstance(node.target, ast.Name) else []
+    return [node.name] if isinstance(node, ast.ClassDef | ast.FunctionDef) else []
+
+
+@lru_cache
+def run(codes: tuple[str, ...]) -> tuple[tuple[str, str | None], ...]:
+    """Execute blocks one after the other in one namespace; gives what each printed and drew.
+
+    Twins with the same code run once.
+    """
+    namespace: dict[str, Any] = {"__name__": "lesson"}
+    outcomes = []
+    for number, code in enumerate(codes, start=1):
+        printed = io.StringIO()
+        namespace.pop("figure", None)
+        with redirect_stdout(printed):
+            exec(compile(code, f"<block {number}: {code.splitlines()[0]}>", "exec"), namespace)
+        outcomes.append((printed.getvalue(), namespace.get("figure")))
+    return tuple(outcomes)
+
+
+def executed(text: str) -> tuple[str, ...]:
+    """The blocks of a lesson that run."""
+    return tuple(match["code"] for match in BLOCK.finditer(text) if match["key"] != "quote")
+
+
+def render(text: str, language: str) -> Page:
+    """Run a lesson and fill in its quotes, its outputs and its figures."""
+    outcomes = iter(run(executed(text)))
+    figures: dict[str, str] = {}
+
+    def fill(match: re.Match[str]) -> str:
+        head = match[0].split("\n", 1)[0]
+        if match["key"] == "quote":
+            return f"{head}\n{source_of(match['name'])}```\n"
+        printed, figure = next(outcomes)
+        if match["key"] == "figure":
+            if not figure:
+                raise ResLabError(f"the block of {match['name']} leaves no `figure`")
+            name = f"{match['name']}.{language}.svg" if "data-zh" in figure else f"{match['name']}.svg"
+            figures[name] = standalone(figure, language)
+        below = f"\n```text\n{printed}```\n" if printed else ""
+        return f"{head}\n{match['code']}```\n{below}"
+
+    return Page(BLOCK.sub(fill, text), figures)
+
+
+def stale(path: Path) -> list[str]:
+    """The files of a lesson that are not what a run gives: the page itself, or figures."""
+    return _compared(path)[1]
+
+
+def bring_up_to_date(path: Path) -> list[str]:
+    """Rewrite what is stale; gives its names."""
+    page, old = _compared(path)
+    for name in old:
+        file, text = (path, page.text) if name == path.name else (_drawn(path, name), page.figures[name])
+        file.parent.mkdir(exist_ok=True)
+        file.write_text(text, encoding="utf-8")
+    return old
+
+
+def _compared(path: Path) -> tuple[Page, list[str]]:
+    text = path.read_text(encoding="utf-8")
+    page = render(text, path.parent.name)
+    old = [] if page.text == text else [path.name]
+    for name, figure in page.figures.items():
+        file = _drawn(path, name)
+        if not file.is_file() or not alike(file.read_text(encoding="utf-8"), figure):
+            old.append(name)
+    return page, old
+
+
+def _drawn(path: Path, name: str) -> Path:
+    return path.parents[1] / "figures" / name
+
+
+def lessons(folder: Path) -> list[Path]:
+    """Every lesson of a folder, in both languages."""
+    return sorted(path for language in LANGUAGES for path in (folder / language).glob("*.md"))
+
+
+if __name__ == "__main__":
+    for lesson in lessons(Path(sys.argv[1])):
+        print(lesson, *(bring_up_to_date(lesson) or ["up to date"]))
