@@ -186,4 +186,4 @@ def test_code_that_fails_and_a_figure_that_is_missing_are_errors():
 
 def test_a_quote_is_found_by_name():
     assert source_of("reslab.nn.zoo:_CIFAR_WIDTHS") == "_CIFAR_WIDTHS = (16, 32, 64)\n"
-    assert source_of("reslab.nn.resnet:ResNetConfig.layers").startswith("@property\ndef layers(self)")
+    assert source_of("reslab.nn.config:ResNetConfig.layers").startswith("@property\ndef layers(self)")

@@ -54,9 +54,6 @@ def shortcut(config: ResNetConfig, in_channels: int, out_channels: int, stride: 
 class Block(nn.Module):
     """`relu(shortcut(x) + residual(x))`; with pre-activation `shortcut(x) + residual(relu(norm(x)))`.
 
-    Then nothing stands behind the sum, and x reaches every later block unchanged; a projection takes what norm and ReLU
-    have made of x (He et al. 2016, section 4 and appendix).
-
     Args:
         width: of the stage; the block puts out `width * expansion` channels.
         drop: probability that training skips the residual.
@@ -92,11 +89,22 @@ class Block(nn.Module):
         return self.drop(self.gate(self.path(x)))
 
     def forward(self, x: Float[Tensor, IMAGES]) -> Float[Tensor, OUTPUT]:
+        if self.preact:
+            return self.preactivated(x)
+        activate = ACTIVATIONS[self.activation]
+        if self.shortcut is None:
+            return activate(self.residual(x))
+        return activate(self.shortcut(x) + self.residual(x))
+
+    def preactivated(self, x: Float[Tensor, IMAGES]) -> Float[Tensor, OUTPUT]:
+        """Nothing stands behind the sum, and x reaches every later block unchanged.
+
+        A projection takes what norm and ReLU have made of x (He et al. 2016, section 4 and appendix).
+        """
         active = self.norm(x)
-        y = self.residual(active)
-        if self.shortcut is not None:
-            y = self.shortcut(active if isinstance(self.shortcut, nn.Conv2d) else x) + y
-        return y if self.preact else ACTIVATIONS[self.activation](y)
+        if self.shortcut is None:
+            return self.residual(active)
+        return self.shortcut(active if isinstance(self.shortcut, nn.Conv2d) else x) + self.residual(active)
 
     @property
     def last_weight(self) -> nn.Parameter:

@@ -93,11 +93,6 @@ class ResNetConfig:
         """Whether the stem already shrinks the picture by 4, as networks for large pictures do."""
         return self.stem in ("7x7", "deep")
 
-    @property
-    def stride(self) -> int:
-        """Input pixels per pixel of the last feature map."""
-        return (4 if self.shrinks_early else 1) * 2 ** (len(self.depths) - (0 if self.entry == "pool" else 1))
-
 
 _WORDS: dict[str, Any] = {
     "block": BlockKind,

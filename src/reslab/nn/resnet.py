@@ -105,12 +105,10 @@ def last_map(config: ResNetConfig, size: int) -> int:
     """Side of the last feature map for a square input of `size` pixels."""
     if config.stem == "whitening":
         size -= 1
-    if config.entry == "block":
-        return -(-size // config.stride)  # every halving rounds up, so all of them do
     if config.shrinks_early:
         size = -(-size // 4)
-    for _ in config.depths:
-        size = size // 2 if size > SMALL_MAP else -(-size // 2)
+    for _ in range(len(config.depths) - (config.entry == "block")):  # a striding convolution rounds up
+        size = -(-size // 2) if config.entry == "block" or size <= SMALL_MAP else size // 2
     return size
 
 

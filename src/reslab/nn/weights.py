@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 from torch import Tensor
 
@@ -67,47 +66,41 @@ def load_foreign(network: ResNet, state_dict: Mapping[str, Tensor]) -> ResNet:
     Raises:
         ResLabError: names or shapes differ; the message counts and names them, and nothing has been loaded.
     """
-    ours, foreign = network.state_dict(), translated(state_dict)
-    lacking = [name for name in ours if name not in foreign.tensors and not name.endswith(_COUNTER)]
+    ours, (found, theirs) = network.state_dict(), translated(state_dict)
+    first = next(iter(ours))
+    if first in found and found[first].shape[1] == 3:
+        found[first] = for_channels(found[first], network.config.in_channels)
+    lacking = [name for name in ours if name not in found and not name.endswith(_COUNTER)]
     missing = sorted(torchvision_name(name, network.config) for name in lacking)
-    extra = sorted(foreign.theirs[name] for name in foreign.tensors if name not in ours)
+    extra = sorted(theirs[name] for name in found if name not in ours)
     misfits = [
-        f"{foreign.theirs[name]} is {tuple(tensor.shape)}, not {tuple(ours[name].shape)}"
-        for name, tensor in foreign.tensors.items()
+        f"{theirs[name]} is {tuple(tensor.shape)}, not {tuple(ours[name].shape)}"
+        for name, tensor in found.items()
         if name in ours and tensor.shape != ours[name].shape
     ]
     complaints = [f"lacks {_few(missing)}"] * bool(missing) + [f"has {_few(extra)} too many"] * bool(extra)
     complaints += [_few(misfits)] * bool(misfits)
     if complaints:
         raise ResLabError("the weights do not fit this network: " + "; ".join(complaints), "choose the same --model")
-    network.load_state_dict(ours | foreign.tensors)
+    network.load_state_dict(ours | found)
     return network
 
 
 def for_channels(weight: Tensor, in_channels: int) -> Tensor:
     """A first convolution `[out, 3, h, w]` for pictures of another number of channels.
 
-    Grey ones get the sum over the colours (what the filter answers to a grey RGB picture); others repeat the colours'
-    filters and scale them by 3 / in_channels, so that the answer keeps its size.
+    Grey ones get the sum over the colours, which is what the filter answers to a grey RGB picture; others repeat the
+    colours' filters, scaled by 3 / in_channels so that the answer keeps its size.
     """
-    before = weight.shape[1]
+    if in_channels == 3:
+        return weight
     if in_channels == 1:
         return weight.sum(1, keepdim=True)
-    repeats = -(-in_channels // before)
-    return weight.repeat(1, repeats, 1, 1)[:, :in_channels] * (before / in_channels if in_channels != before else 1)
+    return weight.repeat(1, -(-in_channels // 3), 1, 1)[:, :in_channels] * (3 / in_channels)
 
 
-@dataclass(frozen=True, slots=True)
-class Foreign:
-    """Somebody else's tensors under our names."""
-
-    tensors: dict[str, Tensor]
-    theirs: dict[str, str]
-    """Our name -> theirs."""
-
-
-def translated(state: Mapping[str, Tensor]) -> Foreign:
-    """Find out what each tensor is: by its shape, by its place in the order, and by a few words.
+def translated(state: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], dict[str, str]]:
+    """Somebody else's tensors under our names, and their names by ours: by shape, by place in the order, by a few words.
 
     Understands torchvision, timm, Hugging Face, and what people write themselves (`layer1.0.conv1`, `conv2_x.0.left.0`,
     `shortcut.0`, heads of any name, prefixes such as `module.`). The bias of a convolution goes into the running mean
@@ -128,7 +121,7 @@ def translated(state: Mapping[str, Tensor]) -> Foreign:
             tensors[name] = tensor.flatten(1)
         elif ".gate." in name and tensor.ndim == 2:  # and some gates linear layers
             tensors[name] = tensor[:, :, None, None]
-    return Foreign(tensors, theirs)
+    return tensors, theirs
 
 
 def _our_modules(state: Mapping[str, Tensor]) -> dict[str, str]:
