@@ -23,11 +23,14 @@ from reslab.pixels.fingerprint import FINGERPRINT_BYTES
 from reslab.pixels.preprocess import Preprocess
 
 FORMAT = 1
-_KEY = "reslab"
+KEY = "reslab"
+"""The one metadata key that holds the header."""
+
 _BLANK = "0" * 64
 _FIELD = r"\"sha256\":\""
 """What stands before the checksum: its name in the header, whose quotes are escaped because it is text inside JSON."""
 _LONGEST_HEADER = 100_000_000
+_PICKLES = (".pth", ".pt", ".th", ".bin", ".ckpt", ".tar")
 _SEEN = "data.seen"
 
 
@@ -72,8 +75,7 @@ class ModelFile:
 def write_model(path: Path, tensors: dict[str, np.ndarray], header: Header, seen: list[bytes] | None = None) -> str:
     """Write a model file (atomically) and give back its sha256. Equal content gives equal bytes."""
     table = np.frombuffer(b"".join(sorted(seen or [])), np.uint8).reshape(-1, FINGERPRINT_BYTES)
-    content = {"format": FORMAT, **dataclasses.asdict(header)}
-    return write_tensors(path, {**tensors, _SEEN: table}, content)
+    return write_tensors(path, {**tensors, _SEEN: table}, header_document(header))
 
 
 def read_model(path: Path) -> ModelFile:
@@ -85,11 +87,18 @@ def read_model(path: Path) -> ModelFile:
     tensors, content = read_tensors(path)
     if "network" not in content:
         raise ResLabError(f"{path} is a safetensors file, but not a ResLab model")
-    number = content.pop("format", None)
-    digest = content.pop("sha256")
+    digest = content["sha256"]
+    header = header_from(content, path)
+    seen = tensors.pop(_SEEN)
+    return ModelFile(header, tensors, seen, digest)
+
+
+def header_from(content: dict[str, Any], path: Path) -> Header:
+    """The header from its JSON, in whatever file it stood."""
+    number = content.get("format")
     if number != FORMAT:
         raise ResLabError(f"{path} has format {number}; this version reads {FORMAT}", "pip install -U reslab")
-    header = Header(
+    return Header(
         network=content["network"],
         classes=tuple(content["classes"]),
         preprocess=Preprocess(**content["preprocess"]),
@@ -97,14 +106,29 @@ def read_model(path: Path) -> ModelFile:
         scores=content["scores"],
         training=content["training"],
     )
-    seen = tensors.pop(_SEEN)
-    return ModelFile(header, tensors, seen, digest)
+
+
+def header_document(header: Header) -> dict[str, Any]:
+    """The header as plain values, with the number of its format."""
+    return {"format": FORMAT, **dataclasses.asdict(header)}
+
+
+def is_foreign(path: Path) -> bool:
+    """Whether a file is somebody else's checkpoint: a pickle, or safetensors without our header."""
+    if path.suffix != ".safetensors":
+        return path.suffix in _PICKLES
+    length = int.from_bytes(_bytes(path, 8), "little")
+    try:
+        outer = json.loads(_bytes(path, 8 + min(length, _LONGEST_HEADER))[8:])
+        return KEY not in outer.get("__metadata__", {})
+    except (ValueError, AttributeError):
+        return False  # damaged: reading it as ours says so
 
 
 def write_tensors(path: Path, tensors: dict[str, np.ndarray], content: dict[str, Any]) -> str:
     """Tensors and a JSON header as one checked file; gives back its sha256."""
     text = _canonical({**content, "sha256": _BLANK})
-    data = bytearray(save({name: np.asarray(t, order="C") for name, t in tensors.items()}, metadata={_KEY: text}))
+    data = bytearray(save({name: np.asarray(t, order="C") for name, t in tensors.items()}, metadata={KEY: text}))
     digest = hashlib.sha256(data).hexdigest()
     at = data.index((_FIELD + _BLANK).encode()) + len(_FIELD)
     data[at : at + len(_BLANK)] = digest.encode()
@@ -198,7 +222,7 @@ def _header(data: bytes, path: Path) -> dict[str, Any]:
     length = int.from_bytes(data[:8], "little")
     try:
         outer = json.loads(data[8 : 8 + length])
-        content = json.loads(outer["__metadata__"][_KEY])
+        content = json.loads(outer["__metadata__"][KEY])
     except (ValueError, KeyError, TypeError):
         raise ResLabError(f"{path} is not a ResLab model, or its header is damaged") from None
     if not isinstance(content, dict):

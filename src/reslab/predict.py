@@ -13,7 +13,7 @@ from reslab.data.catalog import Picture
 from reslab.data.folder import picture_files
 from reslab.data.reader import load
 from reslab.engine.choose import open_engine
-from reslab.engine.face import Engine, answers, probabilities
+from reslab.engine.face import Assumed, Engine, answers, probabilities
 from reslab.errors import BadPicture
 from reslab.modelfile import Header
 from reslab.pixels.decode import printable
@@ -77,9 +77,9 @@ class Model:
         return Prediction(name, top[0][0], top[0][1], top)
 
 
-def load_model(model: str | Path) -> Model:
-    """Open a model file, a run folder or `latest`."""
-    return Model(open_engine(model))
+def load_model(model: str | Path, assumed: Assumed | None = None) -> Model:
+    """Open a model file, a run folder, `latest`, a packaged model, or somebody else's checkpoint with what it assumes."""
+    return Model(open_engine(model, assumed))
 
 
 def expand(inputs: Iterable[Input]) -> Iterator[Picture]:

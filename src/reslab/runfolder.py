@@ -1,4 +1,4 @@
-"""The run folder: what its files are called and how they are read. Whoever writes or reads one agrees here."""
+"""The run folder, and the models in the package: what files are called and how they are read, agreed on once."""
 
 import json
 from collections.abc import Iterator
@@ -19,6 +19,14 @@ MODEL_NAME = "model.safetensors"
 STATE_NAME = "state"
 LOCK_NAME = ".lock"
 REPORT_NAME = "report.html"
+
+PACKAGED = ("cifar10_resnet20",)
+"""Trained models that come with the package, as `.safetensors`, `.onnx` and a `.md` that says what they are."""
+
+
+def packaged(name: str, suffix: str) -> Path:
+    """A file of a packaged model."""
+    return Path(__file__).parent / "packaged" / f"{name}{suffix}"
 
 
 def evaluation_name(split: str) -> str:

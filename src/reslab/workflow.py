@@ -18,7 +18,7 @@ from reslab.data.reader import default_workers, load, ordered
 from reslab.data.sources import read_data
 from reslab.data.splits import assigned
 from reslab.engine.choose import find_model, open_engine
-from reslab.engine.face import Mirrored
+from reslab.engine.face import Assumed, Mirrored
 from reslab.errors import ResLabError
 from reslab.evaluate.judge import Evaluation, judge
 from reslab.modelfile import read_json, write_atomically, write_json
@@ -172,42 +172,60 @@ def demo(out: Path | None = None, epochs: int | None = None, on_event: Listener 
     return Demo(run.model, run.folder / REPORT_NAME, evaluation, prediction)
 
 
+@dataclass(frozen=True, slots=True)
+class Judging:
+    """How a model is judged."""
+
+    allow_seen: bool = False
+    """Score even if the model was trained on more than 1 % of the pictures."""
+    mirror: bool = False
+    """Answer with the mean of each picture and its mirror image; the run's folder keeps the plain answers."""
+    workers: int | None = None
+    """Threads that read pictures."""
+    assumed: Assumed = Assumed()
+    """What somebody else's checkpoint does not say."""
+
+
+_PLAIN = Judging()
+
+
 def evaluate(
     model: str | Path,
     data: str | Path,
     split: Split | None = None,
     division: Mapping[str, Any] | None = None,
-    allow_seen: bool = False,
-    workers: int | None = None,
+    how: Judging = _PLAIN,
     on_progress: Callable[[int], None] | None = None,
-    mirror: bool = False,
 ) -> Evaluation:
     """Judge a model on one split of a data set: `test` if there is one, else `val`, unless told otherwise.
 
     Args:
-        mirror: answer with the mean of each picture and its mirror image; the run's folder keeps the plain answers.
         division: how the data are found and divided (`data_dir`, `val`, `split_seed`, `group_by`, `skip_bad`); what it
             leaves out is as it was when the model was trained.
 
     Raises:
         ResLabError: the split is empty, its classes are not the model's, a picture is unreadable, or more than 1 % of
-            the pictures trained the model (unless `allow_seen`).
+            the pictures trained the model (unless `how.allow_seen`).
     """
-    engine = Mirrored(open_engine(model)) if mirror else open_engine(model)
+    given = dict(division or {})
+    path = find_model(model)
+    whole = read_data(data, given.get("data_dir"))
+    engine = open_engine(path, replace(how.assumed, data_classes=tuple(sorted(whole.counts()))))
     trained = {k: v for k, v in engine.header.training.items() if k in ("val", "split_seed", "group_by")}
-    config = TrainConfig(**{**trained, **(division or {})})
-    catalog = assigned(read_data(data, config.data_dir), config.val, config.split_seed, config.group_by)
+    config = TrainConfig(**{**trained, **given})
+    catalog = assigned(whole, config.val, config.split_seed, config.group_by)
     chosen: Split = split or ("test" if catalog.split("test") else "val")
-    evaluation = judge(engine, catalog.split(chosen), chosen, config.skip_bad, workers, on_progress)
+    judged = Mirrored(engine) if how.mirror else engine
+    evaluation = judge(judged, catalog.split(chosen), chosen, config.skip_bad, how.workers, on_progress)
     share = float(evaluation.seen.mean())
-    if share > SEEN_LIMIT and not allow_seen:
+    if share > SEEN_LIMIT and not how.allow_seen:
         seen, n = int(evaluation.seen.sum()), len(evaluation.seen)
         raise ResLabError(
             f"the model was trained on {seen} of these {n} pictures ({share:.1%}), so their score would flatter it",
             "choose another split or other data, or say --allow-seen",
         )
-    run = find_model(model).parent
-    if (run / CONFIG_NAME).is_file() and _is_data_of(run, data) and chosen != "val" and not mirror:
+    run = path.parent
+    if (run / CONFIG_NAME).is_file() and _is_data_of(run, data) and chosen != "val" and not how.mirror:
         write_evaluation(run, evaluation)
         write_report(run)
     return evaluation

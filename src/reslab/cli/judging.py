@@ -14,7 +14,7 @@ from cyclopts import Parameter
 
 from reslab import workflow
 from reslab.cli import show
-from reslab.cli.options import DATA_OPTIONS, DataOptions
+from reslab.cli.options import DATA_OPTIONS, FOREIGN_OPTIONS, DataOptions, ForeignOptions
 from reslab.errors import ResLabError
 from reslab.modelfile import write_atomically
 from reslab.predict import Prediction, load_model
@@ -30,6 +30,8 @@ class EvalOptions:
     "Score even if the model was trained on more than 1 % of these pictures."
     mirror: Annotated[bool, Parameter(negative="")] = False
     "Answer with the mean of each picture and its mirror image; predict does not."
+    workers: int | None = None
+    "Threads that read pictures."
 
 
 _EVAL_OPTIONS = EvalOptions()
@@ -38,28 +40,28 @@ _EVAL_OPTIONS = EvalOptions()
 def evaluate(
     model: str,
     data: str,
+    /,
     *,
     split: Literal["train", "val", "test"] | None = None,
     source: DataOptions = DATA_OPTIONS,
     how: EvalOptions = _EVAL_OPTIONS,
+    foreign: ForeignOptions = FOREIGN_OPTIONS,
     json: Annotated[bool, Parameter(negative="")] = False,
     csv: Path | None = None,
-    workers: int | None = None,
 ) -> None:
     """Score a model on labelled pictures: every number with its n and interval, the baseline beside it.
 
     Args:
-        model: A model file, a run folder, or latest.
+        model: A model file, a run folder, latest, a packaged model, or somebody else's checkpoint.
         data: A folder, a CSV/TSV, or a name.
         split: Which part; test if there is one, else val.
         json: Print JSON.
         csv: Also write one row per picture.
-        workers: Threads that read pictures.
     """
+    foreign.refuse_for(workflow.find_model(model))
+    judging = workflow.Judging(how.allow_seen, how.mirror, how.workers, foreign.assumed())
     with show.bar("scoring") as progress:
-        evaluation = workflow.evaluate(
-            model, data, split, source.given(), how.allow_seen, workers, progress.move, how.mirror
-        )
+        evaluation = workflow.evaluate(model, data, split, source.given(), judging, progress.move)
     if csv:
         write_atomically(csv, evaluation.table().encode())
     document = evaluation.document() | {"mirrored": how.mirror}
@@ -71,7 +73,9 @@ def evaluate(
 
 def predict(
     model: str,
+    /,
     *paths: str,
+    foreign: ForeignOptions = FOREIGN_OPTIONS,
     json: Annotated[bool, Parameter(negative="")] = False,
     csv: Path | None = None,
     workers: int | None = None,
@@ -79,7 +83,7 @@ def predict(
     """Answer for pictures: one row per input, unreadable ones included with the reason.
 
     Args:
-        model: A model file, a run folder, or latest.
+        model: A model file, a run folder, latest, a packaged model, or somebody else's checkpoint.
         paths: Files, folders (all pictures in them) and patterns such as photos/*.jpg.
         json: Print JSON Lines.
         csv: Also write the rows as CSV.
@@ -87,7 +91,8 @@ def predict(
     """
     if not paths:
         raise ResLabError("predict needs at least one picture, folder or pattern", "reslab predict MODEL photos/")
-    rows = load_model(model).stream(paths, workers)
+    foreign.refuse_for(workflow.find_model(model))
+    rows = load_model(model, foreign.assumed()).stream(paths, workers)
     answered = failed = 0
     with show.bar("predicting") as progress, _Table(csv) as table:
         for row in rows:

@@ -1,10 +1,12 @@
-"""MODEL, as a person writes it, becomes an engine: a file, a run folder, or `latest`."""
+"""MODEL, as a person writes it, becomes an engine: a file, a run folder, `latest`, or the name of a packaged model."""
 
 from pathlib import Path
 from typing import Any
 
-from reslab.errors import ResLabError
-from reslab.runfolder import MODEL_NAME, RUNS
+from reslab.engine.face import Assumed
+from reslab.errors import ResLabError, nearest
+from reslab.modelfile import is_foreign
+from reslab.runfolder import MODEL_NAME, PACKAGED, RUNS, packaged
 
 
 def find_model(model: str | Path, runs: Path = RUNS) -> Path:
@@ -23,15 +25,31 @@ def find_model(model: str | Path, runs: Path = RUNS) -> Path:
         if not (path / MODEL_NAME).is_file():
             raise ResLabError(f"{path} holds no {MODEL_NAME}", "give a run folder whose training got past one epoch")
         return path / MODEL_NAME
-    if not path.is_file():
-        raise ResLabError(f"there is no model {model}", "MODEL is a .safetensors file, a run folder, or latest")
-    return path
+    if path.is_file():
+        return path
+    if str(model) in PACKAGED:
+        return packaged(str(model), ".onnx")
+    known = f"MODEL is a .safetensors or .onnx file, a run folder, latest, or {', '.join(PACKAGED)}"
+    close = nearest(str(model), PACKAGED)
+    raise ResLabError(f"there is no model {model}", close if close.startswith("did") else known)
 
 
-def open_engine(model: str | Path) -> Any:
-    """The engine for a model, chosen by what the file is."""
+def open_engine(model: str | Path, assumed: Assumed | None = None) -> Any:
+    """The engine for a model, chosen by what the file is.
+
+    Args:
+        assumed: what somebody else's checkpoint does not say itself.
+    """
     path = find_model(model)
-    try:  # PyTorch is needed for this kind of file only
+    if path.suffix == ".onnx":
+        from reslab.engine.exported import open_exported
+
+        return open_exported(path)
+    try:  # PyTorch is needed for these kinds of file only
+        if is_foreign(path):
+            from reslab.engine.foreign import open_foreign
+
+            return open_foreign(path, assumed or Assumed())
         from reslab.engine.torch import open_torch
     except ImportError:
         raise ResLabError(f"{path} needs PyTorch", "pip install 'reslab[train]'") from None

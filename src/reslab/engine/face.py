@@ -1,6 +1,7 @@
 """The one face of every engine: uint8 pictures in, logits out. Which library computes them is nobody's business."""
 
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
@@ -26,6 +27,28 @@ class Engine(Protocol):
     def logits(self, pixels: np.ndarray) -> np.ndarray:
         """float32 `[batch, classes]` for uint8 `[batch, size, size, 3]`."""
         ...
+
+
+def _unheard(sentence: str) -> None:
+    """Nobody listens."""
+
+
+@dataclass(frozen=True, slots=True)
+class Assumed:
+    """What somebody else's bare checkpoint does not say. What is left open is guessed, and `tell` hears each guess."""
+
+    model: str | None = None
+    """A network of the zoo; else what the tensors look like."""
+    size: int | None = None
+    """Side of the input; else the network's native one."""
+    mean: tuple[float, ...] | None = None
+    """Else ImageNet's."""
+    std: tuple[float, ...] | None = None
+    classes: tuple[str, ...] | None = None
+    """Names in the order of the network's answers."""
+    data_classes: tuple[str, ...] | None = None
+    """The classes of the data at hand, sorted: a guess where nobody names them."""
+    tell: Callable[[str], None] = _unheard
 
 
 def block_logits(engine: Engine, pixels: np.ndarray) -> np.ndarray:

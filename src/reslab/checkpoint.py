@@ -1,0 +1,166 @@
+"""Somebody else's trained network: its file, its tensors, and what network they belong to."""
+
+import pickle
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor
+
+from reslab.errors import ResLabError
+from reslab.fetch import Remote
+from reslab.nn.config import ResNetConfig
+from reslab.nn.weights import translated
+from reslab.nn.zoo import ZOO, configuration
+
+SUFFIXES = (".pth", ".pt", ".th", ".bin", ".ckpt", ".tar", ".safetensors")
+"""Files that may hold a state dict."""
+
+IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+
+_WRAPPERS = ("state_dict", "model_state_dict", "model_state", "model", "net", "network", "weights")
+_PREFIXES = ("module.", "_orig_mod.", "model.", "net.", "network.", "backbone.", "encoder.", "resnet.")
+_LICENCE = "torchvision (BSD-3-Clause); trained on ImageNet, whose terms allow non-commercial research"
+
+
+def _torchvision(file: str, megabytes: float) -> Remote:
+    """torchvision's files carry the first eight digits of their sha256 in their names."""
+    digits = file.rsplit("-", 1)[1].removesuffix(".pth")
+    return Remote(f"https://download.pytorch.org/models/{file}", digits, round(megabytes * 1e6), _LICENCE)
+
+
+IMAGENET: dict[str, Remote] = {
+    "resnet18": _torchvision("resnet18-f37072fd.pth", 44.661),
+    "resnet34": _torchvision("resnet34-b627a593.pth", 83.275),
+    "resnet50": _torchvision("resnet50-11ad3fa6.pth", 97.79),
+    "resnet101": _torchvision("resnet101-cd907fc2.pth", 170.53),
+    "resnet152": _torchvision("resnet152-f82ba261.pth", 230.474),
+    "resnext50_32x4d": _torchvision("resnext50_32x4d-1a0047aa.pth", 95.833),
+    "resnext101_32x8d": _torchvision("resnext101_32x8d-110c445d.pth", 339.673),
+    "resnext101_64x4d": _torchvision("resnext101_64x4d-173b62eb.pth", 319.318),
+    "wide_resnet50_2": _torchvision("wide_resnet50_2-9ba9bcbe.pth", 263.124),
+    "wide_resnet101_2": _torchvision("wide_resnet101_2-d733dc28.pth", 484.747),
+}
+"""Networks that torchvision has trained on ImageNet's 1,000 classes -> its file (the newest of each)."""
+
+
+def read_checkpoint(path: Path) -> dict[str, Tensor]:
+    """The tensors of a `.pth`, `.pt`, `.th` or `.safetensors` file, unwrapped, common prefixes taken off.
+
+    Raises:
+        ResLabError: it is missing, damaged, holds no tensors, or is a pickle that wants to run code.
+    """
+    try:
+        content: Any = load_file(path) if path.suffix == ".safetensors" else _unpickled(path)
+    except FileNotFoundError:
+        raise ResLabError(f"there is no file {path}") from None
+    except SafetensorError as error:
+        raise ResLabError(f"{path} is damaged: {error}", "copy it again from where it came from") from None
+    while isinstance(content, Mapping) and not _tensors(content):
+        inner = [content[key] for key in _WRAPPERS if isinstance(content.get(key), Mapping)]
+        if not inner:
+            break
+        content = inner[0]
+    found = _tensors(content) if isinstance(content, Mapping) else {}
+    if not found:
+        raise ResLabError(f"{path} holds no tensors by name", "save the network's state_dict(), not something else")
+    while prefix := next((p for p in _PREFIXES if any(name.startswith(p) for name in found)), None):
+        found = {name.removeprefix(prefix): tensor for name, tensor in found.items()}
+    return found
+
+
+def network_of(state: Mapping[str, Tensor], model: str | None = None) -> tuple[str, ResNetConfig]:
+    """Name and configuration of the network that these tensors belong to: what `model` says, else what they look like."""
+    tensors, theirs = translated(state)
+    if model is None:
+        return inferred({name: tuple(tensor.shape) for name, tensor in tensors.items()}, theirs)
+    head = tensors.get("head.weight")
+    known = configuration(model)
+    return model, known if head is None else replace(known, num_classes=len(head))
+
+
+def inferred(shapes: Mapping[str, tuple[int, ...]], theirs: Mapping[str, str]) -> tuple[str, ResNetConfig]:
+    """The network that tensors of these shapes belong to, and its name in the zoo.
+
+    Tensors do not show where a bottleneck strides, nor whether a network without projections has shortcuts: option A is
+    assumed. Average pooling in the shortcuts shows in timm's numbering only.
+
+    Args:
+        shapes: by our names.
+        theirs: our name -> the file's.
+
+    Raises:
+        ResLabError: they are no residual network's.
+    """
+    places = [tuple(map(int, name.split(".")[1:3])) for name in shapes if name.startswith("stages.")]
+    depths = tuple(1 + max(b for s, b in places if s == stage) for stage in sorted({s for s, _ in places}))
+    preact, bottleneck = "stages.0.0.norm.weight" in shapes, "stages.0.0.third.conv.weight" in shapes
+    ends = [f"stages.{stage}.0.{'third' if bottleneck else 'second'}.conv.weight" for stage in range(len(depths))]
+    first = "stem.first.weight" if preact else "stem.first.conv.weight"
+    needed = [first, "head.weight", *ends]
+    if not depths or not all(name in shapes for name in needed):
+        raise ResLabError(
+            "the tensors are not those of a residual network that this version knows",
+            "say which with --model, e.g. --model resnet50, and it says what is missing",
+        )
+    widths = tuple(shapes[name][0] // (4 if bottleneck else 1) for name in ends)
+    inner, per_group = shapes["stages.0.0.second.conv.weight"][:2]
+    groups = inner // per_group if bottleneck else 1
+    stem, deep = shapes[first], "stem.third.conv.weight" in shapes
+    stem_width = 2 * stem[0] if deep else stem[0]
+    config = ResNetConfig(
+        depths=depths,
+        widths=widths,
+        block="bottleneck" if bottleneck else "basic",
+        preact=preact,
+        stem="deep" if deep else "7x7" if stem[2] == 7 else "3x3",
+        stem_width=0 if stem_width == widths[0] else stem_width,
+        shortcut=_shortcut(theirs, sum(depths)),
+        groups=groups,
+        group_width=inner * 64 // (widths[0] * groups) if bottleneck else 64,
+        squeeze="stages.0.0.gate.squeeze.weight" in shapes,
+        in_channels=stem[1],
+        num_classes=shapes["head.weight"][0],
+    )
+    alike = [name for name, known in ZOO.items() if _shape(known) == _shape(config)]
+    return (alike[0] if alike else "unnamed"), config
+
+
+def _shortcut(theirs: Mapping[str, str], blocks: int) -> Any:
+    projections = [name for name in theirs if name.endswith(("shortcut.conv.weight", "shortcut.weight"))]
+    if len(projections) == blocks:
+        return "C"
+    if any(theirs[name].endswith("downsample.1.weight") for name in projections):
+        return "D"
+    return "B" if projections else "A"
+
+
+def _shape(config: ResNetConfig) -> ResNetConfig:
+    """What tensors show of a configuration; a stem's width may be said in two ways."""
+    width = config.stem_width or config.widths[0]
+    return replace(config, stem_width=width, num_classes=1, in_channels=3, stride_in_1x1=False)
+
+
+def _unpickled(path: Path) -> Any:
+    """Tensors and plain containers only: anything else would run code."""
+    try:
+        return torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        if "Unsupported" in str(error) or "weights_only" in str(error) or "GLOBAL" in str(error):
+            raise ResLabError(
+                f"{path} is a pickle that wants to run code, and is not opened",
+                "ask its author for a safetensors file, or for torch.save(network.state_dict(), …)",
+            ) from None
+        raise ResLabError(f"{path} is damaged or no checkpoint", "copy it again from where it came from") from None
+    except (RuntimeError, EOFError, ValueError, KeyError, OSError) as error:
+        if isinstance(error, FileNotFoundError):
+            raise
+        raise ResLabError(f"{path} is damaged or no checkpoint: {str(error).splitlines()[0]}") from None
+
+
+def _tensors(content: Mapping[Any, Any]) -> dict[str, Tensor]:
+    return {str(name): value for name, value in content.items() if isinstance(value, Tensor)}

@@ -1,0 +1,51 @@
+"""The engine for exported models: an ONNX graph in onnxruntime, without torch."""
+
+import base64
+import hashlib
+import json
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+
+from reslab.errors import ResLabError
+from reslab.modelfile import KEY, Header, header_from
+from reslab.pixels.fingerprint import FINGERPRINT_BYTES
+
+SEEN_KEY = "reslab.seen"
+"""Metadata: the hashes of training pictures in base64."""
+
+
+class OnnxEngine:
+    """Answers with an exported graph. It takes uint8 pictures and normalises them itself."""
+
+    name = "onnxruntime"
+
+    def __init__(self, session: onnxruntime.InferenceSession, header: Header, sha256: str, seen: np.ndarray) -> None:
+        self.session, self.header, self.sha256, self.seen = session, header, sha256, seen
+
+    def logits(self, pixels: np.ndarray) -> np.ndarray:
+        return self.session.run(["logits"], {"images": pixels})[0]
+
+
+def open_exported(path: Path) -> OnnxEngine:
+    """The engine of a `model.onnx` that ResLab wrote.
+
+    Raises:
+        ResLabError: it is damaged, or not ours.
+    """
+    try:
+        data = path.read_bytes()
+        session = onnxruntime.InferenceSession(data, providers=["CPUExecutionProvider"])
+    except OSError as error:
+        raise ResLabError(f"cannot open the model {path}: {error.strerror or error}") from None
+    except Exception as error:  # onnxruntime's errors have no common class
+        raise ResLabError(f"{path} is damaged or no ONNX model: {str(error).splitlines()[0]}") from None
+    metadata = session.get_modelmeta().custom_metadata_map
+    if KEY not in metadata:
+        raise ResLabError(
+            f"{path} is an ONNX model, but ResLab did not write it", "it does not say its classes and pixels"
+        )
+    seen = np.frombuffer(base64.b64decode(metadata.get(SEEN_KEY, "")), np.uint8).reshape(-1, FINGERPRINT_BYTES)
+    header = header_from(json.loads(metadata[KEY]), path)
+    return OnnxEngine(session, header, hashlib.sha256(data).hexdigest(), seen)

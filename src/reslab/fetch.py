@@ -1,0 +1,122 @@
+"""A file from the net, fetched once: resumed where it broke off, checked, and kept where the next run finds it."""
+
+import hashlib
+import os
+import queue
+import threading
+import urllib.error
+import urllib.request
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from reslab.errors import ResLabError
+
+PATIENCE = 3.0
+"""Seconds after which a server that does not answer counts as no network."""
+
+_CHUNK = 2**20
+_STALLED = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class Remote:
+    """A published file."""
+
+    url: str
+    sha256: str
+    """All 64 digits, or the first ones where nobody published more."""
+    size: int
+    """Bytes, as published; megabytes are rounded."""
+    licence: str
+
+    @property
+    def name(self) -> str:
+        return self.url.rsplit("/", 1)[1]
+
+    @property
+    def address(self) -> str:
+        """Where it is fetched from: the published place, or the mirror that RESLAB_MIRROR names."""
+        mirror = os.environ.get("RESLAB_MIRROR")
+        return f"{mirror.rstrip('/')}/{self.name}" if mirror else self.url
+
+    @property
+    def place(self) -> Path:
+        """Where it is kept: RESLAB_CACHE, or ~/.cache/reslab."""
+        return Path(os.environ.get("RESLAB_CACHE") or Path.home() / ".cache" / "reslab") / "weights" / self.name
+
+
+def fetch(remote: Remote, on_progress: Callable[[int, int], None] | None = None) -> Path:
+    """The file's place on this machine, after fetching it if it is not there yet.
+
+    Args:
+        on_progress: told the bytes that are here and the bytes in all.
+
+    Raises:
+        ResLabError: no network, or another file than the published one; the message names file, size, checksum and
+            where to put it.
+    """
+    place, part = remote.place, remote.place.with_name(remote.place.name + ".part")
+    if place.is_file():
+        return place
+    try:
+        place.parent.mkdir(parents=True, exist_ok=True)
+        if (part.stat().st_size if part.exists() else 0) < remote.size:
+            _download(remote, part, on_progress)
+    except (OSError, urllib.error.URLError, ValueError) as error:
+        raise _missing(remote, str(getattr(error, "reason", None) or error)) from None
+    if not _digest(part).startswith(remote.sha256):
+        part.unlink()
+        raise _missing(remote, "what came has another checksum")
+    part.replace(place)
+    return place
+
+
+def reachable(remote: Remote) -> bool:
+    """Whether its server answers within `PATIENCE` seconds."""
+    answers: queue.SimpleQueue[bool] = queue.SimpleQueue()
+
+    def knock() -> None:
+        try:
+            urllib.request.urlopen(urllib.request.Request(remote.address, method="HEAD"), timeout=PATIENCE).close()
+            answers.put(True)
+        except Exception:
+            answers.put(False)
+
+    threading.Thread(target=knock, daemon=True).start()  # a resolver may hang longer than any timeout
+    try:
+        return answers.get(timeout=PATIENCE)
+    except queue.Empty:
+        return False
+
+
+def _download(remote: Remote, part: Path, on_progress: Callable[[int, int], None] | None) -> None:
+    """Append to `part` what is still missing; a server that cannot resume sends all of it again."""
+    here = part.stat().st_size if part.exists() else 0
+    request = urllib.request.Request(remote.address, headers={"Range": f"bytes={here}-"} if here else {})
+    with urllib.request.urlopen(request, timeout=_STALLED) as answer:
+        resumed = answer.status == 206
+        here = here if resumed else 0
+        total = here + int(answer.headers.get("Content-Length") or remote.size)
+        with part.open("ab" if resumed else "wb") as file:
+            while chunk := answer.read(_CHUNK):
+                file.write(chunk)
+                here += len(chunk)
+                if on_progress:
+                    on_progress(here, total)
+    if here < total:
+        raise OSError(
+            f"the connection broke off after {here:,} of {total:,} bytes; the next attempt goes on from there"
+        )
+
+
+def _digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _missing(remote: Remote, why: str) -> ResLabError:
+    return ResLabError(
+        f"cannot fetch {remote.name} ({remote.size / 1e6:.1f} MB) from {remote.address}: {why}",
+        f"fetch {remote.url} elsewhere (its sha256 begins with {remote.sha256[:16]}) and put it at {remote.place}",
+    )
