@@ -4,10 +4,15 @@ torch.compile cannot trace the checker, so tests that are marked `plain` are lef
 """
 
 import os
+import tempfile
 
 # Small networks, and often several processes at once: one thread each is faster than a quarrel over cores, and the
 # children that tests start inherit it. Before torch is imported.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+# No test fetches anything from outside: the mirror is a port that refuses, the cache an empty folder.
+os.environ["RESLAB_MIRROR"] = "http://127.0.0.1:9"
+os.environ["RESLAB_CACHE"] = tempfile.mkdtemp(prefix="reslab-cache-")
 
 from contextlib import contextmanager
 

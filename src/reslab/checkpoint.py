@@ -1,6 +1,8 @@
 """Somebody else's trained network: its file, its tensors, and what network they belong to."""
 
 import pickle
+import re
+import warnings
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -55,7 +57,7 @@ def read_checkpoint(path: Path) -> dict[str, Tensor]:
         ResLabError: it is missing, damaged, holds no tensors, or is a pickle that wants to run code.
     """
     try:
-        content: Any = load_file(path) if path.suffix == ".safetensors" else _unpickled(path)
+        content: Any = _in_order(load_file(path)) if path.suffix == ".safetensors" else _unpickled(path)
     except FileNotFoundError:
         raise ResLabError(f"there is no file {path}") from None
     except SafetensorError as error:
@@ -145,21 +147,30 @@ def _shape(config: ResNetConfig) -> ResNetConfig:
     return replace(config, stem_width=width, num_classes=1, in_channels=3, stride_in_1x1=False)
 
 
+def _in_order(state: dict[str, Tensor]) -> dict[str, Tensor]:
+    """safetensors forgets the order of the tensors: by name, numbers by value, a stem's convolutions before its norms."""
+
+    def place(name: str) -> tuple[bool, list[str]]:
+        words = [word.zfill(4) if word.isdigit() else word for word in re.split(r"(\d+)", name)]
+        return not name.startswith(("conv", "stem", "embed")), words
+
+    return {name: state[name] for name in sorted(state, key=place)}
+
+
 def _unpickled(path: Path) -> Any:
     """Tensors and plain containers only: anything else would run code."""
     try:
-        return torch.load(path, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError as error:
-        if "Unsupported" in str(error) or "weights_only" in str(error) or "GLOBAL" in str(error):
+        with warnings.catch_warnings(action="ignore"):  # of what it cannot read it also complains aloud
+            return torch.load(path, map_location="cpu", weights_only=True)
+    except FileNotFoundError:
+        raise
+    except Exception as error:  # a damaged file fails in any way
+        if isinstance(error, pickle.UnpicklingError) and re.search("GLOBAL|Unsupported", str(error)):
             raise ResLabError(
                 f"{path} is a pickle that wants to run code, and is not opened",
                 "ask its author for a safetensors file, or for torch.save(network.state_dict(), …)",
             ) from None
         raise ResLabError(f"{path} is damaged or no checkpoint", "copy it again from where it came from") from None
-    except (RuntimeError, EOFError, ValueError, KeyError, OSError) as error:
-        if isinstance(error, FileNotFoundError):
-            raise
-        raise ResLabError(f"{path} is damaged or no checkpoint: {str(error).splitlines()[0]}") from None
 
 
 def _tensors(content: Mapping[Any, Any]) -> dict[str, Tensor]:

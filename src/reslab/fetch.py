@@ -1,5 +1,6 @@
 """A file from the net, fetched once: resumed where it broke off, checked, and kept where the next run finds it."""
 
+import functools
 import hashlib
 import os
 import queue
@@ -72,13 +73,14 @@ def fetch(remote: Remote, on_progress: Callable[[int, int], None] | None = None)
     return place
 
 
-def reachable(remote: Remote) -> bool:
-    """Whether its server answers within `PATIENCE` seconds."""
+@functools.cache
+def reachable(address: str) -> bool:
+    """Whether a file's server answers within `PATIENCE` seconds; asked once."""
     answers: queue.SimpleQueue[bool] = queue.SimpleQueue()
 
     def knock() -> None:
         try:
-            urllib.request.urlopen(urllib.request.Request(remote.address, method="HEAD"), timeout=PATIENCE).close()
+            urllib.request.urlopen(urllib.request.Request(address, method="HEAD"), timeout=PATIENCE).close()
             answers.put(True)
         except Exception:
             answers.put(False)

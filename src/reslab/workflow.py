@@ -34,6 +34,7 @@ from reslab.train.plan import resolve, with_speed, with_statistics
 from reslab.train.ranks import join
 from reslab.train.recipes import recipe
 from reslab.train.sheet import sheet
+from reslab.train.start import IMAGENET_WORD, open_start
 
 _OPENED: tuple[Split, ...] = ("train", "val")
 """The splits whose pictures training looks at. It lists the others' names, and opens none of them."""
@@ -96,6 +97,8 @@ def _prepare(
     """Check and plan a run and begin its folder: the folder, the plan, the pictures left out, and the decoded ones."""
     catalog = whole.only(_OPENED)
     plan = resolve(config, catalog, user)
+    if plan.config.weights == IMAGENET_WORD:  # before anything is written
+        open_start(plan.config.weights, plan.config.model, _fetching(plan.config.model, show))
     folder = out or _fresh_folder(plan, catalog)
     _reserve(folder)
     try:
@@ -116,6 +119,11 @@ def _prepare(
         raise
     show(_planned(plan, seconds, folder, stores))
     return folder, plan, left_out, stores
+
+
+def _fetching(name: str, show: Listener) -> Callable[[int, int], None]:
+    """Tells how a download goes on."""
+    return lambda here, total: show({"event": "fetching", "name": name, "bytes": here, "total": total})
 
 
 def resume(folder: Path, epochs: int | None = None, on_event: Listener | None = None) -> Run:
@@ -220,8 +228,9 @@ def evaluate(
     share = float(evaluation.seen.mean())
     if share > SEEN_LIMIT and not how.allow_seen:
         seen, n = int(evaluation.seen.sum()), len(evaluation.seen)
+        least = "at least " if "seen_kept" in engine.header.training else ""
         raise ResLabError(
-            f"the model was trained on {seen} of these {n} pictures ({share:.1%}), so their score would flatter it",
+            f"the model was trained on {least}{seen} of these {n} pictures ({share:.1%}), so their score would flatter it",
             "choose another split or other data, or say --allow-seen",
         )
     run = path.parent

@@ -25,7 +25,7 @@ class PictureOptions:
     resize: str | None = None
     "crop keeps the centre, pad the whole picture, stretch ignores the aspect ratio."
     normalize: str | None = None
-    "0-1, -1-1, imagenet, or measured on the training pictures."
+    "0-1, -1-1, imagenet, measured on the training pictures, or weights: as the starting weights were trained."
     augment: str | None = None
     (
         "none, light, quick, standard, strong; or a list of crop, shift, hflip, altflip, rotate, color, trivialaugment, "

@@ -43,7 +43,7 @@ class RunOptions:
     model: str | None = None
     "A network of the zoo; auto takes resnet20 up to 64 px, else resnet18. See reslab models."
     weights: str | None = None
-    "Where the weights start: auto or none."
+    "Where training starts: auto, none, imagenet, cifar10_resnet20, a run, a model file or somebody's checkpoint."
     epochs: int | None = None
     "Passes over the training pictures."
     minutes: float | None = None
@@ -201,9 +201,16 @@ class _Listener:
     """Tells a person what a run does."""
 
     bar: show.Bar
+    fetched = ""
+    """What was fetched last."""
 
     def __call__(self, event: Event) -> None:
         match event["event"]:
+            case "fetching":
+                if event["name"] != self.fetched:
+                    self.fetched = event["name"]
+                    self.bar.begin(f"fetching {event['name']}", event["total"])
+                self.bar.move(to=event["bytes"])
             case "check":
                 self.bar.begin("checking", event["total"])
             case "checking":

@@ -25,7 +25,7 @@ class OnnxEngine:
         self.session, self.header, self.sha256, self.seen = session, header, sha256, seen
 
     def logits(self, pixels: np.ndarray) -> np.ndarray:
-        return self.session.run(["logits"], {"images": pixels})[0]
+        return np.asarray(self.session.run(["logits"], {"images": pixels})[0])
 
 
 def open_exported(path: Path) -> OnnxEngine:

@@ -50,8 +50,8 @@ class ConvNormRelu(ConvNorm):
 class NormRelu(nn.BatchNorm2d):
     """Batch norm, then ReLU: what stands before a convolution of a pre-activation network."""
 
-    def forward(self, x: Float[Tensor, IMAGES]) -> Float[Tensor, IMAGES]:
-        return torch.relu_(super().forward(x))
+    def forward(self, input: Float[Tensor, IMAGES]) -> Float[Tensor, IMAGES]:
+        return torch.relu_(super().forward(input))
 
 
 class NormConv(nn.Module):

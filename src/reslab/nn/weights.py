@@ -92,8 +92,6 @@ def for_channels(weight: Tensor, in_channels: int) -> Tensor:
     Grey ones get the sum over the colours, which is what the filter answers to a grey RGB picture; others repeat the
     colours' filters, scaled by 3 / in_channels so that the answer keeps its size.
     """
-    if in_channels == 3:
-        return weight
     if in_channels == 1:
         return weight.sum(1, keepdim=True)
     return weight.repeat(1, -(-in_channels // 3), 1, 1)[:, :in_channels] * (3 / in_channels)
@@ -126,27 +124,34 @@ def translated(state: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], dict[str
 
 def _our_modules(state: Mapping[str, Tensor]) -> dict[str, str]:
     """Their modules -> ours, for those that are understood."""
-    weights = {name.removesuffix(".weight"): tensor.ndim for name, tensor in state.items() if name.endswith(".weight")}
-    kinds = {module: {1: "norm", 2: "linear", 4: "conv"}.get(ndim, "") for module, ndim in weights.items()}
+    weights = {name.removesuffix(".weight"): t for name, t in state.items() if name.endswith(".weight")}
+    kinds = {module: {1: "norm", 2: "linear", 4: "conv"}.get(weight.ndim, "") for module, weight in weights.items()}
     inside = {module: found for module in kinds if (found := _IN_A_BLOCK.search(module))}
     stages = list(dict.fromkeys(found[1] for found in inside.values()))
-    path = [module for module, found in inside.items() if not _SHORTCUT.search(found[3])]
-    preact = bool(path) and kinds[path[0]] == "norm"
+    preact = _norms_first({m: weights[m] for m, found in inside.items() if not _SHORTCUT.search(found[3])}, inside)
     ours: dict[str, str] = {}
-    taken: set[str] = set()
     for module, kind in kinds.items():
-        found = inside.get(module)
-        if found:
+        if found := inside.get(module):
             words = [f"stages.{stages.index(found[1])}.{found[2]}.{word}" for word in _roles(found[3], kind, preact)]
-        elif any(name.startswith("stages.") for name in taken):
-            words = ["last" if kind == "norm" else "head"]
+        elif kind == "linear" or weights[module].shape[2:] == (1, 1):
+            words = ["head"]
         else:
-            words = [f"stem.{word}" for word in _roles("", kind, preact)]
-        free = [word for word in words if word not in taken]
-        if free:
+            words = ["last" if kind == "norm" and preact else f"stem.{word}" for word in _roles("", kind, preact)]
+        taken = ours.values()
+        if free := [word for word in words if word not in taken]:
             ours[module] = free[0]
-            taken.add(free[0])
     return ours
+
+
+def _norms_first(path: Mapping[str, Tensor], inside: Mapping[str, re.Match]) -> bool:
+    """Whether a block's first norm has the channels that come in (pre-activation), not those of its first convolution."""
+    convolutions: dict[tuple[str, str], Tensor] = {}
+    norms: dict[tuple[str, str], Tensor] = {}
+    for module, weight in path.items():
+        (convolutions if weight.ndim == 4 else norms).setdefault(inside[module].group(1, 2), weight)
+    pairs = [(len(norms[b]), *convolutions[b].shape[:2]) for b in convolutions.keys() & norms.keys()]
+    telling = {norm == before for norm, after, before in pairs if after != before and norm in (after, before)}
+    return telling == {True}
 
 
 def _roles(name: str, kind: str, preact: bool) -> tuple[str, ...]:

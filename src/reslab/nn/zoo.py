@@ -1,6 +1,5 @@
 """The zoo: name -> configuration. Data that one can read, print and test; no registry, no import side effects."""
 
-import dataclasses
 from dataclasses import replace
 
 from reslab.errors import ResLabError, nearest
@@ -33,10 +32,6 @@ def _wide(layers: int, factor: int) -> ResNetConfig:
     return ResNetConfig(((layers - 4) // 6,) * 3, widths, "basic", True, "3x3", 16, num_classes=10)
 
 
-def _plain(config: ResNetConfig) -> ResNetConfig:
-    return replace(config, shortcut="plain")
-
-
 _HE, _HE2 = "He et al. 2015", "He et al. 2016"
 _XIE, _ZAGORUYKO = "Xie et al. 2017", "Zagoruyko and Komodakis 2016"
 
@@ -47,8 +42,8 @@ _ENTRIES: dict[str, tuple[ResNetConfig, str]] = {
     "resnet101": (_RESNET101, f"{_HE}, table 1"),
     "resnet152": (ResNetConfig((3, 8, 36, 3), _WIDTHS, "bottleneck"), f"{_HE}, table 1"),
     "resnet200": (ResNetConfig((3, 24, 36, 3), _WIDTHS, "bottleneck"), f"{_HE2}, section 4.3"),
-    "plain18": (_plain(_RESNET18), f"{_HE}, section 4.1"),
-    "plain34": (_plain(_RESNET34), f"{_HE}, section 4.1"),
+    "plain18": (replace(_RESNET18, shortcut="plain"), f"{_HE}, section 4.1"),
+    "plain34": (replace(_RESNET34, shortcut="plain"), f"{_HE}, section 4.1"),
     "preact_resnet18": (replace(_RESNET18, preact=True), _HE2),
     "preact_resnet50": (replace(_RESNET50, preact=True), _HE2),
     "resnext50_32x4d": (replace(_RESNET50, groups=32, group_width=4), f"{_XIE}, table 1"),
@@ -59,7 +54,7 @@ _ENTRIES: dict[str, tuple[ResNetConfig, str]] = {
     "resnet50d": (replace(_RESNET50, stem="deep", shortcut="D"), "He T. et al. 2019, table 5"),
     "seresnet50": (replace(_RESNET50, squeeze=True), "Hu et al. 2018, table 2"),
     **{f"resnet{n}": (_cifar(n), f"{_HE}, section 4.2") for n in (20, 32, 44, 56, 110, 1202)},
-    **{f"plain{n}": (_plain(_cifar(n)), f"{_HE}, section 4.2") for n in (20, 32, 44, 56, 110)},
+    **{f"plain{n}": (replace(_cifar(n), shortcut="plain"), f"{_HE}, section 4.2") for n in (20, 32, 44, 56, 110)},
     "preact110": (replace(_cifar(110), preact=True), f"{_HE2}, table 2"),
     "preact164": (_cifar_bottleneck(164), f"{_HE2}, table 3"),
     "preact1001": (_cifar_bottleneck(1001), f"{_HE2}, table 4"),
@@ -95,4 +90,4 @@ def configuration(name: str) -> ResNetConfig:
 
 def build_named(name: str, seed: int = 0, **changes: object) -> ResNet:
     """A fresh network of the zoo; `changes` replace fields of its configuration, e.g. `num_classes=10`."""
-    return build(dataclasses.replace(configuration(name), **changes), seed)  # type: ignore[arg-type]
+    return build(replace(configuration(name), **changes), seed)  # type: ignore[arg-type]

@@ -28,7 +28,7 @@ class TrainConfig:
     recipe: str = "standard"
     model: str = AUTO
     weights: str = AUTO
-    """Where the weights start: `none` for a fresh network."""
+    """Where training starts: `none` for fresh weights, `imagenet`, a packaged name, a model, run or checkpoint."""
     zero_init: bool = True
     """Every block starts as the identity."""
 
@@ -36,7 +36,7 @@ class TrainConfig:
     """Input side in pixels."""
     resize: str = "crop"
     normalize: str = AUTO
-    """`0-1`, `-1-1`, `imagenet`, or `measured` on the training pictures."""
+    """`0-1`, `-1-1`, `imagenet`, `measured` on the training pictures, or `weights`: as these were trained."""
     augment: str = "light"
 
     epochs: int = 0
@@ -92,6 +92,8 @@ class Plan:
     steps_per_epoch: int
     changes: tuple[str, ...]
     """The augmentations, resolved."""
+    weights_licence: str | None = None
+    """Of the weights that it starts from."""
 
     @property
     def total_steps(self) -> int:

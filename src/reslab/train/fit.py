@@ -54,6 +54,7 @@ from reslab.train.pace import Pace
 from reslab.train.ranks import ALONE, Ranks
 from reslab.train.schedule import ScheduleConfig
 from reslab.train.sheet import sheet
+from reslab.train.start import SCRATCH, begin_from, open_start
 from reslab.train.state import Progress, StateFolder, Training
 from reslab.train.whiten import whiten
 
@@ -172,6 +173,7 @@ def plan_document(plan: Plan) -> dict[str, Any]:
         "classes": list(plan.classes),
         "steps_per_epoch": plan.steps_per_epoch,
         "changes": list(plan.changes),
+        "weights_licence": plan.weights_licence,
         "machine": runtime.describe(),
         "reslab": version("reslab"),
     }
@@ -190,6 +192,7 @@ def plan_from(document: dict[str, Any]) -> Plan:
         classes=tuple(document["classes"]),
         steps_per_epoch=document["steps_per_epoch"],
         changes=tuple(document["changes"]),
+        weights_licence=document.get("weights_licence"),
     )
 
 
@@ -211,7 +214,10 @@ def _with_tuples(values: dict[str, Any]) -> dict[str, Any]:
 def fresh_training(plan: Plan, store: Store | None = None) -> Training:
     """A run before its first step; `store` gives whitening its pictures."""
     layout = "channels-last" if plan.config.layout == AUTO else plan.config.layout
-    network = runtime.placed(build(config_from(plan.network), plan.config.seed), layout)
+    network = build(config_from(plan.network), plan.config.seed)
+    if store is not None and plan.config.weights != SCRATCH:
+        begin_from(open_start(plan.config.weights, plan.config.model), network, plan.classes)
+    network = runtime.placed(network, layout)
     if store is not None:
         whiten(network, store, preprocess_of(plan))
     average = Average(network, plan.config.ema) if plan.config.ema else None
@@ -242,8 +248,8 @@ def _header(plan: Plan) -> Header:
         "val": config.val,
         "group_by": config.group_by,
         "data": Path(config.data).name,
-        "weights": config.weights,
-        "weights_licence": None,
+        "weights": Path(config.weights).name,
+        "weights_licence": plan.weights_licence,
     }
     training |= {"augment": list(plan.changes), "versions": _versions()}
     return Header(plan.network, plan.classes, preprocess_of(plan), training=training)

@@ -13,11 +13,13 @@ import torch
 import torch.nn.functional as F
 
 from reslab import runtime
+from reslab.checkpoint import IMAGENET
 from reslab.data.augment import SETS, parse
 from reslab.data.catalog import Catalog, Picture
 from reslab.data.loader import steps_per_epoch
 from reslab.data.store import Store, free_memory
 from reslab.errors import ResLabError, nearest
+from reslab.fetch import reachable
 from reslab.nn.config import config_from
 from reslab.nn.layers import to_images
 from reslab.nn.resnet import build, last_map
@@ -28,6 +30,7 @@ from reslab.train.config import AUTO, PRECISIONS, Origin, Plan, TrainConfig
 from reslab.train.memory import activation_bytes
 from reslab.train.optim import build_optimizer
 from reslab.train.recipes import recipe
+from reslab.train.start import IMAGENET_WORD, SCRATCH, Start, open_start
 
 SMALL = 64
 """Pictures up to this side go to a CIFAR network at their own size."""
@@ -38,12 +41,13 @@ _PROBE_SECONDS, _PROBE_STEPS = 2.0, 20
 _SHARE_OF_FREE_MEMORY, _ROOM_TO_COMPUTE = 0.25, 1.5  # activations; the pictures take a half (store)
 _EPOCH_BUDGET = 600_000  # pictures shown in a run of the default length
 _EPOCHS = (12, 40)
+_FOR_TRAINED = 0.1  # of the rate for fresh weights (Kornblith et al. 2019, arXiv:1805.08974, appendix A.4)
 _STATISTICS = {
     "0-1": ((0.0, 0.0, 0.0), (1.0, 1.0, 1.0)),
     "-1-1": ((0.5, 0.5, 0.5), (0.5, 0.5, 0.5)),
     "imagenet": ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)),
 }
-NORMALIZATIONS = (*_STATISTICS, "measured")
+NORMALIZATIONS = (*_STATISTICS, "measured", "weights")
 
 
 class _Choices:
@@ -86,8 +90,12 @@ def resolve(config: TrainConfig, catalog: Catalog, user: Collection[str] = ()) -
         )
     _refuse_nonsense(config)
     choices = _Choices(config, user)
-    _choose_input(choices, pictures)
+    side = _typical_side(pictures)
+    start = _choose_start(choices)
+    _choose_size(choices, side)
     _choose_network(choices)
+    _choose_weights(choices, side)
+    _choose_normalization(choices, start)
     _choose_length(choices, len(pictures))
     _choose_arithmetic(choices)
     _refuse_lonely_pixels(choices.config)
@@ -97,7 +105,11 @@ def resolve(config: TrainConfig, catalog: Catalog, user: Collection[str] = ()) -
         choices.set("augment", ",".join(changes) or "none", reason, choices.origins["augment"].origin)
     classes = tuple(sorted({p.label for p in pictures}))
     steps = steps_per_epoch(len(pictures), choices.config.batch_size)
-    return Plan(choices.config, choices.origins, _network(choices.config, len(classes)), classes, steps, changes)
+    network = _network(choices.config, len(classes), start)
+    licence = start.licence if start else None
+    if choices.config.weights == IMAGENET_WORD:
+        licence = IMAGENET[choices.config.model].licence if choices.config.model in IMAGENET else None
+    return Plan(choices.config, choices.origins, network, classes, steps, changes, licence)
 
 
 def with_statistics(plan: Plan, store: Store) -> Plan:
@@ -145,8 +157,26 @@ def _with_layout(plan: Plan) -> tuple[Plan, float]:
     return replace(plan, config=best, origins={**plan.origins, "layout": origin}), seconds[best.layout]
 
 
-def _choose_input(choices: _Choices, pictures: tuple[Picture, ...]) -> None:
-    side = _typical_side(pictures)
+def _choose_start(choices: _Choices) -> Start | None:
+    """Weights that a person named decide about the network, and are opened; ImageNet's are fetched later."""
+    config = choices.config
+    if config.weights in (AUTO, SCRATCH):
+        return None
+    if config.weights == IMAGENET_WORD:
+        if config.model == AUTO:
+            choices.set("model", "resnet18", "the smallest network with ImageNet weights")
+        return None
+    start = open_start(config.weights, config.model)
+    if config.model == AUTO:
+        choices.set("model", start.name, "the network of the weights")
+    elif config.model != start.name:
+        raise ResLabError(
+            f"--weights {config.weights} are of {start.name}, not of {config.model}", f"--model {start.name}"
+        )
+    return start
+
+
+def _choose_size(choices: _Choices, side: int) -> None:
     config = choices.config
     if config.size == 0:
         asked = native_size(configuration(config.model)) if config.model != AUTO else 0
@@ -158,12 +188,6 @@ def _choose_input(choices: _Choices, pictures: tuple[Picture, ...]) -> None:
             choices.set("size", _HURRIED_SIZE, f"photographs of about {side} px, and less than 5 minutes")
         else:
             choices.set("size", _LARGE_SIZE, f"photographs of about {side} px")
-    if config.normalize == AUTO:
-        choices.set("normalize", "-1-1", "centred; no statistics needed for a fresh network")
-    if choices.config.normalize not in NORMALIZATIONS:
-        raise ResLabError(
-            f"--normalize {choices.config.normalize} is unknown", nearest(choices.config.normalize, NORMALIZATIONS)
-        )
     Preprocess(choices.config.size, choices.config.resize)  # type: ignore[arg-type]
 
 
@@ -173,13 +197,39 @@ def _choose_network(choices: _Choices) -> None:
         small = config.size <= SMALL
         reason = f"a CIFAR network (3x3 stem) for {config.size} px" if small else "the usual start for photographs"
         choices.set("model", "resnet20" if small else "resnet18", reason)
-    if config.weights == AUTO:
-        choices.set("weights", "none", "from scratch: pretrained weights are not part of this version")
-    elif config.weights != "none":
-        raise ResLabError(
-            f"--weights {config.weights} is not known", "this version trains from scratch: --weights none"
-        )
     configuration(choices.config.model)
+
+
+def _choose_weights(choices: _Choices, side: int) -> None:
+    """Photographs start from ImageNet's weights where these are here or can be fetched; other pictures from scratch."""
+    config = choices.config
+    if config.weights != AUTO:
+        return
+    remote = IMAGENET.get(config.model)
+    if side <= SMALL or remote is None:
+        choices.set(
+            "weights", SCRATCH, "from scratch: " + ("small pictures" if side <= SMALL else f"none fit {config.model}")
+        )
+    elif remote.place.is_file():
+        choices.set("weights", IMAGENET_WORD, f"photographs, and {remote.place} is here ({remote.licence})")
+    elif reachable(remote.address):
+        choices.set("weights", IMAGENET_WORD, f"photographs, and {remote.address} can be fetched ({remote.licence})")
+    else:
+        missing = f"{remote.url} ({remote.size / 1e6:.0f} MB) is neither at {remote.place} nor to be fetched"
+        choices.set("weights", SCRATCH, f"from scratch: {missing}")
+
+
+def _choose_normalization(choices: _Choices, start: Start | None) -> None:
+    config = choices.config
+    if config.normalize == AUTO and start:
+        choices.set("normalize", "weights", "as the weights were trained")
+    elif config.normalize == AUTO and config.weights == IMAGENET_WORD:
+        choices.set("normalize", "imagenet", "as the weights were trained")
+    elif config.normalize == AUTO:
+        choices.set("normalize", "-1-1", "centred; no statistics needed for a fresh network")
+    word = choices.config.normalize
+    if word not in NORMALIZATIONS or (word == "weights" and start is None):
+        raise ResLabError(f"--normalize {word} is unknown", nearest(word, NORMALIZATIONS))
 
 
 def _choose_length(choices: _Choices, pictures: int) -> None:
@@ -197,8 +247,11 @@ def _choose_length(choices: _Choices, pictures: int) -> None:
         reason = f"{config.batch_size:,} asked for, but there are no more training pictures"
         choices.set("batch_size", pictures, reason, choices.origins["batch_size"].origin)
     if config.lr_per_128 and choices.origins["optim.lr"].origin != "user":
-        lr = config.optim.lr * choices.config.batch_size / 128
-        choices.set("optim.lr", lr, f"{config.optim.lr:g} x batch {choices.config.batch_size} / 128", "recipe")
+        trained = config.weights != SCRATCH
+        lr = config.optim.lr * choices.config.batch_size / 128 * (_FOR_TRAINED if trained else 1)
+        reason = f"{config.optim.lr:g} x batch {choices.config.batch_size} / 128"
+        reason += f" x {_FOR_TRAINED:g}: the weights are trained already" if trained else ""
+        choices.set("optim.lr", lr, reason, "recipe")
     choices.config = replace(choices.config, lr_per_128=False)  # done: the rate now stands as it is
 
 
@@ -239,8 +292,10 @@ def _refuse_lonely_pixels(config: TrainConfig) -> None:
         )
 
 
-def _network(config: TrainConfig, num_classes: int) -> dict[str, Any]:
+def _network(config: TrainConfig, num_classes: int, start: Start | None) -> dict[str, Any]:
     mean, std = _STATISTICS.get(config.normalize, _STATISTICS["0-1"])
+    if config.normalize == "weights" and start:
+        mean, std = start.network.config.mean, start.network.config.std
     zoo = configuration(config.model)
     shape = replace(zoo, num_classes=num_classes, mean=mean, std=std, zero_init_last_norm=config.zero_init)
     return {"name": config.model, **asdict(shape)}

@@ -1,0 +1,108 @@
+"""Where training starts: fresh weights, or somebody's trained ones with a new head."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from reslab.checkpoint import IMAGENET, IMAGENET_MEAN, IMAGENET_STD, network_of, read_checkpoint
+from reslab.errors import ResLabError, nearest
+from reslab.fetch import fetch
+from reslab.modelfile import is_foreign, read_model
+from reslab.nn.config import config_from
+from reslab.nn.resnet import ResNet
+from reslab.nn.weights import load_foreign
+from reslab.nn.zoo import ZOO
+from reslab.runfolder import MODEL_NAME, PACKAGED, packaged
+
+SCRATCH = "none"
+IMAGENET_WORD = "imagenet"
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """Trained weights, opened."""
+
+    name: str
+    """Their network in the zoo."""
+    network: ResNet
+    classes: tuple[str, ...]
+    """What their head knows by name; empty where nobody says."""
+    licence: str | None
+
+
+def open_start(weights: str, model: str, on_progress: Callable[[int, int], None] | None = None) -> Start:
+    """Open `imagenet`, a packaged name, a model file, a run folder, or somebody else's checkpoint.
+
+    Args:
+        model: the network that is to be trained; decides which of the ImageNet files is meant.
+
+    Raises:
+        ResLabError: there are no such weights, they cannot be read or fetched, or they are no network of the zoo.
+    """
+    if weights == IMAGENET_WORD:
+        if model not in IMAGENET:
+            raise ResLabError(f"nobody publishes ImageNet weights for {model}", "known: " + ", ".join(IMAGENET))
+        return _foreign(fetch(IMAGENET[model], on_progress), model, IMAGENET[model].licence)
+    path = packaged(weights, ".safetensors") if weights in PACKAGED else Path(weights)
+    path = path / MODEL_NAME if path.is_dir() else path
+    if not path.is_file():
+        known = (SCRATCH, IMAGENET_WORD, *PACKAGED)
+        raise ResLabError(
+            f"there are no weights {weights}", f"a file, a run folder, or {', '.join(known)}; {nearest(weights, known)}"
+        )
+    if is_foreign(path):
+        return _foreign(path, None, None)
+    opened = read_model(path)
+    network = ResNet(config_from(opened.header.network))
+    network.load_state_dict({name: torch.from_numpy(tensor) for name, tensor in opened.tensors.items()})
+    training = opened.header.training
+    return Start(
+        opened.header.network["name"],
+        network,
+        opened.header.classes,
+        training.get("licence") or training.get("weights_licence"),
+    )
+
+
+def begin_from(start: Start, network: ResNet, classes: tuple[str, ...]) -> None:
+    """Copy trained weights into a fresh network of the same shape.
+
+    Of the head, the rows of classes that both know by name are copied; the others stay as they were drawn.
+
+    Raises:
+        ResLabError: the networks differ; the message names tensors and shapes, and nothing has been copied.
+    """
+    ours, theirs = network.state_dict(), start.network.state_dict()
+    differing = [
+        f"{name} is {tuple(theirs[name].shape) if name in theirs else 'missing'} there and {tuple(tensor.shape)} here"
+        for name, tensor in ours.items()
+        if not name.startswith("head.") and (name not in theirs or theirs[name].shape != tensor.shape)
+    ]
+    if differing:
+        more = f" and {len(differing) - 1} more" if len(differing) > 1 else ""
+        raise ResLabError(f"the weights are of {start.name}: {differing[0]}{more}", f"--model {start.name}")
+    known = [(row, start.classes.index(label)) for row, label in enumerate(classes) if label in start.classes]
+    for name in ("head.weight", "head.bias"):
+        theirs[name] = _with_rows(ours[name], theirs[name], known)
+    network.load_state_dict({name: theirs[name] for name in ours})
+
+
+def _with_rows(ours: Tensor, theirs: Tensor, pairs: list[tuple[int, int]]) -> Tensor:
+    rows = ours.clone()
+    for mine, other in pairs:
+        rows[mine] = theirs[other]
+    return rows
+
+
+def _foreign(path: Path, model: str | None, licence: str | None) -> Start:
+    state = read_checkpoint(path)
+    name, config = network_of(state, model)
+    if name not in ZOO:
+        raise ResLabError(
+            f"{path} is of a network that is not in the zoo", "reslab models lists those that can be trained"
+        )
+    normalized = replace(config, mean=IMAGENET_MEAN, std=IMAGENET_STD)  # nobody says otherwise
+    return Start(name, load_foreign(ResNet(normalized), state), (), licence)

@@ -1,0 +1,138 @@
+"""Training starts from somebody's weights: the backbone is theirs, the head new but for classes known by name."""
+
+import hashlib
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from torchvision import models
+
+from reslab.checkpoint import IMAGENET
+from reslab.data.sources import read_data
+from reslab.data.splits import assigned
+from reslab.errors import ResLabError
+from reslab.fetch import Remote
+from reslab.modelfile import read_model
+from reslab.nn.zoo import build_named
+from reslab.runfolder import packaged, read_config
+from reslab.train import plan as planning
+from reslab.train.config import TrainConfig
+from reslab.train.fit import fresh_training
+from reslab.train.inputs import open_stores
+from reslab.train.plan import resolve
+from reslab.train.start import begin_from, open_start
+from reslab.workflow import train
+from tests.pictures import colour_folder
+
+NAME = "cifar10_resnet20"
+
+
+def photographs(folder):
+    """Pictures that are large enough to be taken for photographs."""
+    for path in colour_folder(folder).rglob("*.png"):
+        Image.open(path).resize((80, 70)).save(path)
+    return folder
+
+
+def planned(data, **fields):
+    config = TrainConfig(data=str(data), epochs=1, batch_size=8, precision="float32", **fields)
+    catalog = assigned(read_data(data, None), 0.2, 0, None).only(("train", "val"))
+    return resolve(config, catalog), catalog
+
+
+def fresh(plan, catalog):
+    return fresh_training(plan, open_stores(plan, catalog).train).network
+
+
+def test_a_packaged_start(tmp_path):
+    plan, catalog = planned(colour_folder(tmp_path / "data"), weights=NAME, size=16)
+    assert plan.config.model == "resnet20" and plan.config.normalize == "weights"
+    assert plan.weights_licence == "Apache-2.0"
+    theirs = read_model(packaged(NAME, ".safetensors"))
+    assert list(plan.network["mean"]) == list(theirs.header.network["mean"])
+    network = fresh(plan, catalog)
+    for name, tensor in theirs.tensors.items():
+        if not name.startswith("head."):
+            assert np.array_equal(network.state_dict()[name].numpy(), tensor)
+    assert torch.equal(network.head.weight, build_named("resnet20", seed=0, num_classes=len(plan.classes)).head.weight)
+    assert plan.config.optim.lr == pytest.approx(0.1 * TrainConfig().optim.lr * 8 / 128)
+
+
+def test_the_head_keeps_classes_that_both_know():
+    start = open_start(NAME, "auto")
+    network = build_named("resnet20", num_classes=3)
+    drawn = network.head.weight.detach().clone()
+    begin_from(start, network, ("cat", "unicorn", "airplane"))
+    theirs = start.network.head
+    assert torch.equal(network.head.weight[0], theirs.weight[start.classes.index("cat")])
+    assert torch.equal(network.head.weight[2], theirs.weight[start.classes.index("airplane")])
+    assert network.head.bias[2] == theirs.bias[start.classes.index("airplane")]
+    assert torch.equal(network.head.weight[1], drawn[1])
+
+
+def test_another_network_is_refused_before_anything_is_copied(tmp_path):
+    network = build_named("resnet32", num_classes=3)
+    before = {name: tensor.clone() for name, tensor in network.state_dict().items()}
+    with pytest.raises(
+        ResLabError, match=r"of resnet20: stages.0.3.first.conv.weight is missing there .* and \d+ more"
+    ):
+        begin_from(open_start(NAME, "auto"), network, ("a", "b", "c"))
+    assert all(torch.equal(before[name], tensor) for name, tensor in network.state_dict().items())
+    with pytest.raises(ResLabError, match="are of resnet20, not of resnet18"):
+        planned(colour_folder(tmp_path / "data"), weights=NAME, model="resnet18")
+    with pytest.raises(ResLabError, match="there are no weights cifar10_resnet21") as caught:
+        planned(tmp_path / "data", weights="cifar10_resnet21")
+    assert "cifar10_resnet20" in caught.value.hint
+    with pytest.raises(ResLabError, match="nobody publishes ImageNet weights for resnet20"):
+        open_start("imagenet", "resnet20")
+
+
+@pytest.fixture
+def published(tmp_path, monkeypatch):
+    """torchvision's resnet18 with random weights, as a file of that name and hash that lies in the cache."""
+    monkeypatch.setenv("RESLAB_CACHE", str(tmp_path / "cache"))
+    torch.manual_seed(3)
+    theirs = models.resnet18()
+    path = tmp_path / "resnet18.pth"
+    torch.save(theirs.state_dict(), path)
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()[:8]
+    remote = Remote(f"http://127.0.0.1:9/resnet18-{digest}.pth", digest, path.stat().st_size, "test licence")
+    monkeypatch.setitem(IMAGENET, "resnet18", remote)
+    remote.place.parent.mkdir(parents=True)
+    path.rename(remote.place)
+    return theirs
+
+
+def test_photographs_start_from_imagenet_where_it_is_here(tmp_path, published):
+    data = photographs(tmp_path / "data")
+    plan, catalog = planned(data, model="resnet18", size=32)
+    assert plan.config.weights == "imagenet" and "test licence" in plan.origins["weights"].reason
+    assert plan.config.normalize == "imagenet" and plan.weights_licence == "test licence"
+    network = fresh(plan, catalog)
+    assert torch.equal(network.stem.first.conv.weight, published.conv1.weight)
+    assert torch.equal(network.stages[3][1].second.norm.running_var, published.layer4[1].bn2.running_var)
+
+
+def test_without_network_the_plan_says_what_to_fetch(tmp_path, monkeypatch):
+    plan, _ = planned(photographs(tmp_path / "data"), model="resnet18", size=32)
+    reason = plan.origins["weights"].reason
+    assert plan.config.weights == "none" and "resnet18-f37072fd.pth (45 MB)" in reason and "neither at" in reason
+    monkeypatch.setattr(planning, "reachable", lambda address: True)
+    plan, _ = planned(tmp_path / "data", model="resnet18", size=32)
+    assert plan.config.weights == "imagenet" and "can be fetched" in plan.origins["weights"].reason
+
+
+def test_small_pictures_start_from_scratch(tmp_path):
+    plan, _ = planned(colour_folder(tmp_path / "data"))
+    assert plan.config.weights == "none" and "small pictures" in plan.origins["weights"].reason
+
+
+def test_a_run_starts_from_a_run(tmp_path):
+    """And the model says whose weights it began with, but no path."""
+    data = colour_folder(tmp_path / "data")
+    first = train(TrainConfig(data=str(data), epochs=1, batch_size=8, size=16, weights=NAME), tmp_path / "first")
+    second = train(TrainConfig(data=str(data), epochs=1, batch_size=8, weights=str(first.folder)), tmp_path / "second")
+    assert read_config(second.folder)["config"]["model"] == "resnet20"
+    header = read_model(second.model).header
+    assert header.training["weights"] == "first" and header.training["weights_licence"] == "Apache-2.0"
