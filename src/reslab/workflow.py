@@ -218,7 +218,7 @@ def evaluate(
     given = dict(division or {})
     path = find_model(model)
     whole = read_data(data, given.get("data_dir"))
-    engine = open_engine(path, replace(how.assumed, data_classes=tuple(sorted(whole.counts()))))
+    engine = open_engine(path, replace(how.assumed, data_classes=whole.classes))
     trained = {k: v for k, v in engine.header.training.items() if k in ("val", "split_seed", "group_by")}
     config = TrainConfig(**{**trained, **given})
     catalog = assigned(whole, config.val, config.split_seed, config.group_by)

@@ -60,6 +60,22 @@ def test_the_tally_counts_every_picture(made):
     assert progress.loss_sum == pytest.approx(sum(a * n for a, n in zip(losses, sizes, strict=True)))
 
 
+def test_what_a_step_skips_is_decided_by_seed_and_step(made):
+    """Not by the state of the global generator, which a resumed run has lost."""
+    plan, loader = made
+    plan = replace(plan, network={**plan.network, "drop_path": 0.5}, config=replace(plan.config, drop_path=0.5))
+
+    def losses(seed=0):
+        training = fresh_training(plan)
+        torch.manual_seed(torch.seed())
+        other = replace(plan, config=replace(plan.config, seed=seed))
+        return [update(training, loader.batch(0, step), other, 0.01) for step in range(3)]
+
+    first = losses()
+    assert first == losses() and first != losses(seed=1)
+    assert first[0] != update(fresh_training(made[0]), loader.batch(0, 0), made[0], 0.01)
+
+
 # ------------------------------------------------------------------ accumulation and precision
 
 

@@ -50,6 +50,7 @@ VERBS = {
     "eval": ("judging:evaluate", "Score a model on labelled pictures, with intervals."),
     "predict": ("judging:predict", "Answer for files, folders and patterns; one row each."),
     "bench": ("models:bench", "Images per second, latency and memory on this machine."),
+    "study": ("study:study", "Why residual networks: plain against residual, by depth."),
     "report": ("judging:report", "One self-contained HTML page about a run."),
 }
 """Verb -> where it lives, and its line of help."""

@@ -44,6 +44,8 @@ class RunOptions:
     "A network of the zoo; auto takes resnet20 up to 64 px, else resnet18. See reslab models."
     weights: str | None = None
     "Where training starts: auto, none, imagenet, cifar10_resnet20, a run, a model file or somebody's checkpoint."
+    drop_path: float | None = None
+    "Stochastic depth: how often a step skips the deepest residual, between 0 and 1; less often for those before it."
     epochs: int | None = None
     "Passes over the training pictures."
     minutes: float | None = None

@@ -54,7 +54,7 @@ class Tile:
 def tiles(shown: Sequence[Tile]) -> Markup:
     """Maps side by side, a square for each value."""
     parts = [_tile(tile, index * (_TILE + _GAP)) for index, tile in enumerate(shown)]
-    return _svg(
+    return svg(
         ", ".join(t.name for t in shown), len(shown) * (_TILE + _GAP) - _GAP, _TOP + _TILE, Markup("").join(parts)
     )
 
@@ -64,35 +64,35 @@ def log_lines(lines: Sequence[tuple[str, Sequence[float]]], x_axis: str, y_axis:
     powers = [math.log10(v) for _, values in lines for v in values]
     low, high, last = math.floor(min(powers)), math.ceil(max(powers)), max(len(values) for _, values in lines)
     step = max(1, math.ceil((high - low) / 6))
-    body = [_text("unit", 0, 10, y_axis), _text("unit", _RIGHT, _LOW + 28, x_axis, "end")]
+    body = [text("unit", 0, 10, y_axis), text("unit", _RIGHT, _LOW + 28, x_axis, "end")]
     for power in range(low, high + 1, step):
-        y = _between(power, (low, high), (_LOW, _HIGH))
+        y = between(power, (low, high), (_LOW, _HIGH))
         body.append(Markup('<line class="rule" x1="{}" x2="{}" y1="{y}" y2="{y}"/>').format(_LEFT, _RIGHT, y=y))
-        body.append(_text("tick", _LEFT - 6, y + 4, _power(power), "end"))
+        body.append(text("tick", _LEFT - 6, y + 4, power_of_ten(power), "end"))
     for number in (1, *(int(n) for n in ticks(0, last, about=6, whole=True) if 1 < n <= last)):
-        body.append(_text("tick", _between(number, (1, last), (_LEFT, _RIGHT)), _LOW + 15, str(number), "middle"))
+        body.append(text("tick", between(number, (1, last), (_LEFT, _RIGHT)), _LOW + 15, str(number), "middle"))
     for style, (name, values), place in zip(("first", "second", "third"), lines, (120, 186, 272), strict=False):
         points = [
-            (_between(i + 1, (1, last), (_LEFT, _RIGHT)), _between(math.log10(v), (low, high), (_LOW, _HIGH)))
+            (between(i + 1, (1, last), (_LEFT, _RIGHT)), between(math.log10(v), (low, high), (_LOW, _HIGH)))
             for i, v in enumerate(values)
         ]
-        body += [_path(style, points), _path(style, [(place, 6), (place + 18, 6)]), _text("", place + 23, 10, name)]
-    return _svg(f"{y_axis}: " + ", ".join(name for name, _ in lines), _RIGHT + 8, _LOW + 28, Markup("").join(body))
+        body += [_path(style, points), _path(style, [(place, 6), (place + 18, 6)]), text("", place + 23, 10, name)]
+    return svg(f"{y_axis}: " + ", ".join(name for name, _ in lines), _RIGHT + 8, _LOW + 28, Markup("").join(body))
 
 
 def standalone(figure: str, language: str) -> str:
     """An SVG file in that language, with its own colours, on a card that is legible on any page."""
-    text = re.sub(r' data-zh="([^"]*)">([^<]*)', r">\1" if language == "zh" else r">\2", str(figure))
-    width, height = (int(n) for n in re.findall(r'viewBox="0 0 (\d+) (\d+)"', text)[0])
+    drawing = re.sub(r' data-zh="([^"]*)">([^<]*)', r">\1" if language == "zh" else r">\2", str(figure))
+    width, height = (int(n) for n in re.findall(r'viewBox="0 0 (\d+) (\d+)"', drawing)[0])
     outer = (-_MARGIN, -_MARGIN, width + 2 * _MARGIN, height + 2 * _MARGIN)
     box = " ".join(str(n) for n in outer)
-    text = re.sub(
+    drawing = re.sub(
         r'<svg ([^>]*)viewBox="[^"]*"',
         rf'<svg xmlns="http://www.w3.org/2000/svg" \1viewBox="{box}" width="{_SCALE * outer[2]:.0f}"',
-        text,
+        drawing,
     )
     card = f'<rect class="card" x="{outer[0] + 1}" y="{outer[1] + 1}" width="{outer[2] - 2}" height="{outer[3] - 2}" rx="8"/>'
-    head, rest = text.split(">", 1)
+    head, rest = drawing.split(">", 1)
     return f"{head}>\n<style>{_STYLE}</style>\n{card}\n" + rest.replace("><", ">\n<") + "\n"
 
 
@@ -104,7 +104,8 @@ def alike(one: str, other: str) -> bool:
     return all(abs(float(a) - float(b)) < (_SHADE if re.search(r"\.\d\d", a) else _PLACE) for a, b in pairs)
 
 
-def _svg(title: str, width: int, height: int, body: Markup) -> Markup:
+def svg(title: str, width: int, height: int, body: Markup) -> Markup:
+    """A drawing of that size, and its name for those who do not see it."""
     frame = Markup('<svg class="chart" role="img" viewBox="0 0 {} {}"><title>{}</title>{}</svg>')
     return frame.format(width, height, title, body)
 
@@ -114,31 +115,35 @@ def _tile(tile: Tile, left: int) -> Markup:
     side = _TILE / max(rows, columns)
     greatest = float(np.abs(tile.values).max()) or 1.0
     numbers = tile.values.size <= _READABLE
-    parts = [_text("", left, 12, tile.name)]
+    parts = [text("", left, 12, tile.name)]
     for (row, column), value in np.ndenumerate(tile.values):
         x, y, share = left + column * side, _TOP + row * side, abs(float(value)) / greatest
         square = Markup('<rect class="{}" x="{:.1f}" y="{:.1f}" width="{:.1f}" height="{:.1f}" fill-opacity="{:.2f}"/>')
         style = "minus" if value < 0 else "plus"
         parts.append(square.format(style, x, y, side - 1, side - 1, share * (0.25 if numbers else 1)))
         if numbers:
-            parts.append(_text("number", x + side / 2, y + side / 2 + 4, f"{value:g}".replace("-", "−"), "middle"))
+            parts.append(text("number", x + side / 2, y + side / 2 + 4, f"{value:g}".replace("-", "−"), "middle"))
     outline = Markup('<rect class="frame" x="{:.1f}" y="{:.1f}" width="{:.1f}" height="{:.1f}"/>')
     parts.append(outline.format(left - 1, _TOP - 1, columns * side + 1, rows * side + 1))
     return Markup("").join(parts)
 
 
-def _text(style: str, x: float, y: float, text: str, anchor: str = "start") -> Markup:
-    return Markup('<text class="{}" x="{:.1f}" y="{:.1f}" text-anchor="{}">{}</text>').format(style, x, y, anchor, text)
+def text(style: str, x: float, y: float, words: str, anchor: str = "start") -> Markup:
+    """Words at a place."""
+    return Markup('<text class="{}" x="{:.1f}" y="{:.1f}" text-anchor="{}">{}</text>').format(
+        style, x, y, anchor, words
+    )
 
 
 def _path(style: str, points: Sequence[tuple[float, float]]) -> Markup:
     return Markup('<path class="line {}" d="M{}"/>').format(style, "L".join(f"{x:.1f} {y:.1f}" for x, y in points))
 
 
-def _between(value: float, span: tuple[float, float], place: tuple[float, float]) -> float:
+def between(value: float, span: tuple[float, float], place: tuple[float, float]) -> float:
+    """Where a value of `span` comes to lie in `place`."""
     return place[0] + (value - span[0]) / (span[1] - span[0]) * (place[1] - place[0])
 
 
-def _power(power: int) -> str:
+def power_of_ten(power: int) -> str:
     """`10⁻³`"""
     return "10" + str(power).translate(str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹"))

@@ -145,8 +145,8 @@ def _our_modules(state: Mapping[str, Tensor]) -> dict[str, str]:
 
 def _norms_first(path: Mapping[str, Tensor], inside: Mapping[str, re.Match]) -> bool:
     """Whether a block's first norm has the channels that come in (pre-activation), not those of its first convolution."""
-    convolutions: dict[tuple[str, str], Tensor] = {}
-    norms: dict[tuple[str, str], Tensor] = {}
+    convolutions: dict[tuple, Tensor] = {}
+    norms: dict[tuple, Tensor] = {}
     for module, weight in path.items():
         (convolutions if weight.ndim == 4 else norms).setdefault(inside[module].group(1, 2), weight)
     pairs = [(len(norms[b]), *convolutions[b].shape[:2]) for b in convolutions.keys() & norms.keys()]

@@ -31,6 +31,8 @@ class TrainConfig:
     """Where training starts: `none` for fresh weights, `imagenet`, a packaged name, a model, run or checkpoint."""
     zero_init: bool = True
     """Every block starts as the identity."""
+    drop_path: float = 0.0
+    """Stochastic depth: probability that a step skips the last block's residual (`ResNetConfig.drop_path`)."""
 
     size: int = 0
     """Input side in pixels."""

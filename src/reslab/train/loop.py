@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -132,6 +133,9 @@ def update(training: Training, batch: Batch, plan: Plan, lr: float, ranks: Ranks
     network.train()
     set_rate(training.optimizer, lr)
     training.optimizer.zero_grad()
+    if network.config.drop_path:  # what a step skips is decided by seed, step and rank, whoever resumes it
+        words = np.random.SeedSequence((config.seed, progress.step, ranks.rank)).generate_state(1)
+        torch.manual_seed(int(words[0]))
     tally = torch.stack([_gradient(training, part, plan, done) for part in batch.parts(config.accumulate)]).sum(0)
     _agree(network, tally, ranks)
     training.scaler.unscale_(training.optimizer)

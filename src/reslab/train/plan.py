@@ -298,6 +298,7 @@ def _network(config: TrainConfig, num_classes: int, start: Start | None) -> dict
         mean, std = start.network.config.mean, start.network.config.std
     zoo = configuration(config.model)
     shape = replace(zoo, num_classes=num_classes, mean=mean, std=std, zero_init_last_norm=config.zero_init)
+    shape = replace(shape, drop_path=config.drop_path)
     return {"name": config.model, **asdict(shape)}
 
 

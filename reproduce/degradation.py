@@ -1,0 +1,39 @@
+"""Remake the published study of degradation: plain and residual networks of 20, 56 and 110 layers on CIFAR-10.
+
+    python reproduce/degradation.py DATA [--out RUNS/degradation] [--publish]
+
+DATA is a folder with train/ and test/ (one folder per class), or cifar10. Six epochs each for 20 and 56 layers, two for
+110. A stopped study goes on where it stood. With --publish the result becomes what `reslab study degradation` shows
+(src/reslab/study/degradation.json) and docs/degradation.svg, docs/degradation.zh.svg.
+"""
+
+import argparse
+import json
+from pathlib import Path
+
+from reslab.modelfile import write_atomically, write_json
+from reslab.study import degradation, figure
+
+ROOT = Path(__file__).parents[1]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("data")
+    parser.add_argument("--out", type=Path, default=Path("runs/degradation"))
+    parser.add_argument("--publish", action="store_true")
+    options = parser.parse_args()
+
+    def tell(event: dict) -> None:
+        if event["event"] in ("network", "epoch"):
+            print(json.dumps(event), flush=True)
+
+    document = degradation.study(options.data, options.out, degradation.Length(), on_event=tell)
+    if options.publish:
+        write_json(Path(degradation.__file__).with_suffix(".json"), document)
+        for language, name in (("en", "degradation.svg"), ("zh", "degradation.zh.svg")):
+            write_atomically(ROOT / "docs" / name, figure.draw(document, language).encode())
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,107 @@
+"""`study`."""
+
+import time
+from datetime import datetime
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from cyclopts import Parameter
+
+from reslab.cli import show
+from reslab.cli.options import outside_data
+from reslab.errors import ResLabError
+from reslab.modelfile import write_atomically, write_json
+from reslab.runfolder import RUNS
+from reslab.study import degradation, figure
+from reslab.train.journal import Event
+
+_LEAST_MINUTES = 1.0
+
+
+def study(
+    name: Literal["degradation"] = "degradation",
+    *,
+    minutes: float | None = None,
+    data: str = "cifar10",
+    data_dir: Path | None = None,
+    seed: int = 0,
+    out: Path | None = None,
+    json: Annotated[bool, Parameter(negative="")] = False,
+) -> None:
+    """Plain against residual networks, by depth: the published run at once; with --minutes, remade on this machine.
+
+    Args:
+        name: The experiment.
+        minutes: Train all six networks here, in about so many minutes: fewer pictures if there is little time.
+        data: What they are trained on; a folder with train/ and test/, or a name.
+        data_dir: Where a named set lies or is downloaded to.
+        seed: Decides weights, order and augmentation.
+        out: Where the figure (and, with --minutes, every run) is written.
+        json: Print JSON.
+    """
+    outside_data(out, data)
+    if minutes is None:
+        document, folder = degradation.published(), out
+    else:
+        if minutes < _LEAST_MINUTES:
+            raise ResLabError(
+                f"--minutes {minutes:g} is too short for six networks", f"give at least {_LEAST_MINUTES:g}"
+            )
+        folder = out or RUNS / f"{datetime.now():%Y%m%d-%H%M%S}-degradation"
+        document = _remade(minutes, data, data_dir, seed, folder)
+    if folder:
+        write_json(folder / "degradation.json", document)
+        for language in ("en", "zh"):
+            write_atomically(folder / f"degradation.{language}.svg", figure.draw(document, language).encode())
+    if json:
+        show.print_json(document)
+    else:
+        _say(document, folder)
+
+
+def _remade(minutes: float, data: str, data_dir: Path | None, seed: int, folder: Path) -> dict[str, Any]:
+    begun = time.monotonic()
+    place = None if data_dir is None else str(data_dir)
+    show.people.print("measuring the speed of six networks")
+    speeds = degradation.speeds(data, place)
+    left = minutes - (time.monotonic() - begun) / 60
+    length = degradation.fitted(max(left, minutes / 2), speeds)
+    show.people.print(
+        f"{length.epochs} epochs for 20 and 56 layers, {length.deep_epochs} for 110, "
+        f"on {show.percent(min(1.0, length.share))} of the training pictures"
+    )
+    with show.bar() as bar:
+
+        def tell(event: Event) -> None:
+            if event["event"] == "network":
+                bar.begin(event["name"], event["epochs"])
+            elif event["event"] == "epoch":
+                bar.move(1)
+                show.people.print(
+                    f"epoch {event['epoch']}: training error {show.percent(1 - event['train_accuracy'])}, "
+                    f"validation error {show.percent(1 - event['val_accuracy'])}"
+                )
+
+        return degradation.study(data, folder, length, place, seed, tell)
+
+
+def _say(document: dict[str, Any], folder: Path | None) -> None:
+    made = show.table(
+        "network", "epochs", "training error", "validation error", "test error", "paper", right=(1, 2, 3, 4, 5)
+    )
+    for row in document["networks"]:
+        last, test = row["epochs"][-1], row["test"]
+        interval = f"{show.percent(test['error'])} ({100 * test['low']:.1f} to {100 * test['high']:.1f})"
+        made.add_row(
+            row["name"], str(len(row["epochs"])), show.percent(last["train_error"]), show.percent(last["val_error"]),
+            interval, degradation.PAPER.get(row["name"], "figure 6"),
+        )  # fmt: skip
+    show.say(made)
+    pictures = document["pictures"]
+    show.say(
+        f"{document['data']}: {pictures['train']:,} pictures train, {pictures['val']:,} validate, {pictures['test']:,} test; "
+        f"seed {document['seed']}; {document['machine']}"
+    )
+    show.say("paper: He et al. 2015, test error in % after 64,000 steps; here a few epochs, so compare within a column")
+    if folder:
+        show.say(f"figure: {folder / 'degradation.en.svg'}")

@@ -1,0 +1,190 @@
+"""The experiment that gave birth to residual networks: deeper plain networks train worse, deeper residual ones do not.
+
+He et al. 2015, sections 4.1 and 4.2, figures 1 and 6: networks that differ in nothing but depth and shortcuts.
+"""
+
+import dataclasses
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+
+from reslab import runtime
+from reslab.data.catalog import Catalog, Picture
+from reslab.data.sources import read_data
+from reslab.data.splits import assigned
+from reslab.engine.choose import open_engine
+from reslab.evaluate.judge import judge
+from reslab.modelfile import read_model, write_json
+from reslab.nn.config import config_from
+from reslab.nn.layers import to_images
+from reslab.nn.resnet import ResNet, build
+from reslab.nn.zoo import ZOO
+from reslab.runfolder import CONFIG_NAME, MODEL_NAME, read_journal
+from reslab.train.config import Plan, TrainConfig
+from reslab.train.fit import begin, fit
+from reslab.train.inputs import Stores, open_stores, preprocess_of
+from reslab.train.journal import Listener
+from reslab.train.plan import resolve, seconds_per_step, with_statistics
+from reslab.train.recipes import paper
+from reslab.train.schedule import ScheduleConfig
+
+SHALLOW = ("plain20", "plain56", "resnet20", "resnet56")
+DEEP = ("plain110", "resnet110")
+PAPER = {"resnet20": "8.75", "resnet56": "6.97", "resnet110": "6.43", "plain110": "above 60"}
+"""Test error in percent after 64,000 steps: table 6, and section 4.2 for plain-110; figure 6 alone has the others."""
+
+_BATCH = 128  # pictures whose gradient is looked at
+
+
+@dataclass(frozen=True, slots=True)
+class Length:
+    """How long every network trains: all of the first kind alike, the deepest ones alike."""
+
+    epochs: int = 6
+    deep_epochs: int = 2
+    share: float = 1.0
+    """Of the training pictures."""
+
+    def of(self, name: str) -> int:
+        return self.deep_epochs if name in DEEP else self.epochs
+
+
+def published() -> dict[str, Any]:
+    """The run that docs/degradation.svg shows; `reproduce/degradation.py` makes it again."""
+    return json.loads(Path(__file__).with_suffix(".json").read_text(encoding="utf-8"))
+
+
+def fitted(minutes: float, seconds_per_epoch: Mapping[str, float]) -> Length:
+    """The length that takes about so long here: fewer pictures if there is little time, more epochs if there is much."""
+    usual = Length()
+    cost = sum(usual.of(name) * seconds for name, seconds in seconds_per_epoch.items())
+    times = minutes * 60 / cost
+    if times < 1:
+        return dataclasses.replace(usual, share=times)
+    return Length(int(usual.epochs * times), int(usual.deep_epochs * times))
+
+
+def speeds(data: str, data_dir: str | None = None, batch: int = 128) -> dict[str, float]:
+    """Seconds that an epoch of each network takes on this machine, from a few steps."""
+    catalog = _divided(data, data_dir, 0, 1.0)
+    steps = -(-len(catalog.split("train")) // batch)
+    found = {}
+    for name in (*SHALLOW, *DEEP):
+        plan = resolve(_config(data, data_dir, name, 1, 0), catalog)
+        found[name] = steps * seconds_per_step(plan.network, plan.config)
+    return found
+
+
+def study(
+    data: str,
+    out: Path,
+    length: Length,
+    data_dir: str | None = None,
+    seed: int = 0,
+    on_event: Listener | None = None,
+) -> dict[str, Any]:
+    """Train every network in a folder of its own, score each once on the test pictures, and write `degradation.json`.
+
+    What a stopped study has finished is not done again.
+    """
+    tell = on_event or (lambda event: None)
+    catalog = _divided(data, data_dir, seed, length.share)
+    rows = []
+    for name in (*SHALLOW, *DEEP):
+        tell({"event": "network", "name": name, "epochs": length.of(name)})
+        rows.append(_row(name, _config(data, data_dir, name, length.of(name), seed), catalog, out / name, tell))
+    document = {
+        "schema": 1,
+        "data": catalog.name,
+        "pictures": {split: len(catalog.split(split)) for split in ("train", "val", "test")},
+        "seed": seed,
+        "recipe": "SGD with Nesterov momentum 0.9 at 0.1, one cycle, weight decay 1e-4, batch 128, crop and mirror",
+        "machine": runtime.describe(),
+        "networks": rows,
+    }
+    write_json(out / "degradation.json", document)
+    return document
+
+
+def gradients(network: ResNet, pixels: np.ndarray, labels: np.ndarray) -> list[float]:
+    """Norm of the gradient of each convolution on the longest path, from the first to the last.
+
+    Args:
+        pixels: uint8 `[batch, size, size, 3]`.
+        labels: int64 `[batch]`.
+    """
+    network.train().zero_grad()
+    images = to_images(torch.from_numpy(pixels)).to(network.head.weight)
+    F.cross_entropy(network(images), torch.from_numpy(labels)).backward()
+    return [
+        float(p.grad.norm())
+        for name, p in network.named_parameters()
+        if p.ndim == 4 and p.grad is not None and "shortcut" not in name
+    ]
+
+
+def _row(name: str, config: TrainConfig, catalog: Catalog, folder: Path, tell: Listener) -> dict[str, Any]:
+    plan = resolve(config, catalog.only(("train", "val")))
+    stores = open_stores(plan, catalog)
+    plan = with_statistics(plan, stores.train)
+    goes_on = (folder / CONFIG_NAME).is_file()
+    if not goes_on:
+        begin(folder, plan, catalog, stores)
+    fit(folder, plan, stores, tell, resume=goes_on)
+    epochs = [event for event in read_journal(folder) if event["event"] == "epoch"]
+    tested = judge(open_engine(folder), catalog.split("test"), "test").score
+    return {
+        "name": name,
+        "layers": ZOO[name].layers,
+        "epochs": [
+            {"train_error": 1 - e["train_accuracy"], "train_loss": e["train_loss"], "val_error": 1 - e["val_accuracy"]}
+            for e in epochs
+        ],
+        "test": {"n": tested.n, "error": 1 - tested.top1.value, "low": 1 - tested.top1.high, "high": 1 - tested.top1.low},
+        "gradients": _before_and_after(plan, stores, folder),
+        "seconds": round(sum(e["seconds"] for e in epochs), 1),
+        "precision": plan.config.precision,
+    }  # fmt: skip
+
+
+def _before_and_after(plan: Plan, stores: Stores, folder: Path) -> dict[str, list[float]]:
+    """Gradient norms on the same pictures, as the network was built and as it was kept."""
+    fit_to = preprocess_of(plan)
+    chosen = np.linspace(0, len(stores.train) - 1, min(_BATCH, len(stores.train))).astype(int)
+    pixels = np.stack([fit_to(stores.train[int(i)]) for i in chosen])
+    labels = np.array([plan.classes.index(stores.train.pictures[int(i)].label) for i in chosen])
+    config = config_from(plan.network)
+    trained = ResNet(config)
+    trained.load_state_dict({k: torch.from_numpy(v) for k, v in read_model(folder / MODEL_NAME).tensors.items()})
+    return {
+        "start": gradients(build(config, plan.config.seed), pixels, labels),
+        "end": gradients(trained, pixels, labels),
+    }
+
+
+def _config(data: str, data_dir: str | None, model: str, epochs: int, seed: int) -> TrainConfig:
+    """The paper's recipe (section 4.2) on a short cycle instead of 64,000 steps in three levels."""
+    schedule = ScheduleConfig("onecycle", warmup=0.2)
+    return dataclasses.replace(
+        paper(), data=data, data_dir=data_dir, model=model, epochs=epochs, seed=seed, schedule=schedule,
+        layout="channels-last",
+    )  # fmt: skip
+
+
+def _divided(data: str, data_dir: str | None, seed: int, share: float) -> Catalog:
+    """The data with a validation split; of each class a share of the training pictures, evenly chosen."""
+    catalog = assigned(read_data(data, None if data_dir is None else Path(data_dir)), 0.1, 0, None)
+    if share >= 1:
+        return catalog
+    kept: list[Picture] = [p for p in catalog.pictures if p.split != "train"]
+    for label in catalog.classes:
+        mine = [p for p in catalog.split("train") if p.label == label]
+        kept += [mine[int(i)] for i in np.linspace(0, len(mine) - 1, max(2, round(share * len(mine))))]
+    order = {p.key: number for number, p in enumerate(catalog.pictures)}
+    return dataclasses.replace(catalog, pictures=tuple(sorted(kept, key=lambda p: order[p.key])))

@@ -1,0 +1,82 @@
+"""The study trains what it says, finishes what was begun, and its published run shows degradation."""
+
+import json
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from reslab.nn.layers import to_images
+from reslab.nn.zoo import build_named
+from reslab.study import degradation, figure
+from reslab.study.degradation import DEEP, SHALLOW, Length, fitted, gradients, published, study
+from tests.pictures import colour_folder
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture
+def few(monkeypatch):
+    """Two small networks stand for six."""
+    monkeypatch.setattr(degradation, "SHALLOW", ("plain20", "resnet20"))
+    monkeypatch.setattr(degradation, "DEEP", ())
+
+
+@pytest.mark.usefixtures("few")
+def test_a_study_is_resumed_and_the_same(tmp_path):
+    data = colour_folder(tmp_path / "data", each=30)
+    heard = []
+    first = study(str(data), tmp_path / "one", Length(2, 1, 0.5), on_event=heard.append)
+    assert [event["name"] for event in heard if event["event"] == "network"] == ["plain20", "resnet20"]
+    (tmp_path / "one" / "degradation.json").unlink()
+    again = study(str(data), tmp_path / "one", Length(2, 1, 0.5))
+    assert first == again == json.loads((tmp_path / "one" / "degradation.json").read_text())
+    for row in first["networks"]:
+        assert len(row["epochs"]) == 2 and row["test"]["n"] == first["pictures"]["test"] > 0
+        assert row["test"]["low"] <= row["test"]["error"] <= row["test"]["high"]
+        assert len(row["gradients"]["start"]) == len(row["gradients"]["end"]) == 19
+    whole = study(str(data), tmp_path / "whole", Length(1, 1, 1.0))
+    assert first["pictures"]["train"] == pytest.approx(whole["pictures"]["train"] / 2, abs=3)
+    assert first["pictures"]["val"] == whole["pictures"]["val"]
+
+
+def test_gradients_are_those_of_the_loss():
+    network = build_named("resnet20", seed=1)
+    pixels = np.random.default_rng(0).integers(0, 256, (8, 16, 16, 3), dtype=np.uint8)
+    labels = np.arange(8)
+    norms = gradients(network, pixels, labels)
+    loss = torch.nn.CrossEntropyLoss()(network.train()(to_images(torch.from_numpy(pixels))), torch.from_numpy(labels))
+    (stem,) = torch.autograd.grad(loss, [network.stem.first.conv.weight])
+    assert len(norms) == 19 and norms[0] == pytest.approx(stem.norm().item(), rel=1e-4)
+
+
+def test_the_length_fits_the_time():
+    seconds = dict.fromkeys((*SHALLOW, *DEEP), 60.0)
+    usual = Length()
+    cost = sum(usual.of(name) for name in seconds)
+    assert fitted(cost, seconds) == usual
+    assert fitted(cost / 4, seconds) == Length(share=0.25)
+    assert fitted(2 * cost, seconds) == Length(12, 4)
+
+
+def test_the_published_run_shows_degradation():
+    """Deeper plain networks end worse in training and in validation, deeper residual ones no worse."""
+    rows = {row["name"]: row for row in published()["networks"]}
+    assert set(rows) == {*SHALLOW, *DEEP}
+    last = {name: row["epochs"][-1] for name, row in rows.items()}
+    assert min(len(rows[name]["epochs"]) for name in SHALLOW) >= 6
+    assert min(len(rows[name]["epochs"]) for name in DEEP) >= 2
+    assert last["plain56"]["train_error"] > last["plain20"]["train_error"] + 0.02
+    assert last["resnet56"]["train_error"] <= last["resnet20"]["train_error"]
+    assert last["plain110"]["train_error"] > last["resnet110"]["train_error"]
+
+
+def test_the_figure_in_docs_is_drawn_from_it():
+    drawn = {language: figure.draw(published(), language) for language in ("en", "zh")}
+    assert (ROOT / "docs" / "degradation.svg").read_text(encoding="utf-8") == drawn["en"]
+    assert (ROOT / "docs" / "degradation.zh.svg").read_text(encoding="utf-8") == drawn["zh"]
+    assert "残差网络" in drawn["zh"] and "residual networks" in drawn["en"]
+    shape = re.compile(r">[^<]*<")
+    assert len(shape.findall(drawn["en"])) == len(shape.findall(drawn["zh"]))
