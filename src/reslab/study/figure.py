@@ -99,7 +99,7 @@ def _drawn(panel: Panel) -> Markup:
     else:
         levels = ticks(low, high)
         low, high = levels[0], levels[-1]
-    last = max(len(line.values) for line in panel.lines)
+    last = max(2, *(len(line.values) for line in panel.lines))
     parts = [text("", 0, 10, panel.title), text("unit", 0, _HIGH - 12, panel.y_axis), text("unit", 0, 26, panel.note)]
     parts.append(text("unit", _RIGHT, _LOW + 28, panel.x_axis, "end"))
     for level in levels:
