@@ -99,16 +99,20 @@ def test_the_card_says_what_the_files_say():
 
 
 def test_the_packaged_model_answers_without_torch(tmp_path):
-    """As after the base installation, in which there is none."""
+    """As after the base installation, in which there is none; other files say what to install."""
     data = colour_folder(tmp_path / "data", classes=1, each=2)
-    code = (
-        "import sys; sys.modules['torch'] = sys.modules['torchvision'] = None\n"
-        "from reslab.predict import load_model\n"
-        f"rows = load_model({NAME!r}).predict({str(data)!r})\n"
-        "print([row.label for row in rows], all(row.error is None for row in rows))"
-    )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
-    assert done.returncode == 0 and done.stdout.endswith("True\n"), done.stderr
+
+    def without_torch(*words):
+        code = "import sys; sys.modules['torch'] = sys.modules['torchvision'] = None; from reslab.cli.app import run; "
+        code += f"sys.exit(run({[str(w) for w in words]!r}))"
+        return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+
+    done = without_torch("predict", NAME, data, "--json")
+    assert done.returncode == 0, done.stderr
+    rows = [json.loads(line) for line in done.stdout.splitlines()]
+    assert len(rows) == 2 and all(row["error"] is None and row["label"] for row in rows)
+    done = without_torch("predict", packaged(NAME, ".safetensors"), data)
+    assert done.returncode == 2 and "needs PyTorch" in done.stderr
 
 
 @pytest.mark.skipif(not (WEIGHTS.exists() and PICTURES.exists()), reason="needs ../shared/weights and ../shared/data")

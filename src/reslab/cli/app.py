@@ -48,7 +48,7 @@ VERBS = {
     "resume": ("training:resume", "Continue a run where it stopped."),
     "runs": ("training:runs", "What was trained here: score, interval, time."),
     "eval": ("judging:evaluate", "Score a model on labelled pictures, with intervals."),
-    "predict": ("judging:predict", "Answer for files, folders and patterns; one row each."),
+    "predict": ("predicting:predict", "Answer for files, folders and patterns; one row each."),
     "bench": ("models:bench", "Images per second, latency and memory on this machine."),
     "study": ("study:study", "Why residual networks: plain against residual, by depth."),
     "report": ("judging:report", "One self-contained HTML page about a run."),
