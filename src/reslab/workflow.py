@@ -30,7 +30,7 @@ from reslab.train.config import Origin, Plan, TrainConfig
 from reslab.train.fit import begin, fit, plan_document, plan_from, write_evaluation
 from reslab.train.inputs import Stores, open_stores
 from reslab.train.journal import Event, Listener
-from reslab.train.plan import resolve, with_speed, with_statistics
+from reslab.train.plan import cautions, resolve, with_speed, with_statistics
 from reslab.train.ranks import join
 from reslab.train.recipes import recipe
 from reslab.train.sheet import sheet
@@ -99,6 +99,8 @@ def _prepare(
     plan = resolve(config, catalog, user)
     if plan.config.weights == IMAGENET_WORD:  # before anything is written
         open_start(plan.config.weights, plan.config.model, _fetching(plan.config.model, show))
+    for text in cautions(plan):
+        show({"event": "warning", "text": text})
     folder = out or _fresh_folder(plan, catalog)
     _reserve(folder)
     try:

@@ -20,7 +20,7 @@ from reslab.train import plan as planning
 from reslab.train.config import TrainConfig
 from reslab.train.fit import fresh_training
 from reslab.train.inputs import open_stores
-from reslab.train.plan import resolve
+from reslab.train.plan import cautions, resolve
 from reslab.train.start import begin_from, open_start
 from reslab.workflow import train
 from tests.pictures import colour_folder
@@ -48,7 +48,7 @@ def fresh(plan, catalog):
 def test_a_packaged_start(tmp_path):
     plan, catalog = planned(colour_folder(tmp_path / "data"), weights=NAME, size=16)
     assert plan.config.model == "resnet20" and plan.config.normalize == "weights"
-    assert plan.weights_licence == "Apache-2.0"
+    assert plan.weights_licence == "Apache-2.0" and "Apache-2.0" in plan.origins["weights"].reason
     theirs = read_model(packaged(NAME, ".safetensors"))
     assert list(plan.network["mean"]) == list(theirs.header.network["mean"])
     network = fresh(plan, catalog)
@@ -121,6 +121,13 @@ def test_without_network_the_plan_says_what_to_fetch(tmp_path, monkeypatch):
     monkeypatch.setattr(planning, "reachable", lambda address: True)
     plan, _ = planned(tmp_path / "data", model="resnet18", size=32)
     assert plan.config.weights == "imagenet" and "can be fetched" in plan.origins["weights"].reason
+
+
+def test_an_unsuitable_size_is_said(tmp_path):
+    data = photographs(tmp_path / "data")
+    assert "one-pixel map at 32 px" in cautions(planned(data, model="resnet18", size=32, weights="none")[0])[0]
+    assert "designed for 32 px" in cautions(planned(data, model="resnet20", size=160)[0])[0]
+    assert not cautions(planned(data, model="resnet18", size=64)[0])
 
 
 def test_small_pictures_start_from_scratch(tmp_path):

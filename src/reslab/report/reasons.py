@@ -13,6 +13,7 @@ REASONS: tuple[tuple[str, str], ...] = (
     ),
     (r"photographs, and (.+) is here \((.+)\)", "照片，且本机已有 {0}（{1}）"),
     (r"photographs, and (.+) can be fetched \((.+)\)", "照片，且可下载 {0}（{1}）"),
+    (r"licence: (.+)", "许可证：{0}"),
     (r"as the weights were trained", "与权重训练时一致"),
     (r"the network of the weights", "权重所属的网络"),
     (r"the smallest network with ImageNet weights", "有 ImageNet 权重的最小网络"),

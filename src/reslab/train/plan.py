@@ -37,6 +37,7 @@ SMALL = 64
 
 _LARGE_SIZE, _HURRIED_SIZE, _HURRIED_MINUTES = 224, 160, 5
 _SAMPLE = 200
+_TOO_LARGE = 128  # pixels for a network without a shrinking stem
 _PROBE_SECONDS, _PROBE_STEPS = 2.0, 20
 _SHARE_OF_FREE_MEMORY, _ROOM_TO_COMPUTE = 0.25, 1.5  # activations; the pictures take a half (store)
 _EPOCH_BUDGET = 600_000  # pictures shown in a run of the default length
@@ -107,9 +108,26 @@ def resolve(config: TrainConfig, catalog: Catalog, user: Collection[str] = ()) -
     steps = steps_per_epoch(len(pictures), choices.config.batch_size)
     network = _network(choices.config, len(classes), start)
     licence = start.licence if start else None
-    if choices.config.weights == IMAGENET_WORD:
-        licence = IMAGENET[choices.config.model].licence if choices.config.model in IMAGENET else None
+    if choices.config.weights == IMAGENET_WORD and choices.config.model in IMAGENET:
+        licence = IMAGENET[choices.config.model].licence
+    if licence and not choices.origins["weights"].reason:
+        choices.origins["weights"] = Origin(choices.origins["weights"].origin, f"licence: {licence}")
     return Plan(choices.config, choices.origins, network, classes, steps, changes, licence)
+
+
+def cautions(plan: Plan) -> list[str]:
+    """What a person should know about the choice of network and size."""
+    network, name, size = config_from(plan.network), plan.config.model, plan.config.size
+    said = []
+    if last_map(network, size) == 1:
+        said.append(
+            f"{name} ends in a one-pixel map at {size} px: little is left to tell pictures apart; try --model resnet20"
+        )
+    if native_size(network) == 32 and size > _TOO_LARGE:
+        said.append(
+            f"{name} was designed for 32 px: at {size} px it is slow and sees small details only; try --model resnet18"
+        )
+    return said
 
 
 def with_statistics(plan: Plan, store: Store) -> Plan:
