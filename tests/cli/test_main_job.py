@@ -275,3 +275,12 @@ def test_eval_refuses_pictures_that_trained_the_model(reslab, trained, colours):
     assert code == 2 and "--allow-seen" in err
     code, out, _ = reslab("eval", trained, colours, "--split", "train", "--allow-seen", "--json")
     assert code == 0 and json.loads(out)["seen_in_training"] == json.loads(out)["n"]
+
+
+def test_compare_tells_whether_a_difference_is_real(reslab, trained, colours):
+    code, out, _ = reslab("compare", trained, trained, colours, "--json")
+    found = json.loads(out)
+    assert code == 0 and found["difference"] == 0 and found["p_value"] == 1 and found["schema"] == 1
+    assert found["n"] > 2 and found["verdict"] == "too few pictures to tell"
+    code, out, _ = reslab("compare", trained, trained, colours)
+    assert code == 0 and "points, 95 % interval" in out

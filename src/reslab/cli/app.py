@@ -48,6 +48,7 @@ VERBS = {
     "resume": ("training:resume", "Continue a run where it stopped."),
     "runs": ("training:runs", "What was trained here: score, interval, time."),
     "eval": ("judging:evaluate", "Score a model on labelled pictures, with intervals."),
+    "compare": ("judging:compare", "Is one model really better? Paired, on the same pictures."),
     "predict": ("predicting:predict", "Answer for files, folders and patterns; one row each."),
     "bench": ("models:bench", "Images per second, latency and memory on this machine."),
     "study": ("study:study", "Why residual networks: plain against residual, by depth."),

@@ -1,15 +1,19 @@
-"""`eval`, `report`."""
+"""`eval`, `compare`, `report`."""
 
+import dataclasses
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
+import numpy as np
 from cyclopts import Parameter
 
 from reslab import workflow
 from reslab.cli import show
 from reslab.cli.foreign import FOREIGN_OPTIONS, ForeignOptions
 from reslab.cli.options import DATA_OPTIONS, DataOptions
+from reslab.evaluate.judge import Evaluation
+from reslab.metrics.paired import compared
 from reslab.modelfile import write_atomically
 from reslab.report.page import write_report
 
@@ -62,6 +66,51 @@ def evaluate(
         show.print_json(document)
     else:
         _say(document, data)
+
+
+def compare(
+    model_a: str,
+    model_b: str,
+    data: str,
+    /,
+    *,
+    split: Literal["train", "val", "test"] | None = None,
+    source: DataOptions = DATA_OPTIONS,
+    how: EvalOptions = _EVAL_OPTIONS,
+    json: Annotated[bool, Parameter(negative="")] = False,
+) -> None:
+    """Is the difference real? Two models on the same pictures: paired interval and McNemar's test.
+
+    Args:
+        model_a: A model file, a run folder, latest, a packaged model, or somebody else's checkpoint.
+        model_b: Another.
+        data: A folder, a CSV/TSV, or a name.
+        split: Which part; test if there is one, else val.
+        json: Print JSON.
+    """
+    judging = workflow.Judging(how.allow_seen, how.mirror, how.workers)
+    with show.bar("scoring") as progress:
+        first, second = (
+            workflow.evaluate(model, data, split, source.given(), judging, progress.move)
+            for model in (model_a, model_b)
+        )
+    found = compared(*_right_answers(first, second))
+    if json:
+        show.print_json({"schema": 1, "split": first.split, "models": [model_a, model_b], **dataclasses.asdict(found)})
+        return
+    show.say(f"{first.split} split of {data}, n = {found.n:,}")
+    show.say(f"a  {show.percent(found.a)}  {model_a}")
+    show.say(f"b  {show.percent(found.b)}  {model_b}")
+    interval = f"{100 * found.low:+.2f} to {100 * found.high:+.2f}"
+    show.say(f"a - b  {100 * found.difference:+.2f} points, 95 % interval {interval}; p = {found.p_value:.3g}")
+    show.say(f"only a is right on {found.only_a:,} pictures, only b on {found.only_b:,}: {found.verdict}")
+
+
+def _right_answers(first: Evaluation, second: Evaluation) -> tuple[np.ndarray, np.ndarray]:
+    """For the pictures that both answered: whether each was right, bool `[n]` twice."""
+    right = [dict(zip(one.keys, (one.logits.argmax(1) == one.labels).tolist(), strict=True)) for one in (first, second)]
+    keys = [key for key in first.keys if key in right[1]]
+    return np.array([right[0][key] for key in keys]), np.array([right[1][key] for key in keys])
 
 
 def report(run: str = "latest") -> None:

@@ -87,7 +87,7 @@ def cifar10_10min() -> TrainConfig:
 
 
 def cifar10_resnet20() -> TrainConfig:
-    """The paper's smallest network in a quarter of its 64k steps; the aim is its 91.25 % (table 6), not yet measured."""
+    """The paper's smallest network in a quarter of its 64k steps: 91.4 % of the test pictures, the paper 91.25 (LOG.md)."""
     return TrainConfig(
         recipe="cifar10_resnet20",
         data="cifar10",
