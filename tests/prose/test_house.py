@@ -14,7 +14,8 @@ MAX_FILE, MAX_FUNCTION, MAX_LOOP, MAX_ARGUMENTS = 400, 60, 80, 8
 TORCH_FREE = [
     "reslab.pixels.decode", "reslab.pixels.preprocess", "reslab.data.sources", "reslab.data.splits", "reslab.data.reader",
     "reslab.modelfile", "reslab.metrics.scores", "reslab.engine.face", "reslab.engine.choose", "reslab.evaluate.judge",
-    "reslab.predict", "reslab.check.gate", "reslab.report.page", "reslab.cli.app",
+    "reslab.predict", "reslab.check.gate", "reslab.report.page", "reslab.cli.app", "reslab.cli.predicting", "reslab.fetch",
+    "reslab.engine.exported",
 ]  # fmt: skip
 
 

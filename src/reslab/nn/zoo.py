@@ -61,8 +61,8 @@ _ENTRIES: dict[str, tuple[ResNetConfig, str]] = {
     "resnext29_8x64d": (
         ResNetConfig((3, 3, 3), _WIDTHS[:3], "bottleneck", stem="3x3", groups=8, num_classes=10), f"{_XIE}, section 5.3",
     ),
-    "wrn_16_8": (_wide(16, 8), _ZAGORUYKO),
-    "wrn_28_10": (_wide(28, 10), f"{_ZAGORUYKO}, table 5"),
+    "wrn_16_8": (_wide(16, 8), f"{_ZAGORUYKO} (16 counts projections)"),
+    "wrn_28_10": (_wide(28, 10), f"{_ZAGORUYKO}, table 5 (28 counts projections)"),
     "fast_resnet8": (
         ResNetConfig((1, 1, 1), (64, 256, 256), "single", stem="whitening", entry="pool", num_classes=10,
                      activation="gelu", identity_init=True),
