@@ -114,7 +114,7 @@ def _drawn(panel: Panel) -> Markup:
         parts.append(text("tick", between(number, (1, last), (_LEFT, _RIGHT)), _LOW + 15, str(number), "middle"))
     named = [line for line in panel.lines if line.name]
     for number, line in enumerate(named):
-        x = _RIGHT - 84 * (len(named) - number)
+        x = _RIGHT - 80 * (len(named) - number)
         parts += [_stroke(line, [(x, _HIGH - 16), (x + 18, _HIGH - 16)]), text("", x + 23, _HIGH - 12, line.name)]
     for line in panel.lines:
         values = [math.log10(v) if panel.logarithmic else v for v in line.values]
