@@ -9,7 +9,7 @@ from reslab.train.muon import Muon, orthogonalized
 from reslab.train.optim import OptimConfig, build_optimizer, set_rate
 
 TINY = ResNetConfig((1,), (4,), stem="3x3", num_classes=3)
-QUICK = ResNetConfig((1, 1), (8, 16), "single", "whitening", "pool", num_classes=3)
+QUICK = ResNetConfig((1, 1), (8, 16), "single", stem="whitening", entry="pool", num_classes=3)
 
 
 @pytest.mark.parametrize("shape", [(8, 72), (72, 8), (16, 16)])

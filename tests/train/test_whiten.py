@@ -10,7 +10,9 @@ from reslab.nn.resnet import build
 from reslab.pixels.preprocess import Preprocess
 from reslab.train.whiten import whiten, whitening_filters
 
-QUICK = ResNetConfig((1, 1), (8, 16), "single", "whitening", "pool", num_classes=3, mean=(0.5,) * 3, std=(0.25,) * 3)
+QUICK = ResNetConfig(
+    (1, 1), (8, 16), "single", stem="whitening", entry="pool", num_classes=3, mean=(0.5,) * 3, std=(0.25,) * 3
+)
 
 
 def correlated(n=40, size=16):
