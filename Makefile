@@ -10,8 +10,8 @@ demo: $(VENV)/.train
 	$(BIN)/reslab demo
 
 test: $(VENV)/.dev
-	$(BIN)/python -m pytest --typed tests/nn tests/pixels tests/metrics tests/test_typed.py -q
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --typed tests/nn tests/pixels tests/metrics tests/test_typed.py -q
+	$(BIN)/python -m pytest -n 2
 
 check: $(VENV)/.dev
 	$(BIN)/ruff format --check src tests benchmarks reproduce

@@ -10,6 +10,7 @@ import urllib.request
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from reslab.errors import ResLabError
 
@@ -80,7 +81,7 @@ def reachable(address: str) -> bool:
 
     def knock() -> None:
         try:
-            urllib.request.urlopen(urllib.request.Request(address, method="HEAD"), timeout=PATIENCE).close()
+            _open(urllib.request.Request(address, method="HEAD"), PATIENCE).close()
             answers.put(True)
         except Exception:
             answers.put(False)
@@ -96,7 +97,7 @@ def _download(remote: Remote, part: Path, on_progress: Callable[[int, int], None
     """Append to `part` what is still missing; a server that cannot resume sends all of it again."""
     here = part.stat().st_size if part.exists() else 0
     request = urllib.request.Request(remote.address, headers={"Range": f"bytes={here}-"} if here else {})
-    with urllib.request.urlopen(request, timeout=_STALLED) as answer:
+    with _open(request, _STALLED) as answer:
         resumed = answer.status == 206
         here = here if resumed else 0
         total = here + int(answer.headers.get("Content-Length") or remote.size)
@@ -110,6 +111,11 @@ def _download(remote: Remote, part: Path, on_progress: Callable[[int, int], None
         raise OSError(
             f"the connection broke off after {here:,} of {total:,} bytes; the next attempt goes on from there"
         )
+
+
+def _open(request: urllib.request.Request, seconds: float) -> Any:
+    """By the proxies that the environment names now; `urlopen` remembers those of its first call."""
+    return urllib.request.build_opener().open(request, timeout=seconds)
 
 
 def _digest(path: Path) -> str:

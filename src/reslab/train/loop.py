@@ -133,9 +133,7 @@ def update(training: Training, batch: Batch, plan: Plan, lr: float, ranks: Ranks
     network.train()
     set_rate(training.optimizer, lr)
     training.optimizer.zero_grad()
-    if network.config.drop_path:  # what a step skips is decided by seed, step and rank, whoever resumes it
-        words = np.random.SeedSequence((config.seed, progress.step, ranks.rank)).generate_state(1)
-        torch.manual_seed(int(words[0]))
+    _reseed(training, plan, ranks)
     tally = torch.stack([_gradient(training, part, plan, done) for part in batch.parts(config.accumulate)]).sum(0)
     _agree(network, tally, ranks)
     training.scaler.unscale_(training.optimizer)
@@ -153,6 +151,13 @@ def update(training: Training, batch: Batch, plan: Plan, lr: float, ranks: Ranks
     progress.hits += int(hits)
     progress.pictures += batch.total
     return value
+
+
+def _reseed(training: Training, plan: Plan, ranks: Ranks) -> None:
+    """What stochastic depth skips is decided by seed, step and rank, whoever resumes the run."""
+    if training.network.config.drop_path:
+        words = np.random.SeedSequence((plan.config.seed, training.progress.step, ranks.rank)).generate_state(1)
+        torch.manual_seed(int(words[0]))
 
 
 def _gradient(training: Training, batch: Batch, plan: Plan, done: float) -> Tensor:
