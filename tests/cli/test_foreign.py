@@ -1,19 +1,26 @@
 """MODEL may be somebody else's checkpoint or a packaged name."""
 
+import functools
+import hashlib
+import http.server
 import json
 import subprocess
 import sys
+import threading
 import zipfile
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+import torchvision
 
+from reslab.checkpoint import IMAGENET
 from reslab.engine.choose import open_engine
 from reslab.engine.exported import open_exported
 from reslab.engine.torch import open_torch
 from reslab.errors import ResLabError
+from reslab.fetch import Remote
 from reslab.nn.weights import to_torchvision
 from reslab.nn.zoo import build_named
 from reslab.runfolder import packaged
@@ -113,6 +120,32 @@ def test_the_packaged_model_answers_without_torch(tmp_path):
     assert len(rows) == 2 and all(row["error"] is None and row["label"] for row in rows)
     done = without_torch("predict", packaged(NAME, ".safetensors"), data)
     assert done.returncode == 2 and "needs PyTorch" in done.stderr
+
+
+def test_imagenet_weights_come_from_a_server_once(reslab, tmp_path, monkeypatch):
+    """A file of torchvision's format with random weights, on a mirror: fetched, said, trained from, and kept."""
+    theirs, served = torchvision.models.resnet18(), tmp_path / "served"
+    served.mkdir()
+    torch.save(theirs.state_dict(), served / "resnet18.pth")
+    digest = hashlib.sha256((served / "resnet18.pth").read_bytes()).hexdigest()[:8]
+    path = (served / "resnet18.pth").rename(served / f"resnet18-{digest}.pth")
+    remote = Remote(f"https://download.pytorch.org/models/{path.name}", digest, path.stat().st_size, "some licence")
+    monkeypatch.setitem(IMAGENET, "resnet18", remote)
+    monkeypatch.setenv("RESLAB_CACHE", str(tmp_path / "cache"))
+    data = colour_folder(tmp_path / "data")
+    words = ["train", data, "--weights", "imagenet", "--size", "32", "--epochs", "1"]
+    handler = functools.partial(http.server.SimpleHTTPRequestHandler, directory=served)
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        monkeypatch.setenv("RESLAB_MIRROR", f"http://127.0.0.1:{server.server_address[1]}")
+        monkeypatch.setenv("no_proxy", "127.0.0.1")
+        code, _, err = reslab(*words, "--out", tmp_path / "one")
+        server.shutdown()
+    assert code == 0 and "some licence" in err and remote.place.is_file(), err
+    code, _, err = reslab(*words, "--out", tmp_path / "two")  # the server is gone
+    assert code == 0, err
+    header = open_torch(tmp_path / "two" / "model.safetensors").header
+    assert header.training["weights"] == "imagenet" and header.training["weights_licence"] == "some licence"
 
 
 @pytest.mark.skipif(not (WEIGHTS.exists() and PICTURES.exists()), reason="needs ../shared/weights and ../shared/data")

@@ -41,8 +41,7 @@ QUICK = ("fast_resnet8",)
 PAPER_MILLIONS = {
     # He et al. 2015, table 6
     "resnet20": "0.27", "resnet32": "0.46", "resnet44": "0.66", "resnet56": "0.85", "resnet110": "1.7", "resnet1202": "19.4",
-    # He et al. 2016, tables 4 and 5; the lua code behind ResNet-1001 rounds to 10.2, with 10.3 in table 5 of
-    # Zagoruyko and Komodakis 2016, who also give the wide networks
+    # He et al. 2016, table 4 (ResNet-1001: see below); Zagoruyko and Komodakis 2016, table 5
     "preact110": "1.7", "preact164": "1.7", "wrn_16_8": "11.0", "wrn_28_10": "36.5",
     "resnext29_8x64d": "34.4",  # Xie et al. 2017, table 7
 }  # fmt: skip
@@ -86,6 +85,14 @@ def test_the_papers_own_variant_strides_in_the_first_convolution():
     papers = dataclasses.replace(ZOO["resnet50"], stride_in_1x1=True)
     assert round(macs(papers, 224) / 1e9, 3) == 3.858
     assert parameters(papers) == parameters(ZOO["resnet50"])
+
+
+def test_resnet1001_is_printed_without_its_norms():
+    """10.2 M: the convolutions and the linear layer; with the norms' weights and biases it has 10.33 M."""
+    with torch.device("meta"):
+        network = ResNet(ZOO["preact1001"])
+    norms = sum(p.numel() for m in network.modules() if isinstance(m, torch.nn.BatchNorm2d) for p in m.parameters())
+    assert f"{(parameters(ZOO['preact1001']) - norms) / 1e6:.1f}" == "10.2"
 
 
 @pytest.mark.parametrize("name", CIFAR)
