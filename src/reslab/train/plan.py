@@ -266,7 +266,8 @@ def _choose_length(choices: _Choices, pictures: int) -> None:
         choices.set("batch_size", pictures, reason, choices.origins["batch_size"].origin)
     if config.lr_per_128 and choices.origins["optim.lr"].origin != "user":
         trained = config.weights != SCRATCH
-        lr = config.optim.lr * choices.config.batch_size / 128 * (_FOR_TRAINED if trained else 1)
+        lr = config.optim.lr * choices.config.batch_size / 128
+        lr = float(f"{lr * _FOR_TRAINED:.6g}") if trained else lr
         reason = f"{config.optim.lr:g} x batch {choices.config.batch_size} / 128"
         reason += f" x {_FOR_TRAINED:g}: the weights are trained already" if trained else ""
         choices.set("optim.lr", lr, reason, "recipe")
