@@ -32,7 +32,7 @@ def study(
 
     Args:
         name: The experiment.
-        minutes: Train all six networks here, in about so many minutes: fewer pictures if there is little time.
+        minutes: Train all six networks here, with about so many minutes of steps: fewer pictures if there is little time.
         data: What they are trained on; a folder with train/ and test/, or a name.
         data_dir: Where a named set lies or is downloaded to.
         seed: Decides weights, order and augmentation.
