@@ -13,7 +13,8 @@ from dataclasses import asdict
 from pathlib import Path
 
 from reslab import workflow
-from reslab.export.graph import network_of, write_onnx
+from reslab.engine.torch import stored_network
+from reslab.export.graph import write_onnx
 from reslab.modelfile import read_model, write_atomically, write_model
 from reslab.nn.config import config_from
 from reslab.nn.count import macs, parameters
@@ -66,7 +67,7 @@ def main() -> None:
     seen = model.seen[::KEEP_EVERY].copy()
     rows = [row.tobytes() for row in seen]
     write_model(packaged(options.name, ".safetensors"), model.tensors, header, rows)
-    write_onnx(packaged(options.name, ".onnx"), network_of(model), header, seen)
+    write_onnx(packaged(options.name, ".onnx"), stored_network(model, options.run), header, seen)
     document, epochs = read_config(options.run), [e for e in read_journal(options.run) if e["event"] == "epoch"]
     config, network, top1 = document["config"], config_from(model.header.network), plain.top1
     card = CARD.format(

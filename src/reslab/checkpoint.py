@@ -19,9 +19,6 @@ from reslab.nn.config import ResNetConfig
 from reslab.nn.weights import translated
 from reslab.nn.zoo import ZOO, configuration
 
-SUFFIXES = (".pth", ".pt", ".th", ".bin", ".ckpt", ".tar", ".safetensors")
-"""Files that may hold a state dict."""
-
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 _WRAPPERS = ("state_dict", "model_state_dict", "model_state", "model", "net", "network", "weights")

@@ -88,7 +88,7 @@ def compare(
         split: Which part; test if there is one, else val.
         json: Print JSON.
     """
-    judging = workflow.Judging(how.allow_seen, how.mirror, how.workers)
+    judging = workflow.Judging(how.allow_seen, how.mirror, how.workers, FOREIGN_OPTIONS.assumed())
     with show.bar("scoring") as progress:
         first, second = (
             workflow.evaluate(model, data, split, source.given(), judging, progress.move)

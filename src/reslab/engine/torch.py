@@ -7,7 +7,7 @@ import torch
 
 from reslab import runtime
 from reslab.errors import ResLabError
-from reslab.modelfile import Header, read_model
+from reslab.modelfile import Header, ModelFile, read_model
 from reslab.nn.config import config_from
 from reslab.nn.layers import to_images
 from reslab.nn.resnet import ResNet, folded
@@ -35,10 +35,18 @@ def open_torch(path: Path) -> TorchEngine:
     """The engine of a model file."""
     runtime.keep_memory()
     model = read_model(path)
+    return TorchEngine(stored_network(model, path), model.header, model.sha256, model.seen)
+
+
+def stored_network(model: ModelFile, path: Path) -> ResNet:
+    """The network that an opened model file holds.
+
+    Raises:
+        ResLabError: its tensors are not those of the network that its header describes.
+    """
     network = ResNet(config_from(model.header.network))
-    tensors = {name: torch.from_numpy(t) for name, t in model.tensors.items()}
     try:
-        network.load_state_dict(tensors)
+        network.load_state_dict({name: torch.from_numpy(tensor) for name, tensor in model.tensors.items()})
     except RuntimeError as error:
         raise ResLabError(f"the tensors of {path} do not fit the network that its header describes: {error}") from None
-    return TorchEngine(network, model.header, model.sha256, model.seen)
+    return network

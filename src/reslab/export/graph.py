@@ -13,8 +13,7 @@ from torch import Tensor, nn
 
 from reslab.engine.exported import SEEN_KEY
 from reslab.errors import ResLabError
-from reslab.modelfile import KEY, Header, ModelFile, header_document, write_atomically
-from reslab.nn.config import config_from
+from reslab.modelfile import KEY, Header, header_document, write_atomically
 from reslab.nn.layers import to_images
 from reslab.nn.resnet import ResNet, folded
 
@@ -36,13 +35,6 @@ class Graph(nn.Module):
         logits = self.network.classify(features)
         head = self.network.head
         return logits, torch.softmax(logits / self.temperature, dim=1), features, head.weight.clone(), head.bias.clone()
-
-
-def network_of(model: ModelFile) -> ResNet:
-    """The network that a model file holds."""
-    network = ResNet(config_from(model.header.network))
-    network.load_state_dict({name: torch.from_numpy(tensor) for name, tensor in model.tensors.items()})
-    return network
 
 
 def write_onnx(path: Path, network: ResNet, header: Header, seen: np.ndarray) -> None:

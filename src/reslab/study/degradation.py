@@ -19,6 +19,7 @@ from reslab.data.catalog import Catalog, Picture
 from reslab.data.sources import read_data
 from reslab.data.splits import assigned
 from reslab.engine.choose import open_engine
+from reslab.engine.torch import stored_network
 from reslab.evaluate.judge import judge
 from reslab.modelfile import read_model, write_json
 from reslab.nn.config import config_from
@@ -159,11 +160,10 @@ def _before_and_after(plan: Plan, stores: Stores, folder: Path) -> dict[str, lis
     chosen = np.linspace(0, len(stores.train) - 1, min(_BATCH, len(stores.train))).astype(int)
     pixels = np.stack([fit_to(stores.train[int(i)]) for i in chosen])
     labels = np.array([plan.classes.index(stores.train.pictures[int(i)].label) for i in chosen])
-    config = config_from(plan.network)
-    trained = ResNet(config)
-    trained.load_state_dict({k: torch.from_numpy(v) for k, v in read_model(folder / MODEL_NAME).tensors.items()})
+    path = folder / MODEL_NAME
+    trained = stored_network(read_model(path), path)
     return {
-        "start": gradients(build(config, plan.config.seed), pixels, labels),
+        "start": gradients(build(config_from(plan.network), plan.config.seed), pixels, labels),
         "end": gradients(trained, pixels, labels),
     }
 

@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 
 from reslab import runtime
-from reslab.checkpoint import IMAGENET
+from reslab.checkpoint import IMAGENET, IMAGENET_MEAN, IMAGENET_STD
 from reslab.data.augment import SETS, parse
 from reslab.data.catalog import Catalog, Picture
 from reslab.data.loader import steps_per_epoch
@@ -42,11 +42,11 @@ _PROBE_SECONDS, _PROBE_STEPS = 2.0, 20
 _SHARE_OF_FREE_MEMORY, _ROOM_TO_COMPUTE = 0.25, 1.5  # activations; the pictures take a half (store)
 _EPOCH_BUDGET = 600_000  # pictures shown in a run of the default length
 _EPOCHS = (12, 40)
-_FOR_TRAINED = 0.1  # of the rate for fresh weights (Kornblith et al. 2019, arXiv:1805.08974, appendix A.4)
+_FOR_TRAINED = 0.1  # of the rate for fresh weights, so that the first steps do not undo what was learnt
 _STATISTICS = {
     "0-1": ((0.0, 0.0, 0.0), (1.0, 1.0, 1.0)),
     "-1-1": ((0.5, 0.5, 0.5), (0.5, 0.5, 0.5)),
-    "imagenet": ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)),
+    "imagenet": (IMAGENET_MEAN, IMAGENET_STD),
 }
 NORMALIZATIONS = (*_STATISTICS, "measured", "weights")
 

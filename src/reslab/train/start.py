@@ -4,14 +4,13 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import torch
 from torch import Tensor
 
 from reslab.checkpoint import IMAGENET, IMAGENET_MEAN, IMAGENET_STD, network_of, read_checkpoint
+from reslab.engine.torch import stored_network
 from reslab.errors import ResLabError, nearest
 from reslab.fetch import fetch
 from reslab.modelfile import is_foreign, read_model
-from reslab.nn.config import config_from
 from reslab.nn.resnet import ResNet
 from reslab.nn.weights import load_foreign
 from reslab.nn.zoo import ZOO
@@ -56,12 +55,10 @@ def open_start(weights: str, model: str, on_progress: Callable[[int, int], None]
     if is_foreign(path):
         return _foreign(path, None, None)
     opened = read_model(path)
-    network = ResNet(config_from(opened.header.network))
-    network.load_state_dict({name: torch.from_numpy(tensor) for name, tensor in opened.tensors.items()})
     training = opened.header.training
     return Start(
         opened.header.network["name"],
-        network,
+        stored_network(opened, path),
         opened.header.classes,
         training.get("licence") or training.get("weights_licence"),
     )
