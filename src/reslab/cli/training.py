@@ -25,7 +25,7 @@ from reslab.train.recipes import recipe
 from reslab.train.track import tensorboard_listener
 
 _DECISIONS = (
-    "model", "weights", "size", "resize", "normalize", "augment", "epochs", "batch_size",
+    "model", "weights", "finetune", "size", "resize", "normalize", "augment", "epochs", "batch_size",
     "accumulate", "precision", "optim.name", "optim.lr", "schedule.kind", "label_smoothing", "ema", "val", "seed", "split_seed",
 )  # fmt: skip
 """What is printed before the first step."""
@@ -44,6 +44,8 @@ class RunOptions:
     "A network of the zoo; auto takes resnet20 up to 64 px, else resnet18. See reslab models."
     weights: str | None = None
     "Where training starts: auto, none, imagenet, cifar10_resnet20, a run, a model file or somebody's checkpoint."
+    finetune: str | None = None
+    "Which layers of trained weights learn: head, last, all, gradual, or auto, which goes by the number of pictures."
     drop_path: float | None = None
     "Stochastic depth: how often a step skips the deepest residual, between 0 and 1; less often for those before it."
     epochs: int | None = None

@@ -13,6 +13,13 @@ REASONS: tuple[tuple[str, str], ...] = (
     ),
     (r"photographs, and (.+) is here \((.+)\)", "照片，且本机已有 {0}（{1}）"),
     (r"photographs, and (.+) can be fetched \((.+)\)", "照片，且可下载 {0}（{1}）"),
+    (r"from scratch: every layer learns alike", "从零开始：各层一样学习"),
+    (r"(\d+) pictures per class: too few to change what the layers see", "每类 {0} 张图片：太少，不宜改动各层"),
+    (
+        r"(\d+) pictures per class: the head first, then every layer, slower towards the input",
+        "每类 {0} 张图片：先训练分类层，再训练所有层，越靠近输入越慢",
+    ),
+    (r"(\d+) pictures per class: enough for every layer", "每类 {0} 张图片：足够训练所有层"),
     (r"licence: (.+)", "许可证：{0}"),
     (r"as the weights were trained", "与权重训练时一致"),
     (r"the network of the weights", "权重所属的网络"),

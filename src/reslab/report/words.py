@@ -305,6 +305,7 @@ WORDS: dict[str, tuple[str, str]] = {
     "setting.skip_bad": ("leave unreadable pictures out", "跳过无法读取的图片"),
     "setting.recipe": ("recipe", "配方"),
     "setting.model": ("network", "网络"),
+    "setting.finetune": ("layers that learn", "参与训练的层"),
     "setting.drop_path": ("stochastic depth", "随机深度"),
     "setting.weights": ("starting weights", "初始权重"),
     "setting.zero_init": ("every block starts as the identity", "每个残差块从恒等映射开始"),

@@ -29,6 +29,8 @@ class TrainConfig:
     model: str = AUTO
     weights: str = AUTO
     """Where training starts: `none` for fresh weights, `imagenet`, a packaged name, a model, run or checkpoint."""
+    finetune: str = AUTO
+    """Which layers of trained weights learn (`finetune.MODES`); empty where training starts from scratch."""
     zero_init: bool = True
     """Every block starts as the identity."""
     drop_path: float = 0.0

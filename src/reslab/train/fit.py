@@ -21,6 +21,7 @@ from torch import Tensor
 
 from reslab import runtime
 from reslab.data.catalog import Catalog
+from reslab.data.augment import MIRRORS
 from reslab.data.loader import Loader
 from reslab.data.reader import BLOCK, default_workers, ordered
 from reslab.data.store import Store
@@ -50,7 +51,9 @@ from reslab.train.inputs import Stores, augment_of, preprocess_of
 from reslab.train.journal import Event, Journal, Listener
 from reslab.train.loop import Hooks, Validation, train
 from reslab.train.optim import Average, OptimConfig, build_optimizer
+from reslab.train.finetune import speeds
 from reslab.train.pace import Pace
+from reslab.train.probe import Probe, embeddings, fitted, put
 from reslab.train.ranks import ALONE, Ranks
 from reslab.train.schedule import ScheduleConfig
 from reslab.train.sheet import sheet
@@ -105,7 +108,7 @@ def fit(
         runtime.keep_memory()
         folder = StateFolder(out / STATE_NAME)
         goes_on = resume and folder.exists()
-        training = fresh_training(plan, None if goes_on else stores.train)
+        training = fresh_training(plan, None if goes_on else stores)
         show = on_event if on_event and ranks.first else (lambda event: None)
         if goes_on:
             if complaint := folder.load(training):
@@ -211,20 +214,51 @@ def _with_tuples(values: dict[str, Any]) -> dict[str, Any]:
     return {k: tuple(v) if isinstance(v, list) else v for k, v in values.items()}
 
 
-def fresh_training(plan: Plan, store: Store | None = None) -> Training:
-    """A run before its first step; `store` gives whitening its pictures."""
+def fresh_training(plan: Plan, stores: Stores | None = None) -> Training:
+    """A run before its first step; `stores` give whitening and the first head of a fine-tuning their pictures."""
     layout = "channels-last" if plan.config.layout == AUTO else plan.config.layout
     network = build(config_from(plan.network), plan.config.seed)
-    if store is not None and plan.config.weights != SCRATCH:
+    if stores is not None and plan.config.weights != SCRATCH:
         begin_from(open_start(plan.config.weights, plan.config.model), network, plan.classes)
     network = runtime.placed(network, layout)
-    if store is not None:
-        whiten(network, store, preprocess_of(plan))
-    average = Average(network, plan.config.ema) if plan.config.ema else None
-    scaler = runtime.scaler(runtime.device(), plan.config.precision)
+    if stores is not None:
+        whiten(network, stores.train, preprocess_of(plan))
     progress = Progress()
     progress.follow(plan.course)
-    return Training(network, build_optimizer(network, plan.config.optim), average, scaler, progress)
+    if stores is not None and plan.config.finetune in ("head", "gradual"):
+        probe = _probed(plan, stores, network)
+        put(probe, network.head)
+        if plan.config.finetune == "head":  # this is the whole training
+            progress.loss_sum, progress.hits, progress.pictures = probe.loss * probe.n, probe.hits, probe.n
+    average = Average(network, plan.config.ema) if plan.config.ema else None
+    scaler = runtime.scaler(runtime.device(), plan.config.precision)
+    optimizer = build_optimizer(network, plan.config.optim, speeds(network, plan.config.finetune))
+    return Training(network, optimizer, average, scaler, progress)
+
+
+def _probed(plan: Plan, stores: Stores, network: ResNet) -> Probe:
+    """The best linear layer on frozen features: of each training picture and its mirror image, if that keeps the label."""
+    fit_to = preprocess_of(plan)
+
+    def blocks(store: Store, turned: bool) -> Callable[[int], np.ndarray]:
+        def block(number: int) -> np.ndarray:
+            rows = range(number * BLOCK, min((number + 1) * BLOCK, len(store)))
+            pixels = np.stack([fit_to(store[i]) for i in rows])
+            return np.ascontiguousarray(pixels[:, :, ::-1]) if turned else pixels
+
+        return block
+
+    def seen(store: Store, turned: bool = False) -> np.ndarray:
+        return embeddings(network, blocks(store, turned), -(-len(store) // BLOCK))
+
+    labels = numbered(stores.train.pictures, plan.classes, "train")
+    features = seen(stores.train)
+    if set(plan.changes) & set(MIRRORS):
+        features, labels = np.concatenate([features, seen(stores.train, True)]), np.tile(labels, 2)
+    validation = None
+    if len(stores.val):
+        validation = seen(stores.val), numbered(stores.val.pictures, plan.classes, "val")
+    return fitted(features, labels, len(plan.classes), validation)
 
 
 def loader_of(plan: Plan, store: Store, ranks: Ranks = ALONE) -> Loader:

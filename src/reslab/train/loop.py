@@ -15,6 +15,7 @@ from reslab.data.loader import Batch, Loader
 from reslab.errors import ResLabError
 from reslab.nn.layers import to_images
 from reslab.train.config import Plan
+from reslab.train.finetune import thaw
 from reslab.train.journal import Event
 from reslab.train.optim import set_rate
 from reslab.train.pace import Pace
@@ -68,6 +69,8 @@ def train(training: Training, loader: Loader, plan: Plan, hooks: Hooks) -> None:
         Interrupted: `should_stop` said so; the state has been saved.
     """
     progress = training.progress
+    if not progress.course.total:  # a head that was computed
+        _end_epoch(training, plan, hooks, 0, 0.0, time.perf_counter() - begun)
     while progress.step < progress.course.total:
         epoch = progress.step // plan.steps_per_epoch
         if _out_of_patience(training, plan, epoch):
@@ -130,7 +133,7 @@ def update(training: Training, batch: Batch, plan: Plan, lr: float, ranks: Ranks
         done: share of the run that is behind, for what grows with it.
     """
     network, progress, config = training.network, training.progress, plan.config
-    network.train()
+    thaw(network, config.finetune, done)
     set_rate(training.optimizer, lr)
     training.optimizer.zero_grad()
     _reseed(training, plan, ranks)

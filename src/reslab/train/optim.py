@@ -1,7 +1,8 @@
 """Which numbers are learnt how: optimizers, weight decay, clipping, and the moving average of the weights."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 import torch
 from torch import Tensor, nn
@@ -37,20 +38,32 @@ class OptimConfig:
             raise ResLabError(f"--lr {self.lr:g} is not positive", "0.1 suits SGD, 0.001 suits Adam")
 
 
-def build_optimizer(network: nn.Module, config: OptimConfig) -> Optimizer:
+def build_optimizer(
+    network: nn.Module, config: OptimConfig, speeds: Sequence[tuple[nn.Module, float]] | None = None
+) -> Optimizer:
     """The optimizer over two groups of the parameters that learn: with and without weight decay.
 
     Muon has three: convolutions, the linear layer, and what is not decayed.
+
+    Args:
+        speeds: parts of the network with their share of the rate; the whole at 1 by default. Muon knows no such shares.
     """
+    groups: list[dict[str, Any]] = []
+    for part, share in speeds or [(network, 1.0)]:
+        learning = [p for p in part.parameters() if p.requires_grad]
+        for params, decay in (
+            ([p for p in learning if p.ndim > 1], config.weight_decay),
+            ([p for p in learning if p.ndim <= 1], 0.0),
+        ):
+            if params:
+                groups.append({"params": params, "weight_decay": decay, "share": share})
     learning = [p for p in network.parameters() if p.requires_grad]
-    decayed = [p for p in learning if p.ndim > 1]
-    free = [p for p in learning if p.ndim <= 1]
-    groups = [{"params": decayed, "weight_decay": config.weight_decay}, {"params": free, "weight_decay": 0.0}]
     if config.name == "muon":
         share = config.rest_lr / config.lr
-        filters = {"params": [p for p in decayed if p.ndim == 4], "momentum": config.momentum, "orthogonal": True}
-        linear = {"params": [p for p in decayed if p.ndim < 4], "weight_decay": config.weight_decay, "share": share}
-        return Muon([filters, linear, groups[1] | {"share": share}], config.lr)
+        filters = {"params": [p for p in learning if p.ndim == 4], "momentum": config.momentum, "orthogonal": True}
+        linear = {"params": [p for p in learning if 1 < p.ndim < 4], "weight_decay": config.weight_decay, "share": share}
+        free = {"params": [p for p in learning if p.ndim <= 1], "weight_decay": 0.0, "share": share}
+        return Muon([filters, linear, free], config.lr)
     fused = learning[0].device.type in ("cpu", "cuda")  # one pass over memory instead of six
     if config.name == "sgd":
         return SGD(groups, lr=config.lr, momentum=config.momentum, nesterov=config.momentum > 0, fused=fused)

@@ -27,6 +27,7 @@ from reslab.nn.zoo import configuration, native_size
 from reslab.pixels.decode import facts
 from reslab.pixels.preprocess import Preprocess
 from reslab.train.config import AUTO, PRECISIONS, Origin, Plan, TrainConfig
+from reslab.train.finetune import FRESH, chosen, refuse_unknown
 from reslab.train.memory import activation_bytes
 from reslab.train.optim import build_optimizer
 from reslab.train.recipes import recipe
@@ -97,6 +98,7 @@ def resolve(config: TrainConfig, catalog: Catalog, user: Collection[str] = ()) -
     _choose_network(choices)
     _choose_weights(choices, side)
     _choose_normalization(choices, start)
+    _choose_finetune(choices, len(pictures) / max(1, len({p.label for p in pictures})))
     _choose_length(choices, len(pictures))
     _choose_arithmetic(choices)
     _refuse_lonely_pixels(choices.config)
@@ -250,9 +252,24 @@ def _choose_normalization(choices: _Choices, start: Start | None) -> None:
         raise ResLabError(f"--normalize {word} is unknown", nearest(word, NORMALIZATIONS))
 
 
+def _choose_finetune(choices: _Choices, per_class: float) -> None:
+    config = choices.config
+    if config.weights == SCRATCH:
+        if config.finetune not in (AUTO, FRESH):
+            raise ResLabError(f"--finetune {config.finetune} needs trained weights", "say which with --weights")
+        choices.set("finetune", FRESH, "from scratch: every layer learns alike")
+    elif config.finetune == AUTO:
+        choices.set("finetune", *chosen(per_class))
+    else:
+        refuse_unknown(config.finetune)
+
+
 def _choose_length(choices: _Choices, pictures: int) -> None:
     config = choices.config
-    if config.epochs == 0:
+    if config.finetune == "head":
+        choices.set("minutes", 0.0, "the head alone takes seconds")
+        choices.set("epochs", 0, "no epochs: the best head on frozen features is computed")
+    elif config.epochs == 0:
         epochs = min(max(_EPOCH_BUDGET // pictures, _EPOCHS[0]), _EPOCHS[1])
         choices.set(
             "epochs", epochs, f"about {_EPOCH_BUDGET:,} pictures shown, within {_EPOCHS[0]} to {_EPOCHS[1]} epochs"

@@ -1,0 +1,62 @@
+"""Which layers of trained weights learn, when, and how fast.
+
+The layers fall into groups by depth: stem, each stage, head. What learns is a pure function of the mode and of the share
+of the run that is behind, so a resumed run thaws where the first one would have.
+"""
+
+from typing import Literal, get_args
+
+from torch import nn
+
+from reslab.errors import ResLabError, nearest
+from reslab.nn.resnet import ResNet
+
+Mode = Literal["head", "last", "all", "gradual"]
+MODES: tuple[str, ...] = get_args(Mode)
+
+FRESH = ""
+"""No fine-tuning: every layer learns alike."""
+
+_THAW = 0.3  # of a gradual run passes before the lower layers learn (Kumar et al. 2022: the head must fit first)
+_SLOWER = 0.5  # each group learns at this share of the rate of the group above it (Howard and Ruder 2018, section 3.2)
+_FEW, _MANY = 20, 500  # training pictures per class
+
+
+def chosen(per_class: float) -> tuple[str, str]:
+    """What `auto` does with so many training pictures per class, and why."""
+    if per_class < _FEW:
+        return "head", f"{per_class:.0f} pictures per class: too few to change what the layers see"
+    if per_class < _MANY:
+        return "gradual", f"{per_class:.0f} pictures per class: the head first, then every layer, slower towards the input"
+    return "all", f"{per_class:.0f} pictures per class: enough for every layer"
+
+
+def refuse_unknown(mode: str) -> None:
+    """One sentence for a mode that does not exist."""
+    if mode not in MODES:
+        raise ResLabError(f"--finetune {mode} is unknown", nearest(mode, (*MODES, "auto")))
+
+
+def by_depth(network: ResNet) -> list[nn.Module]:
+    """The groups from the head down to the stem."""
+    last = nn.ModuleList([network.last, network.stages[-1]])
+    return [network.head, last, *reversed(network.stages[:-1]), network.stem]
+
+
+def speeds(network: ResNet, mode: str) -> list[tuple[nn.Module, float]]:
+    """Each group with its share of the learning rate."""
+    if mode not in ("all", "gradual"):
+        return [(group, 1.0) for group in by_depth(network)]
+    return [(group, _SLOWER**depth) for depth, group in enumerate(by_depth(network))]
+
+
+def thaw(network: ResNet, mode: str, done: float) -> None:
+    """Let those groups learn whose time has come; the others keep weights and norm statistics as they are."""
+    network.train()
+    if mode == FRESH:
+        return
+    groups = by_depth(network)
+    learning = {"head": 1, "last": 2, "all": len(groups), "gradual": 2 if done < _THAW else len(groups)}[mode]
+    for depth, group in enumerate(groups):
+        group.train(depth < learning)
+        group.requires_grad_(depth < learning)

@@ -1,0 +1,108 @@
+"""The head alone: features of frozen layers are computed once, and the best linear layer on them is found to convergence.
+
+That is linear probing (Kornblith et al. 2019, section 3), by multinomial logistic regression with an L2 penalty.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from sklearn.linear_model import LogisticRegression
+from torch import nn
+
+from reslab import runtime
+from reslab.metrics.calibration import negative_log_likelihood
+from reslab.nn.layers import to_images
+from reslab.nn.resnet import ResNet
+
+PENALTIES = (1e-3, 1e-2, 1e-1, 1.0, 10.0)
+"""scikit-learn's C: the inverse of the penalty; the first of the best on the validation pictures is taken."""
+
+_USUAL = 1e-1  # where nothing validates
+_ROUNDS = 500
+_BATCH = 128
+
+
+@dataclass(frozen=True, slots=True)
+class Probe:
+    """A fitted head."""
+
+    weight: np.ndarray
+    """float32 `[classes, features]`."""
+    bias: np.ndarray
+    """float32 `[classes]`."""
+    penalty: float
+    loss: float
+    """Mean cross-entropy on the features that it was fitted to."""
+    hits: int
+    n: int
+
+
+def embeddings(network: ResNet, batches: Sequence[np.ndarray] | Callable[[int], np.ndarray], count: int) -> np.ndarray:
+    """What the layers below the head make of pictures: float32 `[n, features]`, computed once, norms frozen.
+
+    Args:
+        batches: uint8 `[batch, size, size, 3]`, by number.
+        count: how many there are.
+    """
+    network.eval()
+    where = next(network.parameters()).device
+    rows = []
+    with torch.inference_mode():
+        for number in range(count):
+            pixels = batches(number) if callable(batches) else batches[number]
+            images = runtime.laid_out(to_images(torch.from_numpy(pixels).to(where)), "channels-last")
+            rows.append(network.features(images).mean(dim=(2, 3)).float().cpu().numpy())
+    return np.concatenate(rows)
+
+
+def fitted(
+    features: np.ndarray, labels: np.ndarray, classes: int, validation: tuple[np.ndarray, np.ndarray] | None = None
+) -> Probe:
+    """The linear layer with the least penalised loss on these features.
+
+    Args:
+        features: float32 `[n, features]`; standardised inside, so that one penalty suits every network.
+        labels: int64 `[n]`.
+        validation: features and labels that choose the penalty.
+    """
+    mean, std = features.mean(0), features.std(0) + 1e-6
+    scaled = (features - mean) / std
+    best: tuple[float, Probe] | None = None
+    for penalty in PENALTIES if validation else (_USUAL,):
+        model = LogisticRegression(C=penalty, max_iter=_ROUNDS, tol=1e-5).fit(scaled, labels)
+        weight, bias = _rows(model, classes)
+        probe = _probe(weight / std, bias - (weight / std) @ mean, penalty, features, labels)
+        loss = 0.0
+        if validation:
+            loss = negative_log_likelihood(validation[0] @ probe.weight.T + probe.bias, validation[1])
+        if best is None or loss < best[0]:
+            best = (loss, probe)
+    assert best is not None
+    return best[1]
+
+
+def _probe(weight: np.ndarray, bias: np.ndarray, penalty: float, features: np.ndarray, labels: np.ndarray) -> Probe:
+    logits = features @ weight.T + bias
+    loss, hits = negative_log_likelihood(logits, labels), int((logits.argmax(1) == labels).sum())
+    return Probe(weight.astype(np.float32), bias.astype(np.float32), penalty, loss, hits, len(labels))
+
+
+def put(probe: Probe, head: nn.Linear) -> None:
+    """Make it the network's head."""
+    with torch.no_grad():
+        head.weight.copy_(torch.from_numpy(probe.weight))
+        head.bias.copy_(torch.from_numpy(probe.bias))
+
+
+def _rows(model: LogisticRegression, classes: int) -> tuple[np.ndarray, np.ndarray]:
+    """One row per class: of two classes scikit-learn keeps the difference only; one without pictures never wins."""
+    weight, bias = model.coef_, model.intercept_
+    if len(weight) == 1:
+        weight, bias = np.concatenate([-weight / 2, weight / 2]), np.concatenate([-bias / 2, bias / 2])
+    if len(weight) == classes:
+        return weight, bias
+    all_weight, all_bias = np.zeros((classes, weight.shape[1])), np.full(classes, bias.min() - 20.0)
+    all_weight[model.classes_], all_bias[model.classes_] = weight, bias
+    return all_weight, all_bias
