@@ -27,7 +27,10 @@ def chosen(per_class: float) -> tuple[str, str]:
     if per_class < _FEW:
         return "head", f"{per_class:.0f} pictures per class: too few to change what the layers see"
     if per_class < _MANY:
-        return "gradual", f"{per_class:.0f} pictures per class: the head first, then every layer, slower towards the input"
+        return (
+            "gradual",
+            f"{per_class:.0f} pictures per class: the head first, then every layer, slower towards the input",
+        )
     return "all", f"{per_class:.0f} pictures per class: enough for every layer"
 
 

@@ -20,8 +20,8 @@ from PIL import Image
 from torch import Tensor
 
 from reslab import runtime
-from reslab.data.catalog import Catalog
 from reslab.data.augment import MIRRORS
+from reslab.data.catalog import Catalog
 from reslab.data.loader import Loader
 from reslab.data.reader import BLOCK, default_workers, ordered
 from reslab.data.store import Store
@@ -47,11 +47,11 @@ from reslab.runfolder import (
     read_journal,
 )
 from reslab.train.config import AUTO, Origin, Plan, TrainConfig
+from reslab.train.finetune import speeds
 from reslab.train.inputs import Stores, augment_of, preprocess_of
 from reslab.train.journal import Event, Journal, Listener
 from reslab.train.loop import Hooks, Validation, train
 from reslab.train.optim import Average, OptimConfig, build_optimizer
-from reslab.train.finetune import speeds
 from reslab.train.pace import Pace
 from reslab.train.probe import Probe, embeddings, fitted, put
 from reslab.train.ranks import ALONE, Ranks

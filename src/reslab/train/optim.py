@@ -61,7 +61,11 @@ def build_optimizer(
     if config.name == "muon":
         share = config.rest_lr / config.lr
         filters = {"params": [p for p in learning if p.ndim == 4], "momentum": config.momentum, "orthogonal": True}
-        linear = {"params": [p for p in learning if 1 < p.ndim < 4], "weight_decay": config.weight_decay, "share": share}
+        linear = {
+            "params": [p for p in learning if 1 < p.ndim < 4],
+            "weight_decay": config.weight_decay,
+            "share": share,
+        }
         free = {"params": [p for p in learning if p.ndim <= 1], "weight_decay": 0.0, "share": share}
         return Muon([filters, linear, free], config.lr)
     fused = learning[0].device.type in ("cpu", "cuda")  # one pass over memory instead of six
