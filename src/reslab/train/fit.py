@@ -7,6 +7,7 @@ import itertools
 import platform
 import signal
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import asdict
@@ -226,7 +227,9 @@ def fresh_training(plan: Plan, stores: Stores | None = None) -> Training:
     progress = Progress()
     progress.follow(plan.course)
     if stores is not None and plan.config.finetune in ("head", "gradual"):
+        begun = time.perf_counter()
         probe = _probed(plan, stores, network)
+        progress.seconds = time.perf_counter() - begun
         put(probe, network.head)
         if plan.config.finetune == "head":  # this is the whole training
             progress.loss_sum, progress.hits, progress.pictures = probe.loss * probe.n, probe.hits, probe.n

@@ -70,7 +70,7 @@ def train(training: Training, loader: Loader, plan: Plan, hooks: Hooks) -> None:
     """
     progress = training.progress
     if not progress.course.total:  # a head that was computed
-        _end_epoch(training, plan, hooks, 0, 0.0, time.perf_counter() - begun)
+        _end_epoch(training, plan, hooks, 0, 0.0, progress.seconds)
     while progress.step < progress.course.total:
         epoch = progress.step // plan.steps_per_epoch
         if _out_of_patience(training, plan, epoch):
@@ -199,7 +199,7 @@ def _end_epoch(training: Training, plan: Plan, hooks: Hooks, epoch: int, lr: flo
         raise _diverged(training, plan, lr, "the weights are no longer finite")
     runtime.synchronize(next(training.network.parameters()).device)
     result = hooks.validate(training.weights())
-    epochs = -(-progress.course.total // plan.steps_per_epoch)
+    epochs = max(1, -(-progress.course.total // plan.steps_per_epoch))
     event: Event = {"event": "epoch", "epoch": epoch + 1, "epochs": epochs, "step": progress.step}
     event |= {"train_loss": progress.loss_sum / progress.pictures, "train_accuracy": progress.hits / progress.pictures}
     if result is None:

@@ -54,7 +54,7 @@ class Course:
     @property
     def total(self) -> int:
         """Steps of the whole run."""
-        return self.knots[-1][0] - 1
+        return self.knots[-1][0] - 1 if self.knots else 0
 
     def done(self, step: int) -> float:
         """The share of the run, in (0, 1), that stands behind the end of step `step`, counted from 0."""
