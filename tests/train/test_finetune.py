@@ -102,7 +102,13 @@ def data(tmp_path_factory):
 
 def config(data, mode, **fields):
     return TrainConfig(
-        data=str(data), weights=NAME, finetune=mode, size=32, precision="float32", **{"epochs": 2} | fields
+        data=str(data),
+        weights=NAME,
+        finetune=mode,
+        size=32,
+        precision="float32",
+        layout="channels-last",
+        **{"epochs": 2} | fields,
     )
 
 
