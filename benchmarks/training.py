@@ -39,8 +39,9 @@ from reslab.train.config import Plan
 from reslab.train.fit import fresh_training, loader_of
 from reslab.train.inputs import open_stores
 from reslab.train.loop import update
-from reslab.train.plan import resolve, with_speed
+from reslab.train.plan import resolve
 from reslab.train.recipes import recipe
+from reslab.train.speed import with_speed
 
 RATE, MOMENTUM, DECAY = 0.01, 0.9, 5e-4
 ZOOM = (0.35, 1.0)

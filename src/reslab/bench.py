@@ -26,7 +26,7 @@ from reslab.nn.resnet import build
 from reslab.nn.zoo import ZOO, native_size
 from reslab.pixels.preprocess import Preprocess
 from reslab.train.config import TrainConfig
-from reslab.train.plan import seconds_per_step
+from reslab.train.speed import seconds_per_step
 
 _LEAST = 3  # repetitions
 _FILES, _SIDE = 512, 400

@@ -13,8 +13,9 @@ from reslab.errors import ResLabError
 from reslab.train.fit import fresh_training, loader_of
 from reslab.train.inputs import open_stores
 from reslab.train.loop import update
-from reslab.train.plan import resolve, with_speed
+from reslab.train.plan import resolve
 from reslab.train.recipes import recipe
+from reslab.train.speed import with_speed
 
 
 @pytest.fixture(scope="module")

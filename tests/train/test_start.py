@@ -16,7 +16,7 @@ from reslab.fetch import Remote
 from reslab.modelfile import read_model
 from reslab.nn.zoo import build_named
 from reslab.runfolder import packaged, read_config
-from reslab.train import plan as planning
+from reslab.train import choices
 from reslab.train.config import TrainConfig
 from reslab.train.fit import fresh_training
 from reslab.train.inputs import open_stores
@@ -42,7 +42,7 @@ def planned(data, **fields):
 
 
 def fresh(plan, catalog):
-    return fresh_training(plan, open_stores(plan, catalog).train).network
+    return fresh_training(plan, open_stores(plan, catalog)).network
 
 
 def test_a_packaged_start(tmp_path):
@@ -118,7 +118,7 @@ def test_without_network_the_plan_says_what_to_fetch(tmp_path, monkeypatch):
     plan, _ = planned(photographs(tmp_path / "data"), model="resnet18", size=32)
     reason = plan.origins["weights"].reason
     assert plan.config.weights == "none" and "resnet18-f37072fd.pth (45 MB)" in reason and "neither at" in reason
-    monkeypatch.setattr(planning, "reachable", lambda address: True)
+    monkeypatch.setattr(choices, "reachable", lambda address: True)
     plan, _ = planned(tmp_path / "data", model="resnet18", size=32)
     assert plan.config.weights == "imagenet" and "can be fetched" in plan.origins["weights"].reason
 

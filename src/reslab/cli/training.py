@@ -18,7 +18,7 @@ from reslab.cli.options import DATA_OPTIONS, PICTURE_OPTIONS, DataOptions, Pictu
 from reslab.errors import ResLabError
 from reslab.runfolder import REPORT_NAME, RUNS
 from reslab.train.config import Plan, TrainConfig
-from reslab.train.fit import followed
+from reslab.train.document import followed
 from reslab.train.journal import Event, Listener
 from reslab.train.ranks import restarts
 from reslab.train.recipes import recipe

@@ -31,9 +31,10 @@ from reslab.train.config import Plan, TrainConfig
 from reslab.train.fit import begin, fit
 from reslab.train.inputs import Stores, open_stores, preprocess_of
 from reslab.train.journal import Listener
-from reslab.train.plan import resolve, seconds_per_step, with_statistics
+from reslab.train.plan import resolve, with_statistics
 from reslab.train.recipes import paper
 from reslab.train.schedule import ScheduleConfig
+from reslab.train.speed import seconds_per_step
 
 SHALLOW = ("plain20", "plain56", "resnet20", "resnet56")
 DEEP = ("plain110", "resnet110")

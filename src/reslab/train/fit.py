@@ -13,7 +13,6 @@ from contextlib import contextmanager, nullcontext
 from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from filelock import FileLock, Timeout
@@ -21,7 +20,6 @@ from PIL import Image
 from torch import Tensor
 
 from reslab import runtime
-from reslab.data.augment import MIRRORS
 from reslab.data.catalog import Catalog
 from reslab.data.loader import Loader
 from reslab.data.reader import BLOCK, default_workers, ordered
@@ -44,19 +42,17 @@ from reslab.runfolder import (
     STATE_NAME,
     evaluation_name,
     predictions_name,
-    read_config,
-    read_journal,
 )
-from reslab.train.config import AUTO, Origin, Plan, TrainConfig
+from reslab.train.config import AUTO, Plan
+from reslab.train.document import plan_document
 from reslab.train.finetune import speeds
 from reslab.train.inputs import Stores, augment_of, preprocess_of
 from reslab.train.journal import Event, Journal, Listener
 from reslab.train.loop import Hooks, Validation, train
-from reslab.train.optim import Average, OptimConfig, build_optimizer
+from reslab.train.optim import Average, build_optimizer
 from reslab.train.pace import Pace
-from reslab.train.probe import Probe, embeddings, fitted, put
+from reslab.train.probe import probed, put
 from reslab.train.ranks import ALONE, Ranks
-from reslab.train.schedule import ScheduleConfig
 from reslab.train.sheet import sheet
 from reslab.train.start import SCRATCH, begin_from, open_start
 from reslab.train.state import Progress, StateFolder, Training
@@ -167,54 +163,6 @@ def _alone(out: Path) -> Iterator[None]:
         raise ResLabError(f"another process is training in {out}", "wait for it, or stop it first") from None
 
 
-def plan_document(plan: Plan) -> dict[str, Any]:
-    """`config.json`: every resolved value with where it came from, and the network."""
-    return {
-        "schema": 1,
-        "config": asdict(plan.config),
-        "origins": {name: asdict(origin) for name, origin in sorted(plan.origins.items())},
-        "network": plan.network,
-        "classes": list(plan.classes),
-        "steps_per_epoch": plan.steps_per_epoch,
-        "changes": list(plan.changes),
-        "weights_licence": plan.weights_licence,
-        "machine": runtime.describe(),
-        "reslab": version("reslab"),
-    }
-
-
-def plan_from(document: dict[str, Any]) -> Plan:
-    """The inverse of `plan_document`."""
-    values = dict(document["config"])
-    optim, schedule = _with_tuples(values.pop("optim")), _with_tuples(values.pop("schedule"))
-    values["course"] = tuple((step, share) for step, share in values["course"])
-    config = TrainConfig(**values, optim=OptimConfig(**optim), schedule=ScheduleConfig(**schedule))
-    return Plan(
-        config=config,
-        origins={name: Origin(**origin) for name, origin in document["origins"].items()},
-        network=document["network"],
-        classes=tuple(document["classes"]),
-        steps_per_epoch=document["steps_per_epoch"],
-        changes=tuple(document["changes"]),
-        weights_licence=document.get("weights_licence"),
-    )
-
-
-def followed(run: Path) -> TrainConfig:
-    """The config that repeats an earlier run: one that had a time to keep is followed step by step, without a clock."""
-    config = plan_from(read_config(run)).config
-    course = config.course
-    for event in read_journal(run):
-        if event["event"] == "replan":
-            course = tuple((step, share) for step, share in event["knots"])
-    return dataclasses.replace(config, minutes=0.0, course=course)
-
-
-def _with_tuples(values: dict[str, Any]) -> dict[str, Any]:
-    """JSON knows lists only."""
-    return {k: tuple(v) if isinstance(v, list) else v for k, v in values.items()}
-
-
 def fresh_training(plan: Plan, stores: Stores | None = None) -> Training:
     """A run before its first step; `stores` give whitening and the first head of a fine-tuning their pictures."""
     layout = "channels-last" if plan.config.layout == AUTO else plan.config.layout
@@ -228,7 +176,7 @@ def fresh_training(plan: Plan, stores: Stores | None = None) -> Training:
     progress.follow(plan.course)
     if stores is not None and plan.config.finetune in ("head", "gradual"):
         begun = time.perf_counter()
-        probe = _probed(plan, stores, network)
+        probe = probed(network, plan, stores)
         progress.seconds = time.perf_counter() - begun
         put(probe, network.head)
         if plan.config.finetune == "head":  # this is the whole training
@@ -237,31 +185,6 @@ def fresh_training(plan: Plan, stores: Stores | None = None) -> Training:
     scaler = runtime.scaler(runtime.device(), plan.config.precision)
     optimizer = build_optimizer(network, plan.config.optim, speeds(network, plan.config.finetune))
     return Training(network, optimizer, average, scaler, progress)
-
-
-def _probed(plan: Plan, stores: Stores, network: ResNet) -> Probe:
-    """The best linear layer on frozen features: of each training picture and its mirror image, if that keeps the label."""
-    fit_to = preprocess_of(plan)
-
-    def blocks(store: Store, turned: bool) -> Callable[[int], np.ndarray]:
-        def block(number: int) -> np.ndarray:
-            rows = range(number * BLOCK, min((number + 1) * BLOCK, len(store)))
-            pixels = np.stack([fit_to(store[i]) for i in rows])
-            return np.ascontiguousarray(pixels[:, :, ::-1]) if turned else pixels
-
-        return block
-
-    def seen(store: Store, turned: bool = False) -> np.ndarray:
-        return embeddings(network, blocks(store, turned), -(-len(store) // BLOCK))
-
-    labels = numbered(stores.train.pictures, plan.classes, "train")
-    features = seen(stores.train)
-    if set(plan.changes) & set(MIRRORS):
-        features, labels = np.concatenate([features, seen(stores.train, True)]), np.tile(labels, 2)
-    validation = None
-    if len(stores.val):
-        validation = seen(stores.val), numbered(stores.val.pictures, plan.classes, "val")
-    return fitted(features, labels, len(plan.classes), validation)
 
 
 def loader_of(plan: Plan, store: Store, ranks: Ranks = ALONE) -> Loader:

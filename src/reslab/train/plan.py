@@ -1,78 +1,40 @@
 """From what was asked to what will be done: every `auto` becomes a value with a reason, before the first step."""
 
-import dataclasses
-import statistics
-import time
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 from dataclasses import asdict, replace
-from math import ceil
 from typing import Any
 
 import numpy as np
-import torch
-import torch.nn.functional as F
 
-from reslab import runtime
-from reslab.checkpoint import IMAGENET, IMAGENET_MEAN, IMAGENET_STD
+from reslab.checkpoint import IMAGENET
 from reslab.data.augment import SETS, parse
-from reslab.data.catalog import Catalog, Picture
+from reslab.data.catalog import Catalog
 from reslab.data.loader import steps_per_epoch
-from reslab.data.store import Store, free_memory
-from reslab.errors import ResLabError, nearest
-from reslab.fetch import reachable
+from reslab.data.store import Store
+from reslab.errors import ResLabError
 from reslab.nn.config import config_from
-from reslab.nn.layers import to_images
-from reslab.nn.resnet import build, last_map
+from reslab.nn.resnet import last_map
 from reslab.nn.zoo import configuration, native_size
-from reslab.pixels.decode import facts
 from reslab.pixels.preprocess import Preprocess
-from reslab.train.config import AUTO, PRECISIONS, Origin, Plan, TrainConfig
-from reslab.train.finetune import FRESH, chosen, refuse_unknown
-from reslab.train.memory import activation_bytes
-from reslab.train.optim import build_optimizer
-from reslab.train.recipes import recipe
-from reslab.train.start import IMAGENET_WORD, SCRATCH, Start, open_start
+from reslab.train.choices import (
+    STATISTICS,
+    Choices,
+    choose_arithmetic,
+    choose_finetune,
+    choose_length,
+    choose_network,
+    choose_normalization,
+    choose_size,
+    choose_start,
+    choose_weights,
+    refuse_lonely_pixels,
+    refuse_nonsense,
+    typical_side,
+)
+from reslab.train.config import Origin, Plan, TrainConfig
+from reslab.train.start import IMAGENET_WORD, Start
 
-SMALL = 64
-"""Pictures up to this side go to a CIFAR network at their own size."""
-
-_LARGE_SIZE, _HURRIED_SIZE, _HURRIED_MINUTES = 224, 160, 5
-_SAMPLE = 200
 _TOO_LARGE = 128  # pixels for a network without a shrinking stem
-_PROBE_SECONDS, _PROBE_STEPS = 2.0, 20
-_SHARE_OF_FREE_MEMORY, _ROOM_TO_COMPUTE = 0.25, 1.5  # activations; the pictures take a half (store)
-_EPOCH_BUDGET = 600_000  # pictures shown in a run of the default length
-_EPOCHS = (12, 40)
-_FOR_TRAINED = 0.1  # of the rate for fresh weights, so that the first steps do not undo what was learnt
-_STATISTICS = {
-    "0-1": ((0.0, 0.0, 0.0), (1.0, 1.0, 1.0)),
-    "-1-1": ((0.5, 0.5, 0.5), (0.5, 0.5, 0.5)),
-    "imagenet": (IMAGENET_MEAN, IMAGENET_STD),
-}
-NORMALIZATIONS = (*_STATISTICS, "measured", "weights")
-
-
-class _Choices:
-    """A config under construction that remembers who decided what."""
-
-    def __init__(self, config: TrainConfig, user: Collection[str]) -> None:
-        self.config = config
-        self.origins: dict[str, Origin] = {}
-        base, made = _flat(TrainConfig()), _flat(recipe(config.recipe))
-        for name, value in _flat(config).items():
-            if name in user:
-                self.origins[name] = Origin("user")
-            elif value == made[name] != base[name]:
-                self.origins[name] = Origin("recipe", config.recipe)
-            else:
-                self.origins[name] = Origin("default" if value == base[name] else "user")
-
-    def set(self, name: str, value: Any, reason: str, origin: str = "default") -> None:
-        outer, _, inner = name.partition(".")
-        if inner:
-            value = replace(getattr(self.config, outer), **{inner: value})
-        self.config = replace(self.config, **{outer: value})
-        self.origins[name] = Origin(origin, reason)
 
 
 def resolve(config: TrainConfig, catalog: Catalog, user: Collection[str] = ()) -> Plan:
@@ -90,18 +52,18 @@ def resolve(config: TrainConfig, catalog: Catalog, user: Collection[str] = ()) -
         raise ResLabError(
             f"{catalog.root} has no training pictures", "put them into a folder train/ or leave it undivided"
         )
-    _refuse_nonsense(config)
-    choices = _Choices(config, user)
-    side = _typical_side(pictures)
-    start = _choose_start(choices)
-    _choose_size(choices, side)
-    _choose_network(choices)
-    _choose_weights(choices, side)
-    _choose_normalization(choices, start)
-    _choose_finetune(choices, len(pictures) / max(1, len({p.label for p in pictures})))
-    _choose_length(choices, len(pictures))
-    _choose_arithmetic(choices)
-    _refuse_lonely_pixels(choices.config)
+    refuse_nonsense(config)
+    choices = Choices(config, user)
+    side = typical_side(pictures)
+    start = choose_start(choices)
+    choose_size(choices, side)
+    choose_network(choices)
+    choose_weights(choices, side)
+    choose_normalization(choices, start)
+    choose_finetune(choices, len(pictures) / max(1, len({p.label for p in pictures})))
+    choose_length(choices, len(pictures))
+    choose_arithmetic(choices)
+    refuse_lonely_pixels(choices.config)
     changes = parse(choices.config.augment, catalog.mirrored)
     if not catalog.mirrored and config.augment in SETS and changes != SETS[config.augment]:
         reason = f"{config.augment}, but a mirror would change these labels"
@@ -148,249 +110,11 @@ def with_statistics(plan: Plan, store: Store) -> Plan:
     return replace(plan, network={**plan.network, **statistics_}, origins={**plan.origins, "normalize": origin})
 
 
-def with_speed(plan: Plan, validation: int) -> tuple[Plan, float]:
-    """Time a few steps on a throwaway network; give the plan (its layout, its length if it has a time) and its seconds.
-
-    The estimate counts training steps and a forward pass over the validation pictures after each epoch.
-    """
-    plan, per_step = _with_layout(plan)
-    per_epoch = per_step * plan.steps_per_epoch + per_step / plan.config.batch_size / 3 * validation
-    if plan.config.minutes:
-        epochs = max(1, int(plan.config.minutes * 60 / per_epoch))
-        reason = f"{plan.config.minutes:g} minutes at {per_epoch:.1f} s per epoch"
-        config = replace(plan.config, epochs=epochs)
-        plan = replace(plan, config=config, origins={**plan.origins, "epochs": Origin("measured", reason)})
-    return plan, per_step * plan.total_steps + (per_epoch - per_step * plan.steps_per_epoch) * plan.config.epochs
-
-
-def _with_layout(plan: Plan) -> tuple[Plan, float]:
-    """The faster of the layouts, where it is open and both have a chance, and the seconds of a step in it."""
-    config = plan.config
-    if config.layout != AUTO:
-        return plan, seconds_per_step(plan.network, config)
-    open_to_both = runtime.device().type == "cpu" and config.precision == "float32"
-    choices = [replace(config, layout=layout) for layout in (runtime.LAYOUTS if open_to_both else ("channels-last",))]
-    seconds = {choice.layout: seconds_per_step(plan.network, choice) for choice in choices}
-    best = min(choices, key=lambda choice: seconds[choice.layout])
-    speeds = ", ".join(f"{config.batch_size / s:.0f} images/s {layout}" for layout, s in seconds.items())
-    origin = Origin("measured", speeds) if open_to_both else Origin("default", "what convolutions like here")
-    return replace(plan, config=best, origins={**plan.origins, "layout": origin}), seconds[best.layout]
-
-
-def _choose_start(choices: _Choices) -> Start | None:
-    """Weights that a person named decide about the network, and are opened; ImageNet's are fetched later."""
-    config = choices.config
-    if config.weights in (AUTO, SCRATCH):
-        return None
-    if config.weights == IMAGENET_WORD:
-        if config.model == AUTO:
-            choices.set("model", "resnet18", "the smallest network with ImageNet weights")
-        return None
-    start = open_start(config.weights, config.model)
-    if config.model == AUTO:
-        choices.set("model", start.name, "the network of the weights")
-    elif config.model != start.name:
-        raise ResLabError(
-            f"--weights {config.weights} are of {start.name}, not of {config.model}", f"--model {start.name}"
-        )
-    return start
-
-
-def _choose_size(choices: _Choices, side: int) -> None:
-    config = choices.config
-    if config.size == 0:
-        asked = native_size(configuration(config.model)) if config.model != AUTO else 0
-        if side <= SMALL:
-            choices.set("size", max(8, side), f"the pictures' own size, {side} px")
-        elif asked == 32:
-            choices.set("size", 32, f"what {config.model} was designed for; the pictures are larger")
-        elif config.minutes and config.minutes < _HURRIED_MINUTES:
-            choices.set("size", _HURRIED_SIZE, f"photographs of about {side} px, and less than 5 minutes")
-        else:
-            choices.set("size", _LARGE_SIZE, f"photographs of about {side} px")
-    Preprocess(choices.config.size, choices.config.resize)  # type: ignore[arg-type]
-
-
-def _choose_network(choices: _Choices) -> None:
-    config = choices.config
-    if config.model == AUTO:
-        small = config.size <= SMALL
-        reason = f"a CIFAR network (3x3 stem) for {config.size} px" if small else "the usual start for photographs"
-        choices.set("model", "resnet20" if small else "resnet18", reason)
-    configuration(choices.config.model)
-
-
-def _choose_weights(choices: _Choices, side: int) -> None:
-    """Photographs start from ImageNet's weights where these are here or can be fetched; other pictures from scratch."""
-    config = choices.config
-    if config.weights != AUTO:
-        return
-    remote = IMAGENET.get(config.model)
-    if side <= SMALL or remote is None:
-        choices.set(
-            "weights", SCRATCH, "from scratch: " + ("small pictures" if side <= SMALL else f"none fit {config.model}")
-        )
-    elif remote.place.is_file():
-        choices.set("weights", IMAGENET_WORD, f"photographs, and {remote.place} is here ({remote.licence})")
-    elif reachable(remote.address):
-        choices.set("weights", IMAGENET_WORD, f"photographs, and {remote.address} can be fetched ({remote.licence})")
-    else:
-        missing = f"{remote.url} ({remote.size / 1e6:.0f} MB) is neither at {remote.place} nor to be fetched"
-        choices.set("weights", SCRATCH, f"from scratch: {missing}")
-
-
-def _choose_normalization(choices: _Choices, start: Start | None) -> None:
-    config = choices.config
-    if config.normalize == AUTO and start:
-        choices.set("normalize", "weights", "as the weights were trained")
-    elif config.normalize == AUTO and config.weights == IMAGENET_WORD:
-        choices.set("normalize", "imagenet", "as the weights were trained")
-    elif config.normalize == AUTO:
-        choices.set("normalize", "-1-1", "centred; no statistics needed for a fresh network")
-    word = choices.config.normalize
-    if word not in NORMALIZATIONS or (word == "weights" and start is None):
-        raise ResLabError(f"--normalize {word} is unknown", nearest(word, NORMALIZATIONS))
-
-
-def _choose_finetune(choices: _Choices, per_class: float) -> None:
-    config = choices.config
-    if config.weights == SCRATCH:
-        if config.finetune not in (AUTO, FRESH):
-            raise ResLabError(f"--finetune {config.finetune} needs trained weights", "say which with --weights")
-        choices.set("finetune", FRESH, "from scratch: every layer learns alike")
-    elif config.finetune == AUTO:
-        choices.set("finetune", *chosen(per_class))
-    else:
-        refuse_unknown(config.finetune)
-
-
-def _choose_length(choices: _Choices, pictures: int) -> None:
-    config = choices.config
-    if config.finetune == "head":
-        choices.set("minutes", 0.0, "the head alone takes seconds")
-        choices.set("epochs", 0, "no epochs: the best head on frozen features is computed")
-    elif config.epochs == 0:
-        epochs = min(max(_EPOCH_BUDGET // pictures, _EPOCHS[0]), _EPOCHS[1])
-        choices.set(
-            "epochs", epochs, f"about {_EPOCH_BUDGET:,} pictures shown, within {_EPOCHS[0]} to {_EPOCHS[1]} epochs"
-        )
-    if config.batch_size == 0:
-        top = 128 if config.size <= SMALL else 64 if config.size <= 128 else 32
-        batch = min(top, max(8, 2 ** int(np.log2(max(pictures // 20, 1)))))
-        choices.set("batch_size", batch, f"{pictures:,} training pictures of {choices.config.size} px")
-    if config.batch_size > pictures:
-        reason = f"{config.batch_size:,} asked for, but there are no more training pictures"
-        choices.set("batch_size", pictures, reason, choices.origins["batch_size"].origin)
-    if config.lr_per_128 and choices.origins["optim.lr"].origin != "user":
-        trained = config.weights != SCRATCH
-        lr = config.optim.lr * choices.config.batch_size / 128
-        lr = float(f"{lr * _FOR_TRAINED:.6g}") if trained else lr
-        reason = f"{config.optim.lr:g} x batch {choices.config.batch_size} / 128"
-        reason += f" x {_FOR_TRAINED:g}: the weights are trained already" if trained else ""
-        choices.set("optim.lr", lr, reason, "recipe")
-    choices.config = replace(choices.config, lr_per_128=False)  # done: the rate now stands as it is
-
-
-def _choose_arithmetic(choices: _Choices) -> None:
-    """What depends on the machine: the precision, and into how many parts a batch must be divided to fit its memory."""
-    config = choices.config
-    if config.precision == AUTO:
-        choices.set("precision", *runtime.precision(), "measured")
-    elif config.precision not in PRECISIONS:
-        raise ResLabError(f"--precision {config.precision} is unknown", nearest(config.precision, PRECISIONS))
-    if config.accumulate == 0:
-        needed = _ROOM_TO_COMPUTE * activation_bytes(configuration(config.model), config.size)
-        room = _SHARE_OF_FREE_MEMORY * free_memory()
-        parts = min(ceil(config.batch_size * needed / room), max(1, config.batch_size // 2))
-        reason = f"a picture takes about {needed / 1e6:.1f} MB in training, and {room / 1e9:.1f} GB may be used"
-        choices.set("accumulate", parts, reason, "measured" if parts > 1 else "default")
-
-
-def _refuse_nonsense(config: TrainConfig) -> None:
-    """What no choice can mend; 0 still means "decide for me" here."""
-    for flag, value in (
-        ("--epochs", config.epochs),
-        ("--batch-size", config.batch_size),
-        ("--patience", config.patience),
-        ("--accumulate", config.accumulate),
-    ):
-        if value < 0:
-            raise ResLabError(f"{flag} {value} is negative", "give a positive number, or leave it out")
-    if config.minutes < 0:
-        raise ResLabError(f"--minutes {config.minutes:g} is negative", "give a positive number, or leave it out")
-
-
-def _refuse_lonely_pixels(config: TrainConfig) -> None:
-    if config.batch_size == 1 and last_map(configuration(config.model), config.size) == 1:
-        raise ResLabError(
-            f"{config.model} ends in a one-pixel map at {config.size} px, and batch norm cannot learn from one value",
-            "use --batch-size 2 or more, or a larger --size",
-        )
-
-
 def _network(config: TrainConfig, num_classes: int, start: Start | None) -> dict[str, Any]:
-    mean, std = _STATISTICS.get(config.normalize, _STATISTICS["0-1"])
+    mean, std = STATISTICS.get(config.normalize, STATISTICS["0-1"])
     if config.normalize == "weights" and start:
         mean, std = start.network.config.mean, start.network.config.std
     zoo = configuration(config.model)
     shape = replace(zoo, num_classes=num_classes, mean=mean, std=std, zero_init_last_norm=config.zero_init)
     shape = replace(shape, drop_path=config.drop_path)
     return {"name": config.model, **asdict(shape)}
-
-
-def _typical_side(pictures: tuple[Picture, ...]) -> int:
-    """The median of the longer sides of some pictures, evenly chosen; headers only."""
-    sides = []
-    for picture in pictures[:: max(1, len(pictures) // _SAMPLE)]:
-        if picture.box:
-            sides.append(max(picture.box[2:]))
-        elif isinstance(picture.source, np.ndarray):
-            sides.append(max(picture.source.shape[:2]))
-        else:
-            try:
-                header = facts(picture.source)
-            except Exception:  # the check names it; here it only has no size
-                continue
-            sides.append(max(header.width, header.height))
-    return round(statistics.median(sides)) if sides else _LARGE_SIZE
-
-
-def seconds_per_step(shape: Mapping[str, Any], config: TrainConfig) -> float:
-    """Median of full steps on random pictures, after one to warm up: up to twenty, for about two seconds.
-
-    Args:
-        shape: `ResNetConfig` as plain values.
-        config: batch, size, precision and optimizer are taken from it.
-    """
-    part = max(1, config.batch_size // config.accumulate)
-    network = runtime.placed(build(config_from(shape), seed=0), config.layout)
-    optimizer = build_optimizer(network, config.optim)
-    generator = torch.Generator().manual_seed(0)
-    pixels = torch.randint(0, 256, (part, config.size, config.size, 3), dtype=torch.uint8, generator=generator).to(
-        runtime.device()
-    )
-    labels = torch.arange(part, device=runtime.device()) % shape["num_classes"]
-    times: list[float] = []
-    started = time.perf_counter()
-    while len(times) < 2 or (len(times) < _PROBE_STEPS and time.perf_counter() - started < _PROBE_SECONDS):
-        begin = time.perf_counter()
-        optimizer.zero_grad()
-        with runtime.mixed(runtime.device(), config.precision):
-            logits = network(runtime.laid_out(to_images(pixels), config.layout))
-        F.cross_entropy(logits.float(), labels).backward()
-        optimizer.step()
-        runtime.synchronize(runtime.device())
-        times.append(time.perf_counter() - begin)
-    return statistics.median(times[1:]) * config.accumulate
-
-
-def _flat(config: TrainConfig) -> dict[str, Any]:
-    """Field names with dots -> values."""
-    flat: dict[str, Any] = {}
-    for field in dataclasses.fields(config):
-        value = getattr(config, field.name)
-        if dataclasses.is_dataclass(value):
-            flat |= {f"{field.name}.{k}": v for k, v in asdict(value).items()}  # type: ignore[arg-type]
-        else:
-            flat[field.name] = value
-    return flat

@@ -12,9 +12,15 @@ from sklearn.linear_model import LogisticRegression
 from torch import nn
 
 from reslab import runtime
+from reslab.data.augment import MIRRORS
+from reslab.data.reader import BLOCK
+from reslab.data.store import Store
+from reslab.evaluate.judge import numbered
 from reslab.metrics.calibration import negative_log_likelihood
 from reslab.nn.layers import to_images
 from reslab.nn.resnet import ResNet
+from reslab.train.config import Plan
+from reslab.train.inputs import Stores, preprocess_of
 
 PENALTIES = (1e-3, 1e-2, 1e-1, 1.0, 10.0)
 """scikit-learn's C: the inverse of the penalty; the first of the best on the validation pictures is taken."""
@@ -106,3 +112,28 @@ def _rows(model: LogisticRegression, classes: int) -> tuple[np.ndarray, np.ndarr
     all_weight, all_bias = np.zeros((classes, weight.shape[1])), np.full(classes, bias.min() - 20.0)
     all_weight[model.classes_], all_bias[model.classes_] = weight, bias
     return all_weight, all_bias
+
+
+def probed(network: ResNet, plan: Plan, stores: Stores) -> Probe:
+    """The best linear layer on frozen features: of each training picture and its mirror image, if that keeps the label."""
+    fit_to = preprocess_of(plan)
+
+    def blocks(store: Store, turned: bool) -> Callable[[int], np.ndarray]:
+        def block(number: int) -> np.ndarray:
+            rows = range(number * BLOCK, min((number + 1) * BLOCK, len(store)))
+            pixels = np.stack([fit_to(store[i]) for i in rows])
+            return np.ascontiguousarray(pixels[:, :, ::-1]) if turned else pixels
+
+        return block
+
+    def seen(store: Store, turned: bool = False) -> np.ndarray:
+        return embeddings(network, blocks(store, turned), -(-len(store) // BLOCK))
+
+    labels = numbered(stores.train.pictures, plan.classes, "train")
+    features = seen(stores.train)
+    if set(plan.changes) & set(MIRRORS):
+        features, labels = np.concatenate([features, seen(stores.train, True)]), np.tile(labels, 2)
+    validation = None
+    if len(stores.val):
+        validation = seen(stores.val), numbered(stores.val.pictures, plan.classes, "val")
+    return fitted(features, labels, len(plan.classes), validation)

@@ -1,0 +1,77 @@
+"""How long a step takes here: timed on a throwaway network before the first real one."""
+
+import statistics
+import time
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+
+from reslab import runtime
+from reslab.nn.config import config_from
+from reslab.nn.layers import to_images
+from reslab.nn.resnet import build
+from reslab.train.config import AUTO, Origin, Plan, TrainConfig
+from reslab.train.optim import build_optimizer
+
+_PROBE_SECONDS, _PROBE_STEPS = 2.0, 20
+
+
+def with_speed(plan: Plan, validation: int) -> tuple[Plan, float]:
+    """Time a few steps on a throwaway network; give the plan (its layout, its length if it has a time) and its seconds.
+
+    The estimate counts training steps and a forward pass over the validation pictures after each epoch.
+    """
+    plan, per_step = _with_layout(plan)
+    per_epoch = per_step * plan.steps_per_epoch + per_step / plan.config.batch_size / 3 * validation
+    if plan.config.minutes:
+        epochs = max(1, int(plan.config.minutes * 60 / per_epoch))
+        reason = f"{plan.config.minutes:g} minutes at {per_epoch:.1f} s per epoch"
+        config = replace(plan.config, epochs=epochs)
+        plan = replace(plan, config=config, origins={**plan.origins, "epochs": Origin("measured", reason)})
+    return plan, per_step * plan.total_steps + (per_epoch - per_step * plan.steps_per_epoch) * plan.config.epochs
+
+
+def _with_layout(plan: Plan) -> tuple[Plan, float]:
+    """The faster of the layouts, where it is open and both have a chance, and the seconds of a step in it."""
+    config = plan.config
+    if config.layout != AUTO:
+        return plan, seconds_per_step(plan.network, config)
+    open_to_both = runtime.device().type == "cpu" and config.precision == "float32"
+    choices = [replace(config, layout=layout) for layout in (runtime.LAYOUTS if open_to_both else ("channels-last",))]
+    seconds = {choice.layout: seconds_per_step(plan.network, choice) for choice in choices}
+    best = min(choices, key=lambda choice: seconds[choice.layout])
+    speeds = ", ".join(f"{config.batch_size / s:.0f} images/s {layout}" for layout, s in seconds.items())
+    origin = Origin("measured", speeds) if open_to_both else Origin("default", "what convolutions like here")
+    return replace(plan, config=best, origins={**plan.origins, "layout": origin}), seconds[best.layout]
+
+
+def seconds_per_step(shape: Mapping[str, Any], config: TrainConfig) -> float:
+    """Median of full steps on random pictures, after one to warm up: up to twenty, for about two seconds.
+
+    Args:
+        shape: `ResNetConfig` as plain values.
+        config: batch, size, precision and optimizer are taken from it.
+    """
+    part = max(1, config.batch_size // config.accumulate)
+    network = runtime.placed(build(config_from(shape), seed=0), config.layout)
+    optimizer = build_optimizer(network, config.optim)
+    generator = torch.Generator().manual_seed(0)
+    pixels = torch.randint(0, 256, (part, config.size, config.size, 3), dtype=torch.uint8, generator=generator).to(
+        runtime.device()
+    )
+    labels = torch.arange(part, device=runtime.device()) % shape["num_classes"]
+    times: list[float] = []
+    started = time.perf_counter()
+    while len(times) < 2 or (len(times) < _PROBE_STEPS and time.perf_counter() - started < _PROBE_SECONDS):
+        begin = time.perf_counter()
+        optimizer.zero_grad()
+        with runtime.mixed(runtime.device(), config.precision):
+            logits = network(runtime.laid_out(to_images(pixels), config.layout))
+        F.cross_entropy(logits.float(), labels).backward()
+        optimizer.step()
+        runtime.synchronize(runtime.device())
+        times.append(time.perf_counter() - begin)
+    return statistics.median(times[1:]) * config.accumulate
