@@ -46,7 +46,7 @@ def fresh(plan, catalog):
 
 
 def test_a_packaged_start(tmp_path):
-    plan, catalog = planned(colour_folder(tmp_path / "data"), weights=NAME, size=16)
+    plan, catalog = planned(colour_folder(tmp_path / "data"), weights=NAME, size=16, finetune="all")
     assert plan.config.model == "resnet20" and plan.config.normalize == "weights"
     assert plan.weights_licence == "Apache-2.0" and "Apache-2.0" in plan.origins["weights"].reason
     theirs = read_model(packaged(NAME, ".safetensors"))

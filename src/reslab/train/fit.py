@@ -49,6 +49,7 @@ from reslab.train.finetune import speeds
 from reslab.train.inputs import Stores, augment_of, preprocess_of
 from reslab.train.journal import Event, Journal, Listener
 from reslab.train.loop import Hooks, Validation, train
+from reslab.train.loss import Objective
 from reslab.train.optim import Average, build_optimizer
 from reslab.train.pace import Pace
 from reslab.train.probe import probed, put
@@ -184,7 +185,12 @@ def fresh_training(plan: Plan, stores: Stores | None = None) -> Training:
     average = Average(network, plan.config.ema) if plan.config.ema else None
     scaler = runtime.scaler(runtime.device(), plan.config.precision)
     optimizer = build_optimizer(network, plan.config.optim, speeds(network, plan.config.finetune))
-    return Training(network, optimizer, average, scaler, progress)
+    return Training(network, optimizer, average, scaler, progress, objective_of(plan))
+
+
+def objective_of(plan: Plan) -> Objective:
+    """What a plan minimises."""
+    return Objective(plan.config.label_smoothing)
 
 
 def loader_of(plan: Plan, store: Store, ranks: Ranks = ALONE) -> Loader:

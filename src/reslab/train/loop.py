@@ -175,7 +175,7 @@ def _gradient(training: Training, batch: Batch, plan: Plan, done: float) -> Tens
     images = runtime.laid_out(images, config.layout)
     with runtime.mixed(weight.device, config.precision):
         logits = network(images).to(weight.dtype)
-    loss = F.cross_entropy(logits, targets, label_smoothing=config.label_smoothing, reduction="sum") / batch.total
+    loss = training.objective(logits, targets, batch.pixels) / batch.total
     training.scaler.scale(loss).backward()
     hits = (logits.detach().argmax(1) == targets.argmax(1)).sum()
     return torch.stack([loss.detach(), hits.to(loss.dtype)])

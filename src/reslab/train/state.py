@@ -1,6 +1,6 @@
 """All that the next step needs, on disk: two generations, so that one is always whole."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import torch
@@ -10,6 +10,7 @@ from torch.optim import Optimizer
 from reslab.errors import ResLabError
 from reslab.modelfile import read_tensors, write_tensors
 from reslab.nn.resnet import ResNet
+from reslab.train.loss import Objective
 from reslab.train.optim import Average, optimizer_tensors, restore_optimizer
 from reslab.train.schedule import Course
 
@@ -68,6 +69,8 @@ class Training:
     average: Average | None
     scaler: torch.amp.GradScaler
     progress: Progress
+    objective: Objective = field(default_factory=Objective)
+    """What is minimised; made from the plan, never saved."""
 
     def weights(self) -> dict[str, Tensor]:
         """The weights that count: the average where there is one."""
