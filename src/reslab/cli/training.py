@@ -25,7 +25,7 @@ from reslab.train.recipes import recipe
 from reslab.train.track import tensorboard_listener
 
 _DECISIONS = (
-    "model", "weights", "finetune", "size", "resize", "normalize", "augment", "epochs", "batch_size",
+    "model", "weights", "finetune", "teacher", "balance", "size", "resize", "normalize", "augment", "epochs", "batch_size",
     "accumulate", "precision", "optim.name", "optim.lr", "schedule.kind", "label_smoothing", "ema", "val", "seed", "split_seed",
 )  # fmt: skip
 """What is printed before the first step."""
@@ -46,6 +46,14 @@ class RunOptions:
     "Where training starts: auto, none, imagenet, cifar10_resnet20, a run, a model file or somebody's checkpoint."
     finetune: str | None = None
     "Which layers of trained weights learn: head, last, all, gradual, or auto, which goes by the number of pictures."
+    start_decay: float | None = None
+    "Pull towards the starting weights below the head instead of weight decay (L2-SP), e.g. 0.01."
+    teacher: str | None = None
+    "Distil: learn from the answers of this model (a file, a run, cifar10_resnet20) besides the labels."
+    teacher_share: float | None = None
+    "Share of the loss that the teacher decides (0.9)."
+    balance: str | None = None
+    "For classes of unequal size: none, weights, sampler or logit-adjust."
     drop_path: float | None = None
     "Stochastic depth: how often a step skips the deepest residual, between 0 and 1; less often for those before it."
     epochs: int | None = None
@@ -283,7 +291,8 @@ def _say_score(run: workflow.Run, json: bool) -> None:
         return
     say = show.say
     say(f"\nvalidation   {show.interval(document['top1'], document['n'])}; these pictures also chose the best epoch")
-    say(f"             always answering one class would score {show.percent(document['majority_baseline'])}")
+    balanced, baseline = (show.percent(document[key]) for key in ("balanced_accuracy", "majority_baseline"))
+    say(f"             balanced {balanced}; always answering one class would score {baseline}")
     fit = document["calibration"]
     say(f"calibration  temperature {fit['temperature']:.3f}; ECE {fit['ece_before']:.3f} -> {fit['ece_after']:.3f}")
 

@@ -55,6 +55,30 @@ def uniforms(seed: int, stream: str, epoch: int, indices: np.ndarray, count: int
     return words.reshape(len(indices), blocks * 4)[:, :count] / 2.0**32
 
 
+def balanced_order(seed: int, epoch: int, labels: np.ndarray) -> np.ndarray:
+    """As many visits as there are pictures, equally many (but for one) to each class.
+
+    Pictures of large classes take turns from epoch to epoch; those of small ones are visited several times, but never
+    once more than any other of their class.
+
+    Args:
+        labels: int `[n]`.
+
+    Returns:
+        int64 `[n]`: `index + n * visit`, so that each visit to a picture has draws of its own.
+    """
+    n, classes = len(labels), np.unique(labels)
+    visits = []
+    for place, label in enumerate(classes):
+        quota = n // len(classes) + ((place + epoch) % len(classes) < n % len(classes))
+        members = np.flatnonzero(labels == label)
+        again = members + n * np.arange(-(-quota // len(members)))[:, None]
+        ranks = uniforms(seed, "turn", epoch, again.ravel(), 1).reshape(again.shape).argsort(axis=1, kind="stable")
+        visits.append(np.take_along_axis(again, ranks, axis=1).ravel()[:quota])
+    chosen = np.concatenate(visits)
+    return chosen[np.argsort(uniforms(seed, "order", epoch, chosen, 1)[:, 0], kind="stable")]
+
+
 def permutation(seed: int, epoch: int, count: int) -> np.ndarray:
     """The order in which epoch `epoch` visits `count` pictures."""
     return np.argsort(uniforms(seed, "order", epoch, np.arange(count), 1)[:, 0], kind="stable")

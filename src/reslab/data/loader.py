@@ -11,7 +11,7 @@ from jaxtyping import Float, UInt8
 from torch import Tensor
 
 from reslab.data.augment import Augment, Mix, draw_mix
-from reslab.data.draws import permutation
+from reslab.data.draws import balanced_order, permutation
 from reslab.data.reader import ordered
 from reslab.data.store import Store
 from reslab.shapes import PIXELS, TARGETS
@@ -48,6 +48,7 @@ class Loader:
 
     Args:
         part: which of how many processes this is; each step's pictures are dealt out evenly.
+        evenly: visit every class equally often instead of every picture once.
     """
 
     def __init__(
@@ -58,6 +59,7 @@ class Loader:
         augment: Augment,
         batch_size: int,
         part: tuple[int, int] = (0, 1),
+        evenly: bool = False,
     ) -> None:
         self.part = part
         self.store = store
@@ -65,30 +67,37 @@ class Loader:
         self.num_classes = num_classes
         self.augment = augment
         self.steps = steps_per_epoch(len(store), batch_size)
-        self._order = lru_cache(maxsize=2)(lambda epoch: permutation(augment.seed, epoch, len(store)))
+        seed, numbers = augment.seed, self.labels.numpy()
+        self._order = lru_cache(maxsize=2)(
+            lambda epoch: balanced_order(seed, epoch, numbers) if evenly else permutation(seed, epoch, len(store))
+        )
 
-    def indices(self, epoch: int, step: int) -> np.ndarray:
-        """Which pictures make up a step."""
+    def visits(self, epoch: int, step: int) -> np.ndarray:
+        """What makes up a step: each picture's number, plus the number of pictures for each earlier visit to it."""
         count = len(self.store)
         return self._order(epoch)[step * count // self.steps : (step + 1) * count // self.steps]
 
+    def indices(self, epoch: int, step: int) -> np.ndarray:
+        """Which pictures make up a step."""
+        return self.visits(epoch, step) % len(self.store)
+
     def batch(self, epoch: int, step: int) -> Batch:
         """The batch of one step of one epoch, both counted from 0."""
-        indices = self.indices(epoch, step)
+        visits, indices = self.visits(epoch, step), self.indices(epoch, step)
         total, (rank, world) = len(indices), self.part
         mine = slice(rank * total // world, (rank + 1) * total // world)
         targets = F.one_hot(self.labels[torch.from_numpy(indices)], self.num_classes).float()
         mix = draw_mix(self.augment, epoch, step, total)
         if mix is None:
-            return Batch(self._pixels(epoch, indices[mine]), targets[mine], None, None, total)
+            return Batch(self._pixels(epoch, visits[mine]), targets[mine], None, None, total)
         wanted = np.arange(total)[mine]
         needed, where = np.unique(np.concatenate([wanted, mix.partner[mine]]), return_inverse=True)
-        pixels = self._pixels(epoch, indices[needed])
+        pixels = self._pixels(epoch, visits[needed])
         own, partners = pixels[where[: len(wanted)]], pixels[where[len(wanted) :]]
         return Batch(own, mix.targets(targets)[mine], mix, partners, total)
 
-    def _pixels(self, epoch: int, indices: np.ndarray) -> Tensor:
-        pixels = self.augment.pictures([self.store[int(i)] for i in indices], epoch, indices)
+    def _pixels(self, epoch: int, visits: np.ndarray) -> Tensor:
+        pixels = self.augment.pictures([self.store[int(i)] for i in visits % len(self.store)], epoch, visits)
         return torch.from_numpy(np.ascontiguousarray(pixels))
 
     def batches(self, epoch: int, first: int = 0, workers: int = 1) -> Iterator[Batch]:

@@ -50,6 +50,11 @@ class Score:
     classes: tuple[str, ...]
 
 
+def balanced_accuracy(answers: Labels, labels: Labels) -> float:
+    """Mean recall over the classes that occur; labels and answers int `[n]`, n > 0."""
+    return float(np.mean([(answers[labels == label] == label).mean() for label in np.unique(labels)]))
+
+
 def score(logits: Scores, labels: Labels, classes: tuple[str, ...]) -> Score:
     """Judge answers.
 
@@ -61,12 +66,11 @@ def score(logits: Scores, labels: Labels, classes: tuple[str, ...]) -> Score:
     answers = logits.argmax(axis=1)
     matrix = confusion(labels, answers, len(classes))
     per_class = _per_class(matrix, classes)
-    present = [row.recall for row in per_class if row.n]
     return Score(
         n=len(labels),
         top1=proportion(int(np.trace(matrix)), len(labels)),
         top5=proportion(_hits_in_top(logits, labels, TOP_K), len(labels)) if len(classes) > TOP_K else None,
-        balanced_accuracy=float(np.mean(present)),
+        balanced_accuracy=balanced_accuracy(answers, labels),
         majority_baseline=float(matrix.sum(axis=1).max() / len(labels)),
         nll=negative_log_likelihood(logits, labels),
         ece=expected_calibration_error(softmax(logits), labels),

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from reslab.report.folder import RunFolder
 
 FLAGS = {
-    "recipe": "--recipe", "model": "--model", "weights": "--weights", "finetune": "--finetune",
+    "recipe": "--recipe", "model": "--model", "weights": "--weights", "finetune": "--finetune", "start_decay": "--start-decay",
+    "teacher": "--teacher", "teacher_share": "--teacher-share", "balance": "--balance",
     "drop_path": "--drop-path", "epochs": "--epochs",
     "batch_size": "--batch-size", "accumulate": "--accumulate", "precision": "--precision",
     "optim.lr": "--lr", "size": "--size", "resize": "--resize",

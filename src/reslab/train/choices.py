@@ -21,6 +21,7 @@ from reslab.pixels.decode import facts
 from reslab.pixels.preprocess import Preprocess
 from reslab.train.config import AUTO, PRECISIONS, Origin, TrainConfig
 from reslab.train.finetune import FRESH, chosen, refuse_unknown
+from reslab.train.loss import refuse_unknown_balance
 from reslab.train.memory import activation_bytes
 from reslab.train.recipes import recipe
 from reslab.train.start import IMAGENET_WORD, SCRATCH, Start, open_start
@@ -147,11 +148,30 @@ def choose_finetune(choices: Choices, per_class: float) -> None:
     if config.weights == SCRATCH:
         if config.finetune not in (AUTO, FRESH):
             raise ResLabError(f"--finetune {config.finetune} needs trained weights", "say which with --weights")
+        if config.start_decay:
+            raise ResLabError("--start-decay needs trained weights to pull towards", "say which with --weights")
         choices.set("finetune", FRESH, "from scratch: every layer learns alike")
     elif config.finetune == AUTO:
         choices.set("finetune", *chosen(per_class))
     else:
         refuse_unknown(config.finetune)
+
+
+def choose_teacher(choices: Choices, classes: tuple[str, ...]) -> str | None:
+    """Open the teacher, if one was named; gives the hash of its file."""
+    config = choices.config
+    if not config.teacher:
+        return None
+    start = open_start(config.teacher, AUTO)
+    if set(start.classes) != set(classes):
+        theirs, ours = sorted(set(start.classes) - set(classes)), sorted(set(classes) - set(start.classes))
+        odd = f"{ours[0]!r}" if ours else f"the data have no {theirs[0]!r}"
+        raise ResLabError(
+            f"the teacher {config.teacher} has other classes: " + (f"it does not know {odd}" if ours else odd),
+            "a teacher must know exactly the classes of the data",
+        )
+    choices.set("teacher", config.teacher, f"{start.name}", choices.origins["teacher"].origin)
+    return start.digest
 
 
 def choose_length(choices: Choices, pictures: int) -> None:
@@ -206,6 +226,11 @@ def refuse_nonsense(config: TrainConfig) -> None:
     ):
         if value < 0:
             raise ResLabError(f"{flag} {value} is negative", "give a positive number, or leave it out")
+    refuse_unknown_balance(config.balance)
+    if not 0 <= config.teacher_share <= 1 or not config.teacher_temperature > 0:
+        raise ResLabError("the teacher's share lies between 0 and 1, and its temperature above 0")
+    if config.start_decay < 0:
+        raise ResLabError(f"--start-decay {config.start_decay:g} is negative", "0 does without")
     if config.minutes < 0:
         raise ResLabError(f"--minutes {config.minutes:g} is negative", "give a positive number, or leave it out")
 

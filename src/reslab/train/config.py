@@ -31,6 +31,15 @@ class TrainConfig:
     """Where training starts: `none` for fresh weights, `imagenet`, a packaged name, a model, run or checkpoint."""
     finetune: str = AUTO
     """Which layers of trained weights learn (`finetune.MODES`); empty where training starts from scratch."""
+    start_decay: float = 0.0
+    """Pull of the layers below the head towards the weights that training starts from, instead of `optim.weight_decay`
+    towards zero (L2-SP: Li, Grandvalet and Davoine 2018, arXiv:1802.01483)."""
+    teacher: str = ""
+    """A model file, run or packaged name whose answers are a second target (`loss.Teacher`)."""
+    teacher_share: float = 0.9
+    teacher_temperature: float = 4.0
+    balance: str = "none"
+    """What is done about classes of unequal size: one of `loss.BALANCES`."""
     zero_init: bool = True
     """Every block starts as the identity."""
     drop_path: float = 0.0
@@ -98,6 +107,10 @@ class Plan:
     """The augmentations, resolved."""
     weights_licence: str | None = None
     """Of the weights that it starts from."""
+    counts: tuple[int, ...] = ()
+    """Training pictures of each class."""
+    teacher_digest: str | None = None
+    """sha256 of the teacher's file."""
 
     @property
     def total_steps(self) -> int:

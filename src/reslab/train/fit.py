@@ -15,6 +15,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
+import torch
 from filelock import FileLock, Timeout
 from PIL import Image
 from torch import Tensor
@@ -29,6 +30,7 @@ from reslab.engine.torch import TorchEngine, open_torch
 from reslab.errors import ResLabError
 from reslab.evaluate.judge import Evaluation, judge, numbered, recalibrated
 from reslab.metrics.calibration import fit_temperature, negative_log_likelihood
+from reslab.metrics.scores import balanced_accuracy
 from reslab.modelfile import Calibration, Header, read_model, write_atomically, write_json, write_model
 from reslab.nn.config import config_from
 from reslab.nn.resnet import ResNet, build
@@ -49,7 +51,7 @@ from reslab.train.finetune import speeds
 from reslab.train.inputs import Stores, augment_of, preprocess_of
 from reslab.train.journal import Event, Journal, Listener
 from reslab.train.loop import Hooks, Validation, train
-from reslab.train.loss import Objective
+from reslab.train.loss import Objective, Teacher, class_weights, log_prior
 from reslab.train.optim import Average, build_optimizer
 from reslab.train.pace import Pace
 from reslab.train.probe import probed, put
@@ -171,6 +173,7 @@ def fresh_training(plan: Plan, stores: Stores | None = None) -> Training:
     if stores is not None and plan.config.weights != SCRATCH:
         begin_from(open_start(plan.config.weights, plan.config.model), network, plan.classes)
     network = runtime.placed(network, layout)
+    anchor = _anchor(network) if plan.config.start_decay else {}
     if stores is not None:
         whiten(network, stores.train, preprocess_of(plan))
     progress = Progress()
@@ -184,20 +187,41 @@ def fresh_training(plan: Plan, stores: Stores | None = None) -> Training:
             progress.loss_sum, progress.hits, progress.pictures = probe.loss * probe.n, probe.hits, probe.n
     average = Average(network, plan.config.ema) if plan.config.ema else None
     scaler = runtime.scaler(runtime.device(), plan.config.precision)
-    optimizer = build_optimizer(network, plan.config.optim, speeds(network, plan.config.finetune))
-    return Training(network, optimizer, average, scaler, progress, objective_of(plan))
+    optimizer = build_optimizer(network, plan.config.optim, speeds(network, plan.config.finetune), anchor)
+    return Training(network, optimizer, average, scaler, progress, objective_of(plan), anchor)
+
+
+def _anchor(network: ResNet) -> dict[str, Tensor]:
+    """The weights below the head, as they are now."""
+    return {name: p.detach().clone() for name, p in network.named_parameters() if not name.startswith("head.")}
 
 
 def objective_of(plan: Plan) -> Objective:
     """What a plan minimises."""
-    return Objective(plan.config.label_smoothing)
+    config, balance = plan.config, plan.config.balance
+    weights = torch.from_numpy(class_weights(plan.counts)) if balance == "weights" else None
+    prior = torch.from_numpy(log_prior(plan.counts)) if balance == "logit-adjust" else None
+    return Objective(config.label_smoothing, weights, prior, _teacher(plan) if config.teacher else None)
+
+
+def _teacher(plan: Plan) -> Teacher:
+    config = plan.config
+    start = open_start(config.teacher, AUTO)
+    if start.digest != plan.teacher_digest:
+        raise ResLabError(
+            f"the teacher {config.teacher} was changed since this run began", "put it back, or train anew"
+        )
+    network = runtime.placed(start.network, config.layout).eval().requires_grad_(False)
+    columns = torch.tensor([start.classes.index(label) for label in plan.classes])
+    return Teacher(network, columns, config.teacher_share, config.teacher_temperature, config.precision)
 
 
 def loader_of(plan: Plan, store: Store, ranks: Ranks = ALONE) -> Loader:
     """The training batches, or this process's part of them."""
     labels = numbered(store.pictures, plan.classes, "train").tolist()
     part = (ranks.rank, ranks.world)
-    loader = Loader(store, labels, len(plan.classes), augment_of(plan), plan.config.batch_size, part)
+    evenly = plan.config.balance == "sampler"
+    loader = Loader(store, labels, len(plan.classes), augment_of(plan), plan.config.batch_size, part, evenly)
     smallest = len(store) // loader.steps
     if ranks.world > 1 and smallest < 2 * ranks.world:
         raise ResLabError(
@@ -214,6 +238,7 @@ def _header(plan: Plan) -> Header:
         "val": config.val,
         "group_by": config.group_by,
         "data": Path(config.data).name,
+        "balance": config.balance,
         "weights": Path(config.weights).name,
         "weights_licence": plan.weights_licence,
     }
@@ -244,7 +269,9 @@ def judge_of(plan: Plan, store: Store, ranks: Ranks) -> Callable[[dict[str, Tens
         everybody = ranks.gather(mine)
         blocks = [everybody[number % ranks.world][number // ranks.world] for number in range(-(-len(store) // BLOCK))]
         logits = np.concatenate(blocks)
-        return Validation(float((logits.argmax(1) == labels).mean()), negative_log_likelihood(logits, labels))
+        answers = logits.argmax(1)
+        balanced = None if plan.config.balance == "none" else balanced_accuracy(answers, labels)
+        return Validation(float((answers == labels).mean()), negative_log_likelihood(logits, labels), balanced)
 
     return validate
 

@@ -38,6 +38,13 @@ class Validation:
 
     accuracy: float
     nll: float
+    balanced: float | None = None
+    """Balanced accuracy, where that is what counts."""
+
+    @property
+    def value(self) -> float:
+        """What chooses the epoch that is kept."""
+        return self.accuracy if self.balanced is None else self.balanced
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,6 +147,7 @@ def update(training: Training, batch: Batch, plan: Plan, lr: float, ranks: Ranks
     tally = torch.stack([_gradient(training, part, plan, done) for part in batch.parts(config.accumulate)]).sum(0)
     _agree(network, tally, ranks)
     training.scaler.unscale_(training.optimizer)
+    _pull(training, config.start_decay)
     if config.optim.clip_norm:
         nn.utils.clip_grad_norm_(network.parameters(), config.optim.clip_norm)
     value, hits = tally.tolist()
@@ -154,6 +162,15 @@ def update(training: Training, batch: Batch, plan: Plan, lr: float, ranks: Ranks
     progress.hits += int(hits)
     progress.pictures += batch.total
     return value
+
+
+def _pull(training: Training, strength: float) -> None:
+    """Add the gradient of `strength / 2 * |w - anchor|^2`."""
+    if not strength:
+        return
+    for name, parameter in training.network.named_parameters():
+        if parameter.grad is not None and name in training.anchor:
+            parameter.grad.add_(parameter.detach() - training.anchor[name], alpha=strength)
 
 
 def _reseed(training: Training, plan: Plan, ranks: Ranks) -> None:
@@ -175,7 +192,7 @@ def _gradient(training: Training, batch: Batch, plan: Plan, done: float) -> Tens
     images = runtime.laid_out(images, config.layout)
     with runtime.mixed(weight.device, config.precision):
         logits = network(images).to(weight.dtype)
-    loss = training.objective(logits, targets, batch.pixels) / batch.total
+    loss = training.objective(logits, targets, images) / batch.total
     training.scaler.scale(loss).backward()
     hits = (logits.detach().argmax(1) == targets.argmax(1)).sum()
     return torch.stack([loss.detach(), hits.to(loss.dtype)])
@@ -207,12 +224,13 @@ def _end_epoch(training: Training, plan: Plan, hooks: Hooks, epoch: int, lr: flo
     else:
         if not math.isfinite(result.nll):
             raise _diverged(training, plan, lr, "the validation loss is no number")
-        better = (result.accuracy, -result.nll) > (progress.best_value, -progress.best_nll)
+        better = (result.value, -result.nll) > (progress.best_value, -progress.best_nll)
         event |= {"val_accuracy": result.accuracy, "val_nll": result.nll}
+        event |= {} if result.balanced is None else {"val_balanced_accuracy": result.balanced}
     if better:
         progress.best_epoch = epoch
         if result is not None:
-            progress.best_value, progress.best_nll = result.accuracy, result.nll
+            progress.best_value, progress.best_nll = result.value, result.nll
         hooks.keep_best()
     event |= {"best": better, "lr": lr, "seconds": round(seconds, 3)}
     event["images_per_second"] = round(progress.pictures / seconds, 1)

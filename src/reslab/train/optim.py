@@ -1,6 +1,6 @@
 """Which numbers are learnt how: optimizers, weight decay, clipping, and the moving average of the weights."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
@@ -39,7 +39,10 @@ class OptimConfig:
 
 
 def build_optimizer(
-    network: nn.Module, config: OptimConfig, speeds: Sequence[tuple[nn.Module, float]] | None = None
+    network: nn.Module,
+    config: OptimConfig,
+    speeds: Sequence[tuple[nn.Module, float]] | None = None,
+    undecayed: Collection[str] = (),
 ) -> Optimizer:
     """The optimizer over two groups of the parameters that learn: with and without weight decay.
 
@@ -47,32 +50,36 @@ def build_optimizer(
 
     Args:
         speeds: parts of the network with their share of the rate; the whole at 1 by default. Muon knows no such shares.
+        undecayed: names of parameters that are not pulled to zero, because something else pulls them.
     """
+    learning = [p for p in network.parameters() if p.requires_grad]
+    free = {id(p) for name, p in network.named_parameters() if p.ndim <= 1 or name in undecayed}
+    if config.name == "muon":
+        return _muon(learning, config, free)
     groups: list[dict[str, Any]] = []
     for part, share in speeds or [(network, 1.0)]:
-        learning = [p for p in part.parameters() if p.requires_grad]
+        mine = [p for p in part.parameters() if p.requires_grad]
         for params, decay in (
-            ([p for p in learning if p.ndim > 1], config.weight_decay),
-            ([p for p in learning if p.ndim <= 1], 0.0),
+            ([p for p in mine if id(p) not in free], config.weight_decay),
+            ([p for p in mine if id(p) in free], 0.0),
         ):
             if params:
                 groups.append({"params": params, "weight_decay": decay, "share": share})
-    learning = [p for p in network.parameters() if p.requires_grad]
-    if config.name == "muon":
-        share = config.rest_lr / config.lr
-        filters = {"params": [p for p in learning if p.ndim == 4], "momentum": config.momentum, "orthogonal": True}
-        linear = {
-            "params": [p for p in learning if 1 < p.ndim < 4],
-            "weight_decay": config.weight_decay,
-            "share": share,
-        }
-        free = {"params": [p for p in learning if p.ndim <= 1], "weight_decay": 0.0, "share": share}
-        return Muon([filters, linear, free], config.lr)
     fused = learning[0].device.type in ("cpu", "cuda")  # one pass over memory instead of six
     if config.name == "sgd":
         return SGD(groups, lr=config.lr, momentum=config.momentum, nesterov=config.momentum > 0, fused=fused)
     kind = Adam if config.name == "adam" else AdamW
     return kind(groups, lr=config.lr, betas=config.betas, fused=fused)
+
+
+def _muon(learning: Sequence[nn.Parameter], config: OptimConfig, free: Collection[int]) -> Optimizer:
+    """Convolutions take orthogonal steps; the rest is left to SGD at a rate of its own."""
+    share = config.rest_lr / config.lr
+    filters = {"params": [p for p in learning if p.ndim == 4], "momentum": config.momentum, "orthogonal": True}
+    rest = [p for p in learning if p.ndim < 4]
+    linear = {"params": [p for p in rest if id(p) not in free], "weight_decay": config.weight_decay, "share": share}
+    others = {"params": [p for p in rest if id(p) in free], "weight_decay": 0.0, "share": share}
+    return Muon([filters, linear, others], config.lr)
 
 
 def set_rate(optimizer: Optimizer, rate: float) -> None:

@@ -1,6 +1,7 @@
 """From what was asked to what will be done: every `auto` becomes a value with a reason, before the first step."""
 
-from collections.abc import Collection
+from collections import Counter
+from collections.abc import Collection, Sequence
 from dataclasses import asdict, replace
 from typing import Any
 
@@ -26,6 +27,7 @@ from reslab.train.choices import (
     choose_normalization,
     choose_size,
     choose_start,
+    choose_teacher,
     choose_weights,
     refuse_lonely_pixels,
     refuse_nonsense,
@@ -34,6 +36,7 @@ from reslab.train.choices import (
 from reslab.train.config import Origin, Plan, TrainConfig
 from reslab.train.start import IMAGENET_WORD, Start
 
+UNEQUAL = 10  # times as many pictures in the greatest class as in the smallest
 _TOO_LARGE = 128  # pixels for a network without a shrinking stem
 
 
@@ -63,12 +66,15 @@ def resolve(config: TrainConfig, catalog: Catalog, user: Collection[str] = ()) -
     choose_finetune(choices, len(pictures) / max(1, len({p.label for p in pictures})))
     choose_length(choices, len(pictures))
     choose_arithmetic(choices)
+    classes = tuple(sorted({p.label for p in pictures}))
+    digest = choose_teacher(choices, classes)
     refuse_lonely_pixels(choices.config)
     changes = parse(choices.config.augment, catalog.mirrored)
     if not catalog.mirrored and config.augment in SETS and changes != SETS[config.augment]:
         reason = f"{config.augment}, but a mirror would change these labels"
         choices.set("augment", ",".join(changes) or "none", reason, choices.origins["augment"].origin)
-    classes = tuple(sorted({p.label for p in pictures}))
+    tally = Counter(p.label for p in pictures)
+    counts = tuple(tally[label] for label in classes)
     steps = steps_per_epoch(len(pictures), choices.config.batch_size)
     network = _network(choices.config, len(classes), start)
     licence = start.licence if start else None
@@ -76,13 +82,13 @@ def resolve(config: TrainConfig, catalog: Catalog, user: Collection[str] = ()) -
         licence = IMAGENET[choices.config.model].licence
     if licence and not choices.origins["weights"].reason:
         choices.origins["weights"] = Origin(choices.origins["weights"].origin, f"licence: {licence}")
-    return Plan(choices.config, choices.origins, network, classes, steps, changes, licence)
+    return Plan(choices.config, choices.origins, network, classes, steps, changes, licence, counts, digest)
 
 
 def cautions(plan: Plan) -> list[str]:
     """What a person should know about the choice of network and size."""
     network, name, size = config_from(plan.network), plan.config.model, plan.config.size
-    said = []
+    said = _unequal(plan)
     if last_map(network, size) == 1:
         said.append(
             f"{name} ends in a one-pixel map at {size} px: little is left to tell pictures apart; try --model resnet20"
@@ -92,6 +98,22 @@ def cautions(plan: Plan) -> list[str]:
             f"{name} was designed for 32 px: at {size} px it is slow and sees small details only; try --model resnet18"
         )
     return said
+
+
+def is_unequal(counts: Sequence[int]) -> bool:
+    """Whether the greatest class has more than ten times the pictures of the smallest."""
+    return len(counts) > 0 and max(counts) > UNEQUAL * min(counts)
+
+
+def _unequal(plan: Plan) -> list[str]:
+    if not is_unequal(plan.counts) or plan.config.balance != "none":
+        return []
+    sizes = sorted(zip(plan.counts, plan.classes, strict=True))
+    (least, rare), (most, frequent) = sizes[0], sizes[-1]
+    return [
+        f"{frequent!r} has {most:,} training pictures, {rare!r} {least:,}: judge by the balanced accuracy, and try "
+        f"--balance logit-adjust"
+    ]
 
 
 def with_statistics(plan: Plan, store: Store) -> Plan:

@@ -16,11 +16,12 @@ from reslab.data.augment import MIRRORS
 from reslab.data.reader import BLOCK
 from reslab.data.store import Store
 from reslab.evaluate.judge import numbered
-from reslab.metrics.calibration import negative_log_likelihood
+from reslab.metrics.calibration import log_softmax, negative_log_likelihood
 from reslab.nn.layers import to_images
 from reslab.nn.resnet import ResNet
 from reslab.train.config import Plan
 from reslab.train.inputs import Stores, preprocess_of
+from reslab.train.loss import class_weights, log_prior
 
 PENALTIES = (1e-3, 1e-2, 1e-1, 1.0, 10.0)
 """scikit-learn's C: the inverse of the penalty; the first of the best on the validation pictures is taken."""
@@ -64,7 +65,11 @@ def embeddings(network: ResNet, batches: Sequence[np.ndarray] | Callable[[int], 
 
 
 def fitted(
-    features: np.ndarray, labels: np.ndarray, classes: int, validation: tuple[np.ndarray, np.ndarray] | None = None
+    features: np.ndarray,
+    labels: np.ndarray,
+    classes: int,
+    validation: tuple[np.ndarray, np.ndarray] | None = None,
+    balance: str = "none",
 ) -> Probe:
     """The linear layer with the least penalised loss on these features.
 
@@ -72,21 +77,31 @@ def fitted(
         features: float32 `[n, features]`; standardised inside, so that one penalty suits every network.
         labels: int64 `[n]`.
         validation: features and labels that choose the penalty.
+        balance: one of `loss.BALANCES`. To a fit that converges, a weight and a repeated picture are the same; the
+            logit adjustment moves the bias by the log prior, and every class counts the same when the penalty is chosen.
     """
+    counts = np.bincount(labels, minlength=classes)
+    weights = np.ones(classes) if balance == "none" else class_weights(counts)
+    fit_weights = None if balance in ("none", "logit-adjust") else weights[labels]
+    shift = log_prior(counts) if balance == "logit-adjust" else 0.0
     mean, std = features.mean(0), features.std(0) + 1e-6
     scaled = (features - mean) / std
     best: tuple[float, Probe] | None = None
     for penalty in PENALTIES if validation else (_USUAL,):
-        model = LogisticRegression(C=penalty, max_iter=_ROUNDS, tol=1e-5).fit(scaled, labels)
+        model = LogisticRegression(C=penalty, max_iter=_ROUNDS, tol=1e-5).fit(scaled, labels, fit_weights)
         weight, bias = _rows(model, classes)
-        probe = _probe(weight / std, bias - (weight / std) @ mean, penalty, features, labels)
-        loss = 0.0
-        if validation:
-            loss = negative_log_likelihood(validation[0] @ probe.weight.T + probe.bias, validation[1])
+        probe = _probe(weight / std, bias - (weight / std) @ mean - shift, penalty, features, labels)
+        loss = _loss(probe, *validation, weights) if validation else 0.0
         if best is None or loss < best[0]:
             best = (loss, probe)
     assert best is not None
     return best[1]
+
+
+def _loss(probe: Probe, features: np.ndarray, labels: np.ndarray, weights: np.ndarray) -> float:
+    """Mean cross-entropy, each picture weighed by its class."""
+    losses = -log_softmax(features @ probe.weight.T + probe.bias)[np.arange(len(labels)), labels]
+    return float(np.average(losses, weights=weights[labels]))
 
 
 def _probe(weight: np.ndarray, bias: np.ndarray, penalty: float, features: np.ndarray, labels: np.ndarray) -> Probe:
@@ -136,4 +151,4 @@ def probed(network: ResNet, plan: Plan, stores: Stores) -> Probe:
     validation = None
     if len(stores.val):
         validation = seen(stores.val), numbered(stores.val.pictures, plan.classes, "val")
-    return fitted(features, labels, len(plan.classes), validation)
+    return fitted(features, labels, len(plan.classes), validation, plan.config.balance)

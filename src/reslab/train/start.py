@@ -1,5 +1,6 @@
 """Where training starts: fresh weights, or somebody's trained ones with a new head."""
 
+import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -30,6 +31,8 @@ class Start:
     classes: tuple[str, ...]
     """What their head knows by name; empty where nobody says."""
     licence: str | None
+    digest: str
+    """sha256 of their file."""
 
 
 def open_start(weights: str, model: str, on_progress: Callable[[int, int], None] | None = None) -> Start:
@@ -61,6 +64,7 @@ def open_start(weights: str, model: str, on_progress: Callable[[int, int], None]
         stored_network(opened, path),
         opened.header.classes,
         training.get("licence") or training.get("weights_licence"),
+        opened.sha256,
     )
 
 
@@ -102,4 +106,5 @@ def _foreign(path: Path, model: str | None, licence: str | None) -> Start:
             f"{path} is of a network that is not in the zoo", "reslab models lists those that can be trained"
         )
     normalized = replace(config, mean=IMAGENET_MEAN, std=IMAGENET_STD)  # nobody says otherwise
-    return Start(name, load_foreign(ResNet(normalized), state), (), licence)
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    return Start(name, load_foreign(ResNet(normalized), state), (), licence, digest)

@@ -71,6 +71,8 @@ class Training:
     progress: Progress
     objective: Objective = field(default_factory=Objective)
     """What is minimised; made from the plan, never saved."""
+    anchor: dict[str, Tensor] = field(default_factory=dict)
+    """Weights that others are pulled towards, by name (`TrainConfig.start_decay`)."""
 
     def weights(self) -> dict[str, Tensor]:
         """The weights that count: the average where there is one."""
@@ -94,6 +96,7 @@ class StateFolder:
         tensors |= {f"optimizer.{k}": v for k, v in optimizer_tensors(training.optimizer).items()}
         if training.average:
             tensors |= {f"average.{k}": v for k, v in training.average.tensors.items()}
+        tensors |= {f"anchor.{k}": v for k, v in training.anchor.items()}
         arrays = {name: tensor.detach().cpu().numpy() for name, tensor in tensors.items()}
         content = {"format": FORMAT, "progress": asdict(training.progress), "scaler": training.scaler.state_dict()}
         write_tensors(self.folder / _GENERATIONS[self._next], arrays, content)
@@ -132,7 +135,7 @@ class StateFolder:
 
 
 def _restore(training: Training, tensors: dict[str, Tensor], folder: Path) -> None:
-    parts: dict[str, dict[str, Tensor]] = {"network": {}, "optimizer": {}, "average": {}}
+    parts: dict[str, dict[str, Tensor]] = {"network": {}, "optimizer": {}, "average": {}, "anchor": {}}
     for name, tensor in tensors.items():
         part, rest = name.split(".", 1)
         parts[part][rest] = tensor
@@ -144,3 +147,5 @@ def _restore(training: Training, tensors: dict[str, Tensor], folder: Path) -> No
     if training.average:
         for name, tensor in training.average.tensors.items():
             tensor.copy_(parts["average"][name])
+    for name, tensor in parts["anchor"].items():
+        training.anchor[name] = tensor.to(next(training.network.parameters()).device)
