@@ -80,7 +80,7 @@ def fitted(
         balance: one of `loss.BALANCES`. To a fit that converges, a weight and a repeated picture are the same; the
             logit adjustment moves the bias by the log prior, and every class counts the same when the penalty is chosen.
     """
-    counts = np.bincount(labels, minlength=classes)
+    counts = np.bincount(labels, minlength=classes).tolist()
     weights = np.ones(classes) if balance == "none" else class_weights(counts)
     fit_weights = None if balance in ("none", "logit-adjust") else weights[labels]
     shift = log_prior(counts) if balance == "logit-adjust" else 0.0
