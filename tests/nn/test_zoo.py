@@ -37,7 +37,7 @@ TIMM = {
 CIFAR = ("resnet20", "resnet32", "resnet44", "resnet56", "resnet110", "resnet1202")
 PLAIN = ("plain18", "plain34", "plain20", "plain32", "plain44", "plain56", "plain110")
 OTHERS = ("preact_resnet18", "preact110", "preact164", "preact1001", "resnext29_8x64d", "wrn_16_8", "wrn_28_10")
-QUICK = ("fast_resnet8",)
+QUICK = ("fast_resnet8", "fast_resnet8_wide")
 PAPER_MILLIONS = {
     # He et al. 2015, table 6
     "resnet20": "0.27", "resnet32": "0.46", "resnet44": "0.66", "resnet56": "0.85", "resnet110": "1.7", "resnet1202": "19.4",

@@ -63,11 +63,11 @@ _ENTRIES: dict[str, tuple[ResNetConfig, str]] = {
     ),
     "wrn_16_8": (_wide(16, 8), f"{_ZAGORUYKO} (16 counts projections)"),
     "wrn_28_10": (_wide(28, 10), f"{_ZAGORUYKO}, table 5 (28 counts projections)"),
-    "fast_resnet8": (
-        ResNetConfig((1, 1, 1), (64, 256, 256), "single", stem="whitening", entry="pool", num_classes=10,
+    **{f"fast_resnet8{tail}": (
+        ResNetConfig((1, 1, 1), (64, 256, last), "single", stem="whitening", entry="pool", num_classes=10,
                      activation="gelu", identity_init=True),
         "ours, after Page 2019 and Jordan 2024",
-    ),
+    ) for tail, last in (("", 256), ("_wide", 512))},
 }  # fmt: skip
 
 ZOO: dict[str, ResNetConfig] = {name: config for name, (config, _) in _ENTRIES.items()}
