@@ -5,6 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import torch
 from torch import Tensor
 
 from reslab.checkpoint import IMAGENET, IMAGENET_MEAN, IMAGENET_STD, network_of, read_checkpoint
@@ -71,7 +72,8 @@ def open_start(weights: str, model: str, on_progress: Callable[[int, int], None]
 def begin_from(start: Start, network: ResNet, classes: tuple[str, ...]) -> None:
     """Copy trained weights into a fresh network of the same shape.
 
-    Of the head, the rows of classes that both know by name are copied; the others stay as they were drawn.
+    Of the head, the rows of classes that both know by name are copied; the others are zero, so that new classes start
+    equally likely and the first step does not push a random direction through the trained layers.
 
     Raises:
         ResLabError: the networks differ; the message names tensors and shapes, and nothing has been copied.
@@ -92,7 +94,7 @@ def begin_from(start: Start, network: ResNet, classes: tuple[str, ...]) -> None:
 
 
 def _with_rows(ours: Tensor, theirs: Tensor, pairs: list[tuple[int, int]]) -> Tensor:
-    rows = ours.clone()
+    rows = torch.zeros_like(ours)
     for mine, other in pairs:
         rows[mine] = theirs[other]
     return rows
