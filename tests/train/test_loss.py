@@ -214,6 +214,7 @@ def test_bad_input(data, tmp_path):
         ({"balance": "sample"}, "--balance sample is unknown"),
         ({"teacher": NAME}, "other classes: it does not know 'blue'"),
         ({"teacher": "nobody"}, "there are no weights nobody"),
+        ({"teacher": NAME, "weights": NAME, "finetune": "head"}, "learns from labels only"),
         ({"teacher_share": 1.5}, "between 0 and 1"),
         ({"start_decay": -1.0, "weights": NAME}, "is negative"),
         ({"start_decay": 0.1}, "needs trained weights"),

@@ -19,7 +19,7 @@ from reslab.nn.resnet import last_map
 from reslab.nn.zoo import configuration, native_size
 from reslab.pixels.decode import facts
 from reslab.pixels.preprocess import Preprocess
-from reslab.train.config import AUTO, PRECISIONS, Origin, TrainConfig
+from reslab.train.config import AUTO, NONE, PRECISIONS, Origin, TrainConfig
 from reslab.train.finetune import FRESH, chosen, refuse_unknown
 from reslab.train.loss import refuse_unknown_balance
 from reslab.train.memory import activation_bytes
@@ -160,8 +160,12 @@ def choose_finetune(choices: Choices, per_class: float) -> None:
 def choose_teacher(choices: Choices, classes: tuple[str, ...]) -> str | None:
     """Open the teacher, if one was named; gives the hash of its file."""
     config = choices.config
-    if not config.teacher:
+    if config.teacher == NONE:
         return None
+    if config.finetune == "head":
+        raise ResLabError(
+            "a head that is computed learns from labels only", "with a teacher, say --finetune last or all"
+        )
     start = open_start(config.teacher, AUTO)
     if set(start.classes) != set(classes):
         theirs, ours = sorted(set(start.classes) - set(classes)), sorted(set(classes) - set(start.classes))

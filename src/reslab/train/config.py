@@ -7,6 +7,7 @@ from reslab.train.optim import OptimConfig
 from reslab.train.schedule import Course, ScheduleConfig
 
 AUTO = "auto"
+NONE = "none"
 PRECISIONS = ("float32", "bfloat16", "float16")
 
 
@@ -34,7 +35,7 @@ class TrainConfig:
     start_decay: float = 0.0
     """Pull of the layers below the head towards the weights that training starts from, instead of `optim.weight_decay`
     towards zero (L2-SP: Li, Grandvalet and Davoine 2018, arXiv:1802.01483)."""
-    teacher: str = ""
+    teacher: str = NONE
     """A model file, run or packaged name whose answers are a second target (`loss.Teacher`)."""
     teacher_share: float = 0.9
     teacher_temperature: float = 4.0

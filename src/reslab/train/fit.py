@@ -45,7 +45,7 @@ from reslab.runfolder import (
     evaluation_name,
     predictions_name,
 )
-from reslab.train.config import AUTO, Plan
+from reslab.train.config import AUTO, NONE, Plan
 from reslab.train.document import plan_document
 from reslab.train.finetune import speeds
 from reslab.train.inputs import Stores, augment_of, preprocess_of
@@ -201,7 +201,7 @@ def objective_of(plan: Plan) -> Objective:
     config, balance = plan.config, plan.config.balance
     weights = torch.from_numpy(class_weights(plan.counts)) if balance == "weights" else None
     prior = torch.from_numpy(log_prior(plan.counts)) if balance == "logit-adjust" else None
-    return Objective(config.label_smoothing, weights, prior, _teacher(plan) if config.teacher else None)
+    return Objective(config.label_smoothing, weights, prior, None if config.teacher == NONE else _teacher(plan))
 
 
 def _teacher(plan: Plan) -> Teacher:
