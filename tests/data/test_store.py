@@ -89,7 +89,7 @@ def test_many_threads_share_one_store(folder):
     with ThreadPoolExecutor(8) as pool:
         got = list(pool.map(lambda n: store[n % 10], range(400)))
     assert all(np.array_equal(picture, expected[n % 10]) for n, picture in enumerate(got))
-    assert len(store._kept) == 6 and store._left == 0
+    assert len(store._memory.kept) == 6 and store._memory.left == 0
 
 
 def test_a_bad_picture_is_raised_each_time(tmp_path):
