@@ -10,6 +10,7 @@ from reslab.checkpoint import IMAGENET
 from reslab.data.augment import SETS, parse
 from reslab.data.catalog import Catalog
 from reslab.data.loader import steps_per_epoch
+from reslab.data.splits import most_folds
 from reslab.data.store import Store
 from reslab.errors import ResLabError
 from reslab.nn.config import config_from
@@ -26,7 +27,9 @@ from reslab.train.choices import (
     choose_normalization,
     choose_size,
     choose_start,
+    choose_validation,
     choose_weights,
+    refuse_contradictions,
     refuse_lonely_pixels,
     refuse_nonsense,
     typical_side,
@@ -34,6 +37,7 @@ from reslab.train.choices import (
 from reslab.train.config import Origin, Plan, TrainConfig
 from reslab.train.start import IMAGENET_WORD, Start
 
+_MANY, _FOLDS = 1000, 5  # pictures up to which cross-validation is worth its time (suggested, not chosen)
 _TOO_LARGE = 128  # pixels for a network without a shrinking stem
 
 
@@ -41,7 +45,8 @@ def resolve(config: TrainConfig, catalog: Catalog, user: Collection[str] = ()) -
     """Decide everything that `config` leaves open.
 
     Args:
-        catalog: the training and validation pictures, splits assigned.
+        catalog: the training and validation pictures, splits assigned. The folds of a cross-validation and the run on
+            everything share all choices, so these go by the pictures of both splits there.
         user: names of the fields that a person set, such as `epochs` or `optim.lr`.
 
     Raises:
@@ -53,22 +58,25 @@ def resolve(config: TrainConfig, catalog: Catalog, user: Collection[str] = ()) -
             f"{catalog.root} has no training pictures", "put them into a folder train/ or leave it undivided"
         )
     refuse_nonsense(config)
+    refuse_contradictions(config, user)
     choices = Choices(config, user)
-    side = typical_side(pictures)
+    choose_validation(choices)
+    basis = catalog.pictures if config.folds else pictures
+    side = typical_side(basis)
     start = choose_start(choices)
     choose_size(choices, side)
     choose_network(choices)
     choose_weights(choices, side)
     choose_normalization(choices, start)
-    choose_finetune(choices, len(pictures) / max(1, len({p.label for p in pictures})))
-    choose_length(choices, len(pictures))
+    choose_finetune(choices, len(basis) / max(1, len({p.label for p in basis})))
+    choose_length(choices, len(basis))
     choose_arithmetic(choices)
     refuse_lonely_pixels(choices.config)
     changes = parse(choices.config.augment, catalog.mirrored)
     if not catalog.mirrored and config.augment in SETS and changes != SETS[config.augment]:
         reason = f"{config.augment}, but a mirror would change these labels"
         choices.set("augment", ",".join(changes) or "none", reason, choices.origins["augment"].origin)
-    classes = tuple(sorted({p.label for p in pictures}))
+    classes = tuple(sorted({p.label for p in basis}))
     steps = steps_per_epoch(len(pictures), choices.config.batch_size)
     network = _network(choices.config, len(classes), start)
     licence = start.licence if start else None
@@ -92,6 +100,15 @@ def cautions(plan: Plan) -> list[str]:
             f"{name} was designed for 32 px: at {size} px it is slow and sees small details only; try --model resnet18"
         )
     return said
+
+
+def hints(plan: Plan, catalog: Catalog) -> list[str]:
+    """What a person might rather do with these pictures."""
+    config, n = plan.config, len(catalog.pictures)
+    if n >= _MANY or config.folds or config.minutes or most_folds(catalog.pictures) < _FOLDS:
+        return []
+    judged = f"{len(catalog.split('val')):,}" if catalog.split("val") else "none"
+    return [f"with {n:,} pictures, --folds {_FOLDS} judges each of them once instead of {judged}, and trains on all"]
 
 
 def with_statistics(plan: Plan, store: Store) -> Plan:
