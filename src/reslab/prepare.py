@@ -1,25 +1,24 @@
 """Before the first step: the data are checked and divided, every choice is made, and the run's folder begins."""
 
-import csv
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
-from typing import Any
 
 from reslab.check.gate import Verdict, examine
 from reslab.data.catalog import Catalog, Picture, Split
 from reslab.data.reader import default_workers, load, ordered
 from reslab.data.sources import read_data
+from reslab.data.splits import assigned, folded
 from reslab.errors import ResLabError
 from reslab.modelfile import write_atomically
 from reslab.pixels.fingerprint import fingerprint
-from reslab.runfolder import CONFIG_NAME, RUNS, SPLIT_NAME
+from reslab.runfolder import CONFIG_NAME, RUNS, SPLIT_NAME, fold_folder, read_rows
 from reslab.train.config import Plan, TrainConfig
 from reslab.train.fit import begin
 from reslab.train.inputs import Stores, open_stores
 from reslab.train.journal import Event, Listener
-from reslab.train.plan import cautions, resolve, with_statistics
+from reslab.train.plan import cautions, hints, resolve, with_statistics
 from reslab.train.speed import with_speed
 from reslab.train.start import IMAGENET_WORD, open_start
 
@@ -27,6 +26,12 @@ OPENED: tuple[Split, ...] = ("train", "val")
 """The splits whose pictures training looks at. It lists the others' names, and opens none of them."""
 
 _AHEAD = 64  # pictures decoded before they are asked for
+
+
+def divided(config: TrainConfig) -> Catalog:
+    """The data that a config names, every picture in a split; in a cross-validation also in a fold."""
+    catalog = assigned(read_data(config.data, config.data_dir), config.val, config.split_seed, config.group_by)
+    return folded(catalog, config.folds, config.fold, config.split_seed) if config.folds else catalog
 
 
 def prepare(
@@ -53,11 +58,15 @@ def prepare(
             show({"event": "warning", "text": f"{len(left_out)} unreadable {pictures} left out"})
         plan = with_statistics(plan, stores.train)
         plan, seconds = with_speed(plan, len(stores.val))
+        if plan.config.cross_validates:  # K times all but a K-th of the pictures, then once all of them
+            seconds *= plan.config.folds
         begin(folder, plan, whole.without(left_out), stores)
     except BaseException:
         _give_back(folder)
         raise
     show(planned(plan, seconds, folder, stores))
+    for text in hints(plan, catalog):
+        show({"event": "hint", "text": text})
     return folder, plan, left_out, stores
 
 
@@ -85,7 +94,7 @@ def _past_the_gate(
 
 def refuse_lonely_classes(catalog: Catalog, config: TrainConfig) -> None:
     """With a validation split, a class needs two pictures: one to learn from and one to be judged by."""
-    if catalog.declares_splits and config.val and not catalog.split("val"):
+    if catalog.declares_splits and config.val and not config.folds and not catalog.split("val"):
         lonely = min(catalog.counts().items(), key=lambda item: (item[1], item[0]), default=("", 0))
         raise ResLabError(
             f"nothing is left to validate on: class {lonely[0]!r} has {lonely[1]} picture(s)",
@@ -103,7 +112,7 @@ def _fresh_folder(plan: Plan, catalog: Catalog) -> Path:
 
 def _reserve(folder: Path) -> None:
     """Make the run folder and see that it can be written, before any long work."""
-    if (folder / CONFIG_NAME).exists():
+    if any((place / CONFIG_NAME).exists() for place in (folder, fold_folder(folder, 1))):
         raise ResLabError(f"{folder} already holds a run", f"choose another --out, or: reslab resume {folder}")
     probe = folder / ".probe"
     write_atomically(probe, b"")
@@ -117,13 +126,17 @@ def _give_back(folder: Path) -> None:
 
 
 def same_data(config: TrainConfig, folder: Path) -> tuple[Catalog, dict[str, str]]:
-    """The pictures of a run as its `split.csv` has them, and their fingerprints.
+    """The pictures of a run as its `split.csv` has them, and the fingerprints of those that training looks at.
 
     Refused where pictures were added or removed; whether one was edited shows when it is decoded.
     """
     catalog = read_data(config.data, config.data_dir)
-    with (folder / SPLIT_NAME).open(encoding="utf-8", newline="") as file:
-        everything: dict[str, dict[str, Any]] = {row["path"]: row for row in csv.DictReader(file)}
+    table = read_rows(folder / SPLIT_NAME)
+    if table is None:
+        raise ResLabError(
+            f"{folder} holds no {SPLIT_NAME}", "without it nobody knows which picture was where: train anew"
+        )
+    everything = {row["path"]: row for row in table}
     here = {p.key: p for p in catalog.pictures}
     rows = {key: row for key, row in everything.items() if row["split"] in OPENED}
     for change, keys in (
@@ -135,8 +148,14 @@ def same_data(config: TrainConfig, folder: Path) -> tuple[Catalog, dict[str, str
                 f"{len(keys)} picture(s) {change} {config.data} since this run began, e.g. {min(keys)}",
                 "put the folder back as it was, or train anew",
             )
-    pictures = tuple(replace(here[key], split=row["split"], label=row["label"]) for key, row in rows.items())
+    pictures = tuple(_as_recorded(here[key], row) for key, row in everything.items() if key in here)
     return replace(catalog, pictures=pictures), {key: row["fingerprint"] for key, row in rows.items()}
+
+
+def _as_recorded(picture: Picture, row: Mapping[str, str]) -> Picture:
+    split: Split = row["split"]  # type: ignore[assignment]
+    fold = int(row.get("fold") or 0) or None  # runs of earlier versions have no such column
+    return replace(picture, label=row["label"], split=split, group=row["group"] or None, fold=fold)
 
 
 def refill(stores: Stores, catalog: Catalog, expected: Mapping[str, str], show: Listener) -> None:

@@ -1,5 +1,6 @@
 """The run folder, and the models in the package: what files are called and how they are read, agreed on once."""
 
+import csv
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,6 +21,14 @@ STATE_NAME = "state"
 LOCK_NAME = ".lock"
 REPORT_NAME = "report.html"
 
+OUT_OF_FOLD = "out-of-fold"
+"""The answers of a cross-validation: every picture's from the network that had not seen it."""
+
+JUDGED = ("test", OUT_OF_FOLD, "val")
+"""What a run's scores may be of, the one to believe first."""
+
+_SUFFIXES = {"val": "", OUT_OF_FOLD: "-oof"}
+
 PACKAGED = ("cifar10_resnet20",)
 """Trained models that come with the package, as `.safetensors`, `.onnx` and a `.md` that says what they are."""
 
@@ -30,13 +39,30 @@ def packaged(name: str, suffix: str) -> Path:
 
 
 def evaluation_name(split: str) -> str:
-    """`evaluation.json` for the validation split, `evaluation-test.json` for another."""
-    return "evaluation.json" if split == "val" else f"evaluation-{split}.json"
+    """`evaluation.json` for the validation split, `evaluation-oof.json` for all folds, `evaluation-test.json`, …"""
+    return f"evaluation{_suffix(split)}.json"
 
 
 def predictions_name(split: str) -> str:
-    """`predictions.csv` for the validation split, `predictions-test.csv` for another."""
-    return "predictions.csv" if split == "val" else f"predictions-{split}.csv"
+    """`predictions.csv` for the validation split, `predictions-oof.csv` for all folds, `predictions-test.csv`, …"""
+    return f"predictions{_suffix(split)}.csv"
+
+
+def _suffix(split: str) -> str:
+    return _SUFFIXES.get(split, f"-{split}")
+
+
+def fold_folder(run: Path, number: int) -> Path:
+    """The run folder of one fold within that of a cross-validation."""
+    return run / f"fold-{number}"
+
+
+def read_rows(path: Path) -> list[dict[str, str]] | None:
+    """A table of a run folder, row by row; None where the file is missing."""
+    if not path.is_file():
+        return None
+    with path.open(encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
 
 
 def read_config(run: Path) -> dict[str, Any]:

@@ -11,7 +11,7 @@ import numpy as np
 from PIL import Image
 
 from reslab.check.gate import Verdict, examine
-from reslab.data.catalog import SPLITS, Split
+from reslab.data.catalog import SPLITS, Catalog, Split
 from reslab.data.reader import load
 from reslab.data.sources import read_data
 from reslab.data.splits import assigned
@@ -19,18 +19,31 @@ from reslab.engine.choose import find_model, open_engine
 from reslab.engine.face import Assumed, Mirrored
 from reslab.errors import ResLabError
 from reslab.evaluate.judge import Evaluation, judge
+from reslab.folds import cross_validated
 from reslab.modelfile import read_json, write_atomically, write_json
 from reslab.predict import Prediction, load_model
-from reslab.prepare import OPENED, planned, prepare, refill, refuse_lonely_classes, same_data, silent
+from reslab.prepare import OPENED, divided, planned, prepare, refill, refuse_lonely_classes, same_data, silent
 from reslab.report.page import write_report
-from reslab.runfolder import CONFIG_NAME, REPORT_NAME, RUNS, evaluation_name, read_config, read_journal
-from reslab.train.config import Origin, TrainConfig
+from reslab.runfolder import (
+    CONFIG_NAME,
+    JUDGED,
+    OUT_OF_FOLD,
+    REPORT_NAME,
+    RUNS,
+    evaluation_name,
+    fold_folder,
+    predictions_name,
+    read_config,
+    read_journal,
+    read_rows,
+)
+from reslab.train.config import Origin, Plan, TrainConfig
 from reslab.train.document import plan_document, plan_from
 from reslab.train.fit import fit, write_evaluation
-from reslab.train.inputs import open_stores
+from reslab.train.inputs import Stores, open_stores
 from reslab.train.journal import Listener
 from reslab.train.plan import resolve
-from reslab.train.ranks import join
+from reslab.train.ranks import ALONE, Ranks, join
 from reslab.train.recipes import recipe
 from reslab.train.sheet import sheet
 
@@ -44,7 +57,7 @@ class Run:
 
     folder: Path
     evaluation: Evaluation | None
-    """On the validation split; None where nothing validated."""
+    """On the validation split, or out of fold; None where nothing validated."""
 
     @property
     def model(self) -> Path:
@@ -60,6 +73,8 @@ def train(
 ) -> Run:
     """Check the training and validation pictures, train, calibrate, judge, and write the report.
 
+    With `config.folds` that is a cross-validation (`folds.cross_validated`).
+
     Args:
         out: the run folder; `runs/<date>-<model>-<data>` by default.
         user: names of the fields of `config` that a person chose, for the record.
@@ -72,16 +87,13 @@ def train(
     begun = time.monotonic() if begun is None else begun
     ranks = join()
     show = on_event if on_event and ranks.first else silent
-    whole = assigned(read_data(config.data, config.data_dir), config.val, config.split_seed, config.group_by)
-    catalog = whole.only(OPENED)
-    refuse_lonely_classes(catalog, config)
+    whole = divided(config)
+    refuse_lonely_classes(whole.only(OPENED), config)
     prepared = prepare(whole, config, None if out is None else Path(out), user, show) if ranks.first else None
     folder, plan, left_out = ranks.share(prepared and prepared[:3])
-    stores = prepared[3] if prepared else open_stores(plan, catalog.without(left_out))
-    evaluation = fit(folder, plan, stores, show, ranks=ranks, spent=time.monotonic() - begun)
-    if ranks.first:
-        write_report(folder)
-    return Run(folder, evaluation)
+    whole = whole.without(left_out)
+    stores = prepared[3] if prepared else open_stores(plan, whole.only(OPENED))
+    return _finished(folder, plan, whole, stores, show, ranks=ranks, spent=time.monotonic() - begun)
 
 
 def resume(folder: Path, epochs: int | None = None, on_event: Listener | None = None) -> Run:
@@ -94,20 +106,43 @@ def resume(folder: Path, epochs: int | None = None, on_event: Listener | None = 
         ResLabError: there is no run, its data have changed, or its state is damaged.
     """
     plan = plan_from(read_config(folder))
+    if epochs is not None and plan.config.folds:
+        raise ResLabError(
+            "the runs of a cross-validation are of one length, so none of them can be made longer or shorter",
+            f"train anew: --folds {plan.config.folds} --epochs {epochs}",
+        )
     if epochs is not None:
         origin = Origin("user", "given to resume")
         config = replace(plan.config, epochs=epochs, minutes=0.0, course=())
         plan = replace(plan, config=config, origins={**plan.origins, "epochs": origin})
     ranks = join()
     show = on_event if on_event and ranks.first else silent
-    catalog, expected = same_data(plan.config, folder)
+    whole, expected = same_data(plan.config, folder)
+    catalog = whole.only(OPENED)
     stores = open_stores(plan, catalog)
     if ranks.first:
         refill(stores, catalog, expected, show)
     if epochs is not None and ranks.first:
         write_json(folder / CONFIG_NAME, plan_document(plan))
     show(planned(plan, None, folder, stores))
-    evaluation = fit(folder, plan, stores, show, resume=True, ranks=ranks)
+    return _finished(folder, plan, whole, stores, show, resume=True, ranks=ranks)
+
+
+def _finished(
+    folder: Path,
+    plan: Plan,
+    whole: Catalog,
+    stores: Stores,
+    show: Listener,
+    resume: bool = False,
+    ranks: Ranks = ALONE,
+    spent: float = 0.0,
+) -> Run:
+    """A begun run brought to its end, with its report."""
+    if plan.config.cross_validates:
+        evaluation = cross_validated(folder, plan, whole, stores, show, resume, ranks)
+    else:
+        evaluation = fit(folder, plan, stores, show, resume, ranks, spent)
     if ranks.first:
         write_report(folder)
     return Run(folder, evaluation)
@@ -189,7 +224,9 @@ def evaluate(
         least = "at least " if "seen_kept" in engine.header.training else ""
         raise ResLabError(
             f"the model was trained on {least}{seen} of these {n} pictures ({share:.1%}), so their score would flatter it",
-            "choose another split or other data, or say --allow-seen",
+            "its honest score is the out-of-fold one: reslab runs, reslab report"
+            if OUT_OF_FOLD in engine.header.scores
+            else "choose another split or other data, or say --allow-seen",
         )
     run = path.parent
     if (run / CONFIG_NAME).is_file() and _is_data_of(run, data) and chosen != "val" and not how.mirror:
@@ -198,18 +235,34 @@ def evaluate(
     return evaluation
 
 
+def out_of_fold(model: str | Path, data: str | Path) -> dict[str, bool]:
+    """Which pictures of `data` a cross-validated run got right, each answered by the network that had not seen it.
+
+    Raises:
+        ResLabError: the run keeps no such answers, or was trained on other data.
+    """
+    run = find_model(model).parent
+    rows = read_rows(run / predictions_name(OUT_OF_FOLD))
+    if not rows:
+        raise ResLabError(f"{model} keeps no out-of-fold answers", "train it with --folds, or choose another --split")
+    if not _is_data_of(run, data):
+        own = read_config(run)["config"]["data"]
+        raise ResLabError(
+            f"the out-of-fold answers of {model} are about {own}, not about {data}", f"give {own} as DATA"
+        )
+    return {row["path"]: row["correct"] == "1" for row in rows}
+
+
 def examine_data(
     config: TrainConfig, on_progress: Callable[[int], None] | None = None, splits: Collection[Split] = SPLITS
 ) -> Verdict:
     """The data gate over every split of a data set."""
-    catalog = assigned(read_data(config.data, config.data_dir), config.val, config.split_seed, config.group_by)
-    return examine(catalog.only(splits), on_progress=on_progress)
+    return examine(divided(config).only(splits), on_progress=on_progress)
 
 
 def contact_sheet(config: TrainConfig, columns: int = 8, rows: int = 6) -> np.ndarray:
     """What the network sees: training pictures as they are prepared (left) and augmented, as one RGB picture."""
-    catalog = assigned(read_data(config.data, config.data_dir), config.val, config.split_seed, config.group_by)
-    catalog = catalog.only(("train",))
+    catalog = divided(config).only(("train",))
     plan = resolve(replace(config, skip_bad=True), catalog)
     return sheet(plan, open_stores(plan, catalog).train, columns, rows)
 
@@ -222,7 +275,9 @@ def list_runs(root: Path = RUNS) -> list[dict[str, Any]]:
 def _row(folder: Path) -> dict[str, Any]:
     document = read_config(folder)
     epochs = [event for event in read_journal(folder) if event["event"] == "epoch"]
-    scored = next((p for split in ("test", "val") if (p := folder / evaluation_name(split)).is_file()), None)
+    folds = [fold_folder(folder, k + 1) for k in range(document["config"].get("folds", 0))]
+    spent = epochs + [event for fold in folds for event in read_journal(fold) if event["event"] == "epoch"]
+    scored = next((p for split in JUDGED if (p := folder / evaluation_name(split)).is_file()), None)
     score = read_json(scored) if scored else None
     return {
         "run": str(folder),
@@ -232,7 +287,7 @@ def _row(folder: Path) -> dict[str, Any]:
         "split": score and score["split"],
         "n": score and score["n"],
         "top1": score and score["top1"],
-        "seconds": round(sum(event["seconds"] for event in epochs), 1),
+        "seconds": round(sum(event["seconds"] for event in spent), 1),
     }
 
 

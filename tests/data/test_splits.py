@@ -4,12 +4,14 @@ import dataclasses
 from collections import Counter
 from pathlib import Path
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
 
 from reslab.data.catalog import Catalog, Picture
-from reslab.data.splits import MAX_VAL, TEST_FRACTION, _lot, assigned
+from reslab.data.splits import MAX_VAL, TEST_FRACTION, _lot, assigned, folded, most_folds
 from reslab.errors import ResLabError
 
 SPREAD = 4.0  # standard deviations of a binomial; the lots are fixed hashes, so this holds always or never
@@ -214,6 +216,131 @@ def test_a_missing_validation_split_is_carved_from_train_only():
 def test_pictures_without_a_split_among_declared_ones_train():
     rows = (Picture("a.png", Path("x"), "a", "val"), Picture("b.png", Path("x"), "a"), Picture("c.png", Path("x"), "b"))
     assert splits(assigned(Catalog("t", "t", rows))) == {"a.png": "val", "b.png": "train", "c.png": "train"}
+
+
+# ------------------------------------------------------------------ folds
+
+
+def undivided(rows):
+    """All to train: (label, group) per picture."""
+    pictures = (
+        Picture(f"{label}/{n}.png", Path("x"), label, "train", group=group) for n, (label, group) in enumerate(rows)
+    )
+    return Catalog("toy", "toy", tuple(pictures))
+
+
+def fold_sizes(done, folds):
+    """Sizes of the folds of each class and, under None, in all; sorted, for which fold is which is a lottery."""
+    return {
+        label: sorted(sum(p.fold == k + 1 and label in (None, p.label) for p in done.pictures) for k in range(folds))
+        for label in (None, *done.classes)
+    }
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.integers(2, 30), min_size=1, max_size=6), st.integers(2, 6), st.integers(0, 9))
+def test_folds_of_single_pictures_are_scikit_learns_in_size(sizes, folds, seed):
+    folds = min(folds, *sizes)
+    labels = [chr(97 + k) for k, n in enumerate(sizes) for _ in range(n)]
+    done = folded(undivided([(label, None) for label in labels]), folds, seed=seed)
+    assert all(p.fold in range(1, folds + 1) and p.split == "train" for p in done.pictures)
+    theirs = [np.array(labels)[held] for _, held in StratifiedKFold(folds).split(labels, labels)]
+    found = fold_sizes(done, folds)
+    for label in done.classes:
+        assert found[label] == sorted(int((held == label).sum()) for held in theirs)
+    assert found[None] == sorted(map(len, theirs)) and found[None][-1] - found[None][0] <= 1
+
+
+def test_of_a_fold_its_pictures_validate_and_the_others_train():
+    whole = assigned(catalog({"a": 40, "b": 30}))
+    tests = {p.key for p in whole.split("test")}
+    validated = []
+    for number in range(1, 4):
+        done = folded(whole, 3, number)
+        assert {p.key for p in done.split("test")} == tests and len(tests) > 2
+        assert {p.key for p in done.split("val")} == {p.key for p in done.pictures if p.fold == number}
+        assert splits(done) == splits(folded(whole, 3).with_fold(number))
+        validated += [p.key for p in done.split("val")]
+    assert sorted(validated) == sorted({p.key for p in whole.pictures} - tests)
+    assert {p.fold for p in folded(whole, 3).split("test")} == {None}
+
+
+def test_declared_training_and_validation_pictures_are_one_pool():
+    done = folded(assigned(declared({"train": 20, "val": 7, "test": 4}), 0.0), 3, 2)
+    assert all((p.split == "test") == p.key.startswith("test") for p in done.pictures)
+    assert {p.key.split("/")[0] for p in done.split("val")} == {"train", "val"}
+
+
+def test_folds_depend_on_the_seed_and_on_no_order():
+    pictures = assigned(catalog({"a": 40, "b": 30, "c": 7}), 0)
+    turned = dataclasses.replace(pictures, pictures=pictures.pictures[::-1])
+    homes = [
+        {p.key: p.fold for p in folded(c, 4, seed=s).pictures} for c, s in ((pictures, 0), (turned, 0), (turned, 1))
+    ]
+    assert homes[0] == homes[1] and sum(homes[0][k] == homes[2][k] for k in homes[0]) < 0.5 * len(homes[0])
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.tuples(st.sampled_from("abc"), st.integers(0, 14)), min_size=20, max_size=80), st.integers(0, 9))
+def test_groups_are_never_divided_between_folds(rows, seed):
+    pool = undivided([(label, f"g{group}") for label, group in rows])
+    folds = min(4, most_folds(pool.pictures))
+    if folds < 2:
+        return
+    homes = {}
+    for picture in folded(pool, folds, seed=seed).pictures:
+        homes.setdefault(picture.group, set()).add(picture.fold)
+    assert all(len(found) == 1 for found in homes.values())
+    assert set().union(*homes.values()) == set(range(1, folds + 1))
+
+
+def unevenness(labels, homes):
+    """Sum over classes of the variance of a fold's share of the class."""
+    shares = [[np.mean(homes[labels == label] == k) for k in np.unique(homes)] for label in np.unique(labels)]
+    return np.var(shares, axis=1).sum()
+
+
+def test_folds_of_groups_are_as_even_as_scikit_learns():
+    """Both are greedy: on the average of many draws neither may be much behind, and ours is not."""
+    mine, theirs = [], []
+    for seed in range(40):
+        dice = np.random.default_rng(seed)
+        groups = dice.integers(0, 25, 150)
+        labels = np.where(dice.random(150) < 0.7, groups % 3, dice.integers(0, 3, 150))
+        done = folded(undivided([("abc"[c], f"g{g}") for c, g in zip(labels, groups, strict=True)]), 5, seed=seed)
+        mine.append(unevenness(labels, np.array([p.fold for p in done.pictures])))
+        homes = np.zeros(150, int)
+        for k, (_, held) in enumerate(StratifiedGroupKFold(5).split(labels, labels, groups)):
+            homes[held] = k
+        theirs.append(unevenness(labels, homes))
+    assert np.mean(mine) <= np.mean(theirs)
+
+
+@pytest.mark.parametrize(
+    ("folds", "fold", "words", "hint"),
+    [
+        (1, 0, "--folds 1 divides nothing", "2 or more"),
+        (-3, 0, "--folds -3 divides nothing", "2 or more"),
+        (5, 0, "--folds 5 needs 5 pictures of every class, and 'rare' has 3", "--folds 3"),
+        (3, 4, "there is no fold 4 of 3", "from 1 to 3"),
+        (3, -1, "there is no fold -1 of 3", "from 1 to 3"),
+    ],
+)
+def test_impossible_folds_are_refused(folds, fold, words, hint):
+    pool = undivided([("much", None)] * 9 + [("rare", None)] * 3)
+    with pytest.raises(ResLabError, match=words) as caught:
+        folded(pool, folds, fold)
+    assert hint in caught.value.hint
+
+
+def test_more_folds_than_groups_of_a_class_are_refused():
+    pool = undivided([("a", f"g{n % 4}") for n in range(20)] + [("b", f"h{n % 2}") for n in range(20)])
+    with pytest.raises(ResLabError, match="--folds 3 needs 3 groups of every class, and 'b' has 2"):
+        folded(pool, 3)
+    lonely = undivided([("a", None)] * 5 + [("b", None)])
+    with pytest.raises(ResLabError, match="'b' has 1") as caught:
+        folded(lonely, 2)
+    assert "leave the class out" in caught.value.hint
 
 
 # ------------------------------------------------------------------ bad values

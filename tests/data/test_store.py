@@ -89,7 +89,20 @@ def test_many_threads_share_one_store(folder):
     with ThreadPoolExecutor(8) as pool:
         got = list(pool.map(lambda n: store[n % 10], range(400)))
     assert all(np.array_equal(picture, expected[n % 10]) for n, picture in enumerate(got))
-    assert len(store._kept) == 6 and store._left == 0
+    assert len(store._memory.kept) == 6 and store._memory.left == 0
+
+
+def test_a_part_and_the_whole_remember_for_each_other(folder):
+    store = Store(folder, same, limit=4 * 144)
+    part = store.part(folder[5:8])
+    expected, hashes = [load(p) for p in folder], [fingerprint(load(p)) for p in folder]
+    assert len(part) == 3 and np.array_equal(part[0], expected[5]) and np.array_equal(store[6], expected[6])
+    assert store.part(folder[:2]).fingerprints() == hashes[:2]
+    forget(folder)
+    assert np.array_equal(store[5], expected[5]) and np.array_equal(part[1], expected[6])
+    assert all(np.array_equal(store[n], expected[n]) for n in (0, 1))
+    with pytest.raises(BadPicture, match="no such file"):  # the limit is one for all
+        part[2]
 
 
 def test_a_bad_picture_is_raised_each_time(tmp_path):

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from scipy import stats
 from sklearn import metrics as sk
 
 from reslab.metrics.calibration import (
@@ -14,7 +15,7 @@ from reslab.metrics.calibration import (
     reliability,
     softmax,
 )
-from reslab.metrics.intervals import proportion
+from reslab.metrics.intervals import proportion, spread
 from reslab.metrics.scores import confusion, score
 
 EXACT = 1e-12  # the same sums in float64
@@ -218,3 +219,21 @@ def test_huge_logits_stay_finite():
     assert np.isfinite(log_softmax(logits)).all() and negative_log_likelihood(
         logits, np.array([1, 1])
     ) == pytest.approx(5e6)
+
+
+@pytest.mark.parametrize("shares", [(0.9, 0.8), (0.7, 0.75, 0.72, 0.71, 0.69), (0.5, 0.5, 0.5)])
+def test_the_mean_of_several_shares_is_scipys(shares):
+    found = spread(shares)
+    assert found.values == shares and found.mean == pytest.approx(np.mean(shares), abs=EXACT)
+    assert found.std == pytest.approx(np.std(shares, ddof=1), abs=EXACT)
+    if found.std:
+        theirs = stats.ttest_1samp(shares, 0).confidence_interval(0.95)
+        assert found.low == pytest.approx(max(0, theirs.low), abs=1e-9)
+        assert found.high == pytest.approx(min(1, theirs.high), abs=1e-9)
+    else:
+        assert found.low == found.high == found.mean
+
+
+def test_a_share_stays_a_share():
+    found = spread((0.9, 0.8))
+    assert found.low == pytest.approx(0.85 - 12.706204736 * 0.05, abs=1e-9) and found.high == 1.0

@@ -7,8 +7,10 @@ import numpy as np
 from PIL import Image
 
 from reslab.evaluate.judge import Evaluation
+from reslab.metrics.intervals import spread
 from reslab.modelfile import Header, write_json, write_model
 from reslab.pixels.preprocess import Preprocess
+from reslab.runfolder import OUT_OF_FOLD, evaluation_name, predictions_name
 
 COLOURS = ("blue", "green", "red")
 
@@ -16,7 +18,8 @@ COLOURS = ("blue", "green", "red")
 def document(classes, data="digits", **changes):
     """A `config.json` as `train.fit` writes it."""
     config = {
-        "data": str(data), "data_dir": None, "val": 0.1, "split_seed": 0, "group_by": None, "skip_bad": False,
+        "data": str(data), "data_dir": None, "val": 0.1, "split_seed": 0, "group_by": None, "folds": 0,
+        "fold": 0, "skip_bad": False,
         "recipe": "standard", "model": "resnet20", "weights": "none", "zero_init": True, "size": 8, "resize": "crop",
         "normalize": "-1-1", "augment": "crop", "epochs": 4, "batch_size": 64, "minutes": 0.0, "label_smoothing": 0.1,
         "optim": {"name": "sgd", "lr": 0.1, "momentum": 0.9, "betas": [0.9, 0.999], "weight_decay": 5e-4,
@@ -51,14 +54,16 @@ def evaluation(split, keys, classes, model, right=0.8, seed=0):
     logits = rng.normal(0, 1, (len(keys), len(classes)))
     logits[np.arange(len(keys)), np.where(rng.random(len(keys)) < right, labels, (labels + 1) % len(classes))] += 4
     none = np.zeros(len(keys), bool)
-    return Evaluation(split, model, tuple(classes), tuple(keys), labels, logits, logits / 0.8, 0.8, none, ())
+    folds = spread((0.75, 0.8, 0.875)) if split == OUT_OF_FOLD else None
+    return Evaluation(split, model, tuple(classes), tuple(keys), labels, logits, logits / 0.8, 0.8, none, (), folds)
 
 
 def make_run(root, classes=COLOURS, done=4, splits=("val", "test"), n=60, data="nowhere", **changes):
     """A run folder; pictures are called `<class>/<number>.png`."""
     root.mkdir(parents=True)
     write_json(root / "config.json", document(classes, data, **changes))
-    val = changes.get("val", 0.1) > 0
+    everything = changes.get("folds", 0) > 0 and not changes.get("fold")  # the run on all pictures, after the folds
+    val = changes.get("val", 0.1) > 0 and not everything
     lines = [json.dumps(event) for event in epochs(done, changes.get("epochs", 4), val)]
     (root / "journal.jsonl").write_text("".join(line + "\n" for line in lines))
     rows = [(f"{classes[i % len(classes)]}/{i:03d}.png", classes[i % len(classes)]) for i in range(n)]
@@ -80,7 +85,6 @@ def make_run(root, classes=COLOURS, done=4, splits=("val", "test"), n=60, data="
 
 def add_evaluation(root, found):
     """Write an evaluation where `train` (validation) or `eval` (test) would."""
-    suffix = "" if found.split == "val" else f"-{found.split}"
-    write_json(root / f"evaluation{suffix}.json", found.document())
-    (root / f"predictions{suffix}.csv").write_text(found.table(), encoding="utf-8")
+    write_json(root / evaluation_name(found.split), found.document())
+    (root / predictions_name(found.split)).write_text(found.table(), encoding="utf-8")
     return found.document()

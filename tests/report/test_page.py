@@ -174,6 +174,43 @@ def test_a_run_without_validation(tmp_path):
     assert "validation loss" not in page.text and "Worst mistakes" not in page.text
 
 
+def test_a_cross_validation_is_called_what_it_is(tmp_path):
+    run = make_run(tmp_path / "run", splits=("out-of-fold",), folds=3)
+    page = page_of(run)
+    top1 = json.loads((run / "evaluation-oof.json").read_text())["top1"]
+    assert f"Accuracy out of fold {plain(percent(top1['value']))}" in page.text
+    assert "Fold by fold: 75.0 %, 80.0 %, 87.5 %; mean 80.83 %, standard deviation 6.29 %" in page.text
+    assert "each picture was answered by a network that had not trained on it" in page.text
+    assert "the model of the last epoch, 4, was kept, as in every fold" in page.text
+    assert f"reslab report {run / 'fold-1'}" in page.text
+    assert "fitted on these out-of-fold answers" in page.text
+    assert "chose its best epoch" not in page.text and "validation split" not in page.text
+    chinese = (run / "report.html").read_text(encoding="utf-8")
+    assert "各折依次为 75.0\u202f%、80.0\u202f%、87.5\u202f%" in chinese and "折外准确率" in chinese
+
+
+def test_copies_in_another_fold_are_owned_up_to(tmp_path):
+    run = make_run(tmp_path / "run", splits=(), folds=3)
+    found = evaluation("out-of-fold", [f"{i}.png" for i in range(50)], COLOURS, _digest(run))
+    found.seen[:4] = True
+    add_evaluation(run, found)
+    assert "An exact copy of 4 of these 50 pictures lies in another fold" in page_of(run).text
+
+
+def test_beside_a_test_score_stands_that_of_the_folds(tmp_path):
+    run = make_run(tmp_path / "run", splits=("test", "out-of-fold"), folds=3)
+    page = page_of(run)
+    value = plain(percent(json.loads((run / "evaluation-oof.json").read_text())["top1"]["value"]))
+    assert "Accuracy on the test split" in page.text and f"Out of fold, for comparison: {value}" in page.text
+
+
+def test_a_single_fold_says_that_its_pictures_chose_nothing(tmp_path):
+    page = page_of(make_run(tmp_path / "run", splits=("val",), folds=3, fold=2))
+    assert "one fold of a cross-validation: they neither trained this network nor chose anything" in page.text
+    assert "the validation pictures judge and choose nothing" in page.text
+    assert "best: epoch" not in page.text and "flatters a little" not in page.text
+
+
 def test_an_interrupted_run_says_how_to_go_on(tmp_path):
     page = page_of(make_run(tmp_path / "run", done=2, splits=()))
     assert "Not finished: 2 of 4 epochs" in page.text

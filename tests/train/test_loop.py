@@ -168,7 +168,7 @@ def test_pictures_that_no_memory_keeps_give_the_same_batches(made):
     again = type(loader)(streaming, loader.labels.tolist(), loader.num_classes, loader.augment, 32)
     for step in (0, 3):
         assert torch.equal(loader.batch(1, step).pixels, again.batch(1, step).pixels)
-    assert not streaming._kept and loader.store._kept
+    assert not streaming._memory.kept and loader.store._memory.kept
 
 
 def test_the_layout_is_measured_where_it_is_open_and_changes_only_rounding(made):

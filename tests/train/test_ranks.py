@@ -86,3 +86,12 @@ def test_a_restart_goes_on_to_the_same_bytes(colours, tmp_path):
     _, err = process.communicate(timeout=240)
     assert process.returncode == 0, err[-3000:]
     assert (tmp_path / "whole/model.safetensors").read_bytes() == (tmp_path / "parts/model.safetensors").read_bytes()
+
+
+def test_a_cross_validation_of_two_processes(colours, tmp_path):
+    process = train(colours, tmp_path / "run", "--epochs", "1", "--folds", "2", "--json")
+    out, err = process.communicate(timeout=240)
+    assert process.returncode == 0, err[-3000:]
+    assert json.loads(out)["split"] == "out-of-fold" and len(json.loads(out)["folds"]["values"]) == 2
+    for place in ("", "fold-1", "fold-2"):
+        assert (tmp_path / "run" / place / "model.safetensors").exists()

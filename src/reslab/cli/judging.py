@@ -12,10 +12,11 @@ from reslab import workflow
 from reslab.cli import show
 from reslab.cli.foreign import FOREIGN_OPTIONS, ForeignOptions
 from reslab.cli.options import DATA_OPTIONS, DataOptions
-from reslab.evaluate.judge import Evaluation
+from reslab.errors import ResLabError
 from reslab.metrics.paired import compared
 from reslab.modelfile import write_atomically
 from reslab.report.page import write_report
+from reslab.runfolder import OUT_OF_FOLD
 
 
 @Parameter(name="*")
@@ -74,7 +75,7 @@ def compare(
     data: str,
     /,
     *,
-    split: Literal["train", "val", "test"] | None = None,
+    split: Literal["train", "val", "test", "out-of-fold"] | None = None,
     source: DataOptions = DATA_OPTIONS,
     how: EvalOptions = _EVAL_OPTIONS,
     json: Annotated[bool, Parameter(negative="")] = False,
@@ -85,20 +86,24 @@ def compare(
         model_a: A model file, a run folder, latest, a packaged model, or somebody else's checkpoint.
         model_b: Another.
         data: A folder, a CSV/TSV, or a name.
-        split: Which part; test if there is one, else val.
+        split: Which part; test if there is one, else val; out-of-fold takes what two runs with --folds keep.
         json: Print JSON.
     """
     judging = workflow.Judging(how.allow_seen, how.mirror, how.workers, FOREIGN_OPTIONS.assumed())
     with show.bar("scoring") as progress:
-        first, second = (
-            workflow.evaluate(model, data, split, source.given(), judging, progress.move)
-            for model in (model_a, model_b)
-        )
-    found = compared(*_right_answers(first, second))
+        if split == OUT_OF_FOLD:
+            judged, right = split, [workflow.out_of_fold(model, data) for model in (model_a, model_b)]
+        else:
+            both = [
+                workflow.evaluate(model, data, split, source.given(), judging, progress.move)
+                for model in (model_a, model_b)
+            ]
+            judged, right = both[0].split, [one.right() for one in both]
+    found = compared(*_shared(*right))
     if json:
-        show.print_json({"schema": 1, "split": first.split, "models": [model_a, model_b], **dataclasses.asdict(found)})
+        show.print_json({"schema": 1, "split": judged, "models": [model_a, model_b], **dataclasses.asdict(found)})
         return
-    show.say(f"{first.split} split of {data}, n = {found.n:,}")
+    show.say(f"{judged} split of {data}, n = {found.n:,}")
     show.say(f"a  {show.percent(found.a)}  {model_a}")
     show.say(f"b  {show.percent(found.b)}  {model_b}")
     interval = f"{100 * found.low:+.2f} to {100 * found.high:+.2f}"
@@ -106,11 +111,12 @@ def compare(
     show.say(f"only a is right on {found.only_a:,} pictures, only b on {found.only_b:,}: {found.verdict}")
 
 
-def _right_answers(first: Evaluation, second: Evaluation) -> tuple[np.ndarray, np.ndarray]:
+def _shared(first: dict[str, bool], second: dict[str, bool]) -> tuple[np.ndarray, np.ndarray]:
     """For the pictures that both answered: whether each was right, bool `[n]` twice."""
-    right = [dict(zip(one.keys, (one.logits.argmax(1) == one.labels).tolist(), strict=True)) for one in (first, second)]
-    keys = [key for key in first.keys if key in right[1]]
-    return np.array([right[0][key] for key in keys]), np.array([right[1][key] for key in keys])
+    keys = [key for key in first if key in second]
+    if not keys:
+        raise ResLabError("the two have no picture in common", "give runs or models that answered for the same data")
+    return np.array([first[key] for key in keys]), np.array([second[key] for key in keys])
 
 
 def report(run: str = "latest") -> None:

@@ -16,7 +16,7 @@ from reslab.cli import show
 from reslab.cli.app import STARTED
 from reslab.cli.options import DATA_OPTIONS, PICTURE_OPTIONS, DataOptions, PictureOptions, apply, outside_data
 from reslab.errors import ResLabError
-from reslab.runfolder import REPORT_NAME, RUNS
+from reslab.runfolder import REPORT_NAME, RUNS, SPLIT_NAME, read_config, read_rows
 from reslab.train.config import Plan, TrainConfig
 from reslab.train.document import followed
 from reslab.train.journal import Event, Listener
@@ -26,7 +26,8 @@ from reslab.train.track import tensorboard_listener
 
 _DECISIONS = (
     "model", "weights", "finetune", "teacher", "balance", "size", "resize", "normalize", "augment", "epochs", "batch_size",
-    "accumulate", "precision", "optim.name", "optim.lr", "schedule.kind", "label_smoothing", "ema", "val", "seed", "split_seed",
+    "accumulate", "precision", "optim.name", "optim.lr", "schedule.kind", "label_smoothing", "ema", "val", "folds",
+    "seed", "split_seed",
 )  # fmt: skip
 """What is printed before the first step."""
 
@@ -70,6 +71,10 @@ class RunOptions:
     "Peak learning rate, taken as it is."
     patience: int | None = None
     "Stop after so many epochs without a better validation score."
+    folds: int | None = None
+    "Cross-validation: judge every picture once, in so many runs, then train on all of them; suggested below 1,000 pictures."
+    fold: int | None = None
+    "Train and judge only this fold of --folds."
     seed: int | None = None
     "Decides weights, order and augmentation; never who is in which split."
     save_seconds: float | None = None
@@ -183,7 +188,7 @@ def _config(data: str, options: RunOptions) -> tuple[TrainConfig, set[str]]:
         raise ResLabError("--like and --recipe contradict each other", "an earlier run already names its recipe")
     if like:
         base = followed(Path(like))
-        if "epochs" in given or "batch_size" in given or "minutes" in given:
+        if given.keys() & {"epochs", "batch_size", "minutes", "folds"}:
             base = dataclasses.replace(base, course=())
     else:
         base = recipe(name or "standard")
@@ -213,16 +218,15 @@ class _Listener:
     """Tells a person what a run does."""
 
     bar: show.Bar
+    chooses = True
+    """Whether the best epoch is kept."""
     fetched = ""
     """What was fetched last."""
 
     def __call__(self, event: Event) -> None:
         match event["event"]:
             case "fetching":
-                if event["name"] != self.fetched:
-                    self.fetched = event["name"]
-                    self.bar.begin(f"fetching {event['name']}", event["total"])
-                self.bar.move(to=event["bytes"])
+                self._fetching(event)
             case "check":
                 self.bar.begin("checking", event["total"])
             case "checking":
@@ -231,6 +235,8 @@ class _Listener:
                 say_verdict(event["verdict"])
             case "plan":
                 self._plan(event)
+            case "fold":
+                self._fold(event)
             case "step":
                 self._step(event)
             case "epoch":
@@ -239,8 +245,14 @@ class _Listener:
                 self.bar.extend(event["total_steps"])
             case "early stop":
                 show.people.print(f"stopped early: no better validation score since epoch {event['best_epoch']}")
-            case "warning":
-                show.people.print(f"warning: {event['text']}")
+            case "warning" | "hint":
+                show.people.print(f"{event['event']}: {event['text']}", soft_wrap=True)
+
+    def _fetching(self, event: Event) -> None:
+        if event["name"] != self.fetched:
+            self.fetched = event["name"]
+            self.bar.begin(f"fetching {event['name']}", event["total"])
+        self.bar.move(to=event["bytes"])
 
     def _plan(self, event: Event) -> None:
         plan: Plan = event["plan"]
@@ -253,9 +265,16 @@ class _Listener:
             made.add_row(name, str(value), origin.origin + (f": {origin.reason}" if origin.reason else ""))
         show.people.print(made)
         estimate = f"; about {show.duration(event['seconds'])} on this machine" if event["seconds"] else ""
-        show.people.print(f"{event['train']:,} pictures train, {event['val']:,} validate{estimate}")
+        self.chooses = not plan.config.folds
+        show.people.print(_who_does_what(event) + estimate)
         show.people.print(f"run folder: {event['folder']}", soft_wrap=True)
         self.bar.begin("training", plan.total_steps)
+
+    def _fold(self, event: Event) -> None:
+        name = f"fold {event['fold']} of {event['folds']}" if event["fold"] else "all pictures"
+        judging = f", {event['val']:,} judge" if event["fold"] else "; this is the model"
+        show.people.print(f"{name}: {event['train']:,} train{judging}")
+        self.bar.begin(name, event["steps"])
 
     def _step(self, event: Event) -> None:
         done = (event["epoch"] - 1) * event["steps"] + event["step"]
@@ -268,8 +287,19 @@ class _Listener:
     def _epoch(self, event: Event) -> None:
         text = f"epoch {event['epoch']}/{event['epochs']}: train loss {event['train_loss']:.4f}"
         if "val_accuracy" in event:
-            text += f", validation {show.percent(event['val_accuracy'])}" + (" (best)" if event["best"] else "")
+            text += f", validation {show.percent(event['val_accuracy'])}" + (
+                " (best)" if event["best"] and self.chooses else ""
+            )
         show.people.print(f"{text}, {event['images_per_second']:.0f} images/s, {show.duration(event['seconds'])}")
+
+
+def _who_does_what(event: Event) -> str:
+    """How many pictures train and how many validate."""
+    config = event["plan"].config
+    if not config.cross_validates:
+        return f"{event['train']:,} pictures train, {event['val']:,} validate"
+    pool = f"{event['train']:,} pictures, training and validation ones together, in {config.folds} folds"
+    return f"{pool}: each is judged once by a network that has not seen it, then all of them train"
 
 
 def say_verdict(verdict: Verdict) -> None:
@@ -290,15 +320,35 @@ def _say_score(run: workflow.Run, json: bool) -> None:
         show.print_json(document)
         return
     say = show.say
-    say(f"\nvalidation   {show.interval(document['top1'], document['n'])}; these pictures also chose the best epoch")
+    if document["folds"]:
+        _say_folds(document)
+    else:
+        alone = read_config(run.folder)["config"].get("fold")
+        note = "the pictures of this fold, which chose nothing" if alone else "these pictures also chose the best epoch"
+        say(f"\nvalidation   {show.interval(document['top1'], document['n'])}; {note}")
     balanced, baseline = (show.percent(document[key]) for key in ("balanced_accuracy", "majority_baseline"))
     say(f"             balanced {balanced}; always answering one class would score {baseline}")
     fit = document["calibration"]
     say(f"calibration  temperature {fit['temperature']:.3f}; ECE {fit['ece_before']:.3f} -> {fit['ece_after']:.3f}")
 
 
+def _say_folds(document: dict[str, Any]) -> None:
+    """The score of a cross-validation, and how far its folds lie apart."""
+    say, folds = show.say, document["folds"]
+    say(
+        f"\nout-of-fold  {show.interval(document['top1'], document['n'])}; each answered by a network that had not seen it"
+    )
+    each = ", ".join(f"{100 * value:.1f}" for value in folds["values"])
+    say(f"             folds {each} %: mean {show.percent(folds['mean'])}, 95 % interval of the mean", end=" ")
+    say(f"{show.percent(folds['low'])} to {show.percent(folds['high'])}")
+    if twins := document["seen_in_training"]:
+        say(f"             {twins:,} of them have an exact copy in another fold, which flatters the score")
+
+
 def _next_steps(run: workflow.Run, data: str) -> None:
     say = show.people.print
     say(f"model        {run.model}", soft_wrap=True)
     say(f"report       {run.folder / REPORT_NAME}", soft_wrap=True)
-    say(f"next: reslab eval {run.folder} {data}", soft_wrap=True)
+    unseen = any(row["split"] in ("val", "test") for row in read_rows(run.folder / SPLIT_NAME) or [])
+    nxt = f"reslab eval {run.folder} {data}" if unseen else f"reslab predict {run.folder} path/to/new/pictures"
+    say(f"next: {nxt}", soft_wrap=True)

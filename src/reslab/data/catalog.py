@@ -34,6 +34,9 @@ class Picture:
     box: tuple[int, int, int, int] | None = None
     """The part that counts: left, upper, width, height in pixels."""
 
+    fold: int | None = None
+    """Which fold of a cross-validation judges it, from 1."""
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Catalog:
@@ -77,6 +80,14 @@ class Catalog:
         pictures = tuple(p for p in self.pictures if p.split in splits)
         empty = tuple((name, split) for name, split in self.empty_classes if split is None or split in splits)
         return dataclasses.replace(self, pictures=pictures, empty_classes=empty)
+
+    def with_fold(self, number: int) -> "Catalog":
+        """The catalog of one fold: its pictures validate, those of the other folds train. In fold 0, all of them train."""
+        pictures = tuple(
+            p if p.fold is None else dataclasses.replace(p, split="val" if p.fold == number else "train")
+            for p in self.pictures
+        )
+        return dataclasses.replace(self, pictures=pictures)
 
     def without(self, keys: Collection[str]) -> "Catalog":
         """The catalog less some pictures."""

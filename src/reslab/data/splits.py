@@ -10,6 +10,7 @@ import dataclasses
 import hashlib
 import re
 from collections import Counter, defaultdict
+from collections.abc import Iterable
 from pathlib import PurePosixPath
 
 from reslab.data.catalog import SPLITS, Catalog, Picture, Split
@@ -46,11 +47,71 @@ def assigned(catalog: Catalog, val: float = 0.1, seed: int = 0, group_by: str | 
     return dataclasses.replace(catalog, pictures=tuple(dataclasses.replace(p, split=lots[p.key]) for p in pictures))
 
 
+def folded(catalog: Catalog, folds: int, fold: int = 0, seed: int = 0) -> Catalog:
+    """The catalog dealt out for cross-validation: of what does not test, every picture is in one fold.
+
+    Without groups the folds differ by at most one picture, in all and in each class; with groups, which are never
+    divided, they are made as even as taking the largest groups first allows. Balance and lots decide, so a new picture
+    may move others to another fold; none of them moves to or from the test split.
+
+    Args:
+        catalog: splits assigned; training and validation pictures are one pool.
+        fold: the one that validates, from 1; of fold 0 all train.
+
+    Raises:
+        ResLabError: fewer than two folds, more than a class has pictures (or groups), or no such fold.
+    """
+    pool = [p for p in catalog.pictures if p.split != "test"]
+    if folds < 2:
+        raise ResLabError(f"--folds {folds} divides nothing", "give 2 or more, such as --folds 5")
+    if not 0 <= fold <= folds:
+        raise ResLabError(f"there is no fold {fold} of {folds}", f"--fold goes from 1 to {folds}")
+    if pool and folds > (most := most_folds(pool)):
+        label = min((len(units), label) for label, units in _units_by_class(pool).items())[1]
+        kind = "groups" if any(p.group is not None for p in pool if p.label == label) else "pictures"
+        raise ResLabError(
+            f"--folds {folds} needs {folds} {kind} of every class, and {label!r} has {most}",
+            f"use --folds {most}, or add some" if most >= 2 else "add some, or leave the class out",
+        )
+    homes = _dealt(pool, folds, seed)
+    pictures = tuple(dataclasses.replace(p, fold=homes.get(p.key)) for p in catalog.pictures)
+    return dataclasses.replace(catalog, pictures=pictures).with_fold(fold)
+
+
+def most_folds(pictures: Iterable[Picture]) -> int:
+    """Into how many folds pictures can be dealt so that each can have some of every class."""
+    return min(map(len, _units_by_class(pictures).values()), default=0)
+
+
+def _units_by_class(pictures: Iterable[Picture]) -> dict[str, set[str]]:
+    units: dict[str, set[str]] = defaultdict(set)
+    for picture in pictures:
+        units[picture.label].add(_unit(picture))
+    return units
+
+
+def _dealt(pictures: list[Picture], folds: int, seed: int) -> dict[str, int]:
+    """Key -> fold, from 1. Each unit, large ones first, goes where the sum of squared shares of classes grows least."""
+    units = _units(pictures)
+    totals = Counter(p.label for p in pictures)
+    counts = [Counter[str]() for _ in range(folds)]
+
+    def growth(fold: int, labels: Counter[str]) -> tuple[float, int]:
+        shares = sum(n * counts[fold][label] / totals[label] ** 2 for label, n in sorted(labels.items()))
+        return shares, counts[fold].total()
+
+    homes: dict[str, int] = {}
+    labels = {unit: Counter(p.label for p in members) for unit, members in units.items()}
+    for unit in sorted(units, key=lambda unit: (-len(units[unit]), min(labels[unit]), _lot(seed, unit))):
+        best = min(range(folds), key=lambda fold: growth(fold, labels[unit]))
+        counts[best].update(labels[unit])
+        homes |= {p.key: best + 1 for p in units[unit]}
+    return homes
+
+
 def _assign(pictures: list[Picture], shares: tuple[tuple[Split, float], ...], seed: int) -> dict[str, Split]:
     """Key -> split."""
-    units: dict[str, list[Picture]] = defaultdict(list)
-    for picture in pictures:
-        units[_unit(picture)].append(picture)
+    units = _units(pictures)
     lots = {unit: _lot(seed, unit) for unit in units}
     chosen = {unit: _drawn(lot, shares) for unit, lot in lots.items()}
     _repair(units, shares, lots, chosen)
@@ -94,6 +155,14 @@ def _repair(
                 counts.subtract((each, chosen[unit]) for each in labels[unit])
                 counts.update((each, split) for each in labels[unit])
                 chosen[unit] = split
+
+
+def _units(pictures: Iterable[Picture]) -> dict[str, list[Picture]]:
+    """What stays together: groups, and pictures that have none."""
+    units: dict[str, list[Picture]] = defaultdict(list)
+    for picture in pictures:
+        units[_unit(picture)].append(picture)
+    return units
 
 
 def _unit(picture: Picture) -> str:

@@ -3,6 +3,7 @@
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -50,6 +51,17 @@ def _containers() -> Iterator[tuple[Path, Path]]:
         yield folder / "memory.limit_in_bytes", folder / "memory.usage_in_bytes"
 
 
+@dataclass(slots=True)
+class _Memory:
+    """What has been decoded, by the pictures' keys."""
+
+    left: int
+    """Bytes that may still be kept."""
+    kept: dict[str, np.ndarray] = field(default_factory=dict)
+    hashes: dict[str, bytes] = field(default_factory=dict)
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+
 class Store:
     """A sequence of transformed pictures that remembers what it has decoded. Several threads may ask at once.
 
@@ -62,33 +74,41 @@ class Store:
         self.pictures = pictures
         self.index = {picture.key: number for number, picture in enumerate(pictures)}
         self._transform = transform
-        self._left = memory_limit() if limit is None else limit
-        self._kept: dict[int, np.ndarray] = {}
-        self._hashes: dict[int, bytes] = {}
-        self._lock = threading.Lock()
+        self._memory = _Memory(memory_limit() if limit is None else limit)
+
+    def part(self, pictures: Sequence[Picture]) -> "Store":
+        """A store of some of the pictures; what either decodes, both remember."""
+        part = Store(pictures, self._transform, limit=0)
+        part._memory = self._memory
+        return part
 
     def __len__(self) -> int:
         return len(self.pictures)
 
     def __getitem__(self, index: int) -> np.ndarray:
         """Picture `index`, uint8 `[height, width, 3]`. Raises BadPicture."""
-        kept = self._kept.get(index)
-        return self.keep(index, load(self.pictures[index])) if kept is None else kept
+        picture = self.pictures[index]
+        kept = self._memory.kept.get(picture.key)
+        return self.keep(index, load(picture)) if kept is None else kept
 
     def keep(self, index: int, picture: np.ndarray) -> np.ndarray:
         """Remember an already decoded picture, if there is room, and give back its transformed form."""
-        transformed = np.ascontiguousarray(self._transform(picture))
-        if index not in self._hashes:
-            self._hashes[index] = fingerprint(picture)
-        with self._lock:
-            if index not in self._kept and self._left >= transformed.nbytes:
-                self._kept[index] = transformed
-                self._left -= transformed.nbytes
+        transformed, key, memory = (
+            np.ascontiguousarray(self._transform(picture)),
+            self.pictures[index].key,
+            self._memory,
+        )
+        if key not in memory.hashes:
+            memory.hashes[key] = fingerprint(picture)
+        with memory.lock:
+            if key not in memory.kept and memory.left >= transformed.nbytes:
+                memory.kept[key] = transformed
+                memory.left -= transformed.nbytes
         return transformed
 
     def fingerprints(self) -> list[bytes]:
         """One short hash per picture, of its full decoded form; decodes what nobody has asked for yet."""
-        for index in range(len(self)):
-            if index not in self._hashes:
-                self.keep(index, load(self.pictures[index]))
-        return [self._hashes[index] for index in range(len(self))]
+        for index, picture in enumerate(self.pictures):
+            if picture.key not in self._memory.hashes:
+                self.keep(index, load(picture))
+        return [self._memory.hashes[picture.key] for picture in self.pictures]

@@ -14,6 +14,7 @@ from reslab.data.reader import load
 from reslab.engine.face import Engine, answers
 from reslab.errors import BadPicture, ResLabError, nearest
 from reslab.metrics.calibration import cross_fitted, reliability, softmax
+from reslab.metrics.intervals import Spread, spread
 from reslab.metrics.scores import Score, score
 from reslab.modelfile import Calibration
 from reslab.pixels.fingerprint import fingerprint
@@ -40,10 +41,16 @@ class Evaluation:
     seen: np.ndarray
     """bool: the model was trained on this very picture."""
     unreadable: tuple[BadPicture, ...]
+    folds: Spread | None = None
+    """The accuracy of each fold, where the answers are those of a cross-validation."""
 
     @property
     def score(self) -> Score:
         return score(self.calibrated, self.labels, self.classes)
+
+    def right(self) -> dict[str, bool]:
+        """Key -> whether the answer was right."""
+        return dict(zip(self.keys, (self.logits.argmax(1) == self.labels).tolist(), strict=True))
 
     def document(self) -> dict[str, Any]:
         """What `eval --json` prints and `evaluation.json` holds."""
@@ -67,6 +74,7 @@ class Evaluation:
             "seen_in_training": int(self.seen.sum()),
             "top1_unseen": asdict(unseen.top1) if unseen else None,
             "unreadable": [{"path": bad.name, "reason": bad.reason} for bad in self.unreadable],
+            "folds": asdict(self.folds) if self.folds else None,
             "worst_confusions": self._worst_confusions(),
         }
 
@@ -85,15 +93,19 @@ class Evaluation:
         return rows
 
     def table(self) -> str:
-        """`predictions.csv`: one row per picture, probabilities calibrated."""
+        """`predictions.csv`: one row per picture, probabilities calibrated.
+
+        Of a cross-validation every class's probability is told, as `p(class)`: what a search for wrong labels needs.
+        """
         file = io.StringIO()
         writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(["path", "label", "answer", "probability", "correct"])
+        every = [f"p({name})" for name in self.classes] if self.folds else []
+        writer.writerow(["path", "label", "answer", "probability", "correct", *every])
         sure = softmax(self.calibrated)
         for key, label, row in zip(self.keys, self.labels, sure, strict=True):
             answer = int(row.argmax())
             cells = [key, self.classes[label], self.classes[answer], f"{row[answer]:.6f}", int(answer == label)]
-            writer.writerow(cells)
+            writer.writerow(cells + [f"{p:.6f}" for p in row] if every else cells)
         return file.getvalue()
 
 
@@ -171,6 +183,23 @@ def _evaluation(
         seen=np.array([hashes[key] in trained_on for key in keys], dtype=bool),
         unreadable=tuple(errors.values()),
     )
+
+
+def pooled(folds: Sequence[Evaluation], split: str) -> Evaluation:
+    """The answers of several models, each on pictures of its own, as one: in the order of the keys, no temperature yet."""
+    keys = [key for one in folds for key in one.keys]
+    order = sorted(range(len(keys)), key=keys.__getitem__)
+
+    def joined(part: Callable[[Evaluation], np.ndarray]) -> np.ndarray:
+        return np.concatenate([part(one) for one in folds])[order]
+
+    logits = joined(lambda one: one.logits)
+    return Evaluation(
+        split=split, model="", classes=folds[0].classes, keys=tuple(keys[i] for i in order),
+        labels=joined(lambda one: one.labels), logits=logits, calibrated=logits.astype(np.float64), temperature=1.0,
+        seen=joined(lambda one: one.seen), unreadable=tuple(bad for one in folds for bad in one.unreadable),
+        folds=spread([float((one.logits.argmax(1) == one.labels).mean()) for one in folds]),
+    )  # fmt: skip
 
 
 def recalibrated(evaluation: Evaluation, calibration: Calibration) -> Evaluation:

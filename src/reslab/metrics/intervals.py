@@ -1,7 +1,9 @@
-"""How sure can one be of a proportion: intervals."""
+"""How sure can one be of a proportion, or of the mean of several: intervals."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from math import sqrt
+from statistics import mean, stdev
 
 _Z95 = 1.959963984540054  # the 97.5 % point of the normal distribution
 
@@ -13,6 +15,32 @@ class Proportion:
     value: float
     low: float
     high: float
+
+
+@dataclass(frozen=True, slots=True)
+class Spread:
+    """Shares that were measured several times over, such as the accuracies of the folds of a cross-validation."""
+
+    values: tuple[float, ...]
+    mean: float
+    std: float
+    """The sample's: n - 1 in the denominator."""
+    low: float
+    """Of the 95 % interval of the mean by Student's t, within [0, 1]."""
+    high: float
+
+
+def spread(shares: Sequence[float]) -> Spread:
+    """Mean and scatter of two shares or more.
+
+    The interval takes them as independent. Folds are not quite: any two share training pictures, and no estimate from
+    one cross-validation can mend that (Bengio and Grandvalet 2004). Read it as a rough one.
+    """
+    from scipy.stats import t  # a finished model does without scipy
+
+    middle, std = mean(shares), stdev(shares)
+    half = float(t.ppf(0.975, len(shares) - 1)) * std / sqrt(len(shares))
+    return Spread(tuple(shares), middle, std, max(0.0, middle - half), min(1.0, middle + half))
 
 
 def proportion(hits: int, n: int) -> Proportion:

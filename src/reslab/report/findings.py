@@ -8,6 +8,7 @@ from reslab.metrics.intervals import proportion
 from reslab.report import charts, pictures
 from reslab.report.folder import Judged, RunFolder
 from reslab.report.speak import Phrase, percent, say
+from reslab.runfolder import OUT_OF_FOLD
 
 READABLE = 30
 """Up to so many classes the confusion matrix is shown whole."""
@@ -45,27 +46,35 @@ def headline(run: RunFolder) -> dict[str, Any]:
         "hits": say("score.hits", hits=f"{round(top1['value'] * n):,}", n=f"{n:,}"),
         "interval": say("score.interval", low=percent(top1["low"]), high=percent(top1["high"])),
         "bar": charts.score_bar(top1, document["majority_baseline"]),
-        "sentences": [*_trust(judged), _against_baseline(document), *_beside(run, judged), *stale],
+        "sentences": [*_trust(judged, run), _against_baseline(document), *_beside(run, judged), *stale],
         "tiles": _tiles(document),
-        "ask": ask if judged.split == "val" else None,
+        "ask": ask if judged.split == "val" or (judged.split == OUT_OF_FOLD and run.pictures("test")) else None,
     }
 
 
-def _trust(judged: Judged) -> list[Phrase]:
+def _trust(judged: Judged, run: RunFolder) -> list[Phrase]:
     """How far the score can be believed."""
     document = judged.document
-    said = []
+    said = [say("score.folded"), _spread(document["folds"])] if judged.split == OUT_OF_FOLD else []
     if seen := document["seen_in_training"]:
-        said.append(say("score.seen", seen=f"{seen:,}", n=f"{document['n']:,}"))
+        key = "score.twins" if judged.split == OUT_OF_FOLD else "score.seen"
+        said.append(say(key, seen=f"{seen:,}", n=f"{document['n']:,}"))
         if unseen := document["top1_unseen"]:
             said.append(say("score.without", value=percent(unseen["value"])))
     elif judged.split == "test":
         said.append(say("score.unseen"))
     if judged.split == "val":
-        said.append(say("score.chose"))
+        said.append(say("score.chose") if run.chose else say("score.fold"))
     if bad := document["unreadable"]:
         said.append(say("score.unreadable", n=f"{len(bad):,}"))
     return said
+
+
+def _spread(folds: dict[str, Any]) -> Phrase:
+    """How far the folds lie apart."""
+    shares = {name: percent(folds[name]) for name in ("mean", "std", "low", "high")}
+    values = [percent(value, 1) for value in folds["values"]]
+    return say("score.spread", each=Phrase(", ".join(values), "、".join(values)), **shares)
 
 
 def _against_baseline(document: dict[str, Any]) -> Phrase:
@@ -75,12 +84,13 @@ def _against_baseline(document: dict[str, Any]) -> Phrase:
 
 
 def _beside(run: RunFolder, judged: Judged) -> list[Phrase]:
-    """The validation score beside the test score."""
-    other = run.judged.get("val")
-    if judged.split == "val" or other is None or other.stale:
+    """The validation score, or that of the folds, beside the test score."""
+    other = run.judged.get("val") or run.judged.get(OUT_OF_FOLD)
+    if judged.split != "test" or other is None or other.stale:
         return []
     top1 = {name: percent(share) for name, share in other.document["top1"].items()}
-    return [say("score.beside", n=f"{other.document['n']:,}", **top1)]
+    key = "score.beside" if other.split == "val" else "score.beside_folds"
+    return [say(key, n=f"{other.document['n']:,}", **top1)]
 
 
 def _tiles(document: dict[str, Any]) -> list[tuple[Phrase, str, Phrase]]:

@@ -1,6 +1,5 @@
 """What a run folder holds, as far as the run got: read once, nothing computed, nothing written."""
 
-import csv
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,12 +7,14 @@ from typing import Any
 
 from reslab.modelfile import read_header, read_json
 from reslab.runfolder import (
+    JUDGED,
     MODEL_NAME,
     SPLIT_NAME,
     evaluation_name,
     predictions_name,
     read_config,
     read_journal,
+    read_rows,
 )
 
 Event = dict[str, Any]
@@ -24,7 +25,7 @@ class Judged:
     """The answers on one split."""
 
     split: str
-    """`test` or `val`."""
+    """`test`, `out-of-fold` or `val`."""
     document: dict[str, Any]
     """`evaluation.json`, see `evaluate.judge`."""
     answers: list[dict[str, str]] | None
@@ -61,15 +62,19 @@ class RunFolder:
 
     @property
     def finished(self) -> bool:
-        return self.early is not None or len(self.epochs) >= self.config["epochs"]
+        return self.early is not None or len(self.epochs) >= max(1, self.config["epochs"])  # a head that is computed: 1
+
+    @property
+    def chose(self) -> bool:
+        """Whether validation pictures may choose the epoch whose weights are kept."""
+        return not self.config.get("folds")
 
     @property
     def score(self) -> Judged | None:
-        """What to believe: the test split if it was judged, else the validation split; never an outdated score."""
-        fresh = [
-            self.judged[split] for split in ("test", "val") if split in self.judged and not self.judged[split].stale
-        ]
-        return fresh[0] if fresh else None
+        """What to believe: the test split if it was judged, else what else there is; never an outdated score."""
+        return next(
+            (self.judged[split] for split in JUDGED if split in self.judged and not self.judged[split].stale), None
+        )
 
     def pictures(self, split: str) -> int:
         """How many pictures a split has."""
@@ -86,14 +91,14 @@ def read_run(path: Path) -> RunFolder:
     events = list(read_journal(path))
     model = path / MODEL_NAME
     header = read_header(model) if model.is_file() else None
-    judged = {split: _judged(path, split, header) for split in ("test", "val")}
+    judged = {split: _judged(path, split, header) for split in JUDGED}
     return RunFolder(
         path=path,
         document=document,
         epochs=[event for event in events if event["event"] == "epoch"],
         steps=[event for event in events if event["event"] == "step"],
         early=events[-1] if events and events[-1]["event"] == "early stop" else None,
-        shares=Counter((row["split"], row["label"]) for row in _rows(path / SPLIT_NAME) or []),
+        shares=Counter((row["split"], row["label"]) for row in read_rows(path / SPLIT_NAME) or []),
         header=header,
         judged={split: found for split, found in judged.items() if found},
     )
@@ -104,12 +109,5 @@ def _judged(path: Path, split: str, header: dict[str, Any] | None) -> Judged | N
     if not file.is_file():
         return None
     document = read_json(file)
-    answers = _rows(path / predictions_name(split))
+    answers = read_rows(path / predictions_name(split))
     return Judged(split, document, answers, stale=header is not None and header["sha256"] != document["model"])
-
-
-def _rows(path: Path) -> list[dict[str, str]] | None:
-    if not path.is_file():
-        return None
-    with path.open(encoding="utf-8", newline="") as file:
-        return list(csv.DictReader(file))

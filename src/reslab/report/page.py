@@ -16,7 +16,7 @@ from reslab.report.findings import calibration, class_rows, confusion, headline,
 from reslab.report.folder import RunFolder, read_run
 from reslab.report.remake import flat, remake
 from reslab.report.speak import Phrase, duration, percent, say
-from reslab.runfolder import REPORT_NAME, SHEET_NAME
+from reslab.runfolder import REPORT_NAME, SHEET_NAME, fold_folder
 
 _HERE = Path(__file__).parent
 _TEMPLATE, _STYLE, _SCRIPT = "template.html.j2", "style.css", "switch.js"
@@ -63,7 +63,7 @@ def _view(run: RunFolder) -> dict[str, Any]:
         "curves": _curves(run),
         "epochs": _epoch_table(run),
         "kept": _kept(run),
-        "validated": _best(run) is not None,
+        "validated": any("val_accuracy" in event for event in run.epochs),
         "judged": judged,
         "split": say(f"split.{judged.split}") if judged else None,
         "confusion": confusion(judged) if judged else None,
@@ -106,6 +106,7 @@ def _facts(run: RunFolder) -> list[tuple[str | Phrase, Phrase]]:
     """A few figures of the run: (value, what it is)."""
     facts: list[tuple[str | Phrase, Phrase]] = [
         *((f"{n:,}", say(f"fact.{split}")) for split in SPLITS if (n := run.pictures(split))),
+        *([(f"{folds}", say("fact.folds"))] if (folds := run.config.get("folds")) else []),
         (f"{len(run.document['classes']):,}", say("fact.classes")),
         (f"{run.config['size']} px", say("fact.size")),
         (f"{len(run.epochs)} / {run.config['epochs']}", say("fact.epochs")),
@@ -144,16 +145,22 @@ def _drawn(series: tuple[charts.Series, ...]) -> tuple[charts.Series, ...]:
 
 
 def _best(run: RunFolder) -> int | None:
-    """The epoch with the best validation score; None where nothing validated."""
-    validated = [event for event in run.epochs if "val_accuracy" in event and event["best"]]
+    """The epoch with the best validation score; None where nothing validated, or validation may not choose."""
+    validated = [event for event in run.epochs if run.chose and "val_accuracy" in event and event["best"]]
     return validated[-1]["epoch"] if validated else None
 
 
 def _kept(run: RunFolder) -> Phrase | None:
     if not run.epochs:
         return None
-    best = _best(run)
-    return say("curves.last", epoch=run.epochs[-1]["epoch"]) if best is None else say("curves.best", epoch=best)
+    best, last = _best(run), run.epochs[-1]["epoch"]
+    if best is not None:
+        return say("curves.best", epoch=best)
+    if run.config.get("fold"):
+        return say("curves.fold", epoch=last)
+    if run.config.get("folds"):
+        return say("curves.folded", epoch=last, fold=fold_folder(run.path, 1))
+    return say("curves.last", epoch=last)
 
 
 def _epoch_table(run: RunFolder) -> dict[str, Any]:

@@ -21,6 +21,8 @@ REASONS: tuple[tuple[str, str], ...] = (
     ),
     (r"(\d+) pictures per class: enough for every layer", "每类 {0} 张图片：足够训练所有层"),
     (r"licence: (.+)", "许可证：{0}"),
+    (r"not used: every picture validates once, in its fold", "未使用：每张图片都在自己所属的那一折中验证一次"),
+    (r"one of (\d+) folds", "{0} 折之一"),
     (r"as the weights were trained", "与权重训练时一致"),
     (r"the network of the weights", "权重所属的网络"),
     (r"the smallest network with ImageNet weights", "有 ImageNet 权重的最小网络"),

@@ -12,7 +12,8 @@ FLAGS = {
     "batch_size": "--batch-size", "accumulate": "--accumulate", "precision": "--precision",
     "optim.lr": "--lr", "size": "--size", "resize": "--resize",
     "normalize": "--normalize", "augment": "--augment", "seed": "--seed", "split_seed": "--split-seed",
-    "group_by": "--group-by", "patience": "--patience", "skip_bad": "--skip-bad", "val": "--val",
+    "group_by": "--group-by", "folds": "--folds", "fold": "--fold", "patience": "--patience",
+    "skip_bad": "--skip-bad", "val": "--val",
     "data_dir": "--data-dir", "workers": "--workers", "save_seconds": "--save-seconds",
 }  # fmt: skip
 """Field of the config -> its flag of `reslab train`."""
@@ -46,7 +47,7 @@ def remake(run: RunFolder) -> Remake:
     for name, flag in FLAGS.items():
         if name in chosen:
             words += _words(flag, values[name])
-    lengths = {event["epochs"] for event in run.epochs} | {run.config["epochs"]}
+    lengths = {event["epochs"] for event in run.epochs} | {max(1, run.config["epochs"])}  # a head that is computed: 1
     return Remake(None if silent else " ".join(words), silent, resumed=len(lengths) > 1)
 
 

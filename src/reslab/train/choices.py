@@ -239,6 +239,29 @@ def refuse_nonsense(config: TrainConfig) -> None:
         raise ResLabError(f"--minutes {config.minutes:g} is negative", "give a positive number, or leave it out")
 
 
+def choose_validation(choices: Choices) -> None:
+    """In a cross-validation every picture validates; the share only says, as ever, which pictures are left to test."""
+    if choices.config.folds:
+        choices.set("val", choices.config.val, "not used: every picture validates once, in its fold")
+
+
+def refuse_contradictions(config: TrainConfig, user: Collection[str]) -> None:
+    """What a cross-validation cannot be combined with."""
+    if config.fold and not config.folds:
+        raise ResLabError(f"--fold {config.fold} needs --folds", f"for example --folds 5 --fold {config.fold}")
+    for name, given, hint in (
+        ("--val", "val" in user, "every picture validates once, in its fold: leave --val out"),
+        ("--minutes", config.minutes > 0, "the folds must be as long as the run on everything: give --epochs"),
+        (
+            "--patience",
+            config.patience > 0,
+            "no fold may choose its length by the pictures that judge it: give --epochs",
+        ),
+    ):
+        if config.folds and given:
+            raise ResLabError(f"--folds and {name} contradict each other", hint)
+
+
 def refuse_lonely_pixels(config: TrainConfig) -> None:
     if config.batch_size == 1 and last_map(configuration(config.model), config.size) == 1:
         raise ResLabError(

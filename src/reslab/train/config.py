@@ -23,6 +23,13 @@ class TrainConfig:
     """Share of the pictures that validates; 0 trains on all and keeps the last weights."""
     split_seed: int = 0
     group_by: str | None = None
+    folds: int = 0
+    """Cross-validation: so many runs, each judged on its share of the pictures, then one that trains on all of them.
+
+    Nothing is chosen by the pictures that judge; what `val` would set aside is dealt out too. 0 does without.
+    """
+    fold: int = 0
+    """Which of these runs it is, from 1; 0 is the whole."""
     skip_bad: bool = False
     """Train without the pictures that cannot be read."""
 
@@ -83,6 +90,11 @@ class TrainConfig:
     """Time between two saved states within an epoch; one is saved at its end in any case. Never changes a result."""
     workers: int = 1
     """Threads that prepare batches. Never changes a result."""
+
+    @property
+    def cross_validates(self) -> bool:
+        """Whether it is the whole of a cross-validation: its folds, and the run on everything."""
+        return self.folds > 0 and self.fold == 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -75,8 +75,9 @@ def begin(out: Path, plan: Plan, catalog: Catalog, stores: Stores) -> None:
     file = io.StringIO()
     writer = csv.writer(file, lineterminator="\n")
     hashes = stores.fingerprints()
-    writer.writerow(["path", "label", "split", "group", "fingerprint"])
-    writer.writerows((p.key, p.label, p.split, p.group or "", hashes.get(p.key, "")) for p in catalog.pictures)
+    writer.writerow(["path", "label", "split", "group", "fold", "fingerprint"])
+    for p in catalog.pictures:
+        writer.writerow((p.key, p.label, p.split, p.group or "", p.fold or "", hashes.get(p.key, "")))
     write_atomically(out / SPLIT_NAME, file.getvalue().encode())
     write_json(out / CONFIG_NAME, plan_document(plan))
     png = io.BytesIO()
@@ -93,7 +94,7 @@ def fit(
     ranks: Ranks = ALONE,
     spent: float = 0.0,
 ) -> Evaluation | None:
-    """Train, keep the best weights, calibrate them, judge them on the validation split.
+    """Train, keep the best weights (a fold the last), calibrate them, judge them on the validation split.
 
     Args:
         resume: go on from the run's saved state; from the start where it was stopped before its first one.
@@ -120,7 +121,7 @@ def fit(
         if not training.progress.finished:
             training.progress.seconds += spent
             _train(out, plan, stores, training, folder, show, ranks)
-        return ranks.share(_finish(out, stores) if ranks.first else None)
+        return ranks.share(_finish(out, plan, stores) if ranks.first else None)
 
 
 def _train(
@@ -237,6 +238,8 @@ def _header(plan: Plan) -> Header:
     training |= {
         "val": config.val,
         "group_by": config.group_by,
+        "folds": config.folds,
+        "fold": config.fold,
         "data": Path(config.data).name,
         "balance": config.balance,
         "weights": Path(config.weights).name,
@@ -294,21 +297,25 @@ def _keeper(out: Path, plan: Plan, store: Store, training: Training) -> Callable
     return keep
 
 
-def _finish(out: Path, stores: Stores) -> Evaluation | None:
-    """Fit the temperature on the validation split, write it into the model file, and judge."""
+def _finish(out: Path, plan: Plan, stores: Stores) -> Evaluation | None:
+    """Judge the model on the validation split."""
     if not len(stores.val):
         return None
+    evaluation = judge(open_torch(out / MODEL_NAME), stores.val.pictures, "val")
+    return settle(out, evaluation, chose_the_model=not plan.config.folds)
+
+
+def settle(out: Path, evaluation: Evaluation, chose_the_model: bool) -> Evaluation:
+    """Fit the temperature on these answers, write it and their score into the run's model file, and keep the answers."""
     path = out / MODEL_NAME
-    evaluation = judge(open_torch(path), stores.val.pictures, "val")
     temperature = fit_temperature(evaluation.logits, evaluation.labels)
-    calibration = Calibration(temperature, len(evaluation.labels), "val")
+    calibration = Calibration(temperature, len(evaluation.labels), evaluation.split)
     evaluation = recalibrated(evaluation, calibration)
     score = evaluation.score
-    scores = {
-        "val": {"n": score.n, "top1": asdict(score.top1), "nll": score.nll, "ece": score.ece, "chose_the_model": True}
-    }
+    told = {"n": score.n, "top1": asdict(score.top1), "nll": score.nll, "ece": score.ece}
+    told |= {"chose_the_model": chose_the_model} | ({"folds": asdict(evaluation.folds)} if evaluation.folds else {})
     model = read_model(path)
-    header = dataclasses.replace(model.header, calibration=calibration, scores=scores)
+    header = dataclasses.replace(model.header, calibration=calibration, scores={evaluation.split: told})
     digest = write_model(path, model.tensors, header, [row.tobytes() for row in model.seen])
     evaluation = dataclasses.replace(evaluation, model=digest)
     write_evaluation(out, evaluation)

@@ -210,7 +210,7 @@ def _agree(network: nn.Module, tally: Tensor, ranks: Ranks) -> None:
 
 
 def _end_epoch(training: Training, plan: Plan, hooks: Hooks, epoch: int, lr: float, seconds: float) -> None:
-    """Validate, keep the best, write the epoch's line, and start counting anew."""
+    """Validate, keep the best (where the validation pictures may choose), write the line, and start counting anew."""
     progress = training.progress
     if not all(bool(torch.isfinite(t).all()) for t in training.weights().values() if t.is_floating_point()):
         raise _diverged(training, plan, lr, "the weights are no longer finite")
@@ -219,18 +219,17 @@ def _end_epoch(training: Training, plan: Plan, hooks: Hooks, epoch: int, lr: flo
     epochs = max(1, -(-progress.course.total // plan.steps_per_epoch))
     event: Event = {"event": "epoch", "epoch": epoch + 1, "epochs": epochs, "step": progress.step}
     event |= {"train_loss": progress.loss_sum / progress.pictures, "train_accuracy": progress.hits / progress.pictures}
-    if result is None:
-        better = True
-    else:
+    better = True
+    if result is not None:
         if not math.isfinite(result.nll):
             raise _diverged(training, plan, lr, "the validation loss is no number")
         better = (result.value, -result.nll) > (progress.best_value, -progress.best_nll)
         event |= {"val_accuracy": result.accuracy, "val_nll": result.nll}
         event |= {} if result.balanced is None else {"val_balanced_accuracy": result.balanced}
-    if better:
-        progress.best_epoch = epoch
-        if result is not None:
+        if better:
             progress.best_value, progress.best_nll = result.value, result.nll
+    if better or plan.config.folds:
+        progress.best_epoch = epoch
         hooks.keep_best()
     event |= {"best": better, "lr": lr, "seconds": round(seconds, 3)}
     event["images_per_second"] = round(progress.pictures / seconds, 1)

@@ -11,6 +11,7 @@ from reslab.checkpoint import IMAGENET
 from reslab.data.augment import SETS, parse
 from reslab.data.catalog import Catalog
 from reslab.data.loader import steps_per_epoch
+from reslab.data.splits import most_folds
 from reslab.data.store import Store
 from reslab.errors import ResLabError
 from reslab.nn.config import config_from
@@ -28,7 +29,9 @@ from reslab.train.choices import (
     choose_size,
     choose_start,
     choose_teacher,
+    choose_validation,
     choose_weights,
+    refuse_contradictions,
     refuse_lonely_pixels,
     refuse_nonsense,
     typical_side,
@@ -37,6 +40,7 @@ from reslab.train.config import Origin, Plan, TrainConfig
 from reslab.train.start import IMAGENET_WORD, Start
 
 UNEQUAL = 10  # times as many pictures in the greatest class as in the smallest
+_MANY, _FOLDS = 1000, 5  # pictures up to which cross-validation is worth its time (suggested, not chosen)
 _TOO_LARGE = 128  # pixels for a network without a shrinking stem
 
 
@@ -44,7 +48,8 @@ def resolve(config: TrainConfig, catalog: Catalog, user: Collection[str] = ()) -
     """Decide everything that `config` leaves open.
 
     Args:
-        catalog: the training and validation pictures, splits assigned.
+        catalog: the training and validation pictures, splits assigned. The folds of a cross-validation and the run on
+            everything share all choices, so these go by the pictures of both splits there.
         user: names of the fields that a person set, such as `epochs` or `optim.lr`.
 
     Raises:
@@ -56,17 +61,20 @@ def resolve(config: TrainConfig, catalog: Catalog, user: Collection[str] = ()) -
             f"{catalog.root} has no training pictures", "put them into a folder train/ or leave it undivided"
         )
     refuse_nonsense(config)
+    refuse_contradictions(config, user)
     choices = Choices(config, user)
-    side = typical_side(pictures)
+    choose_validation(choices)
+    basis = catalog.pictures if config.folds else pictures
+    side = typical_side(basis)
     start = choose_start(choices)
     choose_size(choices, side)
     choose_network(choices)
     choose_weights(choices, side)
     choose_normalization(choices, start)
-    choose_finetune(choices, len(pictures) / max(1, len({p.label for p in pictures})))
-    choose_length(choices, len(pictures))
+    choose_finetune(choices, len(basis) / max(1, len({p.label for p in basis})))
+    choose_length(choices, len(basis))
     choose_arithmetic(choices)
-    classes = tuple(sorted({p.label for p in pictures}))
+    classes = tuple(sorted({p.label for p in basis}))
     digest = choose_teacher(choices, classes)
     refuse_lonely_pixels(choices.config)
     changes = parse(choices.config.augment, catalog.mirrored)
@@ -114,6 +122,15 @@ def _unequal(plan: Plan) -> list[str]:
         f"{frequent!r} has {most:,} training pictures, {rare!r} {least:,}: judge by the balanced accuracy, and try "
         f"--balance logit-adjust"
     ]
+
+
+def hints(plan: Plan, catalog: Catalog) -> list[str]:
+    """What a person might rather do with these pictures."""
+    config, n = plan.config, len(catalog.pictures)
+    if n >= _MANY or config.folds or config.minutes or most_folds(catalog.pictures) < _FOLDS:
+        return []
+    judged = f"{len(catalog.split('val')):,}" if catalog.split("val") else "none"
+    return [f"with {n:,} pictures, --folds {_FOLDS} judges each of them once instead of {judged}, and trains on all"]
 
 
 def with_statistics(plan: Plan, store: Store) -> Plan:

@@ -149,6 +149,6 @@ def probed(network: ResNet, plan: Plan, stores: Stores) -> Probe:
     if set(plan.changes) & set(MIRRORS):
         features, labels = np.concatenate([features, seen(stores.train, True)]), np.tile(labels, 2)
     validation = None
-    if len(stores.val):
+    if len(stores.val) and not plan.config.folds:
         validation = seen(stores.val), numbered(stores.val.pictures, plan.classes, "val")
     return fitted(features, labels, len(plan.classes), validation, plan.config.balance)

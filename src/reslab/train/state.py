@@ -34,6 +34,7 @@ class Progress:
     """Best validation accuracy."""
     best_nll: float = float("1e308")
     best_epoch: int = -1
+    """The epoch whose weights are kept, from 0."""
     journal: int = 0
     """Bytes of the journal that belong to this state."""
     threads: int = 0

@@ -7,7 +7,7 @@ from reslab.train.journal import Event, Listener
 
 
 def tensorboard_listener() -> Listener:
-    """A listener that writes scalars into `tensorboard/` inside the run folder.
+    """A listener that writes scalars into `tensorboard/` inside the run folder; each fold into its own.
 
     Raises:
         ResLabError: TensorBoard is not installed.
@@ -20,7 +20,7 @@ def tensorboard_listener() -> Listener:
 
     def listen(event: Event) -> None:
         nonlocal writer
-        if event["event"] == "plan":
+        if event["event"] in ("plan", "fold"):
             writer = SummaryWriter(str(Path(event["folder"]) / "tensorboard"))
         elif event["event"] == "step" and writer:
             done = (event["epoch"] - 1) * event["steps"] + event["step"]
