@@ -27,6 +27,16 @@ class OnnxEngine:
     def logits(self, pixels: np.ndarray) -> np.ndarray:
         return np.asarray(self.session.run(["logits"], {"images": pixels})[0])
 
+    def features(self, pixels: np.ndarray) -> np.ndarray:
+        return np.asarray(self.session.run(["features"], {"images": pixels})[0])
+
+    @property
+    def head(self) -> tuple[np.ndarray, np.ndarray]:
+        size = self.header.preprocess.size
+        black = np.zeros((1, size, size, 3), np.uint8)  # the graph gives its constants with any answer
+        weight, bias = self.session.run(["head_weight", "head_bias"], {"images": black})
+        return np.asarray(weight), np.asarray(bias)
+
 
 def open_exported(path: Path) -> OnnxEngine:
     """The engine of a `model.onnx` that ResLab wrote.

@@ -29,6 +29,19 @@ class Engine(Protocol):
         ...
 
 
+class ExplainableEngine(Engine, Protocol):
+    """A model of global average pooling and one linear layer, whose parts can be looked at."""
+
+    def features(self, pixels: np.ndarray) -> np.ndarray:
+        """float32 `[batch, features, map_height, map_width]`, before pooling, for uint8 `[batch, size, size, 3]`."""
+        ...
+
+    @property
+    def head(self) -> tuple[np.ndarray, np.ndarray]:
+        """Weight float32 `[classes, features]` and bias `[classes]` of the linear layer."""
+        ...
+
+
 def _unheard(sentence: str) -> None:
     """Nobody listens."""
 

@@ -30,6 +30,16 @@ class TorchEngine:
             images = to_images(torch.from_numpy(pixels).to(self.device))
             return self.network(images).float().cpu().numpy()
 
+    def features(self, pixels: np.ndarray) -> np.ndarray:
+        with torch.inference_mode():
+            images = to_images(torch.from_numpy(pixels).to(self.device))
+            return self.network.features(images).float().cpu().numpy()
+
+    @property
+    def head(self) -> tuple[np.ndarray, np.ndarray]:
+        weight, bias = self.network.head.weight, self.network.head.bias
+        return weight.detach().float().cpu().numpy(), bias.detach().float().cpu().numpy()
+
 
 def open_torch(path: Path) -> TorchEngine:
     """The engine of a model file."""

@@ -1,0 +1,87 @@
+"""`explain`: where the answer comes from."""
+
+import dataclasses
+import io
+import json as json_format
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated
+
+import numpy as np
+from cyclopts import Parameter
+
+from reslab.cli import show
+from reslab.cli.foreign import FOREIGN_OPTIONS, ForeignOptions
+from reslab.cli.options import outside_data
+from reslab.data.reader import load
+from reslab.engine.choose import find_model, open_engine
+from reslab.errors import BadPicture, ResLabError
+from reslab.explain.cam import Explanation
+from reslab.explain.cam import explain as explained
+from reslab.explain.draw import figure
+from reslab.modelfile import write_atomically
+from reslab.predict import expand
+
+_SIDE = 384  # of a drawn picture, in pixels, whatever the network's input is
+
+
+def explain(
+    model: str,
+    /,
+    *paths: str,
+    out: Path = Path("heat.png"),
+    label: str | None = None,
+    foreign: ForeignOptions = FOREIGN_OPTIONS,
+    json: Annotated[bool, Parameter(negative="")] = False,
+) -> None:
+    """Draw where in each picture the answer comes from: a class activation map with its scale.
+
+    Args:
+        model: A model file, an exported model.onnx, a run folder, latest, or a packaged model.
+        paths: Pictures, folders, patterns.
+        out: The PNG; of several pictures the folder for theirs.
+        label: The class to explain; by default the likeliest of each picture.
+        json: Print JSON Lines: label, probability, logit, the map's values.
+    """
+    if not paths:
+        raise ResLabError("explain needs at least one picture, folder or pattern", "reslab explain MODEL photo.jpg")
+    foreign.refuse_for(find_model(model))
+    engine = open_engine(model, foreign.assumed())
+    prepare, seen = engine.header.preprocess, replace(engine.header.preprocess, size=_SIDE)
+    pictures = list(expand(paths))
+    drawn = 0
+    with show.bar("explaining", len(pictures)) as progress:
+        for picture in pictures:
+            progress.move(1)
+            try:
+                pixels = load(picture)
+            except BadPicture as error:
+                show.people.print(f"{picture.key}: cannot explain: {error.reason}")
+                continue
+            found = explained(engine, prepare(pixels), label)
+            place = out if len(pictures) == 1 else out / (picture.key.strip("/").replace("/", "_") + ".png")
+            outside_data(place, paths[0])
+            _draw(place, seen(pixels), found)
+            _print_row(picture.key, place, found, prepare.size, json)
+            drawn += 1
+    if not drawn:
+        raise ResLabError("none of the inputs could be read", "each row above says why")
+
+
+def _draw(place: Path, picture: np.ndarray, found: Explanation) -> None:
+    file = io.BytesIO()
+    figure(picture, found.heat).save(file, "PNG")
+    write_atomically(place, file.getvalue())
+
+
+def _print_row(name: str, place: Path, found: Explanation, size: int, json: bool) -> None:
+    x, y = found.peak(size)
+    if json:
+        document = {"schema": 1, "path": name, "out": str(place), "peak": [x, y], **dataclasses.asdict(found)}
+        document["heat"] = np.round(found.heat, 5).tolist()
+        sys.stdout.write(json_format.dumps(document, ensure_ascii=False, allow_nan=False) + "\n")
+    else:
+        show.say(
+            f"{name}: {found.label} {found.probability:.3f}; strongest at ({x:.0f}, {y:.0f}) of {size} px; {place}"
+        )
