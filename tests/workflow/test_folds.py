@@ -182,9 +182,9 @@ def test_all_runs_share_their_choices(run):
 def test_a_head_takes_no_penalty_from_the_pictures_that_judge_it(data, tmp_path, monkeypatch):
     asked = []
 
-    def fitted(features, labels, classes, validation=None):
+    def fitted(features, labels, classes, validation=None, balance="none"):
         asked.append(validation)
-        return original(features, labels, classes, validation)
+        return original(features, labels, classes, validation, balance)
 
     original = probe.fitted
     monkeypatch.setattr(probe, "fitted", fitted)
