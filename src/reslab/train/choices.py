@@ -67,6 +67,11 @@ class Choices:
         self.origins[name] = Origin(origin, reason)
 
 
+def choose_loss(choices: Choices, multi: bool) -> None:
+    if multi and choices.config.label_smoothing:
+        choices.set("label_smoothing", 0.0, "several labels per picture: each is learnt as it is written")
+
+
 def choose_start(choices: Choices) -> Start | None:
     """Weights that a person named decide about the network, and are opened; ImageNet's are fetched later."""
     config = choices.config

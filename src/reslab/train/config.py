@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Any
 
+from reslab.modelfile import Task
 from reslab.train.optim import OptimConfig
 from reslab.train.schedule import Course, ScheduleConfig
 
@@ -98,6 +99,7 @@ class Plan:
     """The augmentations, resolved."""
     weights_licence: str | None = None
     """Of the weights that it starts from."""
+    task: Task = "single"
 
     @property
     def total_steps(self) -> int:

@@ -24,6 +24,7 @@ def plan_document(plan: Plan) -> dict[str, Any]:
         "steps_per_epoch": plan.steps_per_epoch,
         "changes": list(plan.changes),
         "weights_licence": plan.weights_licence,
+        "task": plan.task,
         "machine": runtime.describe(),
         "reslab": version("reslab"),
     }
@@ -43,6 +44,7 @@ def plan_from(document: dict[str, Any]) -> Plan:
         steps_per_epoch=document["steps_per_epoch"],
         changes=tuple(document["changes"]),
         weights_licence=document.get("weights_licence"),
+        task=document.get("task", "single"),
     )
 
 

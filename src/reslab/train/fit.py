@@ -10,7 +10,6 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
-from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
 
@@ -27,9 +26,10 @@ from reslab.data.store import Store
 from reslab.engine.face import block_logits
 from reslab.engine.torch import TorchEngine, open_torch
 from reslab.errors import ResLabError
-from reslab.evaluate.judge import Evaluation, judge, numbered, recalibrated
-from reslab.metrics.calibration import fit_temperature, negative_log_likelihood
-from reslab.modelfile import Calibration, Header, read_model, write_atomically, write_json, write_model
+from reslab.evaluate.judge import Judgement, judge, truth
+from reslab.metrics.calibration import negative_log_likelihood
+from reslab.metrics.multilabel import UNDECIDED, labels_likelihood, mean_average_precision
+from reslab.modelfile import Header, read_model, write_atomically, write_json, write_model
 from reslab.nn.config import config_from
 from reslab.nn.resnet import ResNet, build
 from reslab.runfolder import (
@@ -90,7 +90,7 @@ def fit(
     resume: bool = False,
     ranks: Ranks = ALONE,
     spent: float = 0.0,
-) -> Evaluation | None:
+) -> Judgement | None:
     """Train, keep the best weights, calibrate them, judge them on the validation split.
 
     Args:
@@ -190,12 +190,12 @@ def fresh_training(plan: Plan, stores: Stores | None = None) -> Training:
 
 def objective_of(plan: Plan) -> Objective:
     """What a plan minimises."""
-    return Objective(plan.config.label_smoothing)
+    return Objective(plan.config.label_smoothing, task=plan.task)
 
 
 def loader_of(plan: Plan, store: Store, ranks: Ranks = ALONE) -> Loader:
     """The training batches, or this process's part of them."""
-    labels = numbered(store.pictures, plan.classes, "train").tolist()
+    labels = truth(plan.task, store.pictures, plan.classes, "train")
     part = (ranks.rank, ranks.world)
     loader = Loader(store, labels, len(plan.classes), augment_of(plan), plan.config.batch_size, part)
     smallest = len(store) // loader.steps
@@ -218,7 +218,10 @@ def _header(plan: Plan) -> Header:
         "weights_licence": plan.weights_licence,
     }
     training |= {"augment": list(plan.changes), "versions": _versions()}
-    return Header(plan.network, plan.classes, preprocess_of(plan), training=training)
+    header = Header(plan.network, plan.classes, preprocess_of(plan), training=training)
+    if plan.task == "single":
+        return header
+    return dataclasses.replace(header, task="multi", thresholds=(UNDECIDED,) * len(plan.classes))
 
 
 def _versions() -> dict[str, str]:
@@ -228,14 +231,14 @@ def _versions() -> dict[str, str]:
 
 
 def judge_of(plan: Plan, store: Store, ranks: Ranks) -> Callable[[dict[str, Tensor]], Validation | None]:
-    """Weights -> validation accuracy and loss, through the same engine and blocks as every other door.
+    """Weights -> validation score and loss, through the same engine and blocks as every other door.
 
     Several processes take the blocks in turn; no block is divided, so each picture's answer is what one process gives.
     """
     if not len(store):
         return lambda weights: None
     network, header = ResNet(config_from(plan.network)), _header(plan)
-    labels = numbered(store.pictures, plan.classes, "val")
+    labels = truth(plan.task, store.pictures, plan.classes, "val")
 
     def validate(weights: dict[str, Tensor]) -> Validation:
         network.load_state_dict(weights)
@@ -244,6 +247,9 @@ def judge_of(plan: Plan, store: Store, ranks: Ranks) -> Callable[[dict[str, Tens
         everybody = ranks.gather(mine)
         blocks = [everybody[number % ranks.world][number // ranks.world] for number in range(-(-len(store) // BLOCK))]
         logits = np.concatenate(blocks)
+        if plan.task == "multi":
+            exact = float(((logits > 0) == labels).all(1).mean())
+            return Validation(exact, labels_likelihood(logits, labels), mean_average_precision(logits, labels))
         return Validation(float((logits.argmax(1) == labels).mean()), negative_log_likelihood(logits, labels))
 
     return validate
@@ -267,28 +273,21 @@ def _keeper(out: Path, plan: Plan, store: Store, training: Training) -> Callable
     return keep
 
 
-def _finish(out: Path, stores: Stores) -> Evaluation | None:
-    """Fit the temperature on the validation split, write it into the model file, and judge."""
+def _finish(out: Path, stores: Stores) -> Judgement | None:
+    """Judge on the validation split, and write what was fitted there (temperature, thresholds) into the model file."""
     if not len(stores.val):
         return None
     path = out / MODEL_NAME
-    evaluation = judge(open_torch(path), stores.val.pictures, "val")
-    temperature = fit_temperature(evaluation.logits, evaluation.labels)
-    calibration = Calibration(temperature, len(evaluation.labels), "val")
-    evaluation = recalibrated(evaluation, calibration)
-    score = evaluation.score
-    scores = {
-        "val": {"n": score.n, "top1": asdict(score.top1), "nll": score.nll, "ece": score.ece, "chose_the_model": True}
-    }
+    evaluation = judge(open_torch(path), stores.val.pictures, "val").fitted()
     model = read_model(path)
-    header = dataclasses.replace(model.header, calibration=calibration, scores=scores)
+    header = evaluation.described(model.header)
     digest = write_model(path, model.tensors, header, [row.tobytes() for row in model.seen])
     evaluation = dataclasses.replace(evaluation, model=digest)
     write_evaluation(out, evaluation)
     return evaluation
 
 
-def write_evaluation(out: Path, evaluation: Evaluation) -> None:
+def write_evaluation(out: Path, evaluation: Judgement) -> None:
     """`evaluation.json` and `predictions.csv` of the validation split; `evaluation-test.json`, … of another."""
     write_json(out / evaluation_name(evaluation.split), evaluation.document())
     write_atomically(out / predictions_name(evaluation.split), evaluation.table().encode())

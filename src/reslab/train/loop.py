@@ -37,7 +37,15 @@ class Validation:
     """What one look at the validation split says."""
 
     accuracy: float
+    """Pictures that are answered right: with all of their labels, where they may bear several."""
     nll: float
+    mean_ap: float | None = None
+    """Mean average precision, where pictures may bear several labels."""
+
+    @property
+    def value(self) -> float:
+        """What chooses the epoch that is kept."""
+        return self.accuracy if self.mean_ap is None else self.mean_ap
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,7 +185,7 @@ def _gradient(training: Training, batch: Batch, plan: Plan, done: float) -> Tens
         logits = network(images).to(weight.dtype)
     loss = training.objective(logits, targets, batch.pixels) / batch.total
     training.scaler.scale(loss).backward()
-    hits = (logits.detach().argmax(1) == targets.argmax(1)).sum()
+    hits = training.objective.hits(logits.detach(), targets)
     return torch.stack([loss.detach(), hits.to(loss.dtype)])
 
 
@@ -207,12 +215,13 @@ def _end_epoch(training: Training, plan: Plan, hooks: Hooks, epoch: int, lr: flo
     else:
         if not math.isfinite(result.nll):
             raise _diverged(training, plan, lr, "the validation loss is no number")
-        better = (result.accuracy, -result.nll) > (progress.best_value, -progress.best_nll)
+        better = (result.value, -result.nll) > (progress.best_value, -progress.best_nll)
         event |= {"val_accuracy": result.accuracy, "val_nll": result.nll}
+        event |= {} if result.mean_ap is None else {"val_mean_ap": result.mean_ap}
     if better:
         progress.best_epoch = epoch
         if result is not None:
-            progress.best_value, progress.best_nll = result.accuracy, result.nll
+            progress.best_value, progress.best_nll = result.value, result.nll
         hooks.keep_best()
     event |= {"best": better, "lr": lr, "seconds": round(seconds, 3)}
     event["images_per_second"] = round(progress.pictures / seconds, 1)

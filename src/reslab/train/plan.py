@@ -12,6 +12,7 @@ from reslab.data.catalog import Catalog
 from reslab.data.loader import steps_per_epoch
 from reslab.data.store import Store
 from reslab.errors import ResLabError
+from reslab.modelfile import Task
 from reslab.nn.config import config_from
 from reslab.nn.resnet import last_map
 from reslab.nn.zoo import configuration, native_size
@@ -22,6 +23,7 @@ from reslab.train.choices import (
     choose_arithmetic,
     choose_finetune,
     choose_length,
+    choose_loss,
     choose_network,
     choose_normalization,
     choose_size,
@@ -60,15 +62,17 @@ def resolve(config: TrainConfig, catalog: Catalog, user: Collection[str] = ()) -
     choose_network(choices)
     choose_weights(choices, side)
     choose_normalization(choices, start)
-    choose_finetune(choices, len(pictures) / max(1, len({p.label for p in pictures})))
+    tally = catalog.only(("train",)).counts()
+    classes = tuple(sorted(tally))
+    choose_finetune(choices, tally.total() / max(1, len(classes)))
     choose_length(choices, len(pictures))
     choose_arithmetic(choices)
+    choose_loss(choices, catalog.multi)
     refuse_lonely_pixels(choices.config)
     changes = parse(choices.config.augment, catalog.mirrored)
     if not catalog.mirrored and config.augment in SETS and changes != SETS[config.augment]:
         reason = f"{config.augment}, but a mirror would change these labels"
         choices.set("augment", ",".join(changes) or "none", reason, choices.origins["augment"].origin)
-    classes = tuple(sorted({p.label for p in pictures}))
     steps = steps_per_epoch(len(pictures), choices.config.batch_size)
     network = _network(choices.config, len(classes), start)
     licence = start.licence if start else None
@@ -76,7 +80,8 @@ def resolve(config: TrainConfig, catalog: Catalog, user: Collection[str] = ()) -
         licence = IMAGENET[choices.config.model].licence
     if licence and not choices.origins["weights"].reason:
         choices.origins["weights"] = Origin(choices.origins["weights"].origin, f"licence: {licence}")
-    return Plan(choices.config, choices.origins, network, classes, steps, changes, licence)
+    task: Task = "multi" if catalog.multi else "single"
+    return Plan(choices.config, choices.origins, network, classes, steps, changes, licence, task=task)
 
 
 def cautions(plan: Plan) -> list[str]:

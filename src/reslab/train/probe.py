@@ -1,6 +1,7 @@
 """The head alone: features of frozen layers are computed once, and the best linear layer on them is found to convergence.
 
-That is linear probing (Kornblith et al. 2019, section 3), by multinomial logistic regression with an L2 penalty.
+That is linear probing (Kornblith et al. 2019, section 3), by multinomial logistic regression with an L2 penalty; where a
+picture may bear several labels, by one regression for each of them.
 """
 
 from collections.abc import Callable, Sequence
@@ -15,8 +16,9 @@ from reslab import runtime
 from reslab.data.augment import MIRRORS
 from reslab.data.reader import BLOCK
 from reslab.data.store import Store
-from reslab.evaluate.judge import numbered
+from reslab.evaluate.judge import truth
 from reslab.metrics.calibration import negative_log_likelihood
+from reslab.metrics.multilabel import labels_likelihood
 from reslab.nn.layers import to_images
 from reslab.nn.resnet import ResNet
 from reslab.train.config import Plan
@@ -26,6 +28,7 @@ PENALTIES = (1e-3, 1e-2, 1e-1, 1.0, 10.0)
 """scikit-learn's C: the inverse of the penalty; the first of the best on the validation pictures is taken."""
 
 _USUAL = 1e-1  # where nothing validates
+_NEVER = 20.0  # how far below the others the logit of a class without pictures lies
 _ROUNDS = 500
 _BATCH = 128
 
@@ -70,19 +73,18 @@ def fitted(
 
     Args:
         features: float32 `[n, features]`; standardised inside, so that one penalty suits every network.
-        labels: int64 `[n]`.
+        labels: int64 `[n]`, or bool `[n, classes]` where a picture may bear several.
         validation: features and labels that choose the penalty.
     """
     mean, std = features.mean(0), features.std(0) + 1e-6
     scaled = (features - mean) / std
     best: tuple[float, Probe] | None = None
     for penalty in PENALTIES if validation else (_USUAL,):
-        model = LogisticRegression(C=penalty, max_iter=_ROUNDS, tol=1e-5).fit(scaled, labels)
-        weight, bias = _rows(model, classes)
+        weight, bias = _regression(scaled, labels, classes, penalty)
         probe = _probe(weight / std, bias - (weight / std) @ mean, penalty, features, labels)
         loss = 0.0
         if validation:
-            loss = negative_log_likelihood(validation[0] @ probe.weight.T + probe.bias, validation[1])
+            loss = _loss(validation[0] @ probe.weight.T + probe.bias, validation[1])
         if best is None or loss < best[0]:
             best = (loss, probe)
     assert best is not None
@@ -91,8 +93,28 @@ def fitted(
 
 def _probe(weight: np.ndarray, bias: np.ndarray, penalty: float, features: np.ndarray, labels: np.ndarray) -> Probe:
     logits = features @ weight.T + bias
-    loss, hits = negative_log_likelihood(logits, labels), int((logits.argmax(1) == labels).sum())
-    return Probe(weight.astype(np.float32), bias.astype(np.float32), penalty, loss, hits, len(labels))
+    hits = logits.argmax(1) == labels if labels.ndim == 1 else ((logits > 0) == labels).all(1)
+    loss = _loss(logits, labels)
+    return Probe(weight.astype(np.float32), bias.astype(np.float32), penalty, loss, int(hits.sum()), len(labels))
+
+
+def _loss(logits: np.ndarray, labels: np.ndarray) -> float:
+    return (negative_log_likelihood if labels.ndim == 1 else labels_likelihood)(logits, labels)
+
+
+def _regression(
+    features: np.ndarray, labels: np.ndarray, classes: int, penalty: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """Weight and bias of each class."""
+    model = LogisticRegression(C=penalty, max_iter=_ROUNDS, tol=1e-5)
+    if labels.ndim == 1:
+        return _rows(model.fit(features, labels), classes)
+    weight, bias = np.zeros((classes, features.shape[1])), np.where(labels.all(0), _NEVER, -_NEVER)
+    for k, borne in enumerate(labels.T):
+        if borne.any() and not borne.all():
+            model.fit(features, borne)
+            weight[k], bias[k] = model.coef_[0], model.intercept_[0]
+    return weight, bias
 
 
 def put(probe: Probe, head: nn.Linear) -> None:
@@ -109,7 +131,7 @@ def _rows(model: LogisticRegression, classes: int) -> tuple[np.ndarray, np.ndarr
         weight, bias = np.concatenate([-weight / 2, weight / 2]), np.concatenate([-bias / 2, bias / 2])
     if len(weight) == classes:
         return weight, bias
-    all_weight, all_bias = np.zeros((classes, weight.shape[1])), np.full(classes, bias.min() - 20.0)
+    all_weight, all_bias = np.zeros((classes, weight.shape[1])), np.full(classes, bias.min() - _NEVER)
     all_weight[model.classes_], all_bias[model.classes_] = weight, bias
     return all_weight, all_bias
 
@@ -129,11 +151,11 @@ def probed(network: ResNet, plan: Plan, stores: Stores) -> Probe:
     def seen(store: Store, turned: bool = False) -> np.ndarray:
         return embeddings(network, blocks(store, turned), -(-len(store) // BLOCK))
 
-    labels = numbered(stores.train.pictures, plan.classes, "train")
+    labels = truth(plan.task, stores.train.pictures, plan.classes, "train")
     features = seen(stores.train)
     if set(plan.changes) & set(MIRRORS):
-        features, labels = np.concatenate([features, seen(stores.train, True)]), np.tile(labels, 2)
+        features, labels = np.concatenate([features, seen(stores.train, True)]), np.concatenate([labels, labels])
     validation = None
     if len(stores.val):
-        validation = seen(stores.val), numbered(stores.val.pictures, plan.classes, "val")
+        validation = seen(stores.val), truth(plan.task, stores.val.pictures, plan.classes, "val")
     return fitted(features, labels, len(plan.classes), validation)
