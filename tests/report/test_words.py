@@ -6,15 +6,15 @@ from pathlib import Path
 
 import pytest
 
-from reslab.report import speak, words
+from reslab.report import label_words, speak, words
 from reslab.report.speak import Phrase, element, reason, say, setting
 from tests.report.folders import document, make_run
 from tests.report.reading import Page
 
-FILE = Path(words.__file__)
-ROOM = FILE.parent
+FILES = {Path(catalogue.__file__) for catalogue in (words, label_words)}
+ROOM = Path(words.__file__).parent
 CHINESE = re.compile(r"[\u4e00-\u9fff]")
-SAME = {"classes.n", "classes.f1", "curves.and"}
+SAME = {"classes.n", "classes.f1", "curves.and", "labels.ap"}
 """Signs that are written alike in both languages."""
 
 
@@ -31,7 +31,9 @@ def test_both_languages_say_it(key):
 
 
 def test_every_key_that_is_asked_for_exists_and_every_key_is_asked_for():
-    sources = "".join(p.read_text(encoding="utf-8") for p in ROOM.iterdir() if p.suffix in (".py", ".j2") and p != FILE)
+    sources = "".join(
+        p.read_text(encoding="utf-8") for p in ROOM.iterdir() if p.suffix in (".py", ".j2") and p not in FILES
+    )
     places = {key.split(".")[0] for key in words.WORDS}
     dotted = set(re.findall(r'"([a-z]+\.[a-z0-9_.]+)"', sources)) - {"split.csv"}
     asked = {text for text in dotted if text.split(".")[0] in places}

@@ -11,9 +11,12 @@ from cyclopts import Parameter
 from reslab import workflow
 from reslab.cli import show
 from reslab.cli.foreign import FOREIGN_OPTIONS, ForeignOptions
+from reslab.cli.labels import say_difference, say_labels
 from reslab.cli.options import DATA_OPTIONS, DataOptions
-from reslab.evaluate.judge import Evaluation
-from reslab.metrics.paired import compared
+from reslab.errors import ResLabError
+from reslab.evaluate.judge import Evaluation, Judgement
+from reslab.metrics.multilabel import LabelsComparison, compared_labels
+from reslab.metrics.paired import Comparison, compared
 from reslab.modelfile import write_atomically
 from reslab.report.page import write_report
 
@@ -81,6 +84,8 @@ def compare(
 ) -> None:
     """Is the difference real? Two models on the same pictures: paired interval and McNemar's test.
 
+    Where pictures may bear several labels, mean average precision is compared, by its interval alone.
+
     Args:
         model_a: A model file, a run folder, latest, a packaged model, or somebody else's checkpoint.
         model_b: Another.
@@ -94,11 +99,15 @@ def compare(
             workflow.evaluate(model, data, split, source.given(), judging, progress.move)
             for model in (model_a, model_b)
         )
-    found = compared(*_right_answers(first, second))
+    found = _compared(first, second)
+    document = {"schema": 1, "split": first.split, "models": [model_a, model_b], **dataclasses.asdict(found)}
     if json:
-        show.print_json({"schema": 1, "split": first.split, "models": [model_a, model_b], **dataclasses.asdict(found)})
+        show.print_json(document)
         return
     show.say(f"{first.split} split of {data}, n = {found.n:,}")
+    if isinstance(found, LabelsComparison):
+        say_difference(document)
+        return
     show.say(f"a  {show.percent(found.a)}  {model_a}")
     show.say(f"b  {show.percent(found.b)}  {model_b}")
     interval = f"{100 * found.low:+.2f} to {100 * found.high:+.2f}"
@@ -106,11 +115,21 @@ def compare(
     show.say(f"only a is right on {found.only_a:,} pictures, only b on {found.only_b:,}: {found.verdict}")
 
 
-def _right_answers(first: Evaluation, second: Evaluation) -> tuple[np.ndarray, np.ndarray]:
-    """For the pictures that both answered: whether each was right, bool `[n]` twice."""
-    right = [dict(zip(one.keys, (one.logits.argmax(1) == one.labels).tolist(), strict=True)) for one in (first, second)]
-    keys = [key for key in first.keys if key in right[1]]
-    return np.array([right[0][key] for key in keys]), np.array([right[1][key] for key in keys])
+def _compared(first: Judgement, second: Judgement) -> Comparison | LabelsComparison:
+    """On the pictures that both answered."""
+    place = {key: row for row, key in enumerate(second.keys)}
+    mine = np.array([row for row, key in enumerate(first.keys) if key in place], np.int64)
+    theirs = np.array([place[key] for key in first.keys if key in place], np.int64)
+    if isinstance(first, Evaluation) and isinstance(second, Evaluation):
+        right = [one.logits.argmax(1) == one.labels for one in (first, second)]
+        return compared(right[0][mine], right[1][theirs])
+    if set(first.classes) != set(second.classes) or first.labels.ndim != second.labels.ndim:
+        raise ResLabError(
+            "the two models do not answer with the same labels, so their mean average precisions are of different things",
+            "compare models that were trained on the same labels",
+        )
+    columns = [second.classes.index(label) for label in first.classes]
+    return compared_labels(first.logits[mine], second.logits[theirs][:, columns], first.labels[mine])
 
 
 def report(run: str = "latest") -> None:
@@ -127,7 +146,11 @@ def _say(document: dict[str, Any], data: str) -> None:
     say = show.say
     note = "; this split also chose the model" if document["split"] == "val" else ""
     note += "; each answer is the mean over a picture and its mirror image" if document["mirrored"] else ""
-    say(f"{document['split']} split of {data}: {show.interval(document['top1'], document['n'])}{note}")
+    heading = f"{document['split']} split of {data}"
+    if document["task"] == "multi":
+        say_labels(document, heading, note)
+        return
+    say(f"{heading}: {show.interval(document['top1'], document['n'])}{note}")
     if document["top5"]:
         say(f"top-5 {show.percent(document['top5']['value'])}", end=", ")
     say(f"balanced {show.percent(document['balanced_accuracy'])}", end=", ")

@@ -20,6 +20,7 @@ REASONS: tuple[tuple[str, str], ...] = (
         "每类 {0} 张图片：先训练分类层，再训练所有层，越靠近输入越慢",
     ),
     (r"(\d+) pictures per class: enough for every layer", "每类 {0} 张图片：足够训练所有层"),
+    (r"several labels per picture: each is learnt as it is written", "一张图片有多个标签：每个标签都按原样学习"),
     (r"licence: (.+)", "许可证：{0}"),
     (r"as the weights were trained", "与权重训练时一致"),
     (r"the network of the weights", "权重所属的网络"),
