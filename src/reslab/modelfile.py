@@ -12,7 +12,7 @@ import os
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from safetensors import SafetensorError
@@ -22,7 +22,9 @@ from reslab.errors import ResLabError
 from reslab.pixels.fingerprint import FINGERPRINT_BYTES
 from reslab.pixels.preprocess import Preprocess
 
-FORMAT = 1
+FORMATS = {"single": 1, "multi": 2}
+"""What a model's task is written as, so that a version which only knows the first refuses the second."""
+
 KEY = "reslab"
 """The one metadata key that holds the header."""
 
@@ -32,6 +34,10 @@ _FIELD = r"\"sha256\":\""
 _LONGEST_HEADER = 100_000_000
 _PICKLES = (".pth", ".pt", ".th", ".bin", ".ckpt", ".tar")
 _SEEN = "data.seen"
+
+
+Task = Literal["single", "multi"]
+"""One label per picture, or any number of labels, each with a yes or no of its own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +65,9 @@ class Header:
     """Split -> its score with interval, and whether that split also chose the model."""
     training: dict[str, Any] = field(default_factory=dict)
     """Recipe, seed, data name, licence of starting weights, versions."""
+    task: Task = "single"
+    thresholds: tuple[float, ...] = ()
+    """For several labels: the calibrated probability from which on each one is answered."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,8 +105,9 @@ def read_model(path: Path) -> ModelFile:
 def header_from(content: dict[str, Any], path: Path) -> Header:
     """The header from its JSON, in whatever file it stood."""
     number = content.get("format")
-    if number != FORMAT:
-        raise ResLabError(f"{path} has format {number}; this version reads {FORMAT}", "pip install -U reslab")
+    if number not in FORMATS.values():
+        known = " and ".join(map(str, FORMATS.values()))
+        raise ResLabError(f"{path} has format {number}; this version reads {known}", "pip install -U reslab")
     return Header(
         network=content["network"],
         classes=tuple(content["classes"]),
@@ -105,12 +115,14 @@ def header_from(content: dict[str, Any], path: Path) -> Header:
         calibration=Calibration(**content["calibration"]),
         scores=content["scores"],
         training=content["training"],
+        task=content.get("task", "single"),
+        thresholds=tuple(content.get("thresholds", ())),
     )
 
 
 def header_document(header: Header) -> dict[str, Any]:
     """The header as plain values, with the number of its format."""
-    return {"format": FORMAT, **dataclasses.asdict(header)}
+    return {"format": FORMATS[header.task], **dataclasses.asdict(header)}
 
 
 def is_foreign(path: Path) -> bool:

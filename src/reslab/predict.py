@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from reslab.data.catalog import Picture
+from reslab.data.catalog import SEPARATOR, Picture
 from reslab.data.folder import picture_files
 from reslab.data.reader import load
 from reslab.engine.choose import open_engine
@@ -29,14 +29,17 @@ class Prediction:
 
     path: str
     label: str | None
+    """Where a picture may bear several labels, all that are answered, as in `cat;outdoor`; empty where none is."""
     probability: float | None
-    """Calibrated."""
+    """Calibrated; None where there may be several labels, each with its own."""
     top: tuple[tuple[str, float], ...]
     """The five likeliest labels, best first."""
     accepted: bool | None = None
     """Whether the answer passes the model's reject threshold; None until it has one."""
     prediction_set: tuple[str, ...] | None = None
     error: str | None = None
+    labels: tuple[tuple[str, float], ...] | None = None
+    """The labels whose probability reaches their threshold, with it; None where a picture has exactly one label."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +77,11 @@ class Model:
         """Ranked by logits: probabilities may be equal where they saturate."""
         order = np.argsort(-logits, kind="stable")[:TOP]
         top = tuple((self.header.classes[i], float(row[i])) for i in order)
-        return Prediction(name, top[0][0], top[0][1], top)
+        if self.header.task == "single":
+            return Prediction(name, top[0][0], top[0][1], top)
+        found = zip(self.header.classes, row, self.header.thresholds, strict=True)
+        labels = tuple((label, float(p)) for label, p, threshold in found if p >= threshold)
+        return Prediction(name, SEPARATOR.join(label for label, _ in labels), None, top, labels=labels)
 
 
 def load_model(model: str | Path, assumed: Assumed | None = None) -> Model:

@@ -186,7 +186,7 @@ def silent(event: Event) -> None:
 
 _HINTS = {
     "unreadable": "mend or remove it, or leave such pictures out with --skip-bad",
-    "unknown class": "give it training pictures, or rename or remove its folder",
-    "empty class": "put pictures into it, or remove the folder",
+    "unknown class": "give it training pictures, or rename or remove its folder or label",
+    "empty class": "put pictures into it, or remove its folder or column",
     "one class": "make one folder per class, e.g. data/cats and data/dogs",
 }

@@ -18,9 +18,9 @@ from reslab.data.splits import assigned
 from reslab.engine.choose import find_model, open_engine
 from reslab.engine.face import Assumed, Mirrored
 from reslab.errors import ResLabError
-from reslab.evaluate.judge import Evaluation, judge
+from reslab.evaluate.judge import Judgement, judge
 from reslab.folds import cross_validated
-from reslab.modelfile import read_json, write_atomically, write_json
+from reslab.modelfile import Task, read_json, write_atomically, write_json
 from reslab.predict import Prediction, load_model
 from reslab.prepare import OPENED, divided, planned, prepare, refill, refuse_lonely_classes, same_data, silent
 from reslab.report.page import write_report
@@ -56,7 +56,7 @@ class Run:
     """A finished training."""
 
     folder: Path
-    evaluation: Evaluation | None
+    evaluation: Judgement | None
     """On the validation split, or out of fold; None where nothing validated."""
 
     @property
@@ -154,7 +154,7 @@ class Demo:
 
     model: Path
     report: Path
-    evaluation: Evaluation
+    evaluation: Judgement
     """On the test split."""
     prediction: Prediction
 
@@ -197,7 +197,7 @@ def evaluate(
     division: Mapping[str, Any] | None = None,
     how: Judging = _PLAIN,
     on_progress: Callable[[int], None] | None = None,
-) -> Evaluation:
+) -> Judgement:
     """Judge a model on one split of a data set: `test` if there is one, else `val`, unless told otherwise.
 
     Args:
@@ -205,13 +205,14 @@ def evaluate(
             leaves out is as it was when the model was trained.
 
     Raises:
-        ResLabError: the split is empty, its classes are not the model's, a picture is unreadable, or more than 1 % of
-            the pictures trained the model (unless `how.allow_seen`).
+        ResLabError: the split is empty, its classes are not the model's, a picture is unreadable or bears several labels
+            where the model gives one, or more than 1 % of the pictures trained the model (unless `how.allow_seen`).
     """
     given = dict(division or {})
     path = find_model(model)
     whole = read_data(data, given.get("data_dir"))
     engine = open_engine(path, replace(how.assumed, data_classes=whole.classes))
+    whole = _as_asked(whole, engine.header.task)
     trained = {k: v for k, v in engine.header.training.items() if k in ("val", "split_seed", "group_by")}
     config = TrainConfig(**{**trained, **given})
     catalog = assigned(whole, config.val, config.split_seed, config.group_by)
@@ -286,9 +287,20 @@ def _row(folder: Path) -> dict[str, Any]:
         "epochs": f"{len(epochs)}/{document['config']['epochs']}",
         "split": score and score["split"],
         "n": score and score["n"],
-        "top1": score and score["top1"],
+        "top1": score and score.get("top1"),
+        "mean_ap": score and score.get("mean_ap"),
         "seconds": round(sum(event["seconds"] for event in spent), 1),
     }
+
+
+def _as_asked(catalog: Catalog, task: Task) -> Catalog:
+    """The catalog for a model of that task: where pictures may bear several labels, they may well bear one each."""
+    if catalog.multi and task == "single":
+        raise ResLabError(
+            f"the model gives each picture one label, and in {catalog.root} a picture bears any number of them",
+            "judge it on a table with one label per picture, or train a model on this one",
+        )
+    return replace(catalog, multi=task == "multi")
 
 
 def _is_data_of(run: Path, data: str | Path) -> bool:

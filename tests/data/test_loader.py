@@ -154,6 +154,20 @@ def test_another_seed_is_another_training():
     assert not set(epoch_digests(loader(seed=1))) & set(epoch_digests(loader(seed=0)))
 
 
+@pytest.mark.parametrize("changes", [(), ("mixup",), ("cutmix",)])
+def test_several_labels_are_blended_like_one(changes):
+    one = loader(changes=changes)
+    marks = np.arange(33)[:, None] % np.array([2, 3, 5, 1]) == 0
+    several = Loader(one.store, marks, 4, one.augment, 8)
+    for step in range(several.steps):
+        batch, chosen = several.batch(1, step), several.indices(1, step)
+        own = torch.from_numpy(marks[chosen]).float()
+        partners = own if batch.mix is None else own[torch.from_numpy(batch.mix.partner)]
+        share = 1.0 if batch.mix is None else batch.mix.share
+        assert torch.allclose(batch.targets, share * own + (1 - share) * partners, atol=1e-6)
+        assert torch.equal(batch.pixels, one.batch(1, step).pixels)
+
+
 # ------------------------------------------------------------------ another process, started from nothing
 
 

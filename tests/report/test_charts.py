@@ -122,4 +122,4 @@ def test_the_score_bar_keeps_its_labels_apart(baseline, shown):
     drawing = tree(score_bar({"value": 0.97, "low": 0.95, "high": 0.99}, baseline))
     texts = [e.text for e in drawing.iter("text")]
     assert [text[:-2] for text in texts[1:]] == shown
-    assert "accuracy 97.00" in drawing.get("aria-label") and "准确率 97.00" in drawing.get("data-zh-label")
+    assert "score 97.00" in drawing.get("aria-label") and "成绩 97.00" in drawing.get("data-zh-label")

@@ -6,15 +6,15 @@ from pathlib import Path
 
 import pytest
 
-from reslab.report import captions, speak, words
+from reslab.report import captions, label_words, speak, words
 from reslab.report.speak import Phrase, element, reason, say, setting
 from tests.report.folders import document, make_run
 from tests.report.reading import Page
 
-FILES = [Path(module.__file__) for module in (words, captions)]
+FILES = [Path(module.__file__) for module in (words, captions, label_words)]
 ROOM = FILES[0].parent
 CHINESE = re.compile(r"[\u4e00-\u9fff]")
-SAME = {"classes.n", "classes.f1", "curves.and"}
+SAME = {"classes.n", "classes.f1", "curves.and", "labels.ap"}
 """Signs that are written alike in both languages."""
 
 

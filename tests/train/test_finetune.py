@@ -71,6 +71,22 @@ def test_a_probe_is_scikit_learns_regression(classes):
     assert found.hits == (expected.argmax(1) == labels).sum() and found.n == 90
 
 
+def test_a_probe_for_several_labels_is_one_regression_each():
+    dice = np.random.default_rng(0)
+    marks = dice.random((120, 4)) < np.array([0.5, 0.2, 0.5, 0.5])
+    marks[:, 2], marks[:, 3] = True, False  # one that all bear and one that nobody does
+    features = (dice.normal(size=(120, 6)) + marks[:, :1] - marks[:, 1:2] * 2).astype(np.float32) * 3 + 5
+    found = fitted(features, marks, 4)
+    scaled = (features - features.mean(0)) / (features.std(0) + 1e-6)
+    logits = features @ found.weight.T + found.bias
+    for k in range(2):
+        theirs = LogisticRegression(C=found.penalty, max_iter=2000, tol=1e-8).fit(scaled, marks[:, k])
+        assert np.allclose(logits[:, k], theirs.decision_function(scaled), atol=5e-3)
+    assert (logits[:, 2] > 10).all() and (logits[:, 3] < -10).all()
+    assert found.hits == ((logits > 0) == marks).all(1).sum() and found.n == 120
+    assert found.loss == pytest.approx(np.logaddexp(0, np.where(marks, -logits, logits)).sum(1).mean(), rel=1e-4)
+
+
 def test_a_class_without_pictures_never_wins():
     features = np.random.default_rng(0).normal(size=(20, 4)).astype(np.float32)
     found = fitted(features, np.arange(20) % 2 * 2, 3)

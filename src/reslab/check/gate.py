@@ -52,8 +52,11 @@ class Verdict:
     classes: dict[str, int]
     problems: tuple[Problem, ...]
     majority_baseline: float
-    """Accuracy of always answering the most frequent class."""
+    """The score of an answer without a look: accuracy of always answering the most frequent class; where pictures bear
+    several labels, mean average precision in any order, which is the labels' mean share of the pictures."""
     skipped: dict[str, int]
+    multi: bool = False
+    """Pictures bear several labels."""
 
     @property
     def ok(self) -> bool:
@@ -87,7 +90,7 @@ def examine(
         return fingerprint(pixels, _TWIN_BYTES), list(_about_picture(picture, pixels))
 
     workers = default_workers() if workers is None else workers
-    problems = _about_classes(catalog) + _about_groups(catalog)
+    problems = _about_classes(catalog) + _about_groups(catalog) + _about_label_sets(catalog)
     twins: dict[bytes, list[Picture]] = defaultdict(list)
     looks = ordered(look, catalog.pictures, workers, ahead=4 * max(workers, 1))
     for picture, (name, found) in zip(catalog.pictures, looks, strict=True):
@@ -98,22 +101,26 @@ def examine(
             on_progress(1)
     problems += [p for group in twins.values() if len(group) > 1 for p in _about_twins(group)]
     counts = catalog.counts()
+    share = counts.total() / len(counts) if catalog.multi and counts else max(counts.values(), default=0)
     return Verdict(
         images=len(catalog.pictures),
         classes={name: counts[name] for name in sorted(counts)},
         problems=tuple(sorted(problems, key=lambda p: (_SEVERITIES.index(p.severity), p.kind, p.path))),
-        majority_baseline=max(counts.values()) / len(catalog.pictures) if counts else 0.0,
+        majority_baseline=share / max(len(catalog.pictures), 1),
         skipped=catalog.skipped,
+        multi=catalog.multi,
     )
 
 
 def _about_classes(catalog: Catalog) -> list[Problem]:
     """Names and numbers: what can be said without opening a file."""
-    known = {p.label for p in catalog.split("train")}
-    problems = [
-        Problem("empty class", name, "its folder holds no picture; remove it or fill it", "error")
-        for name, _ in catalog.empty_classes
-    ]
+    known = {label for p in catalog.split("train") for label in catalog.labels_of(p)}
+    empty = (
+        "no picture bears it; remove its column"
+        if catalog.multi
+        else "its folder holds no picture; remove it or fill it"
+    )
+    problems = [Problem("empty class", name, empty, "error") for name, _ in catalog.empty_classes]
     if len(known) < 2:
         have = "have one class only" if known else "are missing"
         detail = f"the training pictures {have}; a classifier needs two classes or more"
@@ -127,24 +134,39 @@ def _about_classes(catalog: Catalog) -> list[Problem]:
             problems.append(Problem("similar classes", first, detail, "warning"))
     if counts and max(counts.values()) > IMBALANCE * min(counts.values()):
         (most, high), (least, low) = counts.most_common()[0], counts.most_common()[-1]
-        baseline = f"always answering {most!r} scores {high / counts.total():.1%}"
-        problems.append(
-            Problem("imbalance", most, f"{high} pictures against {low} of {least!r}; {baseline}", "warning")
-        )
+        baseline = "" if catalog.multi else f"; always answering {most!r} scores {high / counts.total():.1%}"
+        problems.append(Problem("imbalance", most, f"{high} pictures against {low} of {least!r}{baseline}", "warning"))
     return problems
 
 
 def _about_split(catalog: Catalog, split: Split, known: set[str]) -> list[Problem]:
     """Classes are matched by name: an unknown one cannot be scored, a missing one leaves a hole in the score."""
-    here = {p.label: p for p in reversed(catalog.split(split))}
+    pictures = catalog.split(split)
+    here = {label: p for p in reversed(pictures) for label in catalog.labels_of(p)}
     problems = []
     for label in sorted(here.keys() - known):
         detail = f"train has no class {label!r} ({here[label].key}); {nearest(label, known)}"
         problems.append(Problem("unknown class", f"{split}: {label}", detail, "error"))
-    if here:
+    if pictures:
+        threshold = " and its threshold stays at 0.5" if catalog.multi and split == "val" else ""
         for label in sorted(known - here.keys()):
-            detail = f"no picture of it in {split}, so its score there is unknown"
+            detail = f"no picture of it in {split}, so its score there is unknown{threshold}"
             problems.append(Problem("missing class", f"{split}: {label}", detail, "warning"))
+    return problems
+
+
+def _about_label_sets(catalog: Catalog) -> list[Problem]:
+    """What can only be odd where pictures bear several labels."""
+    problems = [Problem(kind, catalog.root, where, "note") for kind, where in catalog.remarks]
+    if not catalog.multi:
+        return problems
+    trained, counts = catalog.split("train"), catalog.only(("train",)).counts()
+    for label in sorted(label for label, n in counts.items() if n == len(trained)):
+        detail = "every training picture bears it, so nothing can be learnt about it"
+        problems.append(Problem("constant label", label, detail, "warning"))
+    if bare := [p for p in catalog.pictures if not p.label]:
+        detail = f"{len(bare):,} picture(s) without a label, this one first: each counts as showing none of them"
+        problems.append(Problem("no label", bare[0].key, detail, "note"))
     return problems
 
 
@@ -192,7 +214,7 @@ def _about_twins(group: list[Picture]) -> Iterable[Problem]:
     labels = sorted({p.label for p in group})
     if len(labels) > 1:
         names = " = ".join(p.key for p in group)
-        detail = f"the same picture as {' and '.join(labels)}: {names}"
+        detail = f"the same picture as {' and '.join(label or 'no label' for label in labels)}: {names}"
         yield Problem("conflicting labels", group[0].key, detail, "error")
     for first, second in pairwise(group):
         if first.split != second.split:

@@ -35,6 +35,7 @@ def check(
     if json:
         document = {"schema": 1, "ok": verdict.ok, "images": verdict.images, "classes": verdict.classes}
         document |= {"problems": problems, "skipped": verdict.skipped, "majority_baseline": verdict.majority_baseline}
+        document |= {"task": "multi" if verdict.multi else "single"}
         show.print_json(document)
     else:
         _say(verdict)
@@ -77,9 +78,9 @@ def _say(verdict: workflow.Verdict) -> None:
     show.say(made)
     for reason, n in verdict.skipped.items():
         show.say(f"skipped: {n:,} {reason}")
-    show.say(
-        f"{verdict.images:,} pictures; always answering one class scores {show.percent(verdict.majority_baseline)}"
-    )
+    several = "any number of labels to a picture; ranking without a look scores a mAP of"
+    blind = several if verdict.multi else "always answering one class scores"
+    show.say(f"{verdict.images:,} pictures; {blind} {show.percent(verdict.majority_baseline)}")
     if not verdict.problems:
         show.say("nothing to mend")
         return

@@ -11,9 +11,12 @@ from cyclopts import Parameter
 from reslab import workflow
 from reslab.cli import show
 from reslab.cli.foreign import FOREIGN_OPTIONS, ForeignOptions
+from reslab.cli.labels import say_difference, say_labels
 from reslab.cli.options import DATA_OPTIONS, DataOptions
 from reslab.errors import ResLabError
-from reslab.metrics.paired import compared
+from reslab.evaluate.judge import Evaluation, Judgement
+from reslab.metrics.multilabel import LabelsComparison, compared_labels
+from reslab.metrics.paired import Comparison, compared
 from reslab.modelfile import write_atomically
 from reslab.report.page import write_report
 from reslab.runfolder import OUT_OF_FOLD
@@ -82,6 +85,8 @@ def compare(
 ) -> None:
     """Is the difference real? Two models on the same pictures: paired interval and McNemar's test.
 
+    Where pictures may bear several labels, mean average precision is compared, by its interval alone.
+
     Args:
         model_a: A model file, a run folder, latest, a packaged model, or somebody else's checkpoint.
         model_b: Another.
@@ -93,17 +98,21 @@ def compare(
     with show.bar("scoring") as progress:
         if split == OUT_OF_FOLD:
             judged, right = split, [workflow.out_of_fold(model, data) for model in (model_a, model_b)]
+            found: Comparison | LabelsComparison = compared(*_shared(*right))
         else:
-            both = [
+            first, second = (
                 workflow.evaluate(model, data, split, source.given(), judging, progress.move)
                 for model in (model_a, model_b)
-            ]
-            judged, right = both[0].split, [one.right() for one in both]
-    found = compared(*_shared(*right))
+            )
+            judged, found = first.split, _compared(first, second)
+    document = {"schema": 1, "split": judged, "models": [model_a, model_b], **dataclasses.asdict(found)}
     if json:
-        show.print_json({"schema": 1, "split": judged, "models": [model_a, model_b], **dataclasses.asdict(found)})
+        show.print_json(document)
         return
     show.say(f"{judged} split of {data}, n = {found.n:,}")
+    if isinstance(found, LabelsComparison):
+        say_difference(document)
+        return
     show.say(f"a  {show.percent(found.a)}  {model_a}")
     show.say(f"b  {show.percent(found.b)}  {model_b}")
     interval = f"{100 * found.low:+.2f} to {100 * found.high:+.2f}"
@@ -117,6 +126,22 @@ def _shared(first: dict[str, bool], second: dict[str, bool]) -> tuple[np.ndarray
     if not keys:
         raise ResLabError("the two have no picture in common", "give runs or models that answered for the same data")
     return np.array([first[key] for key in keys]), np.array([second[key] for key in keys])
+
+
+def _compared(first: Judgement, second: Judgement) -> Comparison | LabelsComparison:
+    """On the pictures that both answered."""
+    if isinstance(first, Evaluation) and isinstance(second, Evaluation):
+        return compared(*_shared(first.right(), second.right()))
+    if set(first.classes) != set(second.classes) or first.labels.ndim != second.labels.ndim:
+        raise ResLabError(
+            "the two models do not answer with the same labels, so their mean average precisions are of different things",
+            "compare models that were trained on the same labels",
+        )
+    place = {key: row for row, key in enumerate(second.keys)}
+    mine = np.array([row for row, key in enumerate(first.keys) if key in place], np.int64)
+    theirs = np.array([place[key] for key in first.keys if key in place], np.int64)
+    columns = [second.classes.index(label) for label in first.classes]
+    return compared_labels(first.logits[mine], second.logits[theirs][:, columns], first.labels[mine])
 
 
 def report(run: str = "latest") -> None:
@@ -133,7 +158,11 @@ def _say(document: dict[str, Any], data: str) -> None:
     say = show.say
     note = "; this split also chose the model" if document["split"] == "val" else ""
     note += "; each answer is the mean over a picture and its mirror image" if document["mirrored"] else ""
-    say(f"{document['split']} split of {data}: {show.interval(document['top1'], document['n'])}{note}")
+    heading = f"{document['split']} split of {data}"
+    if document["task"] == "multi":
+        say_labels(document, heading, note)
+        return
+    say(f"{heading}: {show.interval(document['top1'], document['n'])}{note}")
     if document["top5"]:
         say(f"top-5 {show.percent(document['top5']['value'])}", end=", ")
     say(f"balanced {show.percent(document['balanced_accuracy'])}", end=", ")

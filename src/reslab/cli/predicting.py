@@ -6,6 +6,7 @@ import io
 import itertools
 import json as json_format
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated
 
@@ -13,6 +14,7 @@ from cyclopts import Parameter
 
 from reslab.cli import show
 from reslab.cli.foreign import FOREIGN_OPTIONS, ForeignOptions
+from reslab.data.catalog import SEPARATOR
 from reslab.engine.choose import find_model
 from reslab.errors import ResLabError
 from reslab.modelfile import write_atomically
@@ -69,8 +71,8 @@ class _Table:
         return self
 
     def add(self, row: Prediction) -> None:
-        probability = "" if row.probability is None else f"{row.probability:.6f}"
-        self._writer.writerow([row.path, row.label or "", probability, row.error or ""])
+        each = [p for _, p in row.labels or ()] if row.probability is None else [row.probability]
+        self._writer.writerow([row.path, row.label or "", SEPARATOR.join(f"{p:.6f}" for p in each), row.error or ""])
 
     def __exit__(self, *failure: object) -> None:
         if self._path and failure[0] is None:
@@ -84,6 +86,10 @@ def _print_row(row: Prediction, json: bool) -> None:
     elif row.error is not None:
         show.say(f"{row.path}: cannot answer: {row.error}")
     else:
-        others = ", ".join(f"{label} {probability:.3f}" for label, probability in itertools.islice(row.top, 1, 3))
-        text = f"{row.path}: {row.label} {row.probability:.3f}" + (f"   ({others})" if others else "")
-        show.say(text)
+        answers = row.top[:1] if row.labels is None else row.labels
+        others = _listed(itertools.islice((one for one in row.top if one not in answers), 2))
+        show.say(f"{row.path}: {_listed(answers) or 'none'}" + (f"   ({others})" if others else ""))
+
+
+def _listed(labels: Iterable[tuple[str, float]]) -> str:
+    return ", ".join(f"{label} {probability:.3f}" for label, probability in labels)

@@ -14,8 +14,10 @@ from reslab import workflow
 from reslab.check.gate import Verdict
 from reslab.cli import show
 from reslab.cli.app import STARTED
+from reslab.cli.labels import say_labels
 from reslab.cli.options import DATA_OPTIONS, PICTURE_OPTIONS, DataOptions, PictureOptions, apply, outside_data
 from reslab.errors import ResLabError
+from reslab.evaluate.labels import LabelsEvaluation
 from reslab.runfolder import REPORT_NAME, RUNS, SPLIT_NAME, read_config, read_rows
 from reslab.train.config import Plan, TrainConfig
 from reslab.train.document import followed
@@ -147,8 +149,10 @@ def runs(folder: Path = RUNS, *, json: Annotated[bool, Parameter(negative="")] =
         return
     made = show.table("run", "model", "data", "epochs", "score", "on", "time", right=(3, 4, 6))
     for row in rows:
-        top1 = row["top1"]
-        score = f"{show.percent(top1['value'])} ({100 * top1['low']:.1f} to {100 * top1['high']:.1f})" if top1 else "-"
+        found, kind = row["top1"] or row["mean_ap"], "mAP " if row["mean_ap"] else ""
+        score = "-"
+        if found:
+            score = f"{kind}{show.percent(found['value'])} ({100 * found['low']:.1f} to {100 * found['high']:.1f})"
         on = f"{row['split']}, n = {row['n']:,}" if row["split"] else "-"
         data = Path(row["data"]).name
         made.add_row(row["run"], row["model"], data, row["epochs"], score, on, show.duration(row["seconds"]))
@@ -287,9 +291,9 @@ class _Listener:
     def _epoch(self, event: Event) -> None:
         text = f"epoch {event['epoch']}/{event['epochs']}: train loss {event['train_loss']:.4f}"
         if "val_accuracy" in event:
-            text += f", validation {show.percent(event['val_accuracy'])}" + (
-                " (best)" if event["best"] and self.chooses else ""
-            )
+            mean_ap = event.get("val_mean_ap")
+            value = f"mAP {show.percent(mean_ap)}" if mean_ap is not None else show.percent(event["val_accuracy"])
+            text += f", validation {value}" + (" (best)" if event["best"] and self.chooses else "")
         show.people.print(f"{text}, {event['images_per_second']:.0f} images/s, {show.duration(event['seconds'])}")
 
 
@@ -306,7 +310,8 @@ def say_verdict(verdict: Verdict) -> None:
     """The gate's findings in a few lines; `reslab check` shows them all."""
     counts = {level: sum(p.severity == level for p in verdict.problems) for level in ("error", "warning", "note")}
     found = ", ".join(f"{n} {level}{'s' if n > 1 else ''}" for level, n in counts.items() if n) or "nothing to mend"
-    show.people.print(f"checked {verdict.images:,} pictures of {len(verdict.classes)} classes: {found}")
+    what = "labels, any number to a picture" if verdict.multi else "classes"
+    show.people.print(f"checked {verdict.images:,} pictures of {len(verdict.classes)} {what}: {found}")
     for problem in [p for p in verdict.problems if p.severity != "note"][:3]:
         show.people.print(f"  {problem.severity}: {problem.kind}: {problem.path}: {problem.detail}", soft_wrap=True)
 
@@ -318,6 +323,9 @@ def _say_score(run: workflow.Run, json: bool) -> None:
     document = run.evaluation.document()
     if json:
         show.print_json(document)
+        return
+    if isinstance(run.evaluation, LabelsEvaluation):
+        say_labels(document, "\nvalidation", "; these pictures also chose the best epoch and the thresholds")
         return
     say = show.say
     if document["folds"]:

@@ -12,6 +12,14 @@ import numpy as np
 Split = Literal["train", "val", "test"]
 SPLITS: tuple[Split, ...] = ("train", "val", "test")
 
+SEPARATOR = ";"
+"""Between the labels of a picture that may bear several."""
+
+
+def several(label: str) -> tuple[str, ...]:
+    """The labels of a picture that may bear several: `cat;outdoor` names two, an empty one none."""
+    return tuple(label.split(SEPARATOR)) if label else ()
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Picture:
@@ -24,6 +32,7 @@ class Picture:
     """A file, a file's content, or the picture itself as uint8 `[height, width, 3]`."""
 
     label: str
+    """Its class; in a set where pictures bear several labels, all of them in sorted order: `cat;outdoor`."""
 
     split: Split | None = None
     """The split that the data itself declares, then the one it was assigned to."""
@@ -52,15 +61,25 @@ class Catalog:
     """What was passed over while reading, counted by reason."""
 
     empty_classes: tuple[tuple[str, Split | None], ...] = ()
-    """Class folders without a single picture, and the split that each stands in."""
+    """Class folders (or columns) without a single picture, and the split that each stands in."""
 
     mirrored: bool = True
     """Whether a mirror image keeps its label. False for digits and letters: such data are never flipped."""
 
+    multi: bool = False
+    """Each picture bears any number of labels, none included, instead of exactly one."""
+
+    remarks: tuple[tuple[str, str], ...] = ()
+    """What was written untidily and understood all the same: a word for it, and where."""
+
+    def labels_of(self, picture: Picture) -> tuple[str, ...]:
+        """The labels that a picture bears: exactly one, unless the set is `multi`."""
+        return several(picture.label) if self.multi else (picture.label,)
+
     @property
     def classes(self) -> tuple[str, ...]:
         """Class names in sorted order, over all splits."""
-        return tuple(sorted({p.label for p in self.pictures}))
+        return tuple(sorted(self.counts()))
 
     @property
     def declares_splits(self) -> bool:
@@ -73,7 +92,7 @@ class Catalog:
 
     def counts(self) -> Counter[str]:
         """Pictures per class."""
-        return Counter(p.label for p in self.pictures)
+        return Counter(label for p in self.pictures for label in self.labels_of(p))
 
     def only(self, splits: Collection[Split]) -> "Catalog":
         """The catalog of some splits: what `train` may look at has no `test` in it."""

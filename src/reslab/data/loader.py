@@ -23,7 +23,7 @@ class Batch:
 
     pixels: UInt8[Tensor, PIXELS]
     targets: Float[Tensor, TARGETS]
-    """One-hot labels, already blended."""
+    """Labels as zeros and ones, already blended."""
     mix: Mix | None
     partners: UInt8[Tensor, PIXELS] | None
     """The pictures to blend with; they come from the whole batch, whoever trains on them."""
@@ -47,6 +47,7 @@ class Loader:
     norm could not use, and no picture left out.
 
     Args:
+        labels: the number of each picture's class, or one row of yes and no per picture that may bear several labels.
         part: which of how many processes this is; each step's pictures are dealt out evenly.
         evenly: visit every class equally often instead of every picture once.
     """
@@ -54,7 +55,7 @@ class Loader:
     def __init__(
         self,
         store: Store,
-        labels: Sequence[int],
+        labels: Sequence[int] | np.ndarray,
         num_classes: int,
         augment: Augment,
         batch_size: int,
@@ -63,7 +64,7 @@ class Loader:
     ) -> None:
         self.part = part
         self.store = store
-        self.labels = torch.tensor(labels, dtype=torch.int64)
+        self.labels = torch.as_tensor(labels)
         self.num_classes = num_classes
         self.augment = augment
         self.steps = steps_per_epoch(len(store), batch_size)
@@ -86,7 +87,7 @@ class Loader:
         visits, indices = self.visits(epoch, step), self.indices(epoch, step)
         total, (rank, world) = len(indices), self.part
         mine = slice(rank * total // world, (rank + 1) * total // world)
-        targets = F.one_hot(self.labels[torch.from_numpy(indices)], self.num_classes).float()
+        targets = self._targets(indices)
         mix = draw_mix(self.augment, epoch, step, total)
         if mix is None:
             return Batch(self._pixels(epoch, visits[mine]), targets[mine], None, None, total)
@@ -95,6 +96,10 @@ class Loader:
         pixels = self._pixels(epoch, visits[needed])
         own, partners = pixels[where[: len(wanted)]], pixels[where[len(wanted) :]]
         return Batch(own, mix.targets(targets)[mine], mix, partners, total)
+
+    def _targets(self, indices: np.ndarray) -> Tensor:
+        labels = self.labels[torch.from_numpy(indices)]
+        return labels.float() if labels.ndim == 2 else F.one_hot(labels, self.num_classes).float()
 
     def _pixels(self, epoch: int, visits: np.ndarray) -> Tensor:
         pixels = self.augment.pictures([self.store[int(i)] for i in visits % len(self.store)], epoch, visits)

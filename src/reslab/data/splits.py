@@ -3,7 +3,8 @@
 A picture's lot is a hash of (split seed, its group or its key), a number in [0, 1). Below a tenth it tests, whatever
 `val` is: a picture that tests must not train because somebody asks for less validation. In the `val` above that it
 validates, otherwise it trains. Only where chance leaves a small class without a training, a validating or (from three
-pictures on) a testing picture is one moved there.
+pictures on) a testing picture is one moved there. A picture with several labels counts for each of them; where their
+wishes collide, every label keeps a training picture first.
 """
 
 import dataclasses
@@ -37,13 +38,13 @@ def assigned(catalog: Catalog, val: float = 0.1, seed: int = 0, group_by: str | 
         raise ResLabError(f"--val {val:g} is not between 0 and {MAX_VAL}", "give a fraction such as 0.1, or none")
     pictures = _grouped(catalog.pictures, group_by)
     if not catalog.declares_splits:
-        lots = _assign(pictures, (("test", TEST_FRACTION), ("val", val)), seed)
+        lots = _assign(catalog, pictures, (("test", TEST_FRACTION), ("val", val)), seed)
     else:
         declared: dict[str, Split] = {p.key: p.split or "train" for p in pictures}
         lots = dict(declared)
         if "val" not in declared.values() and val > 0:
             trainers = [p for p in pictures if declared[p.key] == "train"]
-            lots |= _assign(trainers, (("val", val),), seed)
+            lots |= _assign(catalog, trainers, (("val", val),), seed)
     return dataclasses.replace(catalog, pictures=tuple(dataclasses.replace(p, split=lots[p.key]) for p in pictures))
 
 
@@ -109,12 +110,15 @@ def _dealt(pictures: list[Picture], folds: int, seed: int) -> dict[str, int]:
     return homes
 
 
-def _assign(pictures: list[Picture], shares: tuple[tuple[Split, float], ...], seed: int) -> dict[str, Split]:
-    """Key -> split."""
+def _assign(
+    catalog: Catalog, pictures: list[Picture], shares: tuple[tuple[Split, float], ...], seed: int
+) -> dict[str, Split]:
+    """Key -> split, for some pictures of the catalog."""
     units = _units(pictures)
     lots = {unit: _lot(seed, unit) for unit in units}
     chosen = {unit: _drawn(lot, shares) for unit, lot in lots.items()}
-    _repair(units, shares, lots, chosen)
+    labels = {unit: {label for p in members for label in catalog.labels_of(p)} for unit, members in units.items()}
+    _repair(labels, shares, lots, chosen)
     return {picture.key: chosen[unit] for unit, members in units.items() for picture in members}
 
 
@@ -128,18 +132,21 @@ def _drawn(lot: float, shares: tuple[tuple[Split, float], ...]) -> Split:
 
 
 def _repair(
-    units: dict[str, list[Picture]],
+    labels: dict[str, set[str]],
     shares: tuple[tuple[Split, float], ...],
     lots: dict[str, float],
     chosen: dict[str, Split],
 ) -> None:
-    """Give every class one unit in each split: train first, then val, then test, as far as its units go."""
-    labels = {unit: {picture.label for picture in members} for unit, members in units.items()}
+    """Give every class one unit in each split: train first, then val, then test, as far as its units go.
+
+    Args:
+        labels: unit -> the classes in it.
+    """
     by_class: dict[str, list[str]] = defaultdict(list)
-    for unit in sorted(units, key=lots.__getitem__):
+    for unit in sorted(labels, key=lots.__getitem__):
         for label in labels[unit]:
             by_class[label].append(unit)
-    counts = Counter((label, chosen[unit]) for unit in units for label in labels[unit])
+    counts = Counter((label, chosen[unit]) for unit in labels for label in labels[unit])
     offered = {"train", *(split for split, share in shares if share > 0)}
 
     def dispensable(unit: str, wanted: list[Split]) -> bool:
@@ -149,7 +156,10 @@ def _repair(
     for label, members in sorted(by_class.items()):
         wanted = [split for split in SPLITS if split in offered][: len(members)]
         for split in wanted:
-            spare = [] if counts[label, split] else [unit for unit in members if dispensable(unit, wanted)]
+            if counts[label, split]:
+                continue
+            spare = [unit for unit in members if dispensable(unit, wanted)]
+            spare = spare or (members if split == "train" else [])
             if spare:
                 unit = spare[-1] if split == "train" else spare[0]
                 counts.subtract((each, chosen[unit]) for each in labels[unit])

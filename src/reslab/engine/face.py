@@ -9,6 +9,7 @@ import numpy as np
 from reslab.data.catalog import Picture
 from reslab.data.reader import BLOCK, Block, blocks, load
 from reslab.metrics.calibration import softmax
+from reslab.metrics.multilabel import sigmoid
 from reslab.modelfile import Header
 
 _PIXELS = 2**21  # of a forward pass: its largest maps then take some 200 MB
@@ -84,8 +85,9 @@ def batch_size(side: int) -> int:
 
 
 def probabilities(engine: Engine, logits: np.ndarray) -> np.ndarray:
-    """Calibrated probabilities, float64 `[batch, classes]`."""
-    return softmax(logits.astype(np.float64) / engine.header.calibration.temperature)
+    """Calibrated probabilities, float64 `[batch, classes]`: they add up to 1, unless a picture may bear several labels."""
+    scaled = logits.astype(np.float64) / engine.header.calibration.temperature
+    return sigmoid(scaled) if engine.header.task == "multi" else softmax(scaled)
 
 
 def answers(

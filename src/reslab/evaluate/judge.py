@@ -13,10 +13,12 @@ from reslab.data.catalog import Picture
 from reslab.data.reader import load
 from reslab.engine.face import Engine, answers
 from reslab.errors import BadPicture, ResLabError, nearest
-from reslab.metrics.calibration import cross_fitted, reliability, softmax
+from reslab.evaluate.labels import LabelsEvaluation, marked
+from reslab.metrics.calibration import cross_fitted, fit_temperature, reliability, softmax
 from reslab.metrics.intervals import Spread, spread
+from reslab.metrics.multilabel import fit_labels_temperature
 from reslab.metrics.scores import Score, score
-from reslab.modelfile import Calibration
+from reslab.modelfile import Calibration, Header, Task
 from reslab.pixels.fingerprint import fingerprint
 
 _WORST = 8
@@ -52,6 +54,19 @@ class Evaluation:
         """Key -> whether the answer was right."""
         return dict(zip(self.keys, (self.logits.argmax(1) == self.labels).tolist(), strict=True))
 
+    def fitted(self) -> "Evaluation":
+        """The same answers over the temperature that suits this split best."""
+        temperature = fit_temperature(self.logits, self.labels)
+        return replace(self, calibrated=cross_fitted(self.logits, self.labels), temperature=temperature)
+
+    def described(self, header: Header, chose_the_model: bool) -> Header:
+        """The header that carries what `fitted` found, and the score."""
+        found = self.score
+        told = {"n": found.n, "top1": asdict(found.top1), "nll": found.nll, "ece": found.ece}
+        told |= {"chose_the_model": chose_the_model} | ({"folds": asdict(self.folds)} if self.folds else {})
+        calibration = Calibration(self.temperature, len(self.labels), self.split)
+        return replace(header, calibration=calibration, scores={self.split: told})
+
     def document(self) -> dict[str, Any]:
         """What `eval --json` prints and `evaluation.json` holds."""
         result = self.score
@@ -60,6 +75,7 @@ class Evaluation:
         unseen = score(self.calibrated[fresh], self.labels[fresh], self.classes) if fresh.any() else None
         return {
             "schema": 1,
+            "task": "single",
             "split": self.split,
             "model": self.model,
             **asdict(result),
@@ -109,6 +125,10 @@ class Evaluation:
         return file.getvalue()
 
 
+Judgement = Evaluation | LabelsEvaluation
+"""What is known after a model has answered for labelled pictures: with one label each, or with several."""
+
+
 def judge(
     engine: Engine,
     pictures: Sequence[Picture],
@@ -116,14 +136,14 @@ def judge(
     skip_bad: bool = False,
     workers: int | None = None,
     on_progress: Callable[[int], None] | None = None,
-) -> Evaluation:
+) -> Judgement:
     """Answer for every picture once.
 
     Raises:
         ResLabError: no picture; a class that the model does not know (matched by name); an unreadable picture,
             unless `skip_bad`.
     """
-    labels = numbered(pictures, engine.header.classes, split)
+    labels = truth(engine.header.task, pictures, engine.header.classes, split)
     hashes: dict[str, bytes] = {}
 
     def read(picture: Picture) -> np.ndarray:
@@ -144,6 +164,11 @@ def judge(
         raise ResLabError(f"no picture of the {split} split can be read")
     logits = np.concatenate(rows)[good]
     return _evaluation(engine, split, [pictures[i].key for i in good], labels[good], logits, hashes, errors)
+
+
+def truth(task: Task, pictures: Sequence[Picture], classes: tuple[str, ...], split: str) -> np.ndarray:
+    """What is right: int64 `[n]` where a picture has one label, bool `[n, classes]` where it has several."""
+    return (marked if task == "multi" else numbered)(pictures, classes, split)
 
 
 def numbered(pictures: Sequence[Picture], classes: tuple[str, ...], split: str) -> np.ndarray:
@@ -168,21 +193,24 @@ def _evaluation(
     logits: np.ndarray,
     hashes: dict[str, bytes],
     errors: dict[int, BadPicture],
-) -> Evaluation:
+) -> Judgement:
     calibration = engine.header.calibration
     trained_on = {row.tobytes() for row in engine.seen}
-    return Evaluation(
-        split=split,
-        model=engine.sha256,
-        classes=engine.header.classes,
-        keys=tuple(keys),
-        labels=labels,
-        logits=logits,
-        calibrated=_calibrated(logits, labels, split, calibration),
-        temperature=calibration.temperature,
-        seen=np.array([hashes[key] in trained_on for key in keys], dtype=bool),
-        unreadable=tuple(errors.values()),
-    )
+    known: dict[str, Any] = {
+        "split": split,
+        "model": engine.sha256,
+        "classes": engine.header.classes,
+        "keys": tuple(keys),
+        "labels": labels,
+        "logits": logits,
+        "calibrated": _calibrated(logits, labels, split, calibration),
+        "temperature": calibration.temperature,
+        "seen": np.array([hashes[key] in trained_on for key in keys], dtype=bool),
+        "unreadable": tuple(errors.values()),
+    }
+    if engine.header.task == "multi":
+        return LabelsEvaluation(**known, thresholds=engine.header.thresholds)
+    return Evaluation(**known)
 
 
 def pooled(folds: Sequence[Evaluation], split: str) -> Evaluation:
@@ -202,14 +230,8 @@ def pooled(folds: Sequence[Evaluation], split: str) -> Evaluation:
     )  # fmt: skip
 
 
-def recalibrated(evaluation: Evaluation, calibration: Calibration) -> Evaluation:
-    """The same answers over another temperature."""
-    calibrated = _calibrated(evaluation.logits, evaluation.labels, evaluation.split, calibration)
-    return replace(evaluation, calibrated=calibrated, temperature=calibration.temperature)
-
-
 def _calibrated(logits: np.ndarray, labels: np.ndarray, split: str, calibration: Calibration) -> np.ndarray:
     """On the split that fitted the temperature, each fold is judged by the temperature of the others."""
     if calibration.split == split and calibration.n == len(labels):
-        return cross_fitted(logits, labels)
+        return cross_fitted(logits, labels, fit_temperature if labels.ndim == 1 else fit_labels_temperature)
     return logits.astype(np.float64) / calibration.temperature

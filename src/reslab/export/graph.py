@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from reslab.engine.exported import SEEN_KEY
 from reslab.errors import ResLabError
-from reslab.modelfile import KEY, Header, header_document, write_atomically
+from reslab.modelfile import KEY, Header, Task, header_document, write_atomically
 from reslab.nn.layers import to_images
 from reslab.nn.resnet import ResNet, folded
 
@@ -24,17 +24,19 @@ OUTPUTS = ("logits", "probabilities", "features", "head_weight", "head_bias")
 class Graph(nn.Module):
     """Pixels in, answers out: normalisation and temperature included."""
 
-    def __init__(self, network: ResNet, temperature: float) -> None:
+    def __init__(self, network: ResNet, temperature: float, task: Task = "single") -> None:
         super().__init__()
         self.network = folded(network)
         self.temperature = temperature
+        self.task = task
 
     def forward(self, images: Tensor) -> tuple[Tensor, ...]:
         """uint8 `[batch, size, size, 3]` -> the values of `OUTPUTS`."""
         features = self.network.features(to_images(images))
         logits = self.network.classify(features)
-        head = self.network.head
-        return logits, torch.softmax(logits / self.temperature, dim=1), features, head.weight.clone(), head.bias.clone()
+        scaled, head = logits / self.temperature, self.network.head
+        probabilities = torch.sigmoid(scaled) if self.task == "multi" else torch.softmax(scaled, dim=1)
+        return logits, probabilities, features, head.weight.clone(), head.bias.clone()
 
 
 def write_onnx(path: Path, network: ResNet, header: Header, seen: np.ndarray) -> None:
@@ -43,7 +45,7 @@ def write_onnx(path: Path, network: ResNet, header: Header, seen: np.ndarray) ->
     Args:
         seen: uint8 `[n, 5]`, hashes of training pictures.
     """
-    graph = Graph(network, header.calibration.temperature).eval()
+    graph = Graph(network, header.calibration.temperature, header.task).eval()
     size = header.preprocess.size
     example = torch.zeros(2, size, size, 3, dtype=torch.uint8)  # a batch of one would be taken for a constant
     logging.getLogger("onnx_ir").setLevel(logging.ERROR)

@@ -1,5 +1,6 @@
 """Does 80 % mean 80 %: likelihood, calibration error, and the temperature that mends them (Guo et al. 2017)."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -86,17 +87,22 @@ def fit_temperature(logits: Scores, labels: Labels) -> float:
     return 1 / inverse
 
 
-def cross_fitted(logits: Scores, labels: Labels) -> Float64[np.ndarray, LOGITS]:
+def cross_fitted(
+    logits: Scores, labels: np.ndarray, fit: Callable[[np.ndarray, np.ndarray], float] = fit_temperature
+) -> Float64[np.ndarray, LOGITS]:
     """Logits over a temperature that was fitted on the other folds: an honest "after" on the very split that fits.
 
     Picture `i` belongs to fold `i mod 5`.
+
+    Args:
+        labels: one row per picture, as `fit` takes them.
     """
     fold = np.arange(len(labels)) % _FOLDS
     scaled = logits.astype(np.float64).copy()
     for k in range(_FOLDS):
         held, rest = fold == k, fold != k
         if held.any() and rest.any():
-            scaled[held] /= fit_temperature(logits[rest], labels[rest])
+            scaled[held] /= fit(logits[rest], labels[rest])
     return scaled
 
 

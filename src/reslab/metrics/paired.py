@@ -62,5 +62,9 @@ def _interval(only_a: int, only_b: int, n: int) -> tuple[float, float]:
 def _verdict(difference: float, low: float, high: float, p: float, disagreement: float, n: int) -> str:
     if p < _LEVEL and (low > 0 or high < 0):
         return "a is better" if difference > 0 else "b is better"
-    found = _POWER * sqrt(max(disagreement, 1 / n) / n)
-    return "too few pictures to tell" if found > _WORTH else "no difference shown"
+    return undecided(sqrt(max(disagreement, 1 / n) / n))
+
+
+def undecided(error: float) -> str:
+    """What to say where no difference was found, by the standard error of the difference."""
+    return "too few pictures to tell" if _POWER * error > _WORTH else "no difference shown"

@@ -40,7 +40,7 @@ class Curves:
     """A chart of values over epochs."""
 
     key: str
-    """`accuracy`, `loss` or `rate`."""
+    """`accuracy`, `mean_ap`, `loss` or `rate`."""
     series: tuple[Series, ...]
     best: int | None = None
     """The epoch to mark."""

@@ -7,6 +7,7 @@ from reslab.data.catalog import Picture
 from reslab.metrics.intervals import proportion
 from reslab.report import charts, pictures
 from reslab.report.folder import Judged, RunFolder
+from reslab.report.labels import label_heading
 from reslab.report.speak import Phrase, percent, say
 from reslab.runfolder import OUT_OF_FOLD
 
@@ -29,7 +30,7 @@ def headline(run: RunFolder) -> dict[str, Any]:
     judged = run.score
     ask = f"reslab eval {shlex.quote(str(run.path))} {shlex.quote(run.config['data'])}"
     stale = [
-        say("score.stale", split=say(f"split.{old.split}"), value=percent(old.document["top1"]["value"]))
+        say("score.stale", split=say(f"split.{old.split}"), value=percent(old.main["value"]))
         for old in run.judged.values()
         if old.stale
     ]
@@ -37,18 +38,25 @@ def headline(run: RunFolder) -> dict[str, Any]:
         validates = run.config["val"] or run.pictures("val")
         reason = say("score.none_yet") if validates or not run.finished else say("score.none_val")
         return {"found": False, "sentences": [reason, *stale], "ask": ask if run.header else None}
-    document, top1 = judged.document, judged.document["top1"]
-    n = document["n"]
-    return {
+    main, heading = judged.main, label_heading(judged) if judged.multi else _heading(judged)
+    return heading | {
         "found": True,
-        "label": say(f"score.{judged.split}"),
-        "value": percent(top1["value"]),
-        "hits": say("score.hits", hits=f"{round(top1['value'] * n):,}", n=f"{n:,}"),
-        "interval": say("score.interval", low=percent(top1["low"]), high=percent(top1["high"])),
-        "bar": charts.score_bar(top1, document["majority_baseline"]),
-        "sentences": [*_trust(judged, run), _against_baseline(document), *_beside(run, judged), *stale],
-        "tiles": _tiles(document),
+        "value": percent(main["value"]),
+        "interval": say("score.interval", low=percent(main["low"]), high=percent(main["high"])),
+        "bar": charts.score_bar(main, judged.baseline),
+        "sentences": [*_trust(judged, run), *heading["against"], *_beside(run, judged), *stale],
         "ask": ask if judged.split == "val" or (judged.split == OUT_OF_FOLD and run.pictures("test")) else None,
+    }
+
+
+def _heading(judged: Judged) -> dict[str, Any]:
+    """What stands around the accuracy."""
+    n, share = judged.document["n"], judged.main["value"]
+    return {
+        "label": say(f"score.{judged.split}"),
+        "hits": say("score.hits", hits=f"{round(share * n):,}", n=f"{n:,}"),
+        "against": [_against_baseline(judged)],
+        "tiles": _tiles(judged.document),
     }
 
 
@@ -59,8 +67,8 @@ def _trust(judged: Judged, run: RunFolder) -> list[Phrase]:
     if seen := document["seen_in_training"]:
         key = "score.twins" if judged.split == OUT_OF_FOLD else "score.seen"
         said.append(say(key, seen=f"{seen:,}", n=f"{document['n']:,}"))
-        if unseen := document["top1_unseen"]:
-            said.append(say("score.without", value=percent(unseen["value"])))
+        if judged.unseen is not None:
+            said.append(say("score.without", value=percent(judged.unseen)))
     elif judged.split == "test":
         said.append(say("score.unseen"))
     if judged.split == "val":
@@ -77,10 +85,9 @@ def _spread(folds: dict[str, Any]) -> Phrase:
     return say("score.spread", each=Phrase(", ".join(values), "、".join(values)), **shares)
 
 
-def _against_baseline(document: dict[str, Any]) -> Phrase:
-    baseline = document["majority_baseline"]
-    clear = document["top1"]["low"] > baseline
-    return say("score.above" if clear else "score.level", baseline=percent(baseline))
+def _against_baseline(judged: Judged) -> Phrase:
+    clear = judged.main["low"] > judged.baseline
+    return say("score.above" if clear else "score.level", baseline=percent(judged.baseline))
 
 
 def _beside(run: RunFolder, judged: Judged) -> list[Phrase]:
@@ -88,9 +95,9 @@ def _beside(run: RunFolder, judged: Judged) -> list[Phrase]:
     other = run.judged.get("val") or run.judged.get(OUT_OF_FOLD)
     if judged.split != "test" or other is None or other.stale:
         return []
-    top1 = {name: percent(share) for name, share in other.document["top1"].items()}
+    main = {name: percent(share) for name, share in other.main.items()}
     key = "score.beside" if other.split == "val" else "score.beside_folds"
-    return [say(key, n=f"{other.document['n']:,}", **top1)]
+    return [say(key, n=f"{other.document['n']:,}", **main)]
 
 
 def _tiles(document: dict[str, Any]) -> list[tuple[Phrase, str, Phrase]]:

@@ -29,9 +29,31 @@ class Judged:
     document: dict[str, Any]
     """`evaluation.json`, see `evaluate.judge`."""
     answers: list[dict[str, str]] | None
-    """Rows of `predictions.csv` (path, label, answer, probability, correct); None where the file is missing."""
+    """Rows of `predictions.csv` (path, label, answer, correct, …); None where the file is missing."""
     stale: bool
     """Another model than the one now in the folder gave these answers: training went on after them."""
+
+    @property
+    def multi(self) -> bool:
+        """Pictures may bear several labels."""
+        return self.document.get("task") == "multi"
+
+    @property
+    def main(self) -> dict[str, float]:
+        """The score that counts, with its interval."""
+        return self.document["mean_ap" if self.multi else "top1"]
+
+    @property
+    def baseline(self) -> float:
+        """What an answer without a look would score."""
+        return self.document["frequency_baseline" if self.multi else "majority_baseline"]
+
+    @property
+    def unseen(self) -> float | None:
+        """The score on pictures that did not train the model; None where there are none."""
+        if self.multi:
+            return self.document["mean_ap_unseen"]
+        return self.document["top1_unseen"] and self.document["top1_unseen"]["value"]
 
     @property
     def file(self) -> str:
@@ -59,6 +81,11 @@ class RunFolder:
     @property
     def config(self) -> dict[str, Any]:
         return self.document["config"]
+
+    @property
+    def multi(self) -> bool:
+        """Pictures may bear several labels."""
+        return self.document.get("task") == "multi"
 
     @property
     def finished(self) -> bool:

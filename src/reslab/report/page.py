@@ -14,13 +14,17 @@ from reslab.modelfile import write_atomically
 from reslab.report import charts, pictures, speak
 from reslab.report.findings import calibration, class_rows, confusion, headline, mistakes
 from reslab.report.folder import RunFolder, read_run
+from reslab.report.labels import label_table
 from reslab.report.remake import flat, remake
 from reslab.report.speak import Phrase, duration, percent, say
 from reslab.runfolder import REPORT_NAME, SHEET_NAME, fold_folder
 
 _HERE = Path(__file__).parent
 _TEMPLATE, _STYLE, _SCRIPT = "template.html.j2", "style.css", "switch.js"
-_SUMMED = ("train_loss", "val_nll", "train_accuracy", "val_accuracy", "lr", "seconds")
+_SUMMED = ("train_loss", "val_nll", "train_accuracy", "val_accuracy", "val_mean_ap", "lr", "seconds")
+_SECTIONS = ("curves", "confusion", "classes", "calibration", "mistakes", "input", "settings", "remake")
+_LABEL_SECTIONS = ("curves", "labels", "input", "settings", "remake")
+_OF_ANSWERS = {"confusion", "classes", "calibration", "mistakes", "labels"}
 
 
 def write_report(run: Path) -> Path:
@@ -50,6 +54,7 @@ def render(run: RunFolder) -> str:
 def _view(run: RunFolder) -> dict[str, Any]:
     """Everything that the template shows."""
     judged = run.score
+    one = judged if judged and not judged.multi else None
     script, style = _part(_SCRIPT), _part(_STYLE)
     return {
         "style": Markup(style),
@@ -63,13 +68,14 @@ def _view(run: RunFolder) -> dict[str, Any]:
         "curves": _curves(run),
         "epochs": _epoch_table(run),
         "kept": _kept(run),
-        "validated": any("val_accuracy" in event for event in run.epochs),
-        "judged": judged,
+        "validated": _best(run) is not None,
+        "sections": [id for id in (_LABEL_SECTIONS if run.multi else _SECTIONS) if judged or id not in _OF_ANSWERS],
         "split": say(f"split.{judged.split}") if judged else None,
-        "confusion": confusion(judged) if judged else None,
-        "classes": class_rows(judged, run) if judged else None,
-        "calibration": calibration(judged) if judged else None,
-        "mistakes": mistakes(judged, run) if judged else None,
+        "confusion": confusion(one) if one else None,
+        "classes": class_rows(one, run) if one else None,
+        "calibration": calibration(one) if one else None,
+        "mistakes": mistakes(one, run) if one else None,
+        "labels": label_table(judged, run) if judged and judged.multi else None,
         "sheet": pictures.sheet(run.path / SHEET_NAME),
         "network": _network(run),
         "settings": _settings(run),
@@ -107,7 +113,7 @@ def _facts(run: RunFolder) -> list[tuple[str | Phrase, Phrase]]:
     facts: list[tuple[str | Phrase, Phrase]] = [
         *((f"{n:,}", say(f"fact.{split}")) for split in SPLITS if (n := run.pictures(split))),
         *([(f"{folds}", say("fact.folds"))] if (folds := run.config.get("folds")) else []),
-        (f"{len(run.document['classes']):,}", say("fact.classes")),
+        (f"{len(run.document['classes']):,}", say("fact.labels") if run.multi else say("fact.classes")),
         (f"{run.config['size']} px", say("fact.size")),
         (f"{len(run.epochs)} / {run.config['epochs']}", say("fact.epochs")),
     ]
@@ -131,12 +137,16 @@ def _curves(run: RunFolder) -> list[Markup]:
     rates = sorted({*steps("lr"), *line("rate", "lr").points})
     loss = (charts.Series("steps", tuple(steps("loss"))), line("training", "train_loss"), line("validation", "val_nll"))
     accuracy = (line("training", "train_accuracy"), line("validation", "val_accuracy"))
+    if run.multi:
+        share = charts.Curves("mean_ap", _drawn((line("validation", "val_mean_ap"),)), best, share=True)
+    else:
+        share = charts.Curves("accuracy", _drawn(accuracy), best, share=True)
     figures = (
-        charts.Curves("accuracy", _drawn(accuracy), best, share=True),
+        share,
         charts.Curves("loss", _drawn(loss), best),
         charts.Curves("rate", (charts.Series("rate", tuple(rates)),)),
     )
-    return [charts.curves(figure) for figure in figures]
+    return [charts.curves(figure) for figure in figures if figure.series]
 
 
 def _drawn(series: tuple[charts.Series, ...]) -> tuple[charts.Series, ...]:
@@ -168,7 +178,7 @@ def _epoch_table(run: RunFolder) -> dict[str, Any]:
     names = [name for name in _SUMMED if any(name in event for event in run.epochs)]
 
     def shown(name: str, value: float) -> str:
-        if name.endswith("accuracy"):
+        if name.endswith(("accuracy", "mean_ap")):
             return percent(value)
         return f"{value:.1f}" if name == "seconds" else f"{value:.4g}"
 

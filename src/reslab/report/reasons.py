@@ -20,6 +20,7 @@ REASONS: tuple[tuple[str, str], ...] = (
         "每类 {0} 张图片：先训练分类层，再训练所有层，越靠近输入越慢",
     ),
     (r"(\d+) pictures per class: enough for every layer", "每类 {0} 张图片：足够训练所有层"),
+    (r"several labels per picture: each is learnt as it is written", "一张图片有多个标签：每个标签都按原样学习"),
     (r"licence: (.+)", "许可证：{0}"),
     (r"not used: every picture validates once, in its fold", "未使用：每张图片都在自己所属的那一折中验证一次"),
     (r"one of (\d+) folds", "{0} 折之一"),

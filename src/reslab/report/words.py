@@ -6,8 +6,9 @@ Chinese keeps a space between Chinese characters and Latin letters or digits, an
 """
 
 from reslab.report.captions import CAPTIONS
+from reslab.report.label_words import LABEL_WORDS
 
-WORDS: dict[str, tuple[str, str]] = {
+WORDS: dict[str, tuple[str, str]] = LABEL_WORDS | {
     # the frame
     "page.title": ("{model} on {data}", "{model} 在 {data} 上的训练"),
     "page.laboratory": ("ResLab, the residual laboratory", "ResLab 残差实验室"),
@@ -59,7 +60,7 @@ WORDS: dict[str, tuple[str, str]] = {
     "score.interval": ("95 % interval: {low} to {high}", "95 % 置信区间：{low} 至 {high}"),
     "score.unseen": (
         "No test picture trained the network or chose its best epoch: expect about this on new pictures of the same kind.",
-        "测试图片既没有参与训练，也没有用来挑选最佳轮次：对同类的新图片，大致可以期待这样的准确率。",
+        "测试图片既没有参与训练，也没有用来挑选最佳轮次：对同类的新图片，大致可以期待这样的成绩。",
     ),
     "score.chose": (
         "These pictures did not train the network, but they chose its best epoch: the score flatters a little.",
@@ -128,8 +129,8 @@ WORDS: dict[str, tuple[str, str]] = {
         "{split}上的成绩（{value}）属于模型更早的状态，因此不作为当前模型的成绩。",
     ),
     "score.bar": (
-        "Scale from 0 to 100 %: accuracy {value}, interval {low} to {high}, baseline {baseline}",
-        "0 到 100 % 的刻度：准确率 {value}，置信区间 {low} 至 {high}，基线 {baseline}",
+        "Scale from 0 to 100 %: score {value}, interval {low} to {high}, baseline {baseline}",
+        "0 到 100 % 的刻度：成绩 {value}，置信区间 {low} 至 {high}，基线 {baseline}",
     ),
     "score.baseline_mark": ("baseline {value}", "基线 {value}"),
     "score.balanced": ("Balanced accuracy", "平衡准确率"),

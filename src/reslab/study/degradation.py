@@ -20,6 +20,7 @@ from reslab.data.sources import read_data
 from reslab.data.splits import assigned
 from reslab.engine.choose import open_engine
 from reslab.engine.torch import stored_network
+from reslab.errors import ResLabError
 from reslab.evaluate.judge import judge
 from reslab.modelfile import read_model, write_json
 from reslab.nn.config import config_from
@@ -140,7 +141,8 @@ def _row(name: str, config: TrainConfig, catalog: Catalog, folder: Path, tell: L
         begin(folder, plan, catalog, stores)
     fit(folder, plan, stores, tell, resume=goes_on)
     epochs = [event for event in read_journal(folder) if event["event"] == "epoch"]
-    tested = judge(open_engine(folder), catalog.split("test"), "test").score
+    tested = judge(open_engine(folder), catalog.split("test"), "test").document()
+    right = tested["top1"]
     return {
         "name": name,
         "layers": ZOO[name].layers,
@@ -148,7 +150,7 @@ def _row(name: str, config: TrainConfig, catalog: Catalog, folder: Path, tell: L
             {"train_error": 1 - e["train_accuracy"], "train_loss": e["train_loss"], "val_error": 1 - e["val_accuracy"]}
             for e in epochs
         ],
-        "test": {"n": tested.n, "error": 1 - tested.top1.value, "low": 1 - tested.top1.high, "high": 1 - tested.top1.low},
+        "test": {"n": tested["n"], "error": 1 - right["value"], "low": 1 - right["high"], "high": 1 - right["low"]},
         "gradients": _before_and_after(plan, stores, folder),
         "seconds": round(sum(e["seconds"] for e in epochs), 1),
         "precision": plan.config.precision,
@@ -181,6 +183,8 @@ def _config(data: str, data_dir: str | None, model: str, epochs: int, seed: int)
 def _divided(data: str, data_dir: str | None, seed: int, share: float) -> Catalog:
     """The data with a validation split; of each class a share of the training pictures, evenly chosen."""
     catalog = assigned(read_data(data, None if data_dir is None else Path(data_dir)), 0.1, 0, None)
+    if catalog.multi:
+        raise ResLabError(f"in {data} pictures bear several labels", "the study counts errors of one label per picture")
     if share >= 1:
         return catalog
     kept: list[Picture] = [p for p in catalog.pictures if p.split != "train"]

@@ -68,6 +68,20 @@ class Choices:
         self.origins[name] = Origin(origin, reason)
 
 
+def choose_loss(choices: Choices, multi: bool) -> None:
+    """What cannot be done where pictures bear several labels is refused, or left out with a reason."""
+    config = choices.config
+    for flag, asked in (
+        ("--balance", config.balance != NONE),
+        ("--teacher", config.teacher != NONE),
+        ("--folds", config.folds > 0),
+    ):
+        if multi and asked:
+            raise ResLabError(f"{flag} is made for pictures of one label each, and these bear several", "leave it out")
+    if multi and config.label_smoothing:
+        choices.set("label_smoothing", 0.0, "several labels per picture: each is learnt as it is written")
+
+
 def choose_start(choices: Choices) -> Start | None:
     """Weights that a person named decide about the network, and are opened; ImageNet's are fetched later."""
     config = choices.config

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Any
 
+from reslab.modelfile import Task
 from reslab.train.optim import OptimConfig
 from reslab.train.schedule import Course, ScheduleConfig
 
@@ -124,6 +125,7 @@ class Plan:
     """Training pictures of each class."""
     teacher_digest: str | None = None
     """sha256 of the teacher's file."""
+    task: Task = "single"
 
     @property
     def total_steps(self) -> int:

@@ -26,6 +26,7 @@ def plan_document(plan: Plan) -> dict[str, Any]:
         "weights_licence": plan.weights_licence,
         "counts": list(plan.counts),
         "teacher_digest": plan.teacher_digest,
+        "task": plan.task,
         "machine": runtime.describe(),
         "reslab": version("reslab"),
     }
@@ -47,6 +48,7 @@ def plan_from(document: dict[str, Any]) -> Plan:
         weights_licence=document.get("weights_licence"),
         counts=tuple(document.get("counts", ())),
         teacher_digest=document.get("teacher_digest"),
+        task=document.get("task", "single"),
     )
 
 

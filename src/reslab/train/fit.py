@@ -10,7 +10,6 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
-from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
 
@@ -28,10 +27,11 @@ from reslab.data.store import Store
 from reslab.engine.face import block_logits
 from reslab.engine.torch import TorchEngine, open_torch
 from reslab.errors import ResLabError
-from reslab.evaluate.judge import Evaluation, judge, numbered, recalibrated
-from reslab.metrics.calibration import fit_temperature, negative_log_likelihood
+from reslab.evaluate.judge import Judgement, judge, truth
+from reslab.metrics.calibration import negative_log_likelihood
+from reslab.metrics.multilabel import UNDECIDED, labels_likelihood, mean_average_precision
 from reslab.metrics.scores import balanced_accuracy
-from reslab.modelfile import Calibration, Header, read_model, write_atomically, write_json, write_model
+from reslab.modelfile import Header, read_model, write_atomically, write_json, write_model
 from reslab.nn.config import config_from
 from reslab.nn.resnet import ResNet, build
 from reslab.runfolder import (
@@ -93,7 +93,7 @@ def fit(
     resume: bool = False,
     ranks: Ranks = ALONE,
     spent: float = 0.0,
-) -> Evaluation | None:
+) -> Judgement | None:
     """Train, keep the best weights (a fold the last), calibrate them, judge them on the validation split.
 
     Args:
@@ -202,7 +202,8 @@ def objective_of(plan: Plan) -> Objective:
     config, balance = plan.config, plan.config.balance
     weights = torch.from_numpy(class_weights(plan.counts)) if balance == "weights" else None
     prior = torch.from_numpy(log_prior(plan.counts)) if balance == "logit-adjust" else None
-    return Objective(config.label_smoothing, weights, prior, None if config.teacher == NONE else _teacher(plan))
+    teacher = None if config.teacher == NONE else _teacher(plan)
+    return Objective(config.label_smoothing, plan.task, weights, prior, teacher)
 
 
 def _teacher(plan: Plan) -> Teacher:
@@ -219,7 +220,7 @@ def _teacher(plan: Plan) -> Teacher:
 
 def loader_of(plan: Plan, store: Store, ranks: Ranks = ALONE) -> Loader:
     """The training batches, or this process's part of them."""
-    labels = numbered(store.pictures, plan.classes, "train").tolist()
+    labels = truth(plan.task, store.pictures, plan.classes, "train")
     part = (ranks.rank, ranks.world)
     evenly = plan.config.balance == "sampler"
     loader = Loader(store, labels, len(plan.classes), augment_of(plan), plan.config.batch_size, part, evenly)
@@ -246,7 +247,10 @@ def _header(plan: Plan) -> Header:
         "weights_licence": plan.weights_licence,
     }
     training |= {"augment": list(plan.changes), "versions": _versions()}
-    return Header(plan.network, plan.classes, preprocess_of(plan), training=training)
+    header = Header(plan.network, plan.classes, preprocess_of(plan), training=training)
+    if plan.task == "single":
+        return header
+    return dataclasses.replace(header, task="multi", thresholds=(UNDECIDED,) * len(plan.classes))
 
 
 def _versions() -> dict[str, str]:
@@ -256,14 +260,14 @@ def _versions() -> dict[str, str]:
 
 
 def judge_of(plan: Plan, store: Store, ranks: Ranks) -> Callable[[dict[str, Tensor]], Validation | None]:
-    """Weights -> validation accuracy and loss, through the same engine and blocks as every other door.
+    """Weights -> validation score and loss, through the same engine and blocks as every other door.
 
     Several processes take the blocks in turn; no block is divided, so each picture's answer is what one process gives.
     """
     if not len(store):
         return lambda weights: None
     network, header = ResNet(config_from(plan.network)), _header(plan)
-    labels = numbered(store.pictures, plan.classes, "val")
+    labels = truth(plan.task, store.pictures, plan.classes, "val")
 
     def validate(weights: dict[str, Tensor]) -> Validation:
         network.load_state_dict(weights)
@@ -272,6 +276,10 @@ def judge_of(plan: Plan, store: Store, ranks: Ranks) -> Callable[[dict[str, Tens
         everybody = ranks.gather(mine)
         blocks = [everybody[number % ranks.world][number // ranks.world] for number in range(-(-len(store) // BLOCK))]
         logits = np.concatenate(blocks)
+        if plan.task == "multi":
+            exact = float(((logits > 0) == labels).all(1).mean())
+            mean_ap = mean_average_precision(logits, labels)
+            return Validation(exact, labels_likelihood(logits, labels), mean_ap=mean_ap)
         answers = logits.argmax(1)
         balanced = None if plan.config.balance == "none" else balanced_accuracy(answers, labels)
         return Validation(float((answers == labels).mean()), negative_log_likelihood(logits, labels), balanced)
@@ -297,7 +305,7 @@ def _keeper(out: Path, plan: Plan, store: Store, training: Training) -> Callable
     return keep
 
 
-def _finish(out: Path, plan: Plan, stores: Stores) -> Evaluation | None:
+def _finish(out: Path, plan: Plan, stores: Stores) -> Judgement | None:
     """Judge the model on the validation split."""
     if not len(stores.val):
         return None
@@ -305,24 +313,19 @@ def _finish(out: Path, plan: Plan, stores: Stores) -> Evaluation | None:
     return settle(out, evaluation, chose_the_model=not plan.config.folds)
 
 
-def settle(out: Path, evaluation: Evaluation, chose_the_model: bool) -> Evaluation:
-    """Fit the temperature on these answers, write it and their score into the run's model file, and keep the answers."""
+def settle(out: Path, evaluation: Judgement, chose_the_model: bool) -> Judgement:
+    """Fit temperature and thresholds on these answers, write them and the score into the model file, keep the answers."""
     path = out / MODEL_NAME
-    temperature = fit_temperature(evaluation.logits, evaluation.labels)
-    calibration = Calibration(temperature, len(evaluation.labels), evaluation.split)
-    evaluation = recalibrated(evaluation, calibration)
-    score = evaluation.score
-    told = {"n": score.n, "top1": asdict(score.top1), "nll": score.nll, "ece": score.ece}
-    told |= {"chose_the_model": chose_the_model} | ({"folds": asdict(evaluation.folds)} if evaluation.folds else {})
+    evaluation = evaluation.fitted()
     model = read_model(path)
-    header = dataclasses.replace(model.header, calibration=calibration, scores={evaluation.split: told})
+    header = evaluation.described(model.header, chose_the_model)
     digest = write_model(path, model.tensors, header, [row.tobytes() for row in model.seen])
     evaluation = dataclasses.replace(evaluation, model=digest)
     write_evaluation(out, evaluation)
     return evaluation
 
 
-def write_evaluation(out: Path, evaluation: Evaluation) -> None:
+def write_evaluation(out: Path, evaluation: Judgement) -> None:
     """`evaluation.json` and `predictions.csv` of the validation split; `evaluation-test.json`, … of another."""
     write_json(out / evaluation_name(evaluation.split), evaluation.document())
     write_atomically(out / predictions_name(evaluation.split), evaluation.table().encode())

@@ -37,14 +37,17 @@ class Validation:
     """What one look at the validation split says."""
 
     accuracy: float
+    """Pictures that are answered right: with all of their labels, where they may bear several."""
     nll: float
     balanced: float | None = None
     """Balanced accuracy, where that is what counts."""
+    mean_ap: float | None = None
+    """Mean average precision, where pictures may bear several labels."""
 
     @property
     def value(self) -> float:
         """What chooses the epoch that is kept."""
-        return self.accuracy if self.balanced is None else self.balanced
+        return next(v for v in (self.mean_ap, self.balanced, self.accuracy) if v is not None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,7 +197,7 @@ def _gradient(training: Training, batch: Batch, plan: Plan, done: float) -> Tens
         logits = network(images).to(weight.dtype)
     loss = training.objective(logits, targets, images) / batch.total
     training.scaler.scale(loss).backward()
-    hits = (logits.detach().argmax(1) == targets.argmax(1)).sum()
+    hits = training.objective.hits(logits.detach(), targets)
     return torch.stack([loss.detach(), hits.to(loss.dtype)])
 
 
@@ -226,6 +229,7 @@ def _end_epoch(training: Training, plan: Plan, hooks: Hooks, epoch: int, lr: flo
         better = (result.value, -result.nll) > (progress.best_value, -progress.best_nll)
         event |= {"val_accuracy": result.accuracy, "val_nll": result.nll}
         event |= {} if result.balanced is None else {"val_balanced_accuracy": result.balanced}
+        event |= {} if result.mean_ap is None else {"val_mean_ap": result.mean_ap}
         if better:
             progress.best_value, progress.best_nll = result.value, result.nll
     if better or plan.config.folds:

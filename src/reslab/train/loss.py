@@ -7,11 +7,12 @@ from typing import Literal, get_args
 import numpy as np
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float
+from jaxtyping import Float, Integer
 from torch import Tensor
 
 from reslab import runtime
 from reslab.errors import ResLabError, nearest
+from reslab.modelfile import Task
 from reslab.nn.resnet import ResNet
 from reslab.shapes import IMAGES, TARGETS
 
@@ -63,6 +64,8 @@ class Objective:
     """The loss of a run: a function of logits, targets and pictures, without memory."""
 
     label_smoothing: float = 0.0
+    """Of a single label."""
+    task: Task = "single"
     weights: Float[Tensor, "classes"] | None = None
     """`class_weights`."""
     prior: Float[Tensor, "classes"] | None = None
@@ -73,10 +76,21 @@ class Objective:
     def __call__(
         self, logits: Float[Tensor, TARGETS], targets: Float[Tensor, TARGETS], images: Float[Tensor, IMAGES]
     ) -> Float[Tensor, ""]:
-        """The loss summed over pictures; `images` are those that the logits answer."""
+        """The loss summed over pictures; `images` are those that the logits answer.
+
+        It is the negative log likelihood of a picture's label; of several, taken as independent, the sum over labels.
+        """
+        if self.task == "multi":
+            return F.binary_cross_entropy_with_logits(logits, targets, reduction="sum")
         adjusted = logits if self.prior is None else logits + self.prior.to(logits)
         weights = None if self.weights is None else self.weights.to(logits)
         loss = F.cross_entropy(adjusted, targets, weights, label_smoothing=self.label_smoothing, reduction="sum")
         if self.teacher is None:
             return loss
         return (1 - self.teacher.share) * loss + self.teacher.share * self.teacher.loss(logits, images)
+
+    def hits(self, logits: Float[Tensor, TARGETS], targets: Float[Tensor, TARGETS]) -> Integer[Tensor, ""]:
+        """How many pictures are answered right: the label that counts most, or every one of several."""
+        if self.task == "multi":
+            return ((logits > 0) == (targets > 0.5)).all(dim=1).sum()
+        return (logits.argmax(1) == targets.argmax(1)).sum()

@@ -1,6 +1,6 @@
 """From what was asked to what will be done: every `auto` becomes a value with a reason, before the first step."""
 
-from collections import Counter
+import dataclasses
 from collections.abc import Collection, Sequence
 from dataclasses import asdict, replace
 from typing import Any
@@ -14,6 +14,7 @@ from reslab.data.loader import steps_per_epoch
 from reslab.data.splits import most_folds
 from reslab.data.store import Store
 from reslab.errors import ResLabError
+from reslab.modelfile import Task
 from reslab.nn.config import config_from
 from reslab.nn.resnet import last_map
 from reslab.nn.zoo import configuration, native_size
@@ -24,6 +25,7 @@ from reslab.train.choices import (
     choose_arithmetic,
     choose_finetune,
     choose_length,
+    choose_loss,
     choose_network,
     choose_normalization,
     choose_size,
@@ -71,18 +73,20 @@ def resolve(config: TrainConfig, catalog: Catalog, user: Collection[str] = ()) -
     choose_network(choices)
     choose_weights(choices, side)
     choose_normalization(choices, start)
-    choose_finetune(choices, len(basis) / max(1, len({p.label for p in basis})))
+    tally = dataclasses.replace(catalog, pictures=basis).counts()
+    classes = tuple(sorted(tally))
+    choose_finetune(choices, tally.total() / max(1, len(classes)))
     choose_length(choices, len(basis))
     choose_arithmetic(choices)
-    classes = tuple(sorted({p.label for p in basis}))
+    choose_loss(choices, catalog.multi)
     digest = choose_teacher(choices, classes)
     refuse_lonely_pixels(choices.config)
     changes = parse(choices.config.augment, catalog.mirrored)
     if not catalog.mirrored and config.augment in SETS and changes != SETS[config.augment]:
         reason = f"{config.augment}, but a mirror would change these labels"
         choices.set("augment", ",".join(changes) or "none", reason, choices.origins["augment"].origin)
-    tally = Counter(p.label for p in pictures)
-    counts = tuple(tally[label] for label in classes)
+    trained = catalog.only(("train",)).counts()
+    counts = tuple(trained[label] for label in classes)
     steps = steps_per_epoch(len(pictures), choices.config.batch_size)
     network = _network(choices.config, len(classes), start)
     licence = start.licence if start else None
@@ -90,7 +94,8 @@ def resolve(config: TrainConfig, catalog: Catalog, user: Collection[str] = ()) -
         licence = IMAGENET[choices.config.model].licence
     if licence and not choices.origins["weights"].reason:
         choices.origins["weights"] = Origin(choices.origins["weights"].origin, f"licence: {licence}")
-    return Plan(choices.config, choices.origins, network, classes, steps, changes, licence, counts, digest)
+    task: Task = "multi" if catalog.multi else "single"
+    return Plan(choices.config, choices.origins, network, classes, steps, changes, licence, counts, digest, task)
 
 
 def cautions(plan: Plan) -> list[str]:

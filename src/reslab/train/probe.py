@@ -1,6 +1,7 @@
 """The head alone: features of frozen layers are computed once, and the best linear layer on them is found to convergence.
 
-That is linear probing (Kornblith et al. 2019, section 3), by multinomial logistic regression with an L2 penalty.
+That is linear probing (Kornblith et al. 2019, section 3), by multinomial logistic regression with an L2 penalty; where a
+picture may bear several labels, by one regression for each of them.
 """
 
 from collections.abc import Callable, Sequence
@@ -15,8 +16,9 @@ from reslab import runtime
 from reslab.data.augment import MIRRORS
 from reslab.data.reader import BLOCK
 from reslab.data.store import Store
-from reslab.evaluate.judge import numbered
-from reslab.metrics.calibration import log_softmax, negative_log_likelihood
+from reslab.evaluate.judge import truth
+from reslab.metrics.calibration import log_softmax
+from reslab.metrics.multilabel import labels_likelihood
 from reslab.nn.layers import to_images
 from reslab.nn.resnet import ResNet
 from reslab.train.config import Plan
@@ -27,6 +29,7 @@ PENALTIES = (1e-3, 1e-2, 1e-1, 1.0, 10.0)
 """scikit-learn's C: the inverse of the penalty; the first of the best on the validation pictures is taken."""
 
 _USUAL = 1e-1  # where nothing validates
+_NEVER = 20.0  # how far below the others the logit of a class without pictures lies
 _ROUNDS = 500
 _BATCH = 128
 
@@ -75,39 +78,56 @@ def fitted(
 
     Args:
         features: float32 `[n, features]`; standardised inside, so that one penalty suits every network.
-        labels: int64 `[n]`.
+        labels: int64 `[n]`, or bool `[n, classes]` where a picture may bear several.
         validation: features and labels that choose the penalty.
         balance: one of `loss.BALANCES`. To a fit that converges, a weight and a repeated picture are the same; the
             logit adjustment moves the bias by the log prior, and every class counts the same when the penalty is chosen.
     """
-    counts = np.bincount(labels, minlength=classes).tolist()
-    weights = np.ones(classes) if balance == "none" else class_weights(counts)
-    fit_weights = None if balance in ("none", "logit-adjust") else weights[labels]
-    shift = log_prior(counts) if balance == "logit-adjust" else 0.0
+    counts = np.bincount(labels, minlength=classes).tolist() if labels.ndim == 1 else None
+    weights = class_weights(counts) if counts and balance != "none" else None
+    shift = log_prior(counts) if counts and balance == "logit-adjust" else 0.0
     mean, std = features.mean(0), features.std(0) + 1e-6
     scaled = (features - mean) / std
     best: tuple[float, Probe] | None = None
     for penalty in PENALTIES if validation else (_USUAL,):
-        model = LogisticRegression(C=penalty, max_iter=_ROUNDS, tol=1e-5).fit(scaled, labels, fit_weights)
-        weight, bias = _rows(model, classes)
+        model = LogisticRegression(C=penalty, max_iter=_ROUNDS, tol=1e-5)
+        if labels.ndim == 1:
+            fit_weights = None if weights is None or balance == "logit-adjust" else weights[labels]
+            weight, bias = _rows(model.fit(scaled, labels, fit_weights), classes)
+        else:
+            weight, bias = _row_by_row(model, scaled, labels)
         probe = _probe(weight / std, bias - (weight / std) @ mean - shift, penalty, features, labels)
-        loss = _loss(probe, *validation, weights) if validation else 0.0
+        loss = _loss(validation[0] @ probe.weight.T + probe.bias, validation[1], weights) if validation else 0.0
         if best is None or loss < best[0]:
             best = (loss, probe)
     assert best is not None
     return best[1]
 
 
-def _loss(probe: Probe, features: np.ndarray, labels: np.ndarray, weights: np.ndarray) -> float:
-    """Mean cross-entropy, each picture weighed by its class."""
-    losses = -log_softmax(features @ probe.weight.T + probe.bias)[np.arange(len(labels)), labels]
-    return float(np.average(losses, weights=weights[labels]))
+def _loss(logits: np.ndarray, labels: np.ndarray, weights: np.ndarray | None = None) -> float:
+    """Mean over pictures, each weighed by its class where `weights` says so."""
+    if labels.ndim == 2:
+        return labels_likelihood(logits, labels)
+    losses = -log_softmax(logits)[np.arange(len(labels)), labels]
+    return float(np.average(losses, weights=None if weights is None else weights[labels]))
 
 
 def _probe(weight: np.ndarray, bias: np.ndarray, penalty: float, features: np.ndarray, labels: np.ndarray) -> Probe:
     logits = features @ weight.T + bias
-    loss, hits = negative_log_likelihood(logits, labels), int((logits.argmax(1) == labels).sum())
-    return Probe(weight.astype(np.float32), bias.astype(np.float32), penalty, loss, hits, len(labels))
+    hits = logits.argmax(1) == labels if labels.ndim == 1 else ((logits > 0) == labels).all(1)
+    loss = _loss(logits, labels)
+    return Probe(weight.astype(np.float32), bias.astype(np.float32), penalty, loss, int(hits.sum()), len(labels))
+
+
+def _row_by_row(model: LogisticRegression, features: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Weight and bias of each of several labels, one regression after the other."""
+    weight = np.zeros((labels.shape[1], features.shape[1]))
+    bias = np.where(labels.all(0), _NEVER, -_NEVER)
+    for k, borne in enumerate(labels.T):
+        if borne.any() and not borne.all():
+            model.fit(features, borne)
+            weight[k], bias[k] = model.coef_[0], model.intercept_[0]
+    return weight, bias
 
 
 def put(probe: Probe, head: nn.Linear) -> None:
@@ -124,7 +144,7 @@ def _rows(model: LogisticRegression, classes: int) -> tuple[np.ndarray, np.ndarr
         weight, bias = np.concatenate([-weight / 2, weight / 2]), np.concatenate([-bias / 2, bias / 2])
     if len(weight) == classes:
         return weight, bias
-    all_weight, all_bias = np.zeros((classes, weight.shape[1])), np.full(classes, bias.min() - 20.0)
+    all_weight, all_bias = np.zeros((classes, weight.shape[1])), np.full(classes, bias.min() - _NEVER)
     all_weight[model.classes_], all_bias[model.classes_] = weight, bias
     return all_weight, all_bias
 
@@ -144,11 +164,11 @@ def probed(network: ResNet, plan: Plan, stores: Stores) -> Probe:
     def seen(store: Store, turned: bool = False) -> np.ndarray:
         return embeddings(network, blocks(store, turned), -(-len(store) // BLOCK))
 
-    labels = numbered(stores.train.pictures, plan.classes, "train")
+    labels = truth(plan.task, stores.train.pictures, plan.classes, "train")
     features = seen(stores.train)
     if set(plan.changes) & set(MIRRORS):
-        features, labels = np.concatenate([features, seen(stores.train, True)]), np.tile(labels, 2)
+        features, labels = np.concatenate([features, seen(stores.train, True)]), np.concatenate([labels, labels])
     validation = None
     if len(stores.val) and not plan.config.folds:
-        validation = seen(stores.val), numbered(stores.val.pictures, plan.classes, "val")
+        validation = seen(stores.val), truth(plan.task, stores.val.pictures, plan.classes, "val")
     return fitted(features, labels, len(plan.classes), validation, plan.config.balance)

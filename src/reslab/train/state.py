@@ -31,7 +31,7 @@ class Progress:
     pictures: int = 0
     """Training pictures of the epoch so far."""
     best_value: float = -1.0
-    """Best validation accuracy."""
+    """Best `Validation.value`."""
     best_nll: float = float("1e308")
     best_epoch: int = -1
     """The epoch whose weights are kept, from 0."""

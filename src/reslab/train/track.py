@@ -27,7 +27,7 @@ def tensorboard_listener() -> Listener:
             writer.add_scalar("loss/step", event["loss"], done)
             writer.add_scalar("learning rate", event["lr"], done)
         elif event["event"] == "epoch" and writer:
-            for name in ("train_loss", "train_accuracy", "val_accuracy", "val_nll", "images_per_second"):
+            for name in ("train_loss", "train_accuracy", "val_accuracy", "val_mean_ap", "val_nll", "images_per_second"):
                 if name in event:
                     writer.add_scalar(name, event[name], event["epoch"])
             writer.flush()

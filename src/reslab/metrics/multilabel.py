@@ -1,0 +1,233 @@
+"""Several labels per picture: each label is a ranking of the pictures, and a yes or no at its own threshold.
+
+A label's logit z stands for the probability 1 / (1 + exp(-z)) that the picture bears it, whatever else it bears.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Bool, Float64, Integer
+
+from reslab.metrics.calibration import Scores, fit_temperature
+from reslab.metrics.intervals import Proportion, proportion
+from reslab.metrics.paired import undecided
+from reslab.shapes import LABELS, LOGITS
+
+Marks = Bool[np.ndarray, LOGITS]
+"""Which labels each picture bears."""
+
+UNDECIDED = 0.5
+"""The threshold of a label that no picture of the validation split bears."""
+
+_RESAMPLES, _SEED = 1_000, 0
+_LEVEL = 0.05
+
+
+@dataclass(frozen=True, slots=True)
+class LabelScore:
+    """One row of the per-label table. Undefined ratios are 0, as in scikit-learn."""
+
+    label: str
+    n: int
+    """Pictures that bear it."""
+    average_precision: float | None
+    """None where no picture bears it: there is nothing to find."""
+    baseline: float
+    """Average precision of a ranking without a look: the label's share of the pictures."""
+    threshold: float
+    """Probability from which on the answer is yes."""
+    precision: float
+    recall: float
+    f1: float
+
+
+@dataclass(frozen=True, slots=True)
+class LabelsScore:
+    """What is known about a model after it has answered for `n` pictures with any number of labels."""
+
+    n: int
+    mean_ap: Proportion
+    """Mean of the average precisions over the labels that occur; its interval is a bootstrap over pictures."""
+    frequency_baseline: float
+    """Mean share of those labels: what ranking without a look would reach."""
+    exact_match: Proportion
+    """Pictures whose labels are all answered right, none too many (subset accuracy)."""
+    hamming_loss: float
+    """Share of wrong answers, one per picture and label."""
+    macro_f1: float
+    """Mean over the labels that occur."""
+    per_label: tuple[LabelScore, ...]
+    classes: tuple[str, ...]
+
+
+def sigmoid(logits: Scores) -> Float64[np.ndarray, LOGITS]:
+    """Probabilities, `[n, classes]` in float64, safe for any finite logits."""
+    return np.exp(-np.logaddexp(0, -logits.astype(np.float64)))
+
+
+def labels_likelihood(logits: Scores, marks: Marks) -> float:
+    """Binary cross-entropy: summed over labels, which are taken as independent, averaged over pictures; in nats."""
+    exact = logits.astype(np.float64)
+    return float(np.logaddexp(0, np.where(marks, -exact, exact)).sum(axis=1).mean())
+
+
+def fit_labels_temperature(logits: Scores, marks: Marks) -> float:
+    """The T > 0 that minimises `labels_likelihood` of `logits / T`: each answer is a choice between 0 and its logit."""
+    pairs = np.stack([np.zeros(logits.size), logits.ravel().astype(np.float64)], axis=1)
+    return fit_temperature(pairs, marks.ravel().astype(np.int64))
+
+
+def average_precisions(scores: Scores, marks: Marks) -> Float64[np.ndarray, " classes"]:
+    """Each label's average precision; not a number where no picture bears it.
+
+    It is the mean, over the pictures that bear the label, of the share of bearers among all that score at least as high:
+    the step-wise area under precision over recall, equal scores taken together, as in scikit-learn.
+    """
+    return _Ranking(scores, marks).average_precisions(np.ones(len(marks), np.int64))
+
+
+def mean_average_precision(scores: Scores, marks: Marks) -> float:
+    """Mean over the labels that occur; 0 where none does."""
+    return _mean(average_precisions(scores, marks))
+
+
+def resampled(scores: Scores, marks: Marks) -> Float64[np.ndarray, " resamples"]:
+    """Mean average precision of 1,000 bootstrap samples of the pictures (Efron 1979), the same for equally many."""
+    ranking = _Ranking(scores, marks)
+    return np.array([_mean(ranking.average_precisions(weights)) for weights in _samples(len(marks))])
+
+
+def best_thresholds(probabilities: Scores, marks: Marks) -> Float64[np.ndarray, " classes"]:
+    """For each label the threshold with the greatest F1: halfway between the lowest yes and the highest no.
+
+    Of equally good ones the highest is taken, which claims least. A label that no picture bears keeps `UNDECIDED`.
+    """
+    return np.array([_best_threshold(column, hits) for column, hits in zip(probabilities.T, marks.T, strict=True)])
+
+
+def score_labels(
+    logits: Scores,
+    answers: Marks,
+    marks: Marks,
+    thresholds: Float64[np.ndarray, " classes"],
+    classes: tuple[str, ...],
+) -> LabelsScore:
+    """Judge answers.
+
+    Args:
+        logits: `[n, classes]`, n > 0: only their order within a label counts.
+        answers: which labels were answered with yes, at `thresholds`.
+        marks: which labels are there.
+    """
+    precisions = average_precisions(logits, marks)
+    borne = np.asarray(marks.any(axis=0))
+    per_label = tuple(
+        LabelScore(
+            label=label,
+            n=int(marks[:, k].sum()),
+            average_precision=float(precisions[k]) if borne[k] else None,
+            baseline=float(marks[:, k].mean()),
+            threshold=float(thresholds[k]),
+            **_ratios(int((answers & marks)[:, k].sum()), int(answers[:, k].sum()), int(marks[:, k].sum())),
+        )
+        for k, label in enumerate(classes)
+    )
+    return LabelsScore(
+        n=len(marks),
+        mean_ap=Proportion(_mean(precisions), *_interval(resampled(logits, marks))),
+        frequency_baseline=float(marks.mean(axis=0)[borne].mean()) if borne.any() else 0.0,
+        exact_match=proportion(int((answers == marks).all(axis=1).sum()), len(marks)),
+        hamming_loss=float((answers != marks).mean()),
+        macro_f1=float(np.mean([row.f1 for row in per_label if row.n])) if borne.any() else 0.0,
+        per_label=per_label,
+        classes=classes,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class LabelsComparison:
+    """Two models on the same pictures with several labels."""
+
+    n: int
+    a: float
+    """Mean average precision."""
+    b: float
+    difference: float
+    """a - b."""
+    low: float
+    """Of the 95 % interval of the difference: paired bootstrap over pictures, percentiles."""
+    high: float
+    verdict: str
+    """As `paired.Comparison` has it."""
+
+
+def compared_labels(a: Scores, b: Scores, marks: Marks) -> LabelsComparison:
+    """Compare two models by how well they rank the same pictures: both are judged on each bootstrap sample."""
+    first, second = mean_average_precision(a, marks), mean_average_precision(b, marks)
+    differences = resampled(a, marks) - resampled(b, marks)
+    low, high = _interval(differences)
+    verdict = "a is better" if low > 0 else "b is better" if high < 0 else ""
+    verdict = verdict or undecided(max(float(differences.std()), 1 / len(marks)))
+    return LabelsComparison(len(marks), first, second, first - second, low, high, verdict)
+
+
+class _Ranking:
+    """Every label's pictures, best first: sorted once, judged under many weights."""
+
+    def __init__(self, scores: Scores, marks: Marks) -> None:
+        n = len(marks)
+        self.order = np.argsort(-scores, axis=0, kind="stable")
+        self.hits = np.take_along_axis(marks, self.order, axis=0)
+        ranked = np.take_along_axis(scores, self.order, axis=0)
+        ends = np.ones(ranked.shape, bool)
+        ends[:-1] = ranked[1:] != ranked[:-1]
+        last = np.where(ends, np.arange(n)[:, None], n)
+        self.tied = np.minimum.accumulate(last[::-1], axis=0)[::-1]
+        """Where each row's run of equal scores ends."""
+
+    def average_precisions(self, weights: Integer[np.ndarray, LABELS]) -> Float64[np.ndarray, " classes"]:
+        """As if picture i were there `weights[i]` times."""
+        times = weights[self.order]
+        found = (times * self.hits).cumsum(axis=0)
+        precision = np.take_along_axis(found / np.maximum(times.cumsum(axis=0), 1), self.tied, axis=0)
+        total = found[-1]
+        summed = (times * self.hits * precision).sum(axis=0)
+        return np.where(total > 0, summed / np.maximum(total, 1), np.nan)
+
+
+def _samples(n: int) -> Iterator[np.ndarray]:
+    """How often each picture is drawn, sample by sample."""
+    dice = np.random.default_rng(_SEED)
+    for _ in range(_RESAMPLES):
+        yield np.bincount(dice.integers(n, size=n), minlength=n)
+
+
+def _interval(values: np.ndarray) -> tuple[float, float]:
+    low, high = np.quantile(values, [_LEVEL / 2, 1 - _LEVEL / 2])
+    return float(low), float(high)
+
+
+def _mean(precisions: np.ndarray) -> float:
+    known = precisions[~np.isnan(precisions)]
+    return float(known.mean()) if len(known) else 0.0
+
+
+def _best_threshold(scores: np.ndarray, hits: np.ndarray) -> float:
+    if not hits.any():
+        return UNDECIDED
+    order = np.argsort(-scores, kind="stable")
+    ranked, found = scores[order], hits[order].cumsum()
+    ends = np.flatnonzero(np.append(ranked[1:] != ranked[:-1], True))  # equal scores get equal answers
+    best = int((2 * found[ends] / (ends + 1 + found[-1])).argmax())
+    least, next_lower = ranked[ends[best]], ranked[ends[best + 1]] if best + 1 < len(ends) else 0.0
+    middle = (least + next_lower) / 2
+    return float(middle if middle > next_lower else least)  # neighbours in float64 have no middle
+
+
+def _ratios(hits: int, answered: int, true: int) -> dict[str, float]:
+    return {
+        "precision": hits / answered if answered else 0.0,
+        "recall": hits / true if true else 0.0,
+        "f1": 2 * hits / (true + answered) if true + answered else 0.0,
+    }

@@ -1,0 +1,45 @@
+"""What an evaluation with any number of labels per picture says."""
+
+from typing import Any
+
+from reslab.data.catalog import several
+from reslab.report.folder import Judged, RunFolder
+from reslab.report.speak import Phrase, percent, say
+
+
+def label_heading(judged: Judged) -> dict[str, Any]:
+    """What stands around the mean average precision."""
+    document, exact = judged.document, judged.document["exact_match"]["value"]
+    n, baseline = document["n"], percent(judged.baseline)
+    low, high = judged.main["low"], judged.main["high"]
+    against = (
+        say("labels.above", baseline=baseline) if low > judged.baseline else say("labels.level", baseline=baseline)
+    )
+    return {
+        "label": say(f"labels.{judged.split}"),
+        "hits": say("labels.hits", hits=f"{round(exact * n):,}", n=f"{n:,}"),
+        "against": [against, say("labels.certain")] if low == high else [against],
+        "tiles": [
+            (say("labels.exact"), percent(exact), say("labels.exact_why")),
+            (say("labels.macro"), f"{document['macro_f1']:.3f}", say("labels.macro_why")),
+            (say("labels.hamming"), percent(document["hamming_loss"]), say("labels.hamming_why")),
+            (say("labels.baseline"), baseline, say("labels.baseline_why")),
+        ],
+    }
+
+
+def label_table(judged: Judged, run: RunFolder) -> dict[str, Any]:
+    """One row per label, and how its threshold and the temperature came about."""
+    fit = judged.document["calibration"]
+    fitted = fit["temperature"] != 1
+    said: list[Phrase] = [say(f"labels.thresholds.{judged.split}")] if fitted else [say("calibration.unfitted")]
+    if fitted:
+        before, after = f"{fit['nll_before']:.4f}", f"{fit['nll_after']:.4f}"
+        said.append(say("labels.temperature", t=f"{fit['temperature']:.3f}", before=before, after=after))
+    rows = [row | {"trained": _trained(run, row["label"])} for row in judged.document["per_label"]]
+    return {"rows": rows, "sentences": said}
+
+
+def _trained(run: RunFolder, label: str) -> int:
+    """Training pictures that bear a label."""
+    return sum(n for (split, labels), n in run.shares.items() if split == "train" and label in several(labels))
