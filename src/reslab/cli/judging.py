@@ -123,13 +123,12 @@ def _compared(first: Judgement, second: Judgement) -> Comparison | LabelsCompari
     if isinstance(first, Evaluation) and isinstance(second, Evaluation):
         right = [one.logits.argmax(1) == one.labels for one in (first, second)]
         return compared(right[0][mine], right[1][theirs])
-    if set(first.classes) != set(second.classes) or first.labels.ndim != second.labels.ndim:
+    if first.classes != second.classes or first.labels.ndim != second.labels.ndim:
         raise ResLabError(
             "the two models do not answer with the same labels, so their mean average precisions are of different things",
             "compare models that were trained on the same labels",
         )
-    columns = [second.classes.index(label) for label in first.classes]
-    return compared_labels(first.logits[mine], second.logits[theirs][:, columns], first.labels[mine])
+    return compared_labels(first.logits[mine], second.logits[theirs], first.labels[mine])
 
 
 def report(run: str = "latest") -> None:
