@@ -212,7 +212,7 @@ def evaluate(
     path = find_model(model)
     whole = read_data(data, given.get("data_dir"))
     engine = open_engine(path, replace(how.assumed, data_classes=whole.classes))
-    whole = _as_asked(whole, engine.header.task)
+    _refuse_several(whole, engine.header.task)
     trained = {k: v for k, v in engine.header.training.items() if k in ("val", "split_seed", "group_by")}
     config = TrainConfig(**{**trained, **given})
     catalog = assigned(whole, config.val, config.split_seed, config.group_by)
@@ -293,14 +293,13 @@ def _row(folder: Path) -> dict[str, Any]:
     }
 
 
-def _as_asked(catalog: Catalog, task: Task) -> Catalog:
-    """The catalog for a model of that task: where pictures may bear several labels, they may well bear one each."""
+def _refuse_several(catalog: Catalog, task: Task) -> None:
+    """A model that gives one label cannot answer for several; the other way round, one label is a case of several."""
     if catalog.multi and task == "single":
         raise ResLabError(
             f"the model gives each picture one label, and in {catalog.root} a picture bears any number of them",
             "judge it on a table with one label per picture, or train a model on this one",
         )
-    return replace(catalog, multi=task == "multi")
 
 
 def _is_data_of(run: Path, data: str | Path) -> bool:

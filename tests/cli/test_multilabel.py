@@ -103,8 +103,14 @@ def test_compare(reslab, patches, made, tmp_path, trained):
     assert code == 2 and out == "" and "gives each picture one label" in err
 
 
-def test_models_with_other_labels_are_not_compared(reslab, colours, made, trained):
+def test_models_with_other_labels_are_not_compared(reslab, patches, made, colours, trained, tmp_path):
     code, out, err = reslab("compare", made, trained, colours)
+    assert code == 2 and out == "" and "do not answer with the same labels" in err
+    more = patches.with_name("more.csv")
+    more.write_text(patches.read_text(encoding="utf-8").replace("blue", "azure;blue"), encoding="utf-8")
+    assert reslab("train", more, *QUICK, "--epochs", 1, "--out", tmp_path / "more")[0] == 0
+    more.unlink()
+    code, out, err = reslab("compare", made, tmp_path / "more", patches)
     assert code == 2 and out == "" and "do not answer with the same labels" in err
 
 

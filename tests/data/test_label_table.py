@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from reslab.data.catalog import Catalog, Picture, several
 from reslab.data.sources import read_data
-from reslab.data.splits import assigned
+from reslab.data.splits import _lot, assigned
 from reslab.data.table import read_table
 from reslab.errors import ResLabError
 
@@ -193,6 +193,21 @@ def test_every_label_has_a_training_picture(sets, seed):
     done = assigned(toy([";".join(sorted(s)) for s in sets]), 0.3, seed)
     assert all(counts["train"] for counts in by_label(done).values())
     assert done.multi
+
+
+def keys(low, high, count):
+    """Names whose lot lies between these."""
+    return [key for key in (f"{n}.png" for n in range(10_000)) if low <= _lot(0, key) < high][:count]
+
+
+def test_a_training_picture_comes_before_another_labels_validation_picture():
+    """Both pictures of `x` validate, each the only one to do so for another label: one of them trains all the same."""
+    sets = dict(zip(keys(0.1, 0.2, 2), ["x;y", "x;z"], strict=True))
+    sets |= dict.fromkeys([*keys(0.0, 0.1, 1), *keys(0.2, 1.0, 3)], "y;z")
+    pictures = tuple(Picture(key, Path("x"), label) for key, label in sets.items())
+    counts = by_label(assigned(Catalog("toy", "toy", pictures, multi=True)))
+    assert counts["x"] == {"train": 1, "val": 1}
+    assert all(counts[label][split] for label in "yz" for split in ("train", "val"))
 
 
 def test_a_frequent_label_is_everywhere_and_a_rare_one_trains():

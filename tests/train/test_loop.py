@@ -12,8 +12,10 @@ from reslab.data.splits import assigned
 from reslab.errors import ResLabError
 from reslab.train.fit import fresh_training, loader_of
 from reslab.train.inputs import open_stores
-from reslab.train.loop import update
+from reslab.train.loop import Hooks, Validation, _end_epoch, update
+from reslab.train.pace import Pace
 from reslab.train.plan import resolve
+from reslab.train.ranks import ALONE
 from reslab.train.recipes import recipe
 from reslab.train.speed import with_speed
 
@@ -75,6 +77,30 @@ def test_what_a_step_skips_is_decided_by_seed_and_step(made):
     first = losses()
     assert first == losses() and first != losses(seed=1)
     assert first[0] != update(fresh_training(made[0]), loader.batch(0, 0), made[0], 0.01)
+
+
+def kept_epochs(made, *validations):
+    """Which epochs are kept where these are the validations, one after the other."""
+    plan, _ = made
+    training, answers, kept = fresh_training(plan), iter(validations), []
+    for epoch in range(len(validations)):
+        training.progress.pictures = 1
+        hooks = Hooks(
+            lambda event: None, lambda event: None, lambda: None, lambda weights: next(answers),
+            lambda epoch=epoch: kept.append(epoch), lambda: False, "", ALONE, Pace(0, 0, 0, 0),
+        )  # fmt: skip
+        _end_epoch(training, plan, hooks, epoch, 0.1, 1.0)
+    return kept
+
+
+def test_accuracy_chooses_the_epoch_then_the_loss(made):
+    scores = [(0.5, 1.0), (0.4, 0.5), (0.5, 0.9), (0.5, 0.95), (0.6, 3.0)]
+    assert kept_epochs(made, *(Validation(*score) for score in scores)) == [0, 2, 4]
+
+
+def test_of_several_labels_it_is_average_precision(made):
+    scores = [(0.9, 1.0, 0.5), (0.1, 2.0, 0.6), (1.0, 0.1, 0.55), (0.1, 1.9, 0.6)]
+    assert kept_epochs(made, *(Validation(*score) for score in scores)) == [0, 1, 3]
 
 
 # ------------------------------------------------------------------ accumulation and precision

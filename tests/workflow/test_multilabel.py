@@ -16,7 +16,7 @@ from reslab.engine.torch import open_torch, stored_network
 from reslab.errors import ResLabError
 from reslab.evaluate.judge import judge
 from reslab.export.graph import write_onnx
-from reslab.modelfile import read_model, write_tensors
+from reslab.modelfile import read_model, write_model, write_tensors
 from reslab.predict import load_model
 from reslab.report.page import write_report
 from reslab.runfolder import read_config, read_journal
@@ -232,6 +232,19 @@ def test_predict_answers_what_eval_counts(run, tested, data):
         above = {label: p for label, p in row.top if p >= thresholds[label]}
         assert row.probability is None and dict(row.labels) == above and row.label == ";".join(sorted(above))
         assert [p for _, p in row.top] == sorted((p for _, p in row.top), reverse=True) and len(row.top) == 3
+
+
+def test_an_answer_is_what_reaches_its_threshold(run, data, tmp_path):
+    model = read_model(run.model)
+    asked = load_model(run.model).predict(sorted(data.parent.glob("*.png")))
+    middle = sorted(dict(row.top)["green"] for row in asked)[len(asked) // 2]
+    path = tmp_path / "model.safetensors"
+    write_model(path, model.tensors, replace(model.header, thresholds=(0.0, middle, 1.1)))
+    for row, again in zip(asked, load_model(path).predict([row.path for row in asked]), strict=True):
+        assert again.top == row.top
+        assert again.label == ("blue;green" if dict(row.top)["green"] >= middle else "blue")
+    counted = judge(open_torch(path), [p for p in _pictures(run) if p.split == "val"], "val").answers.sum(0)
+    assert counted[0] == len(run.evaluation.keys) and counted[2] == 0 < counted[1] < counted[0]
 
 
 def test_an_exported_graph_gives_the_same_probabilities(run, data, tmp_path):

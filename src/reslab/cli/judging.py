@@ -132,7 +132,7 @@ def _compared(first: Judgement, second: Judgement) -> Comparison | LabelsCompari
     """On the pictures that both answered."""
     if isinstance(first, Evaluation) and isinstance(second, Evaluation):
         return compared(*_shared(first.right(), second.right()))
-    if set(first.classes) != set(second.classes) or first.labels.ndim != second.labels.ndim:
+    if first.classes != second.classes or first.labels.ndim != second.labels.ndim:
         raise ResLabError(
             "the two models do not answer with the same labels, so their mean average precisions are of different things",
             "compare models that were trained on the same labels",
@@ -140,8 +140,7 @@ def _compared(first: Judgement, second: Judgement) -> Comparison | LabelsCompari
     place = {key: row for row, key in enumerate(second.keys)}
     mine = np.array([row for row, key in enumerate(first.keys) if key in place], np.int64)
     theirs = np.array([place[key] for key in first.keys if key in place], np.int64)
-    columns = [second.classes.index(label) for label in first.classes]
-    return compared_labels(first.logits[mine], second.logits[theirs][:, columns], first.labels[mine])
+    return compared_labels(first.logits[mine], second.logits[theirs], first.labels[mine])
 
 
 def report(run: str = "latest") -> None:

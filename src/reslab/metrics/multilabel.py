@@ -121,22 +121,23 @@ def score_labels(
         marks: which labels are there.
     """
     precisions = average_precisions(logits, marks)
-    borne = np.asarray(marks.any(axis=0))
+    hits, answered, true = (each.sum(axis=0) for each in (answers & marks, answers, marks))
+    borne = true > 0
     per_label = tuple(
         LabelScore(
             label=label,
-            n=int(marks[:, k].sum()),
+            n=int(true[k]),
             average_precision=float(precisions[k]) if borne[k] else None,
-            baseline=float(marks[:, k].mean()),
+            baseline=float(true[k] / len(marks)),
             threshold=float(thresholds[k]),
-            **_ratios(int((answers & marks)[:, k].sum()), int(answers[:, k].sum()), int(marks[:, k].sum())),
+            **_ratios(int(hits[k]), int(answered[k]), int(true[k])),
         )
         for k, label in enumerate(classes)
     )
     return LabelsScore(
         n=len(marks),
         mean_ap=Proportion(_mean(precisions), *_interval(resampled(logits, marks))),
-        frequency_baseline=float(marks.mean(axis=0)[borne].mean()) if borne.any() else 0.0,
+        frequency_baseline=float(true[borne].mean() / len(marks)) if borne.any() else 0.0,
         exact_match=proportion(int((answers == marks).all(axis=1).sum()), len(marks)),
         hamming_loss=float((answers != marks).mean()),
         macro_f1=float(np.mean([row.f1 for row in per_label if row.n])) if borne.any() else 0.0,
