@@ -1,6 +1,6 @@
-"""Classes of unequal size: a cut of CIFAR-10 that falls from 1,000 pictures of one class to 50 of another, four ways.
+"""Classes of unequal size: a cut of CIFAR-10 that falls from 500 pictures of one class to 25 of another, four ways.
 
-    python reproduce/imbalance.py DATA [--seeds 5] [--epochs 20] [--out runs/imbalance]
+    python reproduce/imbalance.py DATA [--seeds 5] [--epochs 25] [--out runs/imbalance]
 
 DATA is a folder with train/ and test/. Each seed draws its own pictures and its own order of the classes; the whole test
 split (equal classes) judges once, so its accuracy is the balanced accuracy.
@@ -16,14 +16,14 @@ from trials import Trial, difference, link, summary, trial
 from reslab.data.sources import read_data
 from reslab.train.loss import BALANCES
 
-MOST, RATIO = 1000, 20
+MOST, RATIO = 500, 20
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("data", type=Path)
     parser.add_argument("--seeds", type=int, default=5)
-    parser.add_argument("--epochs", type=int, default=20)
+    parser.add_argument("--epochs", type=int, default=25)
     parser.add_argument("--out", type=Path, default=Path("runs/imbalance"))
     options = parser.parse_args()
     catalog = read_data(options.data)
