@@ -21,11 +21,13 @@ from reslab.errors import ResLabError
 from reslab.evaluate.judge import Evaluation, judge
 from reslab.modelfile import read_json, write_atomically, write_json
 from reslab.predict import Prediction, load_model
-from reslab.prepare import OPENED, planned, prepare, refill, refuse_lonely_classes, same_data, silent
+from reslab.prepare import OPENED, checked, planned, prepare, refill, same_data, settled, silent
 from reslab.report.page import write_report
 from reslab.runfolder import CONFIG_NAME, REPORT_NAME, RUNS, evaluation_name, read_config, read_journal
-from reslab.train.config import Origin, TrainConfig
+from reslab.train import finder
+from reslab.train.config import Origin, Plan, TrainConfig
 from reslab.train.document import plan_document, plan_from
+from reslab.train.finder import RangeTest
 from reslab.train.fit import fit, write_evaluation
 from reslab.train.inputs import open_stores
 from reslab.train.journal import Listener
@@ -74,7 +76,6 @@ def train(
     show = on_event if on_event and ranks.first else silent
     whole = assigned(read_data(config.data, config.data_dir), config.val, config.split_seed, config.group_by)
     catalog = whole.only(OPENED)
-    refuse_lonely_classes(catalog, config)
     prepared = prepare(whole, config, None if out is None else Path(out), user, show) if ranks.first else None
     folder, plan, left_out = ranks.share(prepared and prepared[:3])
     stores = prepared[3] if prepared else open_stores(plan, catalog.without(left_out))
@@ -196,6 +197,20 @@ def evaluate(
         write_evaluation(run, evaluation)
         write_report(run)
     return evaluation
+
+
+def find_rate(
+    config: TrainConfig, user: Collection[str] = (), on_event: Listener | None = None
+) -> tuple[Plan, RangeTest]:
+    """A learning rate for a training, and the curve behind it: check and plan as `train` does, and write nothing.
+
+    Raises:
+        ResLabError: bad input, or no rate makes the loss fall.
+    """
+    show = on_event or silent
+    whole = assigned(read_data(config.data, config.data_dir), config.val, config.split_seed, config.group_by)
+    plan, _, stores = checked(whole, config, settled(whole, config, user, show), user, show)
+    return plan, finder.find_rate(plan, stores, show)
 
 
 def examine_data(

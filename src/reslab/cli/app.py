@@ -50,6 +50,7 @@ VERBS = {
     "eval": ("judging:evaluate", "Score a model on labelled pictures, with intervals."),
     "compare": ("judging:compare", "Is one model really better? Paired, on the same pictures."),
     "predict": ("predicting:predict", "Answer for files, folders and patterns; one row each."),
+    "lr-find": ("search:lr_find", "A curve of the loss over the learning rate, and a suggestion."),
     "bench": ("models:bench", "Images per second, latency and memory on this machine."),
     "study": ("study:study", "Why residual networks: plain against residual, by depth."),
     "report": ("judging:report", "One self-contained HTML page about a run."),
