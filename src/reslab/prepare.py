@@ -36,14 +36,14 @@ def prepare(
     """Check and plan a run and begin its folder: the folder, the plan, the pictures left out, and the decoded ones."""
     plan = settled(whole, config, user, show)
     folder = out or fresh_folder(f"{plan.config.model}-{whole.name}")
-    _reserve(folder)
+    reserve(folder)
     try:
         plan, left_out, stores = checked(whole, config, plan, user, show)
         plan = with_found_rate(plan, stores, show)
         plan, seconds = with_speed(plan, len(stores.val))
         begin(folder, plan, whole.without(left_out), stores)
     except BaseException:
-        _give_back(folder)
+        give_back(folder)
         raise
     show(planned(plan, seconds, folder, stores))
     return folder, plan, left_out, stores
@@ -119,7 +119,7 @@ def fresh_folder(name: str) -> Path:
     return folder
 
 
-def _reserve(folder: Path) -> None:
+def reserve(folder: Path) -> None:
     """Make the run folder and see that it can be written, before any long work."""
     if (folder / CONFIG_NAME).exists():
         raise ResLabError(f"{folder} already holds a run", f"choose another --out, or: reslab resume {folder}")
@@ -128,7 +128,7 @@ def _reserve(folder: Path) -> None:
     probe.unlink()
 
 
-def _give_back(folder: Path) -> None:
+def give_back(folder: Path) -> None:
     """Remove a reserved folder in which no run has begun."""
     if folder.is_dir() and not any(folder.iterdir()):
         folder.rmdir()

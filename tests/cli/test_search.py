@@ -1,8 +1,11 @@
-"""`reslab lr-find` and `--lr auto` as they are typed."""
+"""`reslab search`, `reslab lr-find` and `--lr auto` as they are typed."""
 
 import csv
 import json
 
+import pytest
+
+from reslab.cli.search import _SearchListener
 from reslab.report.folder import read_run
 from reslab.report.remake import remake
 from reslab.runfolder import read_config
@@ -38,6 +41,58 @@ def test_lr_auto_takes_what_lr_find_suggests(reslab, colours, tmp_path):
     code, _, err = reslab("train", colours, "--like", tmp_path / "run", "--out", tmp_path / "again")
     assert code == 0, err
     assert read_config(tmp_path / "again")["config"]["optim"]["lr"] == lr
+
+
+@pytest.fixture
+def after_two_trials(monkeypatch):
+    """Ctrl-C when the second trial has ended."""
+    ended = _SearchListener._ended
+
+    def end(self, event):
+        ended(self, event)
+        if event["trial"] == 1:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(_SearchListener, "_ended", end)
+
+
+@pytest.mark.usefixtures("after_two_trials")
+def test_search_tells_its_trials_and_goes_on(reslab, colours, tmp_path):
+    before, out = tree(colours), tmp_path / "out"
+    words = ["search", colours, *QUICK, "--out", out]
+    code, printed, err = reslab(*words, "--minutes", "30")
+    assert (code, printed) == (130, "") and "a trial of 3 epochs takes" in err and "error: interrupted" in err
+    assert "trial 0: lr 0.0125, weight_decay 0.0005, augment light, label_smoothing 0.1: validation" in err
+    assert "trial 1: lr" in err and err.count("trial ") >= 2
+    code, printed, err = reslab(*words, "--minutes", "0.001")  # no time left: it only tells
+    assert code == 0, err
+    assert (
+        "default (trial 0)" in printed
+        and "2 trials of 3 epochs" in printed
+        and "the validation pictures chose" in printed
+    )
+    assert f"reslab compare {out / 'best'} {out / 'trials' / '000'} {colours}" in printed
+    code, printed, _ = reslab(*words, "--minutes", "0.001", "--json")
+    document = json.loads(printed)
+    assert code == 0 and document == json.loads((out / "search.json").read_text()) and len(document["trials"]) == 2
+    assert reslab("train", colours, "--like", out / "best", "--out", tmp_path / "again")[0] == 0
+    again, best = (read_config(folder)["config"] for folder in (tmp_path / "again", out / "best"))
+    assert again == best and tree(colours) == before
+
+
+def test_bad_search(reslab, colours, tmp_path, trained):
+    for words, complaint in (
+        ([], "search needs MINUTES"),
+        (["--minutes", "0"], "leaves no time"),
+        (["--minutes", "0.001"], "is too short: a trial of"),
+        (["--minutes", "5", "--val", "none"], "validation pictures"),
+        (["--minutes", "5", "--out", colours / "out"], "never written to"),
+        (["--minutes", "5", "--out", trained], "already holds a run"),
+    ):
+        out = [] if "--out" in words else ["--out", tmp_path / "x"]
+        code, printed, err = reslab("search", colours, "--model", "resnet20", "--size", "16", *words, *out)
+        assert (code, printed) == (2, "") and complaint in err, (words, err)
+    assert not (tmp_path / "x").exists()
 
 
 def test_bad_input(reslab, colours, tmp_path):

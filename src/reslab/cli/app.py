@@ -50,6 +50,7 @@ VERBS = {
     "eval": ("judging:evaluate", "Score a model on labelled pictures, with intervals."),
     "compare": ("judging:compare", "Is one model really better? Paired, on the same pictures."),
     "predict": ("predicting:predict", "Answer for files, folders and patterns; one row each."),
+    "search": ("search:search", "Search the few settings that matter, within a time."),
     "lr-find": ("search:lr_find", "A curve of the loss over the learning rate, and a suggestion."),
     "bench": ("models:bench", "Images per second, latency and memory on this machine."),
     "study": ("study:study", "Why residual networks: plain against residual, by depth."),
@@ -64,6 +65,7 @@ def build_app() -> App:
         name="reslab",
         help="From a folder of pictures to a classifier that you can understand, train, trust and ship.",
         help_epilogue="Start with: reslab demo. Each verb explains itself: reslab train --help. Tracebacks: --debug.",
+        suppress_keyboard_interrupt=False,  # `run` has a word to say
     )
     for verb, (place, help_line) in VERBS.items():
         app.command(f"reslab.cli.{place}", name=verb, help=help_line)

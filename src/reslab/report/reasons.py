@@ -47,6 +47,8 @@ REASONS: tuple[tuple[str, str], ...] = (
     (r"([\d.e-]+) x batch (\d+) / 128", "{0} × 批大小 {1} / 128"),
     (r"([\d.]+) minutes at ([\d.]+) s per epoch", "{0} 分钟，每轮 {1} 秒"),
     (r"mean (\[.*\]), std (\[.*\]) of (\d+) pictures", "{2} 张图片的均值 {0}，标准差 {1}"),
+    (r"trial (\d+)", "第 {0} 次试验"),
+    (r"(\d+) epochs shortened for a search of ([\d.]+) minutes", "为 {1} 分钟的搜索，由 {0} 轮缩短"),
     (r"given to resume", "由 resume 指定"),
     (r"([\d,]+) asked for, but there are no more training pictures", "要求 {0} 张，但训练图片没有那么多"),
     (

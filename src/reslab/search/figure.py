@@ -73,7 +73,8 @@ def draw_search(document: dict[str, Any], language: str = "en") -> str:
     words = _WORDS[language]
     shown = [trial for trial in document["trials"] if trial["val_accuracy"] is not None]
     errors = [100 * (1 - trial["val_accuracy"]) for trial in shown]
-    levels = ticks(min(errors), max(errors))
+    finished = [error for trial, error in zip(shown, errors, strict=True) if trial["state"] == "complete"]
+    levels = ticks(min(finished), max(finished))
     y = (max(0.0, levels[0]), levels[-1])
     dots = [
         Dot(trial["trial"], error, f"{trial['trial']}: {error:.2f} %", trial["state"] != "complete",
