@@ -37,7 +37,7 @@ $(VENV)/.train: pyproject.toml constraints.txt | $(VENV)/bin/python
 	@touch $@
 
 $(VENV)/.dev: pyproject.toml constraints.txt | $(VENV)/bin/python
-	$(PIP) -e '.[train,track,dev]'
+	$(PIP) -e '.[train,track,search,dev]'
 	@touch $@ $(VENV)/.train
 
 clean:

@@ -15,6 +15,7 @@ from reslab.modelfile import write_atomically
 from reslab.pixels.fingerprint import fingerprint
 from reslab.runfolder import CONFIG_NAME, RUNS, SPLIT_NAME, fold_folder, read_rows
 from reslab.train.config import Plan, TrainConfig
+from reslab.train.finder import with_found_rate
 from reslab.train.fit import begin
 from reslab.train.inputs import Stores, open_stores
 from reslab.train.journal import Event, Listener
@@ -38,36 +39,52 @@ def prepare(
     whole: Catalog, config: TrainConfig, out: Path | None, user: Collection[str], show: Listener
 ) -> tuple[Path, Plan, list[str], Stores]:
     """Check and plan a run and begin its folder: the folder, the plan, the pictures left out, and the decoded ones."""
-    catalog = whole.only(OPENED)
-    plan = resolve(config, catalog, user)
-    if plan.config.weights == IMAGENET_WORD:  # before anything is written
-        open_start(plan.config.weights, plan.config.model, _fetching(plan.config.model, show))
-    for text in cautions(plan):
-        show({"event": "warning", "text": text})
-    folder = out or _fresh_folder(plan, catalog)
-    _reserve(folder)
+    plan = settled(whole, config, user, show)
+    folder = out or fresh_folder(f"{plan.config.model}-{whole.name}")
+    reserve(folder)
     try:
-        stores = open_stores(plan, catalog)
-        show({"event": "check", "total": len(catalog.pictures)})
-        verdict = examine(catalog, stores.keep, on_progress=lambda n: show({"event": "checking", "images": n}))
-        show({"event": "checked", "verdict": verdict})
-        catalog, plan, stores = _past_the_gate(verdict, catalog, config, plan, stores, user)
-        left_out = verdict.unreadable()
-        if left_out:
-            pictures = "picture" if len(left_out) == 1 else "pictures"
-            show({"event": "warning", "text": f"{len(left_out)} unreadable {pictures} left out"})
-        plan = with_statistics(plan, stores.train)
+        plan, left_out, stores = checked(whole, config, plan, user, show)
+        plan = with_found_rate(plan, stores, show)
         plan, seconds = with_speed(plan, len(stores.val))
         if plan.config.cross_validates:  # K times all but a K-th of the pictures, then once all of them
             seconds *= plan.config.folds
         begin(folder, plan, whole.without(left_out), stores)
     except BaseException:
-        _give_back(folder)
+        give_back(folder)
         raise
     show(planned(plan, seconds, folder, stores))
-    for text in hints(plan, catalog):
+    for text in hints(plan, whole.only(OPENED)):
         show({"event": "hint", "text": text})
     return folder, plan, left_out, stores
+
+
+def settled(whole: Catalog, config: TrainConfig, user: Collection[str], show: Listener) -> Plan:
+    """Every choice made and the starting weights at hand, before a picture is decoded or anything is written."""
+    catalog = whole.only(OPENED)
+    _refuse_lonely_classes(catalog, config)
+    plan = resolve(config, catalog, user)
+    if plan.config.weights == IMAGENET_WORD:
+        open_start(plan.config.weights, plan.config.model, _fetching(plan.config.model, show))
+    for text in cautions(plan):
+        show({"event": "warning", "text": text})
+    return plan
+
+
+def checked(
+    whole: Catalog, config: TrainConfig, plan: Plan, user: Collection[str], show: Listener
+) -> tuple[Plan, list[str], Stores]:
+    """Past the data gate: the plan for the pictures that can be read, those that cannot, and the decoded ones."""
+    catalog = whole.only(OPENED)
+    stores = open_stores(plan, catalog)
+    show({"event": "check", "total": len(catalog.pictures)})
+    verdict = examine(catalog, stores.keep, on_progress=lambda n: show({"event": "checking", "images": n}))
+    show({"event": "checked", "verdict": verdict})
+    plan, stores = _past_the_gate(verdict, catalog, config, plan, stores, user)
+    left_out = verdict.unreadable()
+    if left_out:
+        pictures = "picture" if len(left_out) == 1 else "pictures"
+        show({"event": "warning", "text": f"{len(left_out)} unreadable {pictures} left out"})
+    return with_statistics(plan, stores.train), left_out, stores
 
 
 def _fetching(name: str, show: Listener) -> Callable[[int, int], None]:
@@ -77,7 +94,7 @@ def _fetching(name: str, show: Listener) -> Callable[[int, int], None]:
 
 def _past_the_gate(
     verdict: Verdict, catalog: Catalog, config: TrainConfig, plan: Plan, stores: Stores, user: Collection[str]
-) -> tuple[Catalog, Plan, Stores]:
+) -> tuple[Plan, Stores]:
     """Stop at what cannot be trained on; leave unreadable pictures out if the person said so."""
     bad = verdict.unreadable()
     blocking = [p for p in verdict.problems if p.blocks_training and not (p.kind == "unreadable" and config.skip_bad)]
@@ -86,13 +103,13 @@ def _past_the_gate(
         more = f" (and {rest} more)" if rest else ""
         raise ResLabError(f"{first.kind}: {first.path}: {first.detail}{more}", _HINTS[first.kind])
     if not bad:
-        return catalog, plan, stores
+        return plan, stores
     catalog = catalog.without(set(bad))
     plan = resolve(config, catalog, user)
-    return catalog, plan, open_stores(plan, catalog)
+    return plan, open_stores(plan, catalog)
 
 
-def refuse_lonely_classes(catalog: Catalog, config: TrainConfig) -> None:
+def _refuse_lonely_classes(catalog: Catalog, config: TrainConfig) -> None:
     """With a validation split, a class needs two pictures: one to learn from and one to be judged by."""
     if catalog.declares_splits and config.val and not config.folds and not catalog.split("val"):
         lonely = min(catalog.counts().items(), key=lambda item: (item[1], item[0]), default=("", 0))
@@ -102,15 +119,16 @@ def refuse_lonely_classes(catalog: Catalog, config: TrainConfig) -> None:
         )
 
 
-def _fresh_folder(plan: Plan, catalog: Catalog) -> Path:
-    stem = f"{datetime.now():%Y%m%d-%H%M%S}-{plan.config.model}-{catalog.name}"
+def fresh_folder(name: str) -> Path:
+    """A folder under `runs` that does not exist yet: the date and a name."""
+    stem = f"{datetime.now():%Y%m%d-%H%M%S}-{name}"
     folder, number = RUNS / stem, 2
     while folder.exists():
         folder, number = RUNS / f"{stem}-{number}", number + 1
     return folder
 
 
-def _reserve(folder: Path) -> None:
+def reserve(folder: Path) -> None:
     """Make the run folder and see that it can be written, before any long work."""
     if any((place / CONFIG_NAME).exists() for place in (folder, fold_folder(folder, 1))):
         raise ResLabError(f"{folder} already holds a run", f"choose another --out, or: reslab resume {folder}")
@@ -119,7 +137,7 @@ def _reserve(folder: Path) -> None:
     probe.unlink()
 
 
-def _give_back(folder: Path) -> None:
+def give_back(folder: Path) -> None:
     """Remove a reserved folder in which no run has begun."""
     if folder.is_dir() and not any(folder.iterdir()):
         folder.rmdir()

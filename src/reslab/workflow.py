@@ -22,7 +22,7 @@ from reslab.evaluate.judge import Judgement, judge
 from reslab.folds import cross_validated
 from reslab.modelfile import Task, read_json, write_atomically, write_json
 from reslab.predict import Prediction, load_model
-from reslab.prepare import OPENED, divided, planned, prepare, refill, refuse_lonely_classes, same_data, silent
+from reslab.prepare import OPENED, checked, divided, planned, prepare, refill, same_data, settled, silent
 from reslab.report.page import write_report
 from reslab.runfolder import (
     CONFIG_NAME,
@@ -37,8 +37,10 @@ from reslab.runfolder import (
     read_journal,
     read_rows,
 )
+from reslab.train import finder
 from reslab.train.config import Origin, Plan, TrainConfig
 from reslab.train.document import plan_document, plan_from
+from reslab.train.finder import RangeTest
 from reslab.train.fit import fit, write_evaluation
 from reslab.train.inputs import Stores, open_stores
 from reslab.train.journal import Listener
@@ -88,7 +90,6 @@ def train(
     ranks = join()
     show = on_event if on_event and ranks.first else silent
     whole = divided(config)
-    refuse_lonely_classes(whole.only(OPENED), config)
     prepared = prepare(whole, config, None if out is None else Path(out), user, show) if ranks.first else None
     folder, plan, left_out = ranks.share(prepared and prepared[:3])
     whole = whole.without(left_out)
@@ -252,6 +253,20 @@ def out_of_fold(model: str | Path, data: str | Path) -> dict[str, bool]:
             f"the out-of-fold answers of {model} are about {own}, not about {data}", f"give {own} as DATA"
         )
     return {row["path"]: row["correct"] == "1" for row in rows}
+
+
+def find_rate(
+    config: TrainConfig, user: Collection[str] = (), on_event: Listener | None = None
+) -> tuple[Plan, RangeTest]:
+    """A learning rate for a training, and the curve behind it: check and plan as `train` does, and write nothing.
+
+    Raises:
+        ResLabError: bad input, or no rate makes the loss fall.
+    """
+    show = on_event or silent
+    whole = divided(config)
+    plan, _, stores = checked(whole, config, settled(whole, config, user, show), user, show)
+    return plan, finder.find_rate(plan, stores, show)
 
 
 def examine_data(

@@ -54,7 +54,7 @@ def test_every_flag_and_verb_that_is_shown_exists(readme, capsys):
     from reslab.cli.app import VERBS
 
     text = readme.read_text(encoding="utf-8")
-    verbs = set(re.findall(r"reslab ([a-z]+)", text))
+    verbs = set(re.findall(r"reslab ([a-z]+(?:-[a-z]+)*)", text))
     assert verbs and verbs <= VERBS.keys()
     helps = ""
     for verb in VERBS:

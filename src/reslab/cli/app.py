@@ -51,6 +51,8 @@ VERBS = {
     "compare": ("judging:compare", "Is one model really better? Paired, on the same pictures."),
     "predict": ("predicting:predict", "Answer for files, folders and patterns; one row each."),
     "explain": ("explaining:explain", "Where in the picture the answer comes from."),
+    "search": ("search:search", "Search the few settings that matter, within a time."),
+    "lr-find": ("search:lr_find", "A curve of the loss over the learning rate, and a suggestion."),
     "bench": ("models:bench", "Images per second, latency and memory on this machine."),
     "study": ("study:study", "Why residual networks: plain against residual, by depth."),
     "report": ("judging:report", "One self-contained HTML page about a run."),
@@ -64,6 +66,7 @@ def build_app() -> App:
         name="reslab",
         help="From a folder of pictures to a classifier that you can understand, train, trust and ship.",
         help_epilogue="Start with: reslab demo. Each verb explains itself: reslab train --help. Tracebacks: --debug.",
+        suppress_keyboard_interrupt=False,  # `run` has a word to say
     )
     for verb, (place, help_line) in VERBS.items():
         app.command(f"reslab.cli.{place}", name=verb, help=help_line)

@@ -6,7 +6,7 @@ import sys
 import webbrowser
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from cyclopts import Parameter
 
@@ -61,16 +61,14 @@ class RunOptions:
     "Stochastic depth: how often a step skips the deepest residual, between 0 and 1; less often for those before it."
     epochs: int | None = None
     "Passes over the training pictures."
-    minutes: float | None = None
-    "Fit the run into this time instead."
     batch_size: int | None = None
     "Pictures per step."
     accumulate: int | None = None
     "Compute each step in so many parts, for less memory; by default as many as the memory demands."
     precision: str | None = None
     "auto, float32, bfloat16 or float16: what training multiplies in. Judging is always float32."
-    lr: float | None = None
-    "Peak learning rate, taken as it is."
+    lr: float | Literal["auto"] | None = None
+    "Peak learning rate, taken as it is; auto measures one first, as lr-find does."
     patience: int | None = None
     "Stop after so many epochs without a better validation score."
     folds: int | None = None
@@ -85,13 +83,14 @@ class RunOptions:
     "Threads that prepare batches; never changes a result."
 
 
-_RUN_OPTIONS = RunOptions()
+RUN_OPTIONS = RunOptions()
 
 
 def train(
     data: str,
     *,
-    options: RunOptions = _RUN_OPTIONS,
+    minutes: float | None = None,
+    options: RunOptions = RUN_OPTIONS,
     pictures: PictureOptions = PICTURE_OPTIONS,
     source: DataOptions = DATA_OPTIONS,
     out: Path | None = None,
@@ -102,14 +101,17 @@ def train(
 
     Args:
         data: A folder of class folders (with or without train/ val/ test/), a CSV/TSV, or a name such as digits.
+        minutes: Fit the run into this time, instead of epochs.
         out: The run folder; runs/DATE-MODEL-DATA by default.
         track: Also write TensorBoard files into the run folder.
         json: Print the validation score as JSON.
     """
-    config, user = _config(data, options)
+    config, user = config_of(data, options)
+    if minutes is not None:
+        config, user = _within(minutes, config, user, options)
     config, user = apply(config, user, {**pictures.given(), **source.given()})
     outside_data(out, data)
-    listener = _Listener()
+    listener = RunListener()
     with show.bar() as listener.bar:
         if out and restarts():  # torchrun's second try: the run goes on, it does not begin
             run = workflow.resume(out, None, _with_tracking(listener, track))
@@ -127,7 +129,7 @@ def resume(run: Path, *, epochs: int | None = None, json: Annotated[bool, Parame
         epochs: Make the run longer or shorter; the rate then follows the schedule of a run of that length.
         json: Print the validation score as JSON.
     """
-    listener = _Listener()
+    listener = RunListener()
     with show.bar() as listener.bar:
         finished = workflow.resume(run, epochs, listener)
     _say_score(finished, json)
@@ -166,7 +168,7 @@ def demo(*, out: Path | None = None, epochs: int | None = None) -> None:
         out: The run folder; runs/DATE-resnet20-digits by default.
         epochs: Fewer make it quicker.
     """
-    listener = _Listener()
+    listener = RunListener()
     with show.bar() as listener.bar:
         result = workflow.demo(out, epochs, listener)
     say = show.say
@@ -184,26 +186,30 @@ def demo(*, out: Path | None = None, epochs: int | None = None) -> None:
         webbrowser.open(result.report.resolve().as_uri())
 
 
-def _config(data: str, options: RunOptions) -> tuple[TrainConfig, set[str]]:
-    """The recipe (or the earlier run) with the person's choices."""
+def config_of(data: str, options: RunOptions) -> tuple[TrainConfig, set[str]]:
+    """The recipe (or the earlier run) with the person's choices, and the names of these."""
     given: dict[str, Any] = {k: v for k, v in dataclasses.asdict(options).items() if v is not None}
     like, name = given.pop("like", None), given.pop("recipe", None)
     if like and name:
         raise ResLabError("--like and --recipe contradict each other", "an earlier run already names its recipe")
-    if like:
-        base = followed(Path(like))
-        if given.keys() & {"epochs", "batch_size", "minutes", "folds"}:
-            base = dataclasses.replace(base, course=())
-    else:
-        base = recipe(name or "standard")
-    if "epochs" in given and "minutes" in given:
-        raise ResLabError("--epochs and --minutes contradict each other", "give the one that matters")
+    base = followed(Path(like)) if like else recipe(name or "standard")
+    if "folds" in given:
+        base = dataclasses.replace(base, course=())
     if "epochs" in given:
-        base = dataclasses.replace(base, minutes=0.0)
-    if "minutes" in given and given["minutes"] <= 0:
-        raise ResLabError(f"--minutes {given['minutes']:g} leaves no time", "give at least 0.1")
+        base = dataclasses.replace(base, minutes=0.0, course=())
+    if "batch_size" in given:
+        base = dataclasses.replace(base, course=())
     config, user = apply(dataclasses.replace(base, data=data), {"data"}, given)
     return config, user | ({"recipe"} if name else set())
+
+
+def _within(minutes: float, config: TrainConfig, user: set[str], options: RunOptions) -> tuple[TrainConfig, set[str]]:
+    """The config with a time to keep."""
+    if options.epochs is not None:
+        raise ResLabError("--epochs and --minutes contradict each other", "give the one that matters")
+    if minutes <= 0:
+        raise ResLabError(f"--minutes {minutes:g} leaves no time", "give at least 0.1")
+    return dataclasses.replace(config, minutes=minutes, course=()), user | {"minutes"}
 
 
 def _with_tracking(listener: Listener, track: bool) -> Listener:
@@ -218,7 +224,7 @@ def _with_tracking(listener: Listener, track: bool) -> Listener:
     return both
 
 
-class _Listener:
+class RunListener:
     """Tells a person what a run does."""
 
     bar: show.Bar
@@ -229,12 +235,8 @@ class _Listener:
 
     def __call__(self, event: Event) -> None:
         match event["event"]:
-            case "fetching":
-                self._fetching(event)
-            case "check":
-                self.bar.begin("checking", event["total"])
-            case "checking":
-                self.bar.move(event["images"])
+            case "fetching" | "check" | "checking" | "range test":
+                self._preparing(event)
             case "checked":
                 say_verdict(event["verdict"])
             case "plan":
@@ -252,11 +254,22 @@ class _Listener:
             case "warning" | "hint":
                 show.people.print(f"{event['event']}: {event['text']}", soft_wrap=True)
 
-    def _fetching(self, event: Event) -> None:
-        if event["name"] != self.fetched:
-            self.fetched = event["name"]
-            self.bar.begin(f"fetching {event['name']}", event["total"])
-        self.bar.move(to=event["bytes"])
+    def _preparing(self, event: Event) -> None:
+        """The bar, before the first step."""
+        match event["event"]:
+            case "fetching":
+                if event["name"] != self.fetched:
+                    self.fetched = event["name"]
+                    self.bar.begin(f"fetching {event['name']}", event["total"])
+                self.bar.move(to=event["bytes"])
+            case "check":
+                self.bar.begin("checking", event["total"])
+            case "checking":
+                self.bar.move(event["images"])
+            case "range test":
+                if event["step"] == 1:
+                    self.bar.begin("finding a rate", event["steps"])
+                self.bar.move(to=event["step"], note=f"{event['lr']:.2g}")
 
     def _plan(self, event: Event) -> None:
         plan: Plan = event["plan"]

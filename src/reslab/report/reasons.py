@@ -31,6 +31,16 @@ REASONS: tuple[tuple[str, str], ...] = (
         r"([\d.e-]+) x batch (\d+) / 128 x ([\d.]+): the weights are trained already",
         "{0} × 批大小 {1} / 128 × {2}：权重已经训练过",
     ),
+    (r"range test: the averaged loss was least there", "学习率范围测试：平均损失在此处最低"),
+    (
+        r"range test: a tenth of ([\d.e+-]+), where the averaged loss was least: the rate is held",
+        "学习率范围测试：平均损失在 {0} 处最低；学习率保持不变，故取其十分之一",
+    ),
+    (
+        r"range test: a tenth of ([\d.e+-]+), where the averaged loss was least: the weights are trained already",
+        "学习率范围测试：平均损失在 {0} 处最低；权重已经训练过，故取其十分之一",
+    ),
+    (r"in proportion to the other rate", "与另一学习率成比例"),
     (r"centred; no statistics needed for a fresh network", "以零为中心；从零训练的网络不需要统计量"),
     (r"the pictures' own size, (\d+) px", "图片自身的尺寸，{0} 像素"),
     (r"what (\w+) was designed for; the pictures are larger", "{0} 的设计尺寸；图片比它更大"),
@@ -40,6 +50,8 @@ REASONS: tuple[tuple[str, str], ...] = (
     (r"([\d.e-]+) x batch (\d+) / 128", "{0} × 批大小 {1} / 128"),
     (r"([\d.]+) minutes at ([\d.]+) s per epoch", "{0} 分钟，每轮 {1} 秒"),
     (r"mean (\[.*\]), std (\[.*\]) of (\d+) pictures", "{2} 张图片的均值 {0}，标准差 {1}"),
+    (r"trial (\d+)", "第 {0} 次试验"),
+    (r"(\d+) epochs shortened for a search of ([\d.]+) minutes", "为 {1} 分钟的搜索，由 {0} 轮缩短"),
     (r"given to resume", "由 resume 指定"),
     (r"([\d,]+) asked for, but there are no more training pictures", "要求 {0} 张，但训练图片没有那么多"),
     (

@@ -38,7 +38,7 @@ def remake(run: RunFolder) -> Remake:
             f"reslab train {shlex.quote(str(run.config['data']))} --like {shlex.quote(str(run.path))}", (), False
         )
     values = flat(run.config)
-    chosen = {name for name, origin in run.document["origins"].items() if origin["origin"] == "user"}
+    chosen = {name for name, origin in run.document["origins"].items() if _decided(name, origin["origin"])}
     if "lr_per_128" in chosen:  # `--like` hands on a rate that is scaled already
         chosen = chosen - {"lr_per_128"} | {"optim.lr"}
     chosen -= {"data"}
@@ -49,6 +49,11 @@ def remake(run: RunFolder) -> Remake:
             words += _words(flag, values[name])
     lengths = {event["epochs"] for event in run.epochs} | {max(1, run.config["epochs"])}  # a head that is computed: 1
     return Remake(None if silent else " ".join(words), silent, resumed=len(lengths) > 1)
+
+
+def _decided(name: str, origin: str) -> bool:
+    """Whether a value must be given again: one that a person or a search chose, or a rate that was measured."""
+    return origin in ("user", "search") or (origin == "measured" and name.startswith("optim."))
 
 
 def flat(config: dict[str, object]) -> dict[str, object]:

@@ -79,6 +79,8 @@ class TrainConfig:
     optim: OptimConfig = field(default_factory=OptimConfig)
     lr_per_128: bool = True
     """The rate is meant for a batch of 128 and scales with it (Goyal et al. 2017, section 2.1)."""
+    find_lr: bool = False
+    """Measure the rate before the first step (`finder`) instead."""
     schedule: ScheduleConfig = field(default_factory=ScheduleConfig)
     ema: float = 0.0
     """Decay of the moving average of the weights; 0 does without."""
@@ -103,7 +105,7 @@ class Origin:
     """Where a value comes from."""
 
     origin: str
-    """`default`, `recipe`, `user` or `measured`."""
+    """`default`, `recipe`, `user`, `measured` or `search`."""
     reason: str = ""
 
 

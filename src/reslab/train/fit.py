@@ -104,7 +104,7 @@ def fit(
     Returns:
         The evaluation on the validation split; None where nothing validates.
     """
-    with _alone(out) if ranks.first else nullcontext():
+    with alone(out) if ranks.first else nullcontext():
         runtime.exact()
         runtime.keep_memory()
         folder = StateFolder(out / STATE_NAME)
@@ -158,7 +158,7 @@ def _pace(plan: Plan, stores: Stores, spent: float) -> Pace:
 
 
 @contextmanager
-def _alone(out: Path) -> Iterator[None]:
+def alone(out: Path) -> Iterator[None]:
     """One run per folder. The system lets go of the lock when the process ends, however it ends."""
     try:
         with FileLock(out / LOCK_NAME, timeout=0):

@@ -32,6 +32,10 @@ class Interrupted(ResLabError):
     exit_code = 130
 
 
+class Diverged(ResLabError):
+    """The loss or the weights are no longer numbers."""
+
+
 @dataclass(frozen=True, slots=True)
 class Validation:
     """What one look at the validation split says."""
@@ -75,7 +79,7 @@ def train(training: Training, loader: Loader, plan: Plan, hooks: Hooks) -> None:
     """Train from wherever `training` stands to the end of its course.
 
     Raises:
-        ResLabError: the loss is no longer a number; the message gives step, rate and the last good model.
+        Diverged: the loss is no longer a number; the message gives step, rate and the last good model.
         Interrupted: `should_stop` said so; the state has been saved.
     """
     progress = training.progress
@@ -246,11 +250,11 @@ def _out_of_patience(training: Training, plan: Plan, epoch: int) -> bool:
     return bool(patience) and best >= 0 and epoch - 1 - best >= patience
 
 
-def _diverged(training: Training, plan: Plan, lr: float, what: str) -> ResLabError:
+def _diverged(training: Training, plan: Plan, lr: float, what: str) -> Diverged:
     best = training.progress.best_epoch
     kept = f"the model of epoch {best + 1} is kept" if best >= 0 else "no epoch was finished, so no model was kept"
     step, total = training.progress.step + 1, training.progress.course.total
-    return ResLabError(
+    return Diverged(
         f"{what} at step {step} of {total} with a learning rate of {lr:g}; {kept}",
         f"train with a smaller rate, e.g. --lr {plan.config.optim.lr / 10:g}",
     )

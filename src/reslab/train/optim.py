@@ -1,7 +1,7 @@
 """Which numbers are learnt how: optimizers, weight decay, clipping, and the moving average of the weights."""
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal, get_args
 
 import torch
@@ -36,6 +36,12 @@ class OptimConfig:
             raise ResLabError(f"the optimizer {self.name!r} is unknown", nearest(self.name, get_args(Name)))
         if not (self.lr > 0 and self.rest_lr > 0):
             raise ResLabError(f"--lr {self.lr:g} is not positive", "0.1 suits SGD, 0.001 suits Adam")
+
+
+def at_rate(config: OptimConfig, lr: float) -> OptimConfig:
+    """The same optimizer at another peak rate; what Muon leaves to SGD keeps its proportion to it."""
+    rest = config.rest_lr * lr / config.lr if config.name == "muon" else config.rest_lr
+    return replace(config, lr=lr, rest_lr=rest)
 
 
 def build_optimizer(

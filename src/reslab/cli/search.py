@@ -1,0 +1,188 @@
+"""`search`, `lr-find`."""
+
+import csv as files
+import io
+from collections import Counter
+from pathlib import Path
+from typing import Annotated, Any
+
+from cyclopts import Parameter
+
+from reslab import workflow
+from reslab.cli import show
+from reslab.cli.app import STARTED
+from reslab.cli.options import DATA_OPTIONS, PICTURE_OPTIONS, DataOptions, PictureOptions, apply, outside_data
+from reslab.cli.training import RUN_OPTIONS, RunListener, RunOptions, config_of
+from reslab.modelfile import write_atomically
+from reslab.search import hunt
+from reslab.search.figure import draw_rates
+from reslab.train.finder import RangeTest
+from reslab.train.journal import Event
+
+
+def search(
+    data: str,
+    *,
+    minutes: float,
+    options: RunOptions = RUN_OPTIONS,
+    pictures: PictureOptions = PICTURE_OPTIONS,
+    source: DataOptions = DATA_OPTIONS,
+    out: Path | None = None,
+    json: Annotated[bool, Parameter(negative="")] = False,
+) -> None:
+    """Search learning rate, weight decay, augmentation and label smoothing around the default, within a time.
+
+    What you set yourself stays as you set it. With trained weights the way of fine-tuning is searched too. The same
+    command with the same --out goes on where it stopped. The test pictures stay shut.
+
+    Args:
+        data: A folder of class folders (with or without train/ val/ test/), a CSV/TSV, or a name such as digits.
+        minutes: The time that the whole search may take; with more of it a search goes on.
+        out: The folder of the search; runs/DATE-search-DATA by default. The winner is the run OUT/best.
+        json: Print search.json.
+    """
+    config, user = config_of(data, options)
+    config, user = apply(config, user, {**pictures.given(), **source.given()})
+    outside_data(out, data)
+    listener = _SearchListener()
+    with show.bar() as listener.bar:
+        document = hunt.search(config, minutes, out, user, listener, STARTED.get())
+    if json:
+        show.print_json(document)
+    else:
+        _say(document, data, listener.folder)
+
+
+def lr_find(
+    data: str,
+    *,
+    options: RunOptions = RUN_OPTIONS,
+    pictures: PictureOptions = PICTURE_OPTIONS,
+    source: DataOptions = DATA_OPTIONS,
+    out: Path | None = None,
+    csv: Path | None = None,
+    json: Annotated[bool, Parameter(negative="")] = False,
+) -> None:
+    """Suggest a learning rate: about a hundred steps of the training, the rate growing until the loss runs away.
+
+    Args:
+        data: A folder of class folders (with or without train/ val/ test/), a CSV/TSV, or a name such as digits.
+        out: Write the curve as an SVG file.
+        csv: Write the curve as a table: rate, loss, average.
+        json: Print JSON.
+    """
+    for file in (out, csv):
+        outside_data(file, data)
+    config, user = config_of(data, options)
+    config, user = apply(config, user, {**pictures.given(), **source.given()})
+    listener = RunListener()
+    with show.bar() as listener.bar:
+        plan, found = workflow.find_rate(config, user, listener)
+    if out:
+        write_atomically(out, draw_rates(found).encode())
+    if csv:
+        write_atomically(csv, _table(found).encode())
+    if json:
+        curve = {"rates": found.rates, "losses": found.losses, "averages": found.averages}
+        show.print_json({"schema": 1, "suggestion": found.suggestion, "reason": found.reason, **curve})
+        return
+    name, default = plan.config.optim.name, plan.config.optim.lr
+    show.say(f"suggested learning rate {found.suggestion:g} for {name} at batch {plan.config.batch_size}")
+    show.say(f"{found.reason} ({len(found.rates)} steps); the recipe would take {default:g}")
+    show.say(f"next: reslab train {data} --lr {found.suggestion:g}, or at once: reslab train {data} --lr auto")
+
+
+class _SearchListener(RunListener):
+    """Tells a person how a search goes."""
+
+    folder = ""
+
+    def __call__(self, event: Event) -> None:
+        match event["event"]:
+            case "search":
+                self._search(event)
+            case "trial":
+                self.trial = event
+            case "step":
+                note = (
+                    f"trial {self.trial['trial']}  epoch {event['epoch']}/{event['epochs']}  loss {event['loss']:.3f}"
+                )
+                self.bar.move(to=int(event["elapsed"]), note=note)
+            case "trial end":
+                self._ended(event)
+            case "epoch":
+                pass
+            case _:
+                super().__call__(event)
+
+    def _search(self, event: Event) -> None:
+        self.folder = event["folder"]
+        made = show.table("dial", "default", "tried")
+        for dial in event["dials"]:
+            span = (
+                f"{dial['span'][0]:.3g} to {dial['span'][1]:.3g}"
+                if dial["span"]
+                else ", ".join(map(str, dial["options"]))
+            )
+            made.add_row(dial["name"], str(dial["default"]), span)
+        show.people.print(made)
+        full = f" of {event['full_epochs']}" if event["full_epochs"] != event["epochs"] else ""
+        show.people.print(
+            f"{event['train']:,} pictures train, {event['val']:,} validate; a trial of {event['epochs']} epochs{full} takes "
+            f"about {show.duration(event['seconds'])}, and {event['minutes']:g} minutes were given"
+        )
+        show.people.print(f"search folder: {self.folder}", soft_wrap=True)
+        self.bar.begin("searching", int(60 * event["minutes"]))
+
+    def _ended(self, event: Event) -> None:
+        score = "no number" if event["val_accuracy"] is None else f"validation {show.percent(event['val_accuracy'])}"
+        state = "" if event["state"] == "complete" else f", {_STATES[event['state']]} after epoch {event['epochs']}"
+        text = f"trial {event['trial']}: {_turned(event['dials'])}: {score}{' (best)' if event['best'] else ''}{state}"
+        show.people.print(text, soft_wrap=True, markup=False)
+
+
+_STATES = {"pruned": "stopped", "diverged": "diverged"}
+
+
+def _turned(dials: dict[str, Any]) -> str:
+    """`lr 0.1, augment light`"""
+    return ", ".join(f"{name.removeprefix('optim.')} {value}" for name, value in dials.items())
+
+
+def _say(document: dict[str, Any], data: str, folder: str) -> None:
+    names = [dial["name"] for dial in document["dials"]]
+    made = show.table("", *(name.removeprefix("optim.") for name in names), "validation", "NLL")
+    for word in ("default", "winner"):
+        row = document[word]
+        val = row["val"]
+        turned = [str(row["dials"].get(name, "-")) for name in names]
+        made.add_row(
+            f"{word} (trial {row['trial']})", *turned, show.interval(val["top1"], val["n"]), f"{val['nll']:.4f}"
+        )
+    show.say(made)
+    states = Counter(trial["state"] for trial in document["trials"])
+    stopped = states["pruned"] + states["diverged"]
+    show.say(f"{len(document['trials'])} trials of {document['epochs']} epochs, {stopped} of them stopped early")
+    found = document["comparison"]
+    if document["winner"]["trial"] == document["default"]["trial"]:
+        show.say("nothing tried was better than the default")
+    else:
+        interval = f"{100 * found['low']:+.2f} to {100 * found['high']:+.2f}"
+        show.say(
+            f"winner - default  {100 * found['difference']:+.2f} points, 95 % interval {interval}; "
+            f"p = {found['p_value']:.3g} (McNemar)"
+        )
+    show.say(f"note: {document['note']}")
+    best, default = document["winner"]["folder"], document["default"]["folder"]
+    longer = f" --epochs {document['full_epochs']}" if document["full_epochs"] > document["epochs"] else ""
+    show.say(f"next: reslab train {data} --like {best}{longer}")
+    show.say(f"      reslab compare {best} {default} {data}")
+    show.say(f"trials, figure, evidence: {folder}")
+
+
+def _table(found: RangeTest) -> str:
+    file = io.StringIO()
+    writer = files.writer(file, lineterminator="\n")
+    writer.writerow(["rate", "loss", "average"])
+    writer.writerows(zip(found.rates, found.losses, found.averages, strict=True))
+    return file.getvalue()

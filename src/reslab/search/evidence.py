@@ -1,0 +1,74 @@
+"""What a search leaves behind: every trial, and the winner beside the default on the same pictures."""
+
+import csv
+import io
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from reslab.metrics.paired import compared
+from reslab.modelfile import read_json, write_atomically, write_json
+from reslab.runfolder import evaluation_name, predictions_name
+from reslab.search.figure import draw_search
+
+DOCUMENT_NAME, TABLE_NAME = "search.json", "trials.csv"
+FIGURES = {"en": "search.svg", "zh": "search.zh.svg"}
+
+NOTE = (
+    "the validation pictures chose the winner, so its lead on them flatters it; "
+    "pictures that no trial has seen decide: reslab compare"
+)
+
+
+def standing(accuracy: float, nll: float, n: int) -> float:
+    """What a trial is judged by, less is better: the share of wrong answers among `n`.
+
+    Equal shares are told apart by the loss, which counts for less than one picture. The loss alone would be unfair to
+    smoothed labels and blended pictures, which make a network less sure of the same answers.
+    """
+    return 1 - accuracy + nll / (1 + nll) / n
+
+
+def compared_on_validation(winner: Path, default: Path) -> dict[str, Any]:
+    """The paired comparison of two run folders: a is the winner, b the default."""
+    right = [_right(folder) for folder in (winner, default)]
+    keys = sorted(right[0].keys() & right[1].keys())
+    a, b = (np.array([one[key] for key in keys]) for one in right)
+    return asdict(compared(a, b))
+
+
+def scored(folder: Path) -> dict[str, Any]:
+    """The validation score of a run folder: n, top1 with its interval, nll after calibration."""
+    document = read_json(folder / evaluation_name("val"))
+    return {name: document[name] for name in ("n", "top1", "nll")}
+
+
+def write_evidence(folder: Path, document: dict[str, Any]) -> None:
+    """`search.json`, `trials.csv`, and the figure in both languages."""
+    write_json(folder / DOCUMENT_NAME, document)
+    write_atomically(
+        folder / TABLE_NAME, table(document["trials"], [dial["name"] for dial in document["dials"]]).encode()
+    )
+    for language, name in FIGURES.items():
+        write_atomically(folder / name, draw_search(document, language).encode())
+
+
+def table(trials: Sequence[dict[str, Any]], dials: Sequence[str]) -> str:
+    """`trials.csv`: one row per trial."""
+    file = io.StringIO()
+    writer = csv.writer(file, lineterminator="\n")
+    writer.writerow(["trial", "state", *dials, "val_accuracy", "val_nll", "epochs", "seconds"])
+    for trial in trials:
+        values = [trial["dials"].get(name, "") for name in dials]
+        numbers = ["" if trial[name] is None else trial[name] for name in ("val_accuracy", "val_nll")]
+        writer.writerow([trial["trial"], trial["state"], *values, *numbers, trial["epochs"], trial["seconds"]])
+    return file.getvalue()
+
+
+def _right(folder: Path) -> dict[str, bool]:
+    """Which validation pictures a run answers correctly, by key."""
+    with (folder / predictions_name("val")).open(encoding="utf-8", newline="") as file:
+        return {row["path"]: row["correct"] == "1" for row in csv.DictReader(file)}
