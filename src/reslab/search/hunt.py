@@ -160,7 +160,8 @@ def _continued(folder: Path, whole: Catalog, wish: Wish, show: Listener) -> Hunt
             change = f"{name} was {value} and is {asked.get(name)}"
             raise ResLabError(f"{folder} holds another search: {change}", "choose another --out")
     plan = plan_from(known["plan"])
-    catalog, expected = same_data(wish.config, folder / TRIALS_NAME / "000")
+    recorded, expected = same_data(wish.config, folder / TRIALS_NAME / "000")
+    catalog = recorded.only(OPENED)
     stores = open_stores(plan, catalog)
     refill(stores, catalog, expected, show)
     left_out = {picture.key for picture in whole.only(OPENED).pictures} - expected.keys()
