@@ -193,7 +193,7 @@ def _label_columns(rows: list[tuple[int, Row]], names: dict[str, str], others: l
         elif len(strange) < _MOSTLY * len(rows):
             line, cell = strange[0]
             raise ResLabError(
-                f"{path}, line {line}: {column.strip()} is {cell!r}, and nearly always 0 or 1",
+                f"{path}, line {line}: {column.strip()} is {cell!r}, and mostly 0 or 1",
                 "a column for a label holds 0 or 1 in every line; take out the column if it is none",
             )
     if len(columns) < 2 or not rows:
