@@ -299,7 +299,7 @@ def _row(folder: Path) -> dict[str, Any]:
         "run": str(folder),
         "model": document["config"]["model"],
         "data": document["config"]["data"],
-        "epochs": f"{len(epochs)}/{document['config']['epochs']}",
+        "epochs": f"{sum(event['step'] > 0 for event in epochs)}/{document['config']['epochs']}",
         "split": score and score["split"],
         "n": score and score["n"],
         "top1": score and score.get("top1"),

@@ -109,13 +109,14 @@ def _state(run: RunFolder) -> dict[str, Any]:
 
 
 def _facts(run: RunFolder) -> list[tuple[str | Phrase, Phrase]]:
-    """A few figures of the run: (value, what it is)."""
+    """A few figures of the run: (value, what it is). A head that is computed writes its one line without an epoch."""
+    done, planned = sum(event["step"] > 0 for event in run.epochs), run.config["epochs"]
     facts: list[tuple[str | Phrase, Phrase]] = [
         *((f"{n:,}", say(f"fact.{split}")) for split in SPLITS if (n := run.pictures(split))),
         *([(f"{folds}", say("fact.folds"))] if (folds := run.config.get("folds")) else []),
         (f"{len(run.document['classes']):,}", say("fact.labels") if run.multi else say("fact.classes")),
         (f"{run.config['size']} px", say("fact.size")),
-        (f"{len(run.epochs)} / {run.config['epochs']}", say("fact.epochs")),
+        (f"{done} / {planned}", say("fact.epochs")),
     ]
     if run.epochs:
         facts.append((duration(sum(event["seconds"] for event in run.epochs)), say("fact.time")))
