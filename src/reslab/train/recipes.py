@@ -61,7 +61,7 @@ def paper() -> TrainConfig:
 
 
 def cifar10_94() -> TrainConfig:
-    """On its way to 94 % on CIFAR-10 within the compute of the published record; not there yet (LOG.md).
+    """CIFAR-10 in twelve epochs: 93.5 % of the test pictures, 94.0 averaged with the mirror image (`--mirror`; LOG.md).
 
     The means of Jordan 2024 (arXiv:2404.00498: whitened patches, alternating flip, smoothed labels) and of his Muon.
     """
@@ -82,7 +82,7 @@ def cifar10_94() -> TrainConfig:
 
 
 def cifar10_10min() -> TrainConfig:
-    """The same for ten minutes of whatever machine this is."""
+    """A narrower one for ten minutes of whatever machine this is: 92.9 % on two cores with AMX (LOG.md)."""
     return replace(cifar10_94(), recipe="cifar10_10min", model="fast_resnet8", epochs=0, minutes=10.0)
 
 
