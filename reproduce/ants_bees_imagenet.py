@@ -11,7 +11,6 @@ import sys
 import finetuning
 
 if __name__ == "__main__":
-    finetuning.START = "imagenet"
     for way, fields in finetuning.WAYS.items():
         finetuning.WAYS[way] = {**fields, "model": "resnet18"} | ({} if way == "scratch" else {"weights": "imagenet"})
     sys.argv += ["--size", "224", "--out", "runs/ants_bees_imagenet"]

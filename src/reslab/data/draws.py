@@ -58,8 +58,8 @@ def uniforms(seed: int, stream: str, epoch: int, indices: np.ndarray, count: int
 def balanced_order(seed: int, epoch: int, labels: np.ndarray) -> np.ndarray:
     """As many visits as there are pictures, equally many (but for one) to each class.
 
-    Pictures of large classes take turns from epoch to epoch; those of small ones are visited several times, but never
-    once more than any other of their class.
+    Pictures of large classes take turns from epoch to epoch; those of small ones are visited several times, and the
+    visits to two pictures of a class differ by one at most.
 
     Args:
         labels: int `[n]`.

@@ -93,11 +93,8 @@ class Store:
 
     def keep(self, index: int, picture: np.ndarray) -> np.ndarray:
         """Remember an already decoded picture, if there is room, and give back its transformed form."""
-        transformed, key, memory = (
-            np.ascontiguousarray(self._transform(picture)),
-            self.pictures[index].key,
-            self._memory,
-        )
+        transformed = np.ascontiguousarray(self._transform(picture))
+        key, memory = self.pictures[index].key, self._memory
         if key not in memory.hashes:
             memory.hashes[key] = fingerprint(picture)
         with memory.lock:

@@ -1,7 +1,7 @@
 """From what was asked to what will be done: every `auto` becomes a value with a reason, before the first step."""
 
 import dataclasses
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 from dataclasses import asdict, replace
 from typing import Any
 
@@ -41,7 +41,7 @@ from reslab.train.choices import (
 from reslab.train.config import Origin, Plan, TrainConfig
 from reslab.train.start import IMAGENET_WORD, Start
 
-UNEQUAL = 10  # times as many pictures in the greatest class as in the smallest
+_UNEQUAL = 10  # times as many pictures in the greatest class as in the smallest
 _MANY, _FOLDS = 1000, 5  # pictures up to which cross-validation is worth its time (suggested, not chosen)
 _TOO_LARGE = 128  # pixels for a network without a shrinking stem
 
@@ -113,16 +113,13 @@ def cautions(plan: Plan) -> list[str]:
     return said
 
 
-def is_unequal(counts: Sequence[int]) -> bool:
-    """Whether the greatest class has more than ten times the pictures of the smallest."""
-    return len(counts) > 0 and max(counts) > UNEQUAL * min(counts)
-
-
 def _unequal(plan: Plan) -> list[str]:
-    if not is_unequal(plan.counts) or plan.config.balance != "none":
-        return []
     sizes = sorted(zip(plan.counts, plan.classes, strict=True))
+    if not sizes or plan.config.balance != "none":
+        return []
     (least, rare), (most, frequent) = sizes[0], sizes[-1]
+    if most <= _UNEQUAL * least:
+        return []
     return [
         f"{frequent!r} has {most:,} training pictures, {rare!r} {least:,}: judge by the balanced accuracy, and try "
         f"--balance logit-adjust"
