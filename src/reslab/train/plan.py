@@ -129,7 +129,8 @@ def _unequal(plan: Plan) -> list[str]:
 def hints(plan: Plan, catalog: Catalog) -> list[str]:
     """What a person might rather do with these pictures."""
     config, n = plan.config, len(catalog.pictures)
-    if n >= _MANY or config.folds or config.minutes or most_folds(catalog.pictures) < _FOLDS:
+    refused = config.folds or config.minutes or catalog.multi
+    if n >= _MANY or refused or most_folds(catalog.pictures) < _FOLDS:
         return []
     judged = f"{len(catalog.split('val')):,}" if catalog.split("val") else "none"
     return [f"with {n:,} pictures, --folds {_FOLDS} judges each of them once instead of {judged}, and trains on all"]
