@@ -5,11 +5,13 @@ nothing that differs between two equal runs: no time, no path, no speed. `sha256
 digits zeroed, so one flipped bit is noticed.
 """
 
+import base64
 import dataclasses
 import hashlib
 import json
 import os
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -27,6 +29,9 @@ FORMATS = {"single": 1, "multi": 2}
 
 KEY = "reslab"
 """The one metadata key that holds the header."""
+
+SEEN_KEY, CERTIFICATE_KEY = "reslab.seen", "reslab.certificate"
+"""Further keys of an exported model: the hashes of training pictures in base64, and what it was measured to be."""
 
 _BLANK = "0" * 64
 _FIELD = r"\"sha256\":\""
@@ -125,6 +130,45 @@ def header_document(header: Header) -> dict[str, Any]:
     return {"format": FORMATS[header.task], **dataclasses.asdict(header)}
 
 
+def metadata_of(header: Header, seen: np.ndarray, certificate: dict[str, Any] | None = None) -> dict[str, str]:
+    """What an exported model carries as text, whatever its format.
+
+    Args:
+        seen: uint8 `[n, 5]`, hashes of training pictures.
+    """
+    texts = {KEY: _text(header_document(header)), SEEN_KEY: base64.b64encode(seen.tobytes()).decode()}
+    return texts | ({CERTIFICATE_KEY: _text(certificate)} if certificate else {})
+
+
+@dataclass(frozen=True, slots=True)
+class Carried:
+    """The inverse of `metadata_of`."""
+
+    header: Header
+    seen: np.ndarray
+    certificate: dict[str, Any] | None
+
+
+def carried(metadata: Mapping[str, str], path: Path) -> Carried:
+    """What the texts of an exported model say.
+
+    Raises:
+        ResLabError: they are not ours, or damaged.
+    """
+    if not metadata.get(KEY):
+        raise ResLabError(
+            f"{path} is a model, but ResLab did not write it",
+            "it does not say its classes and pixels; reslab adopt finds them out: reslab adopt --help",
+        )
+    try:
+        seen = np.frombuffer(base64.b64decode(metadata.get(SEEN_KEY, "")), np.uint8).reshape(-1, FINGERPRINT_BYTES)
+        certificate = json.loads(metadata.get(CERTIFICATE_KEY) or "null")
+        content = json.loads(metadata[KEY])
+    except ValueError:
+        raise ResLabError(f"{path} is damaged: what it says about itself cannot be read") from None
+    return Carried(header_from(content, path), seen, certificate)
+
+
 def is_foreign(path: Path) -> bool:
     """Whether a file is somebody else's checkpoint: a pickle, or safetensors without our header."""
     if path.suffix != ".safetensors":
@@ -206,6 +250,10 @@ def read_json(path: Path) -> dict[str, Any]:
         raise ResLabError(f"cannot open {path}: {error.strerror or error}") from None
     except ValueError:
         raise ResLabError(f"{path} is damaged: it is not JSON") from None
+
+
+def _text(content: dict[str, Any]) -> str:
+    return json.dumps(content, sort_keys=True, allow_nan=False)
 
 
 def _canonical(content: dict[str, Any]) -> str:

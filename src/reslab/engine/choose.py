@@ -45,7 +45,13 @@ def open_engine(model: str | Path, assumed: Assumed | None = None) -> Any:
         from reslab.engine.exported import open_exported
 
         return open_exported(path)
+    if path.suffix == ".xml":
+        return _openvino(path)
     try:  # PyTorch is needed for these kinds of file only
+        if path.suffix == ".pt2":
+            from reslab.engine.program import open_program
+
+            return open_program(path)
         if is_foreign(path):
             from reslab.engine.foreign import open_foreign
 
@@ -54,3 +60,11 @@ def open_engine(model: str | Path, assumed: Assumed | None = None) -> Any:
     except ImportError:
         raise ResLabError(f"{path} needs PyTorch", "pip install 'reslab[train]'") from None
     return open_torch(path)
+
+
+def _openvino(path: Path) -> Any:
+    try:
+        from reslab.engine.openvino import open_openvino
+    except ImportError:
+        raise ResLabError(f"{path} needs OpenVINO", "pip install 'reslab[openvino]'") from None
+    return open_openvino(path)

@@ -1,41 +1,55 @@
 """The engine for exported models: an ONNX graph in onnxruntime, without torch."""
 
-import base64
 import hashlib
-import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnxruntime
 
 from reslab.errors import ResLabError
-from reslab.modelfile import KEY, Header, header_from
-from reslab.pixels.fingerprint import FINGERPRINT_BYTES
+from reslab.modelfile import Carried, carried
 
-SEEN_KEY = "reslab.seen"
-"""Metadata: the hashes of training pictures in base64."""
+_FLOATS = "tensor(float)"
 
 
 class OnnxEngine:
-    """Answers with an exported graph. It takes uint8 pictures and normalises them itself."""
+    """Answers with an exported graph, which normalises the pixels itself."""
 
     name = "onnxruntime"
 
-    def __init__(self, session: onnxruntime.InferenceSession, header: Header, sha256: str, seen: np.ndarray) -> None:
-        self.session, self.header, self.sha256, self.seen = session, header, sha256, seen
+    def __init__(self, session: onnxruntime.InferenceSession, told: Carried, sha256: str) -> None:
+        self.session, self.sha256 = session, sha256
+        self.header, self.seen, self.certificate = told.header, told.seen, told.certificate
+        self._floats = session.get_inputs()[0].type == _FLOATS
+        self._outputs = {output.name for output in session.get_outputs()}
 
     def logits(self, pixels: np.ndarray) -> np.ndarray:
-        return np.asarray(self.session.run(["logits"], {"images": pixels})[0])
+        return self._run("logits", pixels)[0]
 
     def features(self, pixels: np.ndarray) -> np.ndarray:
-        return np.asarray(self.session.run(["features"], {"images": pixels})[0])
+        if "features" not in self._outputs:
+            raise ResLabError(
+                "this model does not put out the map before its pooling, so its answers cannot be explained",
+                "its network may not end in pooling and one linear layer",
+            )
+        return self._run("features", pixels)[0]
 
     @property
     def head(self) -> tuple[np.ndarray, np.ndarray]:
         size = self.header.preprocess.size
         black = np.zeros((1, size, size, 3), np.uint8)  # the graph gives its constants with any answer
-        weight, bias = self.session.run(["head_weight", "head_bias"], {"images": black})
-        return np.asarray(weight), np.asarray(bias)
+        weight, bias = self._run("head_weight head_bias", black)
+        return weight, bias
+
+    def _run(self, outputs: str, pixels: np.ndarray) -> list[Any]:
+        images = planes(pixels) if self._floats else pixels
+        return self.session.run(outputs.split(), {"images": images})
+
+
+def planes(pixels: np.ndarray) -> np.ndarray:
+    """uint8 `[batch, size, size, 3]` as a graph with `--input-layout nchw-float32` takes them: `[batch, 3, size, size]` in [0, 1]."""
+    return np.ascontiguousarray(pixels.transpose(0, 3, 1, 2), np.float32) / np.float32(255)
 
 
 def open_exported(path: Path) -> OnnxEngine:
@@ -46,16 +60,16 @@ def open_exported(path: Path) -> OnnxEngine:
     """
     try:
         data = path.read_bytes()
-        session = onnxruntime.InferenceSession(data, providers=["CPUExecutionProvider"])
     except OSError as error:
         raise ResLabError(f"cannot open the model {path}: {error.strerror or error}") from None
+    return from_bytes(data, path)
+
+
+def from_bytes(data: bytes, path: Path) -> OnnxEngine:
+    """The same from the file's content; `path` is what errors call it."""
+    try:
+        session = onnxruntime.InferenceSession(data, providers=["CPUExecutionProvider"])
     except Exception as error:  # onnxruntime's errors have no common class
         raise ResLabError(f"{path} is damaged or no ONNX model: {str(error).splitlines()[0]}") from None
-    metadata = session.get_modelmeta().custom_metadata_map
-    if KEY not in metadata:
-        raise ResLabError(
-            f"{path} is an ONNX model, but ResLab did not write it", "it does not say its classes and pixels"
-        )
-    seen = np.frombuffer(base64.b64decode(metadata.get(SEEN_KEY, "")), np.uint8).reshape(-1, FINGERPRINT_BYTES)
-    header = header_from(json.loads(metadata[KEY]), path)
-    return OnnxEngine(session, header, hashlib.sha256(data).hexdigest(), seen)
+    told = carried(session.get_modelmeta().custom_metadata_map, path)
+    return OnnxEngine(session, told, hashlib.sha256(data).hexdigest())

@@ -1,63 +1,98 @@
-"""The network as an ONNX graph that takes uint8 pictures and describes itself."""
+"""The network as a graph that takes pictures as they come from the decoder, in the formats that others read."""
 
-import base64
-import json
 import logging
 import warnings
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import onnx
 import torch
 from torch import Tensor, nn
+from torch.export import ExportedProgram
 
-from reslab.engine.exported import SEEN_KEY
 from reslab.errors import ResLabError
-from reslab.modelfile import KEY, Header, Task, header_document, write_atomically
+from reslab.modelfile import Header, Task, metadata_of, write_atomically
 from reslab.nn.layers import to_images
 from reslab.nn.resnet import ResNet, folded
 
 OUTPUTS = ("logits", "probabilities", "features", "head_weight", "head_bias")
 """What the graph puts out; head and features are what an explanation needs."""
 
+Layout = Literal["nhwc-uint8", "nchw-float32"]
+"""What goes in: pixels as any decoder gives them, or planes in [0, 1], as other programs' pipelines end. Either is
+normalised inside."""
+
 
 class Graph(nn.Module):
     """Pixels in, answers out: normalisation and temperature included."""
 
-    def __init__(self, network: ResNet, temperature: float, task: Task = "single") -> None:
+    def __init__(
+        self, network: ResNet, temperature: float, task: Task = "single", layout: Layout = "nhwc-uint8"
+    ) -> None:
         super().__init__()
-        self.network = folded(network)
+        self.network = network
         self.temperature = temperature
         self.task = task
+        self.layout = layout
 
     def forward(self, images: Tensor) -> tuple[Tensor, ...]:
-        """uint8 `[batch, size, size, 3]` -> the values of `OUTPUTS`."""
-        features = self.network.features(to_images(images))
+        """uint8 `[batch, size, size, 3]`, or float32 `[batch, 3, size, size]` in [0, 1] -> the values of `OUTPUTS`."""
+        features = self.network.features(to_images(images) if self.layout == "nhwc-uint8" else images)
         logits = self.network.classify(features)
         scaled, head = logits / self.temperature, self.network.head
         probabilities = torch.sigmoid(scaled) if self.task == "multi" else torch.softmax(scaled, dim=1)
         return logits, probabilities, features, head.weight.clone(), head.bias.clone()
 
+    def example(self, size: int) -> Tensor:
+        """Two black pictures: a batch of one would be taken for a constant."""
+        if self.layout == "nhwc-uint8":
+            return torch.zeros(2, size, size, 3, dtype=torch.uint8)
+        return torch.zeros(2, 3, size, size)
 
-def write_onnx(path: Path, network: ResNet, header: Header, seen: np.ndarray) -> None:
-    """Write the graph with the header in its metadata, in one file.
 
-    Args:
-        seen: uint8 `[n, 5]`, hashes of training pictures.
+def program_of(network: ResNet, header: Header, layout: Layout = "nhwc-uint8") -> ExportedProgram:
+    """The graph of a folded network as `torch.export` writes it, for any batch."""
+    graph = Graph(network, header.calibration.temperature, header.task, layout).eval()
+    return torch.export.export(graph, (graph.example(header.preprocess.size),), dynamic_shapes=({0: _BATCH},))
+
+
+def onnx_of(
+    network: ResNet, header: Header, layout: Layout = "nhwc-uint8", opset: int | None = None
+) -> onnx.ModelProto:
+    """The graph of a folded network in ONNX, for any batch, weights included.
+
+    Raises:
+        ResLabError: there is no such opset.
     """
-    graph = Graph(network, header.calibration.temperature, header.task).eval()
-    size = header.preprocess.size
-    example = torch.zeros(2, size, size, 3, dtype=torch.uint8)  # a batch of one would be taken for a constant
+    graph = Graph(network, header.calibration.temperature, header.task, layout).eval()
     logging.getLogger("onnx_ir").setLevel(logging.ERROR)
+    logging.getLogger("torch.onnx").setLevel(logging.ERROR)
+    logging.getLogger("onnxscript").setLevel(logging.CRITICAL)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of the exporter's own making
         program = torch.onnx.export(
-            graph, (example,), dynamo=True, verbose=False, external_data=False, input_names=["images"],
-            output_names=list(OUTPUTS), dynamic_shapes=({0: torch.export.Dim("batch")},),
+            graph, (graph.example(header.preprocess.size),), dynamo=True, verbose=False, external_data=False,
+            input_names=["images"], output_names=list(OUTPUTS), dynamic_shapes=({0: _BATCH},), opset_version=opset,
         )  # fmt: skip
     if program is None:
         raise ResLabError("the network cannot be written as an ONNX graph")
     proto = program.model_proto
-    text = json.dumps(header_document(header), sort_keys=True, allow_nan=False)
-    onnx.helper.set_model_props(proto, {KEY: text, SEEN_KEY: base64.b64encode(seen.tobytes()).decode()})
+    written = next(entry.version for entry in proto.opset_import if entry.domain in ("", "ai.onnx"))
+    if opset not in (None, written):
+        raise ResLabError(f"the graph cannot be written in opset {opset}", f"leave --opset out for {written}")
+    return proto
+
+
+def write_onnx(path: Path, network: ResNet, header: Header, seen: np.ndarray) -> None:
+    """Write the graph with the header in its metadata, in one file, uncertified.
+
+    Args:
+        seen: uint8 `[n, 5]`, hashes of training pictures.
+    """
+    proto = onnx_of(folded(network), header)
+    onnx.helper.set_model_props(proto, metadata_of(header, seen))
     write_atomically(path, proto.SerializeToString())
+
+
+_BATCH = torch.export.Dim("batch")

@@ -1,0 +1,126 @@
+"""`export`: a model for elsewhere, with the proof that it answers as before."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from reslab.cli import show
+from reslab.cli.foreign import FOREIGN_OPTIONS, ForeignOptions
+from reslab.cli.options import DATA_OPTIONS, DataOptions, outside_data
+from reslab.engine.choose import find_model
+from reslab.errors import ResLabError
+from reslab.export.certify import Certificate
+from reslab.export.forms import FORMS, SUFFIXES, Form
+from reslab.export.graph import Layout
+from reslab.export.quantize import Gate
+from reslab.ship import Shipping, ship
+
+_NOT_MET = 1
+
+
+@Parameter(name="*")
+@dataclass(frozen=True)
+class ExportOptions:
+    """How the file is made."""
+
+    form: Annotated[Form | None, Parameter(name="--format")] = None
+    "onnx, openvino or pt2 (torch.export); by the ending of --out, else onnx."
+    input_layout: Layout = "nhwc-uint8"
+    "nhwc-uint8: pixels as any decoder gives them; nchw-float32: planes in [0, 1]. Either is normalised inside."
+    opset: int | None = None
+    "ONNX operator set, 18 to 26; 20 suits most runtimes."
+    int8: Annotated[bool, Parameter(negative="")] = False
+    "Eight-bit integers, if accuracy and speed on this machine allow it; else float32 is kept and the exit code is 1."
+    max_drop_points: float = 0.5
+    "Points of accuracy that int8 may cost."
+
+
+_OPTIONS = ExportOptions()
+
+
+def export(
+    model: str,
+    /,
+    *,
+    out: Path = Path("model.onnx"),
+    data: str | None = None,
+    how: ExportOptions = _OPTIONS,
+    source: DataOptions = DATA_OPTIONS,
+    foreign: ForeignOptions = FOREIGN_OPTIONS,
+    json: Annotated[bool, Parameter(negative="")] = False,
+) -> int:
+    """Write a model for elsewhere, and prove on pictures, in batches of 1, 2, 3, 7 and 32, that it answers as before.
+
+    Args:
+        model: A model file, a run folder, latest, a packaged model, or somebody else's checkpoint.
+        out: The file; where the proof fails none is written.
+        data: Labelled pictures: the validation ones prove, for int8 the training ones show its ranges. By default those of
+            the run, else two photographs.
+        json: Print JSON: the certificate.
+    """
+    foreign.refuse_for(find_model(model))
+    if data:
+        outside_data(out, data)
+    form, out = _form(how.form, out)
+    shipping = Shipping(form, how.input_layout, how.opset, how.int8, how.max_drop_points)
+    with show.bar("exporting and comparing"):
+        shipped = ship(model, out, shipping, data, source.given(), foreign.assumed())
+    refused = bool(shipped.gate and shipped.gate.reasons)
+    if json:
+        document = {"path": str(out), **shipped.certificate.document()}
+        show.print_json(document | ({"int8": shipped.gate.document()} if shipped.gate else {}))
+    else:
+        _say(shipped.certificate)
+        if shipped.gate:
+            _say_gate(shipped.gate)
+        kept = " (float32)" if refused else " (int8)" if shipped.gate else ""
+        show.say(f"{out}{kept}: {out.stat().st_size / 1e6:.1f} MB. Next: reslab predict {out} photos/")
+    return _NOT_MET if refused else 0
+
+
+def _form(asked: Form | None, out: Path) -> tuple[Form, Path]:
+    """The form, and the path with its ending."""
+    by_suffix = next((form for form in FORMS if SUFFIXES[form] == out.suffix), None)
+    form = asked or by_suffix
+    if form is None:
+        raise ResLabError(
+            f"--out {out} does not say a format", "end it in .onnx, .xml (OpenVINO) or .pt2, or say --format"
+        )
+    if by_suffix != form and out != Path("model.onnx"):
+        raise ResLabError(f"--out {out} is no name for --format {form}", f"end it in {SUFFIXES[form]}")
+    return form, out.with_suffix(SUFFIXES[form])
+
+
+def _say(found: Certificate) -> None:
+    batches = ", ".join(map(str, found.batches))
+    show.say(f"certificate: {found.pictures}, in batches of {batches}")
+    show.say(
+        f"  logits differ by at most {found.max_difference:.1e} ({found.limit:.1e} is allowed), "
+        f"and all {found.n:,} labels are the same"
+    )
+    if found.accuracy_before and found.accuracy_after:
+        after = found.accuracy_after
+        show.say(
+            f"  accuracy {100 * found.accuracy_before.value:.2f} % before, {100 * after.value:.2f} % after "
+            f"({100 * after.low:.2f} to {100 * after.high:.2f}, n = {found.n:,})"
+        )
+    show.say(
+        f"  one picture takes {found.milliseconds_before:.1f} ms before ({found.engines[0]}), "
+        f"{found.milliseconds_after:.1f} ms after ({found.engines[1]})"
+    )
+
+
+def _say_gate(gate: Gate) -> None:
+    found = gate.comparison
+    show.say(
+        f"int8: accuracy {100 * found.a:.2f} % in float32, {100 * found.b:.2f} % in int8: a drop of {gate.drop_points:.2f} "
+        f"points ({-100 * found.high:+.2f} to {-100 * found.low:+.2f} with 95 % confidence; {gate.max_drop_points:g} allowed)"
+    )
+    show.say(
+        f"  {gate.images_per_second_before:,.0f} pictures/s in float32, {gate.images_per_second_after:,.0f} in int8 "
+        f"({gate.engine})"
+    )
+    for reason in gate.reasons:
+        show.say(f"  refused: {reason}; float32 is kept")

@@ -1,0 +1,74 @@
+"""The engine for exported models in OpenVINO: Intel's compiler for its own processors and graphics."""
+
+import hashlib
+from pathlib import Path
+
+import numpy as np
+import openvino
+
+from reslab.engine.exported import planes
+from reslab.errors import ResLabError
+from reslab.modelfile import CERTIFICATE_KEY, KEY, SEEN_KEY, Carried, carried
+
+# Left alone, it computes in bfloat16 where the processor can, and answers differ from all other engines.
+_EXACT = {"INFERENCE_PRECISION_HINT": "f32"}
+PLACE = "framework"
+"""Where OpenVINO keeps the metadata of an ONNX file, and our export its own."""
+
+
+class OpenvinoEngine:
+    """Answers with a graph that OpenVINO compiled for this processor."""
+
+    name = "openvino"
+
+    def __init__(self, model: openvino.Model, told: Carried, sha256: str) -> None:
+        self.sha256 = sha256
+        self.header, self.seen, self.certificate = told.header, told.seen, told.certificate
+        self._floats = model.input("images").get_element_type() == openvino.Type.f32
+        self._compiled = openvino.Core().compile_model(model, "CPU", _EXACT)
+        self._outputs = {name for output in self._compiled.outputs for name in output.get_names()}
+
+    def logits(self, pixels: np.ndarray) -> np.ndarray:
+        return self._run(pixels)["logits"]
+
+    def features(self, pixels: np.ndarray) -> np.ndarray:
+        if "features" not in self._outputs:
+            raise ResLabError(
+                "this model does not put out the map before its pooling, so its answers cannot be explained"
+            )
+        return self._run(pixels)["features"]
+
+    @property
+    def head(self) -> tuple[np.ndarray, np.ndarray]:
+        size = self.header.preprocess.size
+        found = self._run(np.zeros((1, size, size, 3), np.uint8))
+        return found["head_weight"], found["head_bias"]
+
+    def _run(self, pixels: np.ndarray) -> dict[str, np.ndarray]:
+        found = self._compiled({"images": planes(pixels) if self._floats else pixels})
+        return {name: value.copy() for output, value in found.items() for name in output.get_names()}
+
+
+def open_openvino(path: Path) -> OpenvinoEngine:
+    """The engine of an exported `model.onnx` or `model.xml` (whose weights lie beside it in `model.bin`).
+
+    Raises:
+        ResLabError: it is damaged, or not ours.
+    """
+    try:
+        data = path.read_bytes()
+        model = openvino.Core().read_model(path)
+        weights = path.with_suffix(".bin").read_bytes() if path.suffix == ".xml" else b""
+    except OSError as error:
+        raise ResLabError(f"cannot open the model {path}: {error.strerror or error}") from None
+    except Exception as error:  # openvino's errors have no common class
+        raise ResLabError(f"{path} is damaged or no model of OpenVINO: {str(error).splitlines()[-1]}") from None
+    return OpenvinoEngine(model, carried(texts(model), path), hashlib.sha256(data + weights).hexdigest())
+
+
+def texts(model: openvino.Model) -> dict[str, str]:
+    """What the model carries: metadata of an ONNX file, or what our export wrote."""
+    if not model.has_rt_info(PLACE):
+        return {}
+    kept = model.get_rt_info()[PLACE]
+    return {key: kept[key].astype(str) for key in (KEY, SEEN_KEY, CERTIFICATE_KEY) if key in kept}

@@ -1,0 +1,76 @@
+"""The three forms an exported model may have: an ONNX file, OpenVINO's pair of files, a `torch.export` program."""
+
+import io
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+import onnx
+import torch
+from torch.export import ExportedProgram
+
+from reslab.engine.exported import from_bytes
+from reslab.engine.face import Engine
+from reslab.errors import ResLabError
+from reslab.modelfile import Carried, metadata_of, write_atomically
+
+Form = Literal["onnx", "openvino", "pt2"]
+FORMS: tuple[Form, ...] = get_args(Form)
+SUFFIXES: dict[Form, str] = {"onnx": ".onnx", "openvino": ".xml", "pt2": ".pt2"}
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """A model that is not written yet: an engine to try it with, and what writes it."""
+
+    engine: Engine
+    write: Callable[[Path, dict[str, Any]], None]
+    """Gets the path and the certificate."""
+
+
+def as_onnx(graph: onnx.ModelProto, told: Carried) -> Draft:
+    def write(path: Path, certificate: dict[str, Any]) -> None:
+        _inscribe(graph, told, certificate)
+        write_atomically(path, graph.SerializeToString())
+
+    _inscribe(graph, told)
+    return Draft(from_bytes(graph.SerializeToString(), Path("the exported graph")), write)
+
+
+def as_openvino(graph: onnx.ModelProto, told: Carried) -> Draft:
+    try:
+        import openvino
+
+        from reslab.engine.openvino import PLACE, OpenvinoEngine
+    except ImportError:
+        raise ResLabError("this form needs OpenVINO", "pip install 'reslab[openvino]'") from None
+
+    _inscribe(graph, told)
+    model = openvino.Core().read_model(graph.SerializeToString())
+
+    def write(path: Path, certificate: dict[str, Any]) -> None:
+        for key, text in metadata_of(told.header, told.seen, certificate).items():
+            model.set_rt_info(text, [PLACE, key])
+        temporary = path.with_name(f".{path.stem}.tmp.xml")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        openvino.save_model(model, temporary, compress_to_fp16=False)  # its default would halve the digits
+        temporary.with_suffix(".bin").replace(path.with_suffix(".bin"))
+        temporary.replace(path)
+
+    return Draft(OpenvinoEngine(model, told, ""), write)
+
+
+def as_program(program: ExportedProgram, told: Carried) -> Draft:
+    from reslab.engine.program import ProgramEngine
+
+    def write(path: Path, certificate: dict[str, Any]) -> None:
+        file = io.BytesIO()
+        torch.export.save(program, file, extra_files=metadata_of(told.header, told.seen, certificate))
+        write_atomically(path, file.getvalue())
+
+    return Draft(ProgramEngine(program, told, ""), write)
+
+
+def _inscribe(graph: onnx.ModelProto, told: Carried, certificate: dict[str, Any] | None = None) -> None:
+    onnx.helper.set_model_props(graph, metadata_of(told.header, told.seen, certificate))

@@ -1,0 +1,186 @@
+"""A trained model becomes a file for elsewhere: exported, compared with the network on pictures, then written."""
+
+import copy
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+from sklearn.datasets import load_sample_images
+
+from reslab.data.catalog import Picture
+from reslab.data.reader import blocks, load
+from reslab.data.sources import read_data
+from reslab.data.splits import assigned
+from reslab.engine.choose import find_model, open_engine
+from reslab.engine.exported import OnnxEngine
+from reslab.engine.face import Assumed, Engine
+from reslab.engine.torch import TorchEngine
+from reslab.errors import ResLabError
+from reslab.evaluate.judge import numbered
+from reslab.export.certify import Certificate, certify
+from reslab.export.forms import Draft, Form, as_onnx, as_openvino, as_program
+from reslab.export.graph import Layout, onnx_of, program_of
+from reslab.export.quantize import Gate, gate, quantized
+from reslab.modelfile import Carried
+from reslab.pixels.preprocess import Preprocess
+from reslab.runfolder import CONFIG_NAME, read_config
+from reslab.train.config import TrainConfig
+
+_MOST, _CALIBRATE = 2000, 256
+_CROPS, _CROP = 45, 400
+
+
+@dataclass(frozen=True, slots=True)
+class Shipping:
+    """How a model is exported."""
+
+    form: Form = "onnx"
+    layout: Layout = "nhwc-uint8"
+    opset: int | None = None
+    int8: bool = False
+    max_drop_points: float = 0.5
+    """Of accuracy, that int8 may cost."""
+
+
+@dataclass(frozen=True, slots=True)
+class Shipped:
+    """What was written."""
+
+    path: Path
+    certificate: Certificate
+    gate: Gate | None
+    """int8 beside float32; where its `reasons` are not empty, the file holds float32."""
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """Prepared pictures to compare on."""
+
+    what: str
+    pixels: np.ndarray
+    labels: np.ndarray | None
+    training: tuple[Picture, ...] = ()
+    """Where ranges of int8 may be taken from."""
+
+
+def ship(
+    model: str | Path,
+    out: Path,
+    how: Shipping,
+    data: str | Path | None = None,
+    division: Mapping[str, Any] | None = None,
+    assumed: Assumed | None = None,
+) -> Shipped:
+    """Export a model, prove on pictures that it answers as before, and write it.
+
+    Args:
+        data: labelled pictures, of which the validation split is compared on; by default those that a run was trained on,
+            if they are still there, else parts of scikit-learn's two photographs.
+
+    Raises:
+        GateNotMet: the exported model does not answer as the network does; nothing is written.
+        ResLabError: what is asked for does not exist, or goes not together.
+    """
+    _refuse(how)
+    path = find_model(model)
+    engine = open_engine(path, assumed)
+    shown = _shown(engine, path, data, dict(division or {}))
+    told = Carried(engine.header, engine.seen, None)
+    draft, graph = _draft(engine, path, told, how)
+    certificate = certify(engine, draft.engine, shown.pixels, shown.what, shown.labels)
+    document, judged = certificate.document(), None
+    if how.int8 and graph is not None:
+        draft, judged = _smaller(draft, graph, told, shown, how)
+        document |= {"int8": judged.document()}
+    draft.write(out, document)
+    return Shipped(out, certificate, judged)
+
+
+def _smaller(draft: Draft, graph: onnx.ModelProto, told: Carried, shown: Shown, how: Shipping) -> tuple[Draft, Gate]:
+    """The model in int8 where the gate opens, else as it was; and what the gate measured."""
+    if shown.labels is None or not shown.training:
+        raise ResLabError(
+            "int8 is calibrated on training pictures and judged on validation pictures with one label each",
+            "name them with --data",
+        )
+    ranges = _prepared(_evenly(shown.training, _CALIBRATE), told.header.preprocess)
+    small = _formed(quantized(graph, ranges), told, how.form)
+    judged = gate(draft.engine, small.engine, shown.pixels, shown.labels, shown.what, how.max_drop_points)
+    return (draft if judged.reasons else small), judged
+
+
+def _refuse(how: Shipping) -> None:
+    if how.max_drop_points < 0:
+        raise ResLabError(f"--max-drop-points {how.max_drop_points:g} is negative", "0 allows no loss at all")
+    if how.int8 and how.form == "pt2":
+        raise ResLabError("a torch.export program is written in float32 only", "--format onnx --int8, or openvino")
+    if how.int8 and how.layout != "nhwc-uint8":
+        raise ResLabError("int8 is calibrated on uint8 pixels", "leave --input-layout out")
+
+
+def _draft(engine: Engine, path: Path, told: Carried, how: Shipping) -> tuple[Draft, onnx.ModelProto | None]:
+    """The float32 model in its form, and its graph."""
+    if isinstance(engine, TorchEngine):
+        network = copy.deepcopy(engine.network).cpu()
+        if how.form == "pt2":
+            return as_program(program_of(network, engine.header, how.layout), told), None
+        graph = onnx_of(network, engine.header, how.layout, how.opset)
+    elif isinstance(engine, OnnxEngine) and how.form != "pt2" and how.layout == "nhwc-uint8" and how.opset is None:
+        graph = onnx.load(path)
+    else:
+        raise ResLabError(f"{path} is exported already", "export the model file that training wrote")
+    return _formed(graph, told, how.form), graph
+
+
+def _formed(graph: onnx.ModelProto, told: Carried, form: Form) -> Draft:
+    return as_openvino(graph, told) if form == "openvino" else as_onnx(graph, told)
+
+
+def _shown(engine: Engine, path: Path, data: str | Path | None, division: dict[str, Any]) -> Shown:
+    own = path.parent
+    if data is None and (own / CONFIG_NAME).is_file():
+        config = read_config(own)["config"]
+        data = config["data"] if Path(config["data"]).exists() or "/" not in config["data"] else None
+        division = {k: config[k] for k in ("data_dir", "val", "split_seed", "group_by") if config.get(k)} | division
+    if data is None:
+        return _photographs(engine.header.preprocess)
+    header = engine.header
+    whole = read_data(data, division.get("data_dir"))
+    trained = {k: v for k, v in header.training.items() if k in ("val", "split_seed", "group_by")}
+    config = TrainConfig(**{**trained, **division})
+    catalog = assigned(whole, config.val, config.split_seed, config.group_by)
+    split = "val" if catalog.split("val") else "test"
+    pictures = _evenly(catalog.split(split), _MOST)
+    labels = numbered(pictures, header.classes, split) if header.task == "single" else None
+    what = f"{len(pictures):,} {'validation' if split == 'val' else 'test'} pictures of {Path(data).name}"
+    return Shown(what, _prepared(pictures, header.preprocess), labels, tuple(catalog.split("train")))
+
+
+def _evenly(pictures: tuple[Picture, ...], most: int) -> tuple[Picture, ...]:
+    """At most so many, from the first to the last."""
+    chosen = np.unique(np.linspace(0, len(pictures) - 1, min(most, len(pictures))).astype(int))
+    return tuple(pictures[i] for i in chosen)
+
+
+def _prepared(pictures: tuple[Picture, ...], preprocess: Preprocess) -> np.ndarray:
+    """uint8 `[n, size, size, 3]`; an unreadable picture stops."""
+    rows = []
+    for block in blocks(pictures, preprocess, preprocess.size):
+        if block.errors:
+            raise next(iter(block.errors.values()))
+        rows.append(block.pixels)
+    return np.concatenate(rows)
+
+
+def _photographs(preprocess: Preprocess) -> Shown:
+    """Parts of scikit-learn's two photographs, as many as the batches of a certificate take."""
+    dice, photographs = np.random.default_rng(0), load_sample_images().images
+    parts = []
+    for number in range(_CROPS):
+        photograph = photographs[number % len(photographs)]
+        y, x = (int(dice.integers(0, side - _CROP + 1)) for side in photograph.shape[:2])
+        parts.append(preprocess(photograph[y : y + _CROP, x : x + _CROP]))
+    return Shown(f"{_CROPS} parts of scikit-learn's photographs", np.stack(parts), None)
