@@ -8,10 +8,11 @@ from typing import Any
 
 import numpy as np
 import onnx
+import torch
 from sklearn.datasets import load_sample_images
 
 from reslab.data.catalog import Picture
-from reslab.data.reader import blocks, load
+from reslab.data.reader import blocks
 from reslab.data.sources import read_data
 from reslab.data.splits import assigned
 from reslab.engine.choose import find_model, open_engine
@@ -124,7 +125,7 @@ def _refuse(how: Shipping) -> None:
 def _draft(engine: Engine, path: Path, told: Carried, how: Shipping) -> tuple[Draft, onnx.ModelProto | None]:
     """The float32 model in its form, and its graph."""
     if isinstance(engine, TorchEngine):
-        network = copy.deepcopy(engine.network).cpu()
+        network = copy.deepcopy(engine.network).to(device="cpu", memory_format=torch.contiguous_format)
         if how.form == "pt2":
             return as_program(program_of(network, engine.header, how.layout), told), None
         graph = onnx_of(network, engine.header, how.layout, how.opset)

@@ -1,7 +1,10 @@
 """MODEL, as a person writes it, becomes an engine: a file, a run folder, `latest`, or the name of a packaged model."""
 
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from reslab.engine.face import Assumed
 from reslab.errors import ResLabError, nearest
@@ -34,37 +37,76 @@ def find_model(model: str | Path, runs: Path = RUNS) -> Path:
     raise ResLabError(f"there is no model {model}", close if close.startswith("did") else known)
 
 
-def open_engine(model: str | Path, assumed: Assumed | None = None) -> Any:
+EngineName = Literal["auto", "torch", "onnxruntime", "openvino"]
+"""Which library computes; `auto` goes by what the file is."""
+
+
+def open_engine(model: str | Path, assumed: Assumed | None = None, engine: EngineName = "auto") -> Any:
     """The engine for a model, chosen by what the file is.
 
     Args:
         assumed: what somebody else's checkpoint does not say itself.
+        engine: the library, where a file leaves a choice: an ONNX file does.
+
+    Raises:
+        ResLabError: there is no such model, the library cannot read it or is not installed.
     """
     path = find_model(model)
-    if path.suffix == ".onnx":
-        from reslab.engine.exported import open_exported
+    readers: dict[str, dict[EngineName, Callable[[Path], Any]]] = {
+        ".onnx": {"auto": _exported, "onnxruntime": _exactly_exported, "openvino": _openvino},
+        ".xml": {"auto": _openvino, "openvino": _openvino},
+        ".pt2": {"auto": _program, "torch": _program},
+    }
+    ours: dict[EngineName, Callable[[Path], Any]] = {"auto": _torch, "torch": _torch}
+    if is_foreign(path):
+        ours = dict.fromkeys(ours, lambda path: _foreign(path, assumed or Assumed()))
+    known = readers.get(path.suffix, ours)
+    if engine not in known:
+        names = [name for name in known if name != "auto"]
+        raise ResLabError(f"{path} is not read by {engine}", f"--engine {' or '.join(names)}, or leave it out")
+    return known[engine](path)
 
-        return open_exported(path)
-    if path.suffix == ".xml":
-        return _openvino(path)
-    try:  # PyTorch is needed for these kinds of file only
-        if path.suffix == ".pt2":
-            from reslab.engine.program import open_program
 
-            return open_program(path)
-        if is_foreign(path):
-            from reslab.engine.foreign import open_foreign
+def _exactly_exported(path: Path) -> Any:
+    from reslab.engine.exported import open_exported
 
-            return open_foreign(path, assumed or Assumed())
-        from reslab.engine.torch import open_torch
+    return open_exported(path)
+
+
+def _exported(path: Path) -> Any:
+    engine = _exactly_exported(path)
+    faster = engine.certificate and "int8" in engine.certificate and find_spec("openvino")
+    return _openvino(path) if faster else engine  # four times as fast in int8 (LOG.md), no faster in float32
+
+
+@contextmanager
+def _needs(path: Path, package: str, extra: str) -> Iterator[None]:
+    """One sentence where the library for a kind of file is missing."""
+    try:
+        yield
     except ImportError:
-        raise ResLabError(f"{path} needs PyTorch", "pip install 'reslab[train]'") from None
-    return open_torch(path)
+        raise ResLabError(f"{path} needs {package}", f"pip install 'reslab[{extra}]'") from None
 
 
 def _openvino(path: Path) -> Any:
-    try:
+    with _needs(path, "OpenVINO", "openvino"):
         from reslab.engine.openvino import open_openvino
-    except ImportError:
-        raise ResLabError(f"{path} needs OpenVINO", "pip install 'reslab[openvino]'") from None
     return open_openvino(path)
+
+
+def _program(path: Path) -> Any:
+    with _needs(path, "PyTorch", "train"):
+        from reslab.engine.program import open_program
+    return open_program(path)
+
+
+def _foreign(path: Path, assumed: Assumed) -> Any:
+    with _needs(path, "PyTorch", "train"):
+        from reslab.engine.foreign import open_foreign
+    return open_foreign(path, assumed)
+
+
+def _torch(path: Path) -> Any:
+    with _needs(path, "PyTorch", "train"):
+        from reslab.engine.torch import open_torch
+    return open_torch(path)

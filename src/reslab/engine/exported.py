@@ -44,11 +44,11 @@ class OnnxEngine:
 
     def _run(self, outputs: str, pixels: np.ndarray) -> list[Any]:
         images = planes(pixels) if self._floats else pixels
-        return self.session.run(outputs.split(), {"images": images})
+        return list(self.session.run(outputs.split(), {"images": images}))
 
 
 def planes(pixels: np.ndarray) -> np.ndarray:
-    """uint8 `[batch, size, size, 3]` as a graph with `--input-layout nchw-float32` takes them: `[batch, 3, size, size]` in [0, 1]."""
+    """uint8 `[batch, size, size, 3]` as `--input-layout nchw-float32` takes it: `[batch, 3, size, size]` in [0, 1]."""
     return np.ascontiguousarray(pixels.transpose(0, 3, 1, 2), np.float32) / np.float32(255)
 
 

@@ -2,7 +2,6 @@
 
 import hashlib
 import io
-import warnings
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +23,7 @@ class ProgramEngine:
         self.sha256 = sha256
         self.header, self.seen, self.certificate = told.header, told.seen, told.certificate
         self._module = program.module()
-        taken = program.graph_signature.user_inputs[0]
+        (taken,) = program.graph_signature.user_inputs
         self._floats = next(n for n in program.graph.nodes if n.name == taken).meta["val"].dtype == torch.float32
 
     def logits(self, pixels: np.ndarray) -> np.ndarray:
@@ -53,9 +52,7 @@ def open_program(path: Path) -> ProgramEngine:
     told = dict.fromkeys((KEY, SEEN_KEY, CERTIFICATE_KEY), "")
     try:
         data = path.read_bytes()
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # about weights on other devices
-            program = torch.export.load(io.BytesIO(data), extra_files=told)
+        program = torch.export.load(io.BytesIO(data), extra_files=told)
     except OSError as error:
         raise ResLabError(f"cannot open the model {path}: {error.strerror or error}") from None
     except Exception as error:  # zip, JSON and schema errors alike

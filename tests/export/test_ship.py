@@ -1,0 +1,211 @@
+"""An exported model is written only when it answers as the network does, in every form, and int8 only when it is worth it."""
+
+import csv
+import json
+
+import numpy as np
+import onnx
+import pytest
+import torch
+from PIL import Image
+
+from reslab.cli.app import run
+from reslab.engine.choose import open_engine
+from reslab.engine.exported import from_bytes, open_exported
+from reslab.engine.torch import open_torch
+from reslab.errors import GateNotMet, ResLabError
+from reslab.export import certify as certifying
+from reslab.export.certify import BATCHES, certify
+from reslab.export.graph import Graph, onnx_of
+from reslab.export.quantize import gate, quantized
+from reslab.modelfile import metadata_of
+from reslab.runfolder import packaged
+from reslab.ship import Shipping, ship
+
+MODEL = packaged("cifar10_resnet20", ".safetensors")
+
+
+@pytest.fixture(scope="module")
+def engine():
+    return open_torch(MODEL)
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory, engine):
+    """60 training and 60 validation pictures, each bearing the label that the network itself gives it."""
+    root = tmp_path_factory.mktemp("data")
+    dice = np.random.default_rng(0)
+    rows = [("path", "label", "split")]
+    for number in range(120):
+        rough = dice.integers(0, 256, (3 + number % 5, 4, 3), dtype=np.uint8)
+        picture = Image.fromarray(rough).resize((32, 32), Image.Resampling.BICUBIC)
+        label = engine.header.classes[int(engine.logits(np.array(picture)[None]).argmax())]
+        picture.save(root / f"{number:03d}.png")
+        rows.append((f"{number:03d}.png", label, "train" if number % 2 else "val"))
+    with (root / "pictures.csv").open("w", newline="") as file:
+        csv.writer(file).writerows(rows)
+    return root / "pictures.csv"
+
+
+@pytest.fixture(scope="module")
+def graph(engine):
+    found = onnx_of(engine.network, engine.header)
+    onnx.helper.set_model_props(found, metadata_of(engine.header, engine.seen))
+    return found
+
+
+def pixels(count, seed=0, side=32):
+    return np.random.default_rng(seed).integers(0, 256, (count, side, side, 3), dtype=np.uint8)
+
+
+def opened(graph):
+    return from_bytes(graph.SerializeToString(), MODEL)
+
+
+@pytest.mark.parametrize("n", [1, 5, 44, 45, 46, 200])
+def test_every_picture_is_asked_and_every_batch_size_used(n):
+    turns = list(certifying._turns(n))
+    assert {len(rows) for rows in turns} == set(BATCHES)
+    assert set(np.concatenate(turns)) == set(range(n))
+
+
+@pytest.mark.parametrize("layout", ["nhwc-uint8", "nchw-float32"])
+@pytest.mark.parametrize("form, suffix", [("onnx", ".onnx"), ("openvino", ".xml"), ("pt2", ".pt2")])
+def test_every_form_answers_as_the_network(tmp_path, engine, data, form, suffix, layout):
+    if form == "openvino":
+        pytest.importorskip("openvino")
+    shipped = ship(MODEL, tmp_path / f"model{suffix}", Shipping(form, layout), data)
+    found = open_engine(shipped.path)
+    assert found.header == engine.header and np.array_equal(found.seen, engine.seen)
+    asked = pixels(5)
+    assert np.abs(found.logits(asked) - engine.logits(asked)).max() < 1e-3
+    assert np.abs(found.features(asked) - engine.features(asked)).max() < 1e-3
+    for theirs, ours in zip(found.head, engine.head, strict=True):
+        assert np.allclose(theirs, ours, atol=1e-6)
+    told = found.certificate
+    assert told == json.loads(json.dumps(shipped.certificate.document()))
+    assert told["n"] == 60 and told["other_answers"] == 0 and told["max_difference"] <= told["limit"]
+    assert told["accuracy_before"]["value"] == told["accuracy_after"]["value"] == 1
+    assert "60 validation pictures of pictures.csv" in told["pictures"]
+
+
+def test_the_planes_are_what_other_programs_give(tmp_path, engine):
+    import onnxruntime
+
+    ship(MODEL, tmp_path / "model.onnx", Shipping(layout="nchw-float32"))
+    session = onnxruntime.InferenceSession(tmp_path / "model.onnx")
+    (taken,) = session.get_inputs()
+    assert taken.type == "tensor(float)" and taken.shape[1:] == [3, 32, 32]
+    asked = pixels(3)
+    planes = torch.from_numpy(asked).permute(0, 3, 1, 2).float().div(255).numpy()
+    assert np.abs(session.run(["logits"], {"images": planes})[0] - engine.logits(asked)).max() < 1e-3
+
+
+def test_the_opset_is_the_one_asked_for(tmp_path):
+    ship(MODEL, tmp_path / "model.onnx", Shipping(opset=18))
+    assert onnx.load(tmp_path / "model.onnx").opset_import[0].version == 18
+    with pytest.raises(ResLabError, match="opset 3"):
+        ship(MODEL, tmp_path / "other.onnx", Shipping(opset=3))
+    assert not (tmp_path / "other.onnx").exists()
+
+
+def spoilt(graph, by):
+    """The graph with one weight of the head moved."""
+    copy = onnx.ModelProto()
+    copy.CopyFrom(graph)
+    head = next(t for t in copy.graph.initializer if "head" in t.name and len(t.dims) == 2)
+    values = onnx.numpy_helper.to_array(head).copy()
+    values[0, 0] += by
+    head.CopyFrom(onnx.numpy_helper.from_array(values, head.name))
+    return copy
+
+
+def test_one_tampered_weight_breaks_the_certificate(engine, graph):
+    asked = pixels(50)
+    assert certify(engine, opened(graph), asked, "noise").holds
+    with pytest.raises(GateNotMet, match="does not answer as the network does"):
+        certify(engine, opened(spoilt(graph, 0.02)), asked, "noise")
+
+
+def test_a_batch_axis_that_is_a_constant_breaks_it(tmp_path, engine):
+    graph = Graph(engine.network, 1.0).eval()
+    torch.onnx.export(
+        graph, (graph.example(32),), tmp_path / "m.onnx", dynamo=True, verbose=False, external_data=False,
+        input_names=["images"], output_names=["logits", "probabilities", "features", "head_weight", "head_bias"],
+    )  # fmt: skip
+    fixed = onnx.load(tmp_path / "m.onnx")
+    onnx.helper.set_model_props(fixed, metadata_of(engine.header, engine.seen))
+    with pytest.raises(GateNotMet, match="batch of 1"):
+        certify(engine, opened(fixed), pixels(50), "noise")
+
+
+def test_a_failed_certificate_leaves_no_file(tmp_path, graph, data, monkeypatch, capsys):
+    monkeypatch.setattr(
+        "reslab.ship.onnx_of", lambda *_: spoilt(graph, 0.5)
+    )  # what an exporter's fault would look like
+    assert run(["export", str(MODEL), "--out", str(tmp_path / "model.onnx"), "--data", str(data)]) == 1
+    assert "does not answer as the network does" in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("form, suffix", [("onnx", ".onnx"), ("openvino", ".xml")])
+def test_int8_that_is_good_is_kept(tmp_path, engine, data, form, suffix):
+    if form == "openvino":
+        pytest.importorskip("openvino")
+    shipped = ship(MODEL, tmp_path / f"model{suffix}", Shipping(form, int8=True, max_drop_points=20), data)
+    slower = [reason for reason in shipped.gate.reasons if "slower" not in reason]
+    assert not slower and shipped.gate.comparison.n == 60 and abs(shipped.gate.drop_points) <= 20
+    if shipped.gate.reasons:
+        return  # the machine was busy, and float32 was kept, as it must
+    found = open_engine(shipped.path)
+    assert "int8" in found.certificate and shipped.path.stat().st_size < MODEL.stat().st_size / 2
+    asked = pixels(4)
+    logits = found.features(asked).mean((2, 3)) @ found.head[0].T + found.head[1]
+    assert np.allclose(logits, found.logits(asked), atol=1e-4), "explanations stay exact in int8"
+
+
+def test_int8_calibrated_on_the_wrong_pictures_is_refused(engine, graph, data):
+    black = np.zeros((16, 32, 32, 3), np.uint8)
+    asked = pixels(60)
+    labels = engine.logits(asked).argmax(1)
+    bad = opened(quantized(graph, black))
+    found = gate(opened(graph), bad, asked, labels, "noise", 0.5)
+    assert found.drop_points > 0.5 and "loses" in found.reasons[0]
+
+
+def test_a_refused_int8_keeps_float32_and_says_both(tmp_path, engine, data, capsys):
+    """Calibrated on black pictures."""
+    out, table = tmp_path / "model.onnx", tmp_path / "pictures.csv"
+    lines = [data.read_text().splitlines()[0]]
+    for line in data.read_text().splitlines()[1:]:
+        path, label, split = line.split(",")
+        if split == "train":
+            Image.new("RGB", (32, 32)).save(tmp_path / path)
+        lines.append(f"{tmp_path if split == 'train' else data.parent}/{path},{label},{split}")
+    table.write_text("\n".join(lines))
+    assert run(["export", str(MODEL), "--int8", "--data", str(table), "--out", str(out)]) == 1
+    told = capsys.readouterr().out
+    assert "refused: it loses" in told and "in float32" in told and "in int8" in told and "(float32)" in told
+    found = open_exported(out)
+    assert np.abs(found.logits(pixels(3)) - engine.logits(pixels(3))).max() < 1e-3, "float32 is kept"
+    assert found.certificate["int8"]["reasons"]
+
+
+@pytest.mark.parametrize(
+    "words, sentence",
+    [
+        (["--max-drop-points", "-1"], "negative"),
+        (["--out", "model.tflite"], "does not say a format"),
+        (["--out", "model.onnx", "--format", "pt2", "--int8"], "float32 only"),
+        (["--out", "model.xml", "--format", "pt2"], "is no name for"),
+        (["--int8"], "calibrated on training pictures"),
+        (["--int8", "--input-layout", "nchw-float32"], "uint8 pixels"),
+        (["--data", "nowhere"], "nowhere"),
+    ],
+)
+def test_bad_input_is_one_sentence(tmp_path, monkeypatch, capsys, words, sentence):
+    monkeypatch.chdir(tmp_path)
+    assert run(["export", str(MODEL), *words]) == 2
+    told = capsys.readouterr().err
+    assert sentence in told and "Traceback" not in told
+    assert not list(tmp_path.iterdir())
