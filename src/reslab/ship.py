@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import onnx
 import torch
 from sklearn.datasets import load_sample_images
 
@@ -22,8 +21,8 @@ from reslab.engine.torch import TorchEngine
 from reslab.errors import ResLabError
 from reslab.evaluate.judge import numbered
 from reslab.export.certify import Certificate, certify
-from reslab.export.forms import Draft, Form, as_onnx, as_openvino, as_program
-from reslab.export.graph import Layout, onnx_of, program_of
+from reslab.export.forms import Draft, Form, as_onnx, as_openvino, as_program, read_graph
+from reslab.export.graph import Layout, OnnxGraph, onnx_of, program_of
 from reslab.export.quantize import Gate, gate, quantized
 from reslab.modelfile import Carried
 from reslab.pixels.preprocess import Preprocess
@@ -100,7 +99,7 @@ def ship(
     return Shipped(out, certificate, judged)
 
 
-def _smaller(draft: Draft, graph: onnx.ModelProto, told: Carried, shown: Shown, how: Shipping) -> tuple[Draft, Gate]:
+def _smaller(draft: Draft, graph: OnnxGraph, told: Carried, shown: Shown, how: Shipping) -> tuple[Draft, Gate]:
     """The model in int8 where the gate opens, else as it was; and what the gate measured."""
     if shown.labels is None or not shown.training:
         raise ResLabError(
@@ -122,7 +121,7 @@ def _refuse(how: Shipping) -> None:
         raise ResLabError("int8 is calibrated on uint8 pixels", "leave --input-layout out")
 
 
-def _draft(engine: Engine, path: Path, told: Carried, how: Shipping) -> tuple[Draft, onnx.ModelProto | None]:
+def _draft(engine: Engine, path: Path, told: Carried, how: Shipping) -> tuple[Draft, OnnxGraph | None]:
     """The float32 model in its form, and its graph."""
     if isinstance(engine, TorchEngine):
         network = copy.deepcopy(engine.network).to(device="cpu", memory_format=torch.contiguous_format)
@@ -130,13 +129,13 @@ def _draft(engine: Engine, path: Path, told: Carried, how: Shipping) -> tuple[Dr
             return as_program(program_of(network, engine.header, how.layout), told), None
         graph = onnx_of(network, engine.header, how.layout, how.opset)
     elif isinstance(engine, OnnxEngine) and how.form != "pt2" and how.layout == "nhwc-uint8" and how.opset is None:
-        graph = onnx.load(path)
+        graph = read_graph(path)
     else:
         raise ResLabError(f"{path} is exported already", "export the model file that training wrote")
     return _formed(graph, told, how.form), graph
 
 
-def _formed(graph: onnx.ModelProto, told: Carried, form: Form) -> Draft:
+def _formed(graph: OnnxGraph, told: Carried, form: Form) -> Draft:
     return as_openvino(graph, told) if form == "openvino" else as_onnx(graph, told)
 
 

@@ -13,6 +13,7 @@ from torch.export import ExportedProgram
 from reslab.engine.exported import from_bytes
 from reslab.engine.face import Engine
 from reslab.errors import ResLabError
+from reslab.export.graph import OnnxGraph
 from reslab.modelfile import Carried, metadata_of, write_atomically
 
 Form = Literal["onnx", "openvino", "pt2"]
@@ -29,7 +30,12 @@ class Draft:
     """Gets the path and the certificate."""
 
 
-def as_onnx(graph: onnx.ModelProto, told: Carried) -> Draft:
+def read_graph(path: Path) -> OnnxGraph:
+    """The graph of an ONNX file."""
+    return onnx.load(path)
+
+
+def as_onnx(graph: OnnxGraph, told: Carried) -> Draft:
     def write(path: Path, certificate: dict[str, Any]) -> None:
         _inscribe(graph, told, certificate)
         write_atomically(path, graph.SerializeToString())
@@ -38,7 +44,7 @@ def as_onnx(graph: onnx.ModelProto, told: Carried) -> Draft:
     return Draft(from_bytes(graph.SerializeToString(), Path("the exported graph")), write)
 
 
-def as_openvino(graph: onnx.ModelProto, told: Carried) -> Draft:
+def as_openvino(graph: OnnxGraph, told: Carried) -> Draft:
     try:
         import openvino
 
@@ -72,5 +78,5 @@ def as_program(program: ExportedProgram, told: Carried) -> Draft:
     return Draft(ProgramEngine(program, told, ""), write)
 
 
-def _inscribe(graph: onnx.ModelProto, told: Carried, certificate: dict[str, Any] | None = None) -> None:
+def _inscribe(graph: OnnxGraph, told: Carried, certificate: dict[str, Any] | None = None) -> None:
     onnx.helper.set_model_props(graph, metadata_of(told.header, told.seen, certificate))

@@ -16,6 +16,8 @@ from reslab.modelfile import Header, Task, metadata_of, write_atomically
 from reslab.nn.layers import to_images
 from reslab.nn.resnet import ResNet, folded
 
+OnnxGraph = onnx.ModelProto
+
 OUTPUTS = ("logits", "probabilities", "features", "head_weight", "head_bias")
 """What the graph puts out; head and features are what an explanation needs."""
 
@@ -57,9 +59,7 @@ def program_of(network: ResNet, header: Header, layout: Layout = "nhwc-uint8") -
     return torch.export.export(graph, (graph.example(header.preprocess.size),), dynamic_shapes=({0: _BATCH},))
 
 
-def onnx_of(
-    network: ResNet, header: Header, layout: Layout = "nhwc-uint8", opset: int | None = None
-) -> onnx.ModelProto:
+def onnx_of(network: ResNet, header: Header, layout: Layout = "nhwc-uint8", opset: int | None = None) -> OnnxGraph:
     """The graph of a folded network in ONNX, for any batch, weights included.
 
     Raises:

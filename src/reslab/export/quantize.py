@@ -13,6 +13,7 @@ from onnxruntime.quantization import CalibrationDataReader, CalibrationMethod, Q
 
 from reslab.engine.face import Engine, batch_size, block_logits
 from reslab.export.certify import alternately
+from reslab.export.graph import OnnxGraph
 from reslab.metrics.paired import Comparison, compared
 
 _BATCH = 8
@@ -21,7 +22,7 @@ _OPERATIONS = ["Conv", "Add", "MaxPool", "Relu"]
 the head and the logits still agree to the last digit, which an explanation relies on."""
 
 
-def quantized(graph: onnx.ModelProto, pixels: np.ndarray) -> onnx.ModelProto:
+def quantized(graph: OnnxGraph, pixels: np.ndarray) -> OnnxGraph:
     """The same graph with static 8-bit weights (per output channel, symmetric) and activations.
 
     Weights and maps are rounded to multiples of a scale each: Jacob et al. 2018 (arXiv:1712.05877), section 2. Weights
