@@ -33,11 +33,11 @@ $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)
 
 $(VENV)/.train: pyproject.toml constraints.txt | $(VENV)/bin/python
-	$(PIP) -e '.[train]'
+	$(PIP) -e '.[train,serve]'
 	@touch $@
 
 $(VENV)/.dev: pyproject.toml constraints.txt | $(VENV)/bin/python
-	$(PIP) -e '.[train,track,search,dev]'
+	$(PIP) -e '.[train,track,search,serve,openvino,dev]'
 	@touch $@ $(VENV)/.train
 
 clean:

@@ -180,6 +180,8 @@ def demo(*, out: Path | None = None, epochs: int | None = None) -> None:
     say(f"report       {result.report}")
     say("\nTry next:")
     say(f"  reslab predict {result.model} {result.prediction.path}")
+    say(f"  reslab export {result.model} --out digits.onnx")
+    say("  reslab serve digits.onnx                  a web page and an HTTP door: http://127.0.0.1:8000")
     say("  reslab check path/to/your/pictures        one folder per class")
     say("  reslab train path/to/your/pictures")
     if sys.stdout.isatty() and (os.name == "nt" or sys.platform == "darwin" or os.environ.get("DISPLAY")):
