@@ -30,11 +30,11 @@ ort.env.wasm.numThreads = 1;
 const session = await ort.InferenceSession.create(model);
 let largest = 0;
 for (const row of golden.pictures) {
-  const expected = readPng(row.prepared).data;
-  if (sha256(expected) !== row.prepared_sha256) wrong.push(`${row.prepared} is not what the vectors say`);
-  const pixels = prepare(readPng(row.picture), preprocess);
-  if (sha256(pixels.data) !== row.prepared_sha256) wrong.push(`${row.picture} gives other pixels here`);
-  const images = new ort.Tensor("uint8", expected, [1, pixels.height, pixels.width, 3]);
+  const { width, height, data } = readPng(row.prepared);
+  if (sha256(data) !== row.prepared_sha256) wrong.push(`${row.prepared} is not what the vectors say`);
+  if (sha256(prepare(readPng(row.picture), preprocess).data) !== row.prepared_sha256)
+    wrong.push(`${row.picture} gives other pixels here`);
+  const images = new ort.Tensor("uint8", data, [1, height, width, 3]);
   const answer = await session.run({ images }, ["logits", "probabilities"]);
   for (const output of ["logits", "probabilities"]) {
     const difference = distance(answer[output].data, row[output]);

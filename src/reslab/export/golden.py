@@ -25,8 +25,8 @@ TOLERANCE = 1e-4
 _ABOUT = (
     "Golden vectors of one model. Decode `picture`, prepare it as `preprocess` says (docs/pixels.md of ResLab): the result "
     "must be `prepared`, byte for byte. Give it to the model as `input`: logits and probabilities must be those written "
-    "here, within `tolerance`. pixels.bin (uint8 [n, size, size, 3]), logits.bin and probabilities.bin (little-endian "
-    "float32 [n, classes]) hold the same for programs that read no PNG or JSON."
+    "here, within `tolerance`. pixels.bin (uint8 [n, size, size, 3]), logits.bin, probabilities.bin (little-endian "
+    "float32 [n, classes]) and tolerance.bin (two float32) hold the same for programs that read no PNG or JSON."
 )
 
 
@@ -50,13 +50,22 @@ def write_golden(folder: Path, engine: Engine, pictures: Sequence[np.ndarray], t
     pixels = np.stack([preprocess(picture) for picture in small])
     logits = block_logits(engine, pixels).astype("<f4")
     shares = probabilities(engine, logits).astype("<f4")
-    for name, array in (("pixels", pixels), ("logits", logits), ("probabilities", shares)):
+    allowed = {"logits": tolerance * max(1.0, float(np.abs(logits).max())), "probabilities": tolerance}
+    plain = {
+        "pixels": pixels,
+        "logits": logits,
+        "probabilities": shares,
+        "tolerance": np.array([*allowed.values()], "<f4"),
+    }
+    for name, array in plain.items():
         write_atomically(folder / f"{name}.bin", array.tobytes())
-    rows = [_row(folder, number, *of_one) for number, of_one in enumerate(zip(small, pixels, logits, shares, strict=True))]
-    write_json(folder / GOLDEN_NAME, _head(engine, logits, tolerance) | {"pictures": rows})
+    rows = [
+        _row(folder, number, *of_one) for number, of_one in enumerate(zip(small, pixels, logits, shares, strict=True))
+    ]
+    write_json(folder / GOLDEN_NAME, _head(engine) | {"tolerance": allowed, "pictures": rows})
 
 
-def _head(engine: Engine, logits: np.ndarray, tolerance: float) -> dict[str, Any]:
+def _head(engine: Engine) -> dict[str, Any]:
     header = engine.header
     side = header.preprocess.size
     return {
@@ -67,14 +76,12 @@ def _head(engine: Engine, logits: np.ndarray, tolerance: float) -> dict[str, Any
         "preprocess": asdict(header.preprocess),
         "task": header.task,
         "classes": list(header.classes),
-        "tolerance": {
-            "logits": tolerance * max(1.0, float(np.abs(logits).max())),
-            "probabilities": tolerance,
-        },
     }
 
 
-def _row(folder: Path, number: int, picture: np.ndarray, pixels: np.ndarray, logits: np.ndarray, shares: np.ndarray) -> dict:
+def _row(
+    folder: Path, number: int, picture: np.ndarray, pixels: np.ndarray, logits: np.ndarray, shares: np.ndarray
+) -> dict:
     """Write the two pictures of one row, and give the row back."""
     names = {"picture": f"{number:02d}.png", "prepared": f"{number:02d}.prepared.png"}
     for name, array in zip(names.values(), (picture, pixels), strict=True):
