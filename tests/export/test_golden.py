@@ -6,6 +6,7 @@ import hashlib
 import http.server
 import json
 import os
+import re
 import shutil
 import subprocess
 import threading
@@ -50,10 +51,10 @@ def copy(bundle, tmp_path):
     return shutil.copytree(bundle, tmp_path / "vectors")
 
 
-def spoil_png(path, bit):
+def spoil_png(path):
     with Image.open(path) as image:
         pixels = np.array(image)
-    pixels[20, 30, 1] ^= bit  # in the middle, which a crop keeps
+    pixels[20, 30, 1] ^= 128  # in the middle, which a crop keeps
     Image.fromarray(pixels).save(path)
 
 
@@ -112,7 +113,8 @@ def test_nothing_that_is_there_is_touched(bundle, tmp_path):
 @pytest.fixture(scope="module")
 def javascript(tmp_path_factory):
     """The example beside its packages."""
-    folder = shutil.copytree(EXAMPLES / "javascript", tmp_path_factory.mktemp("javascript") / "example")
+    folder, others = tmp_path_factory.mktemp("javascript") / "example", shutil.ignore_patterns("node_modules")
+    shutil.copytree(EXAMPLES / "javascript", folder, ignore=others)
     (folder / "node_modules").symlink_to(node_modules())
     return folder
 
@@ -129,8 +131,8 @@ def test_javascript_agrees(javascript, bundle):
 
 
 def test_javascript_notices_a_pixel_and_a_number(javascript, copy):
-    spoil_png(copy / "01.prepared.png", 1)
-    spoil_png(copy / "02.png", 128)  # a smaller change may not survive the shrinking
+    spoil_png(copy / "01.prepared.png")
+    spoil_png(copy / "02.png")
     golden = json.loads((copy / "golden.json").read_text(encoding="utf-8"))
     golden["pictures"][3]["logits"][2] += 2 * golden["tolerance"]["logits"]
     golden["pictures"][4]["probabilities"].pop()
@@ -139,6 +141,8 @@ def test_javascript_notices_a_pixel_and_a_number(javascript, copy):
     assert result.returncode == 1 and "agree" not in result.stdout
     assert [line.removeprefix("wrong: ").split(" by ")[0] for line in result.stderr.splitlines()] == [
         "01.prepared.png is not what the vectors say",
+        "01.png: logits differ",
+        "01.png: probabilities differ",
         "02.png gives other pixels here",
         "03.png: logits differ",
         "04.png: probabilities differ",
@@ -287,3 +291,15 @@ def test_cpp_says_what_it_cannot_read(program, copy):
     (copy / "logits.bin").unlink()
     assert "cannot open" in run_program(program, MODEL, copy).stderr
     assert run_program(program, MODEL).returncode == 2
+
+
+# ------------------------------------------------------------------ what is written about them
+
+
+def test_both_languages_show_the_same_commands_and_lead_somewhere():
+    pages = [(EXAMPLES / name).read_text(encoding="utf-8") for name in ("README.md", "README.zh.md")]
+    english, chinese = (re.findall(r"```\n(.*?)```", page, re.DOTALL) for page in pages)
+    assert len(english) == 3 and english == chinese
+    assert (EXAMPLES / "cpp" / "check.cpp").read_text(encoding="utf-8").count(english[2].splitlines()[1]) == 1
+    links = [link for page in pages for link in re.findall(r"\]\(([^)]+)\)", page) if "://" not in link]
+    assert links and all((EXAMPLES / link).exists() for link in links)
