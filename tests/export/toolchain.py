@@ -97,5 +97,5 @@ def fetch(command, folder):
     except subprocess.TimeoutExpired:
         pytest.skip(f"{command[0]} had no answer within {SECONDS} s")
     except subprocess.CalledProcessError as error:
-        complaint = (error.stderr.strip().splitlines() or ["no word"])[-1]
-        pytest.skip(f"{command[0]} cannot fetch what the example needs: {complaint}")
+        complaints = [line for line in error.stderr.splitlines() if line and "warn" not in line]
+        pytest.skip(f"{command[0]} cannot fetch what the example needs: {' '.join(complaints[:2])}")
