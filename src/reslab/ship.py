@@ -11,7 +11,7 @@ import torch
 from sklearn.datasets import load_sample_images
 
 from reslab.data.catalog import Picture
-from reslab.data.reader import blocks
+from reslab.data.reader import blocks, load
 from reslab.data.sources import read_data
 from reslab.data.splits import assigned
 from reslab.engine.choose import find_model, open_engine
@@ -22,6 +22,7 @@ from reslab.errors import ResLabError
 from reslab.evaluate.judge import numbered
 from reslab.export.certify import Certificate, certify
 from reslab.export.forms import Draft, Form, as_onnx, as_openvino, as_program, read_graph
+from reslab.export.golden import refuse_taken, write_golden
 from reslab.export.graph import Layout, OnnxGraph, onnx_of, program_of
 from reslab.export.quantize import Gate, gate, quantized
 from reslab.modelfile import Carried
@@ -31,6 +32,7 @@ from reslab.train.config import TrainConfig
 
 _MOST, _CALIBRATE = 2000, 256
 _CROPS, _CROP = 45, 400
+_GOLDEN = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +45,8 @@ class Shipping:
     int8: bool = False
     max_drop_points: float = 0.5
     """Of accuracy, that int8 may cost."""
+    golden: Path | None = None
+    """A folder for golden vectors, new or empty."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,11 +61,11 @@ class Shipped:
 
 @dataclass(frozen=True, slots=True)
 class Shown:
-    """Prepared pictures to compare on."""
+    """Pictures to compare on."""
 
     what: str
-    pixels: np.ndarray
-    labels: np.ndarray | None
+    pictures: tuple[Picture, ...]
+    labels: np.ndarray | None = None
     training: tuple[Picture, ...] = ()
     """Where ranges of int8 may be taken from."""
 
@@ -88,18 +92,23 @@ def ship(
     path = find_model(model)
     engine = open_engine(path, assumed)
     shown = _shown(engine, path, data, dict(division or {}))
+    pixels = _prepared(shown.pictures, engine.header.preprocess)
     told = Carried(engine.header, engine.seen, None)
     draft, graph = _draft(engine, path, told, how)
-    certificate = certify(engine, draft.engine, shown.pixels, shown.what, shown.labels)
+    certificate = certify(engine, draft.engine, pixels, shown.what, shown.labels)
     document, judged = certificate.document(), None
     if how.int8 and graph is not None:
-        draft, judged = _smaller(draft, graph, told, shown, how)
+        draft, judged = _smaller(draft, graph, told, shown, pixels, how)
         document |= {"int8": judged.document()}
     draft.write(out, document)
+    if how.golden:
+        write_golden(how.golden, open_engine(out), [load(picture) for picture in _evenly(shown.pictures, _GOLDEN)])
     return Shipped(out, certificate, judged)
 
 
-def _smaller(draft: Draft, graph: OnnxGraph, told: Carried, shown: Shown, how: Shipping) -> tuple[Draft, Gate]:
+def _smaller(
+    draft: Draft, graph: OnnxGraph, told: Carried, shown: Shown, pixels: np.ndarray, how: Shipping
+) -> tuple[Draft, Gate]:
     """The model in int8 where the gate opens, else as it was; and what the gate measured."""
     if shown.labels is None or not shown.training:
         raise ResLabError(
@@ -108,7 +117,7 @@ def _smaller(draft: Draft, graph: OnnxGraph, told: Carried, shown: Shown, how: S
         )
     ranges = _prepared(_evenly(shown.training, _CALIBRATE), told.header.preprocess)
     small = _formed(quantized(graph, ranges), told, how.form)
-    judged = gate(draft.engine, small.engine, shown.pixels, shown.labels, shown.what, how.max_drop_points)
+    judged = gate(draft.engine, small.engine, pixels, shown.labels, shown.what, how.max_drop_points)
     return (draft if judged.reasons else small), judged
 
 
@@ -119,6 +128,10 @@ def _refuse(how: Shipping) -> None:
         raise ResLabError("a torch.export program is written in float32 only", "--format onnx --int8, or openvino")
     if how.int8 and how.layout != "nhwc-uint8":
         raise ResLabError("int8 is calibrated on uint8 pixels", "leave --input-layout out")
+    if how.golden and how.layout != "nhwc-uint8":
+        raise ResLabError("golden vectors hand over uint8 pixels", "leave --input-layout out")
+    if how.golden:
+        refuse_taken(how.golden)
 
 
 def _draft(engine: Engine, path: Path, told: Carried, how: Shipping) -> tuple[Draft, OnnxGraph | None]:
@@ -146,7 +159,7 @@ def _shown(engine: Engine, path: Path, data: str | Path | None, division: dict[s
         data = config["data"] if Path(config["data"]).exists() or "/" not in config["data"] else None
         division = {k: config[k] for k in ("data_dir", "val", "split_seed", "group_by") if config.get(k)} | division
     if data is None:
-        return _photographs(engine.header.preprocess)
+        return _photographs()
     header = engine.header
     whole = read_data(data, division.get("data_dir"))
     trained = {k: v for k, v in header.training.items() if k in ("val", "split_seed", "group_by")}
@@ -156,7 +169,7 @@ def _shown(engine: Engine, path: Path, data: str | Path | None, division: dict[s
     pictures = _evenly(catalog.split(split), _MOST)
     labels = numbered(pictures, header.classes, split) if header.task == "single" else None
     what = f"{len(pictures):,} {'validation' if split == 'val' else 'test'} pictures of {Path(data).name}"
-    return Shown(what, _prepared(pictures, header.preprocess), labels, tuple(catalog.split("train")))
+    return Shown(what, pictures, labels, tuple(catalog.split("train")))
 
 
 def _evenly(pictures: tuple[Picture, ...], most: int) -> tuple[Picture, ...]:
@@ -175,12 +188,12 @@ def _prepared(pictures: tuple[Picture, ...], preprocess: Preprocess) -> np.ndarr
     return np.concatenate(rows)
 
 
-def _photographs(preprocess: Preprocess) -> Shown:
+def _photographs() -> Shown:
     """Parts of scikit-learn's two photographs, as many as the batches of a certificate take."""
     dice, photographs = np.random.default_rng(0), load_sample_images().images
     parts = []
     for number in range(_CROPS):
         photograph = photographs[number % len(photographs)]
         y, x = (int(dice.integers(0, side - _CROP + 1)) for side in photograph.shape[:2])
-        parts.append(preprocess(photograph[y : y + _CROP, x : x + _CROP]))
-    return Shown(f"{_CROPS} parts of scikit-learn's photographs", np.stack(parts), None)
+        parts.append(Picture(f"part {number}", photograph[y : y + _CROP, x : x + _CROP], ""))
+    return Shown(f"{_CROPS} parts of scikit-learn's photographs", tuple(parts))

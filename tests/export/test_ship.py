@@ -209,3 +209,23 @@ def test_bad_input_is_one_sentence(tmp_path, monkeypatch, capsys, words, sentenc
     told = capsys.readouterr().err
     assert sentence in told and "Traceback" not in told
     assert not list(tmp_path.iterdir())
+
+
+def test_golden_vectors_come_with_the_model(tmp_path, data):
+    ship(MODEL, tmp_path / "model.onnx", Shipping(golden=tmp_path / "golden"), data)
+    told = json.loads((tmp_path / "golden" / "golden.json").read_text())
+    found = open_exported(tmp_path / "model.onnx")
+    assert told["model"]["sha256"] == found.sha256 and len(told["pictures"]) == 8
+    prepared = np.array(Image.open(tmp_path / "golden" / told["pictures"][0]["prepared"]))
+    assert np.allclose(found.logits(prepared[None])[0], told["pictures"][0]["logits"], atol=1e-3)
+    with pytest.raises(ResLabError, match="not an empty folder"):
+        ship(MODEL, tmp_path / "other.onnx", Shipping(golden=tmp_path / "golden"), data)
+    assert not (tmp_path / "other.onnx").exists()
+
+
+def test_what_is_exported_already_gets_int8_but_no_other_layout(tmp_path, data):
+    ship(MODEL, tmp_path / "model.onnx", Shipping(), data)
+    shipped = ship(tmp_path / "model.onnx", tmp_path / "small.onnx", Shipping(int8=True, max_drop_points=50), data)
+    assert shipped.certificate.max_difference == 0 and shipped.gate is not None
+    with pytest.raises(ResLabError, match="exported already"):
+        ship(tmp_path / "model.onnx", tmp_path / "m.pt2", Shipping("pt2"), data)

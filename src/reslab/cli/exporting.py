@@ -35,6 +35,8 @@ class ExportOptions:
     "Eight-bit integers, if accuracy and speed on this machine allow it; else float32 is kept and the exit code is 1."
     max_drop_points: float = 0.5
     "Points of accuracy that int8 may cost."
+    golden: Path | None = None
+    "A new folder for golden vectors: pictures and the answers that another language must get (see examples/)."
 
 
 _OPTIONS = ExportOptions()
@@ -64,7 +66,7 @@ def export(
     if data:
         outside_data(out, data)
     form, out = _form(how.form, out)
-    shipping = Shipping(form, how.input_layout, how.opset, how.int8, how.max_drop_points)
+    shipping = Shipping(form, how.input_layout, how.opset, how.int8, how.max_drop_points, how.golden)
     with show.bar("exporting and comparing"):
         shipped = ship(model, out, shipping, data, source.given(), foreign.assumed())
     refused = bool(shipped.gate and shipped.gate.reasons)
@@ -76,6 +78,8 @@ def export(
         if shipped.gate:
             _say_gate(shipped.gate)
         kept = " (float32)" if refused else " (int8)" if shipped.gate else ""
+        if how.golden:
+            show.say(f"{how.golden}: golden vectors, for programs in other languages to check themselves")
         show.say(f"{out}{kept}: {out.stat().st_size / 1e6:.1f} MB. Next: reslab predict {out} photos/")
     return _NOT_MET if refused else 0
 

@@ -43,8 +43,7 @@ def write_golden(folder: Path, engine: Engine, pictures: Sequence[np.ndarray], t
     """
     if not pictures:
         raise ResLabError("golden vectors need at least one picture")
-    if folder.is_file() or (folder.is_dir() and any(folder.iterdir())):
-        raise ResLabError(f"{folder} is there already, and not an empty folder", "golden vectors need one of their own")
+    refuse_taken(folder)
     preprocess = engine.header.preprocess
     small = [shrunk(picture, 2 * preprocess.size) for picture in pictures]
     pixels = np.stack([preprocess(picture) for picture in small])
@@ -63,6 +62,12 @@ def write_golden(folder: Path, engine: Engine, pictures: Sequence[np.ndarray], t
         _row(folder, number, *of_one) for number, of_one in enumerate(zip(small, pixels, logits, shares, strict=True))
     ]
     write_json(folder / GOLDEN_NAME, _head(engine) | {"tolerance": allowed, "pictures": rows})
+
+
+def refuse_taken(folder: Path) -> None:
+    """One sentence where something lies there already."""
+    if folder.is_file() or (folder.is_dir() and any(folder.iterdir())):
+        raise ResLabError(f"{folder} is there already, and not an empty folder", "golden vectors need one of their own")
 
 
 def _head(engine: Engine) -> dict[str, Any]:
