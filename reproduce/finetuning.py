@@ -1,6 +1,6 @@
 """Fine-tune a CIFAR-10 network on 244 photographs of ants and bees, every way there is, against starting from nothing.
 
-    python reproduce/finetuning.py DATA [--seeds 5] [--size 64] [--out runs/finetuning]
+    python reproduce/finetuning.py DATA [--seeds 5] [--size 64] [--epochs N] [--out runs/finetuning]
 
 DATA is the ants_bees folder with train/ and val/. Its val/ pictures are the test here: they choose nothing; a tenth of
 train/ validates. What starts is `cifar10_resnet20`, which has only ever seen 32-pixel pictures: this shows that the
@@ -43,15 +43,17 @@ def main() -> None:
     parser.add_argument("data", type=Path)
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--size", type=int, default=64)
+    parser.add_argument("--epochs", type=int, default=0, help="by default what the recipe takes, 40")
     parser.add_argument("--ways", nargs="+", default=list(WAYS))
     parser.add_argument("--out", type=Path, default=Path("runs/finetuning"))
     options = parser.parse_args()
     data = divided(options.data, options.out / "data")
+    length = {"epochs": options.epochs} if options.epochs else {}
     found: dict[str, list[Trial]] = {way: [] for way in options.ways}
     for seed in range(options.seeds):  # seed by seed, so that a busy machine is busy for everybody
         for way in options.ways:
             run = options.out / f"{way.replace(', ', '-').replace(' ', '-')}-{seed}"
-            found[way].append(trial(data, run, seed, size=options.size, **WAYS[way]))
+            found[way].append(trial(data, run, seed, size=options.size, **length, **WAYS[way]))
     for way, trials in found.items():
         row = {"way": way, **summary(trials)}
         if "scratch" in found and way != "scratch":
