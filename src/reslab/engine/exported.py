@@ -3,6 +3,7 @@
 import base64
 import hashlib
 import json
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -21,8 +22,18 @@ class OnnxEngine:
 
     name = "onnxruntime"
 
-    def __init__(self, session: onnxruntime.InferenceSession, header: Header, sha256: str, seen: np.ndarray) -> None:
-        self.session, self.header, self.sha256, self.seen = session, header, sha256, seen
+    def __init__(self, data: bytes, one_core: onnxruntime.InferenceSession, header: Header, seen: np.ndarray) -> None:
+        """`data` is the graph, and `one_core` the session that answers for it on one core."""
+        self._data, self._one_core, self.header, self.seen = data, one_core, header, seen
+        self.sha256 = hashlib.sha256(data).hexdigest()
+
+    @cached_property
+    def session(self) -> onnxruntime.InferenceSession:
+        """Answers on all cores: for who asks for one batch and waits."""
+        return _session(self._data, 0)
+
+    def one_core_logits(self, pixels: np.ndarray) -> np.ndarray:
+        return np.asarray(self._one_core.run(["logits"], {"images": pixels})[0])
 
     def logits(self, pixels: np.ndarray) -> np.ndarray:
         return np.asarray(self.session.run(["logits"], {"images": pixels})[0])
@@ -46,7 +57,7 @@ def open_exported(path: Path) -> OnnxEngine:
     """
     try:
         data = path.read_bytes()
-        session = onnxruntime.InferenceSession(data, providers=["CPUExecutionProvider"])
+        session = _session(data, 1)
     except OSError as error:
         raise ResLabError(f"cannot open the model {path}: {error.strerror or error}") from None
     except Exception as error:  # onnxruntime's errors have no common class
@@ -58,4 +69,12 @@ def open_exported(path: Path) -> OnnxEngine:
         )
     seen = np.frombuffer(base64.b64decode(metadata.get(SEEN_KEY, "")), np.uint8).reshape(-1, FINGERPRINT_BYTES)
     header = header_from(json.loads(metadata[KEY]), path)
-    return OnnxEngine(session, header, hashlib.sha256(data).hexdigest(), seen)
+    return OnnxEngine(data, session, header, seen)
+
+
+def _session(data: bytes, threads: int) -> onnxruntime.InferenceSession:
+    """A session that computes in so many threads; 0 takes one per core. Those that wait give the core away."""
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    return onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
