@@ -53,7 +53,7 @@ VERBS = {
     "explain": ("explaining:explain", "Where in the picture the answer comes from."),
     "search": ("search:search", "Search the few settings that matter, within a time."),
     "lr-find": ("search:lr_find", "A curve of the loss over the learning rate, and a suggestion."),
-    "bench": ("models:bench", "Images per second, latency and memory on this machine."),
+    "bench": ("benching:bench", "Images per second, latency and memory on this machine."),
     "study": ("study:study", "Why residual networks: plain against residual, by depth."),
     "report": ("judging:report", "One self-contained HTML page about a run."),
 }
