@@ -29,9 +29,10 @@ from torchvision.transforms import v2
 
 from reslab import runtime
 from reslab.metrics.intervals import proportion
+from reslab.scoring import evaluate
 from reslab.train.config import TrainConfig
 from reslab.train.start import open_start
-from reslab.workflow import evaluate, train
+from reslab.workflow import train
 
 START = "cifar10_resnet20"
 BATCH, WORKERS, RATE, MOMENTUM = 32, 2, 0.1, 0.9

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from sklearn.metrics import average_precision_score
 
-from reslab import workflow
+from reslab import scoring, workflow
 from reslab.runfolder import read_config, read_journal
 from reslab.train.recipes import recipe
 
@@ -59,7 +59,7 @@ def main() -> None:
     written = table(options.data, options.out, options.each)
     config = replace(recipe("standard"), data=str(written), model="resnet20", epochs=options.epochs)
     run = workflow.train(config, options.out / "run", {"model", "epochs"})
-    found = workflow.evaluate(run.folder, written, "test")
+    found = scoring.evaluate(run.folder, written, "test")
     theirs = average_precision_score(found.labels, found.logits, average=None)
     for row, oracle in zip(found.score.per_label, theirs, strict=True):
         print(json.dumps({**asdict(row), "scikit_learn": float(oracle)}))

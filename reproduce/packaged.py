@@ -12,7 +12,7 @@ import dataclasses
 from dataclasses import asdict
 from pathlib import Path
 
-from reslab import workflow
+from reslab import scoring
 from reslab.engine.torch import stored_network
 from reslab.export.graph import write_onnx
 from reslab.modelfile import read_model, write_atomically, write_model
@@ -58,7 +58,7 @@ def main() -> None:
     options = parser.parse_args()
     model = read_model(options.run / MODEL_NAME)
     judged = {
-        m: workflow.evaluate(options.run, options.data, "test", how=workflow.Judging(mirror=m)) for m in (False, True)
+        m: scoring.evaluate(options.run, options.data, "test", how=scoring.Judging(mirror=m)) for m in (False, True)
     }
     plain = judged[False].score
     test = {"n": plain.n, "top1": asdict(plain.top1), "nll": plain.nll, "ece": plain.ece, "chose_the_model": False}

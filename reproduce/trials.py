@@ -10,8 +10,9 @@ import numpy as np
 
 from reslab.data.catalog import Picture
 from reslab.runfolder import CONFIG_NAME
+from reslab.scoring import evaluate
 from reslab.train.recipes import recipe
-from reslab.workflow import evaluate, resume, train
+from reslab.workflow import resume, train
 
 
 def link(pictures: Iterable[Picture], target: Path) -> Path:

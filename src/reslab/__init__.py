@@ -16,7 +16,7 @@ _PUBLIC = {
     "build": ("reslab.nn.zoo", "build_named"),
     "fit": ("reslab.workflow", "train"),
     "resume": ("reslab.workflow", "resume"),
-    "score": ("reslab.workflow", "evaluate"),
+    "score": ("reslab.scoring", "evaluate"),
     "examine": ("reslab.workflow", "examine_data"),
     "load": ("reslab.predict", "load_model"),
     "recipe": ("reslab.train.recipes", "recipe"),

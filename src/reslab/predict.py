@@ -59,10 +59,14 @@ class Model:
 
     def stream(self, inputs: Iterable[Input], workers: int | None = None) -> Iterator[Prediction]:
         """The same, one by one, in constant memory."""
+        return self.answer(expand(inputs), workers)
+
+    def answer(self, pictures: Iterable[Picture], workers: int | None = None) -> Iterator[Prediction]:
+        """The same for what `expand` gives."""
         names: deque[str] = deque()
 
         def listed() -> Iterator[Picture]:
-            for picture in expand(inputs):
+            for picture in pictures:
                 names.append(picture.key)
                 yield picture
 

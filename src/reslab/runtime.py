@@ -1,4 +1,4 @@
-"""What this machine has: the only file that asks. Functions, called by whoever runs; importing does nothing."""
+"""What PyTorch finds on this machine. Functions, called by whoever runs; importing does nothing."""
 
 import ctypes
 import platform
@@ -8,6 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor
 from torch.nn import Module
+
+from reslab import machine
 
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # malloc.h
 _KEPT_BYTES = 2**30
@@ -79,16 +81,6 @@ def keep_memory() -> None:
         libc.mallopt(parameter, value)
 
 
-def peak_memory() -> int:
-    """Bytes of memory that this process has held at most; 0 where the system does not tell (Windows)."""
-    try:
-        import resource
-    except ImportError:
-        return 0
-    most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return most if platform.system() == "Darwin" else most * 1024
-
-
 def exact() -> None:
     """Ask for the same bits from the same numbers: deterministic kernels, no tuning by the clock."""
     torch.backends.cudnn.benchmark = False
@@ -109,5 +101,5 @@ def use_threads(count: int) -> None:
 def describe() -> str:
     """The machine in a line, for logs."""
     where = device()
-    chip = torch.cuda.get_device_name() if where.type == "cuda" else platform.processor() or platform.machine()
+    chip = torch.cuda.get_device_name() if where.type == "cuda" else machine.chip()
     return f"{where.type} ({chip}), {threads()} threads, torch {torch.__version__}, Python {platform.python_version()}"

@@ -13,7 +13,6 @@ from sklearn.datasets import load_sample_images
 from reslab.data.catalog import Picture
 from reslab.data.reader import blocks, load
 from reslab.data.sources import read_data
-from reslab.data.splits import assigned
 from reslab.engine.choose import find_model, open_engine
 from reslab.engine.exported import OnnxEngine
 from reslab.engine.face import Assumed, Engine
@@ -28,7 +27,7 @@ from reslab.export.quantize import Gate, gate, quantized
 from reslab.modelfile import Carried
 from reslab.pixels.preprocess import Preprocess
 from reslab.runfolder import CONFIG_NAME, read_config
-from reslab.train.config import TrainConfig
+from reslab.scoring import divided_as
 
 _MOST, _CALIBRATE = 2000, 256
 _CROPS, _CROP = 45, 400
@@ -162,9 +161,7 @@ def _shown(engine: Engine, path: Path, data: str | Path | None, division: dict[s
         return _photographs()
     header = engine.header
     whole = read_data(data, division.get("data_dir"))
-    trained = {k: v for k, v in header.training.items() if k in ("val", "split_seed", "group_by")}
-    config = TrainConfig(**{**trained, **division})
-    catalog = assigned(whole, config.val, config.split_seed, config.group_by)
+    catalog = divided_as(whole, header.training | division)
     split = "val" if catalog.split("val") else "test"
     pictures = _evenly(catalog.split(split), _MOST)
     labels = numbered(pictures, header.classes, split) if header.task == "single" else None

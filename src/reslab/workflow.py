@@ -2,7 +2,7 @@
 
 import io
 import time
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -14,43 +14,36 @@ from reslab.check.gate import Verdict, examine
 from reslab.data.catalog import SPLITS, Catalog, Split
 from reslab.data.reader import load
 from reslab.data.sources import read_data
-from reslab.data.splits import assigned
-from reslab.engine.choose import find_model, open_engine
-from reslab.engine.face import Assumed, Mirrored
+from reslab.engine.choose import find_model
 from reslab.errors import ResLabError
-from reslab.evaluate.judge import Judgement, judge
+from reslab.evaluate.judge import Judgement
 from reslab.folds import cross_validated
-from reslab.modelfile import Task, read_json, write_atomically, write_json
+from reslab.modelfile import read_json, write_atomically, write_json
 from reslab.predict import Prediction, load_model
 from reslab.prepare import OPENED, checked, divided, planned, prepare, refill, same_data, settled, silent
 from reslab.report.page import write_report
 from reslab.runfolder import (
     CONFIG_NAME,
     JUDGED,
-    OUT_OF_FOLD,
     REPORT_NAME,
     RUNS,
     evaluation_name,
     fold_folder,
-    predictions_name,
     read_config,
     read_journal,
-    read_rows,
 )
+from reslab.scoring import evaluate
 from reslab.train import finder
 from reslab.train.config import Origin, Plan, TrainConfig
 from reslab.train.document import plan_document, plan_from
 from reslab.train.finder import RangeTest
-from reslab.train.fit import fit, write_evaluation
+from reslab.train.fit import fit
 from reslab.train.inputs import Stores, open_stores
 from reslab.train.journal import Listener
 from reslab.train.plan import resolve
 from reslab.train.ranks import ALONE, Ranks, join
 from reslab.train.recipes import recipe
 from reslab.train.sheet import sheet
-
-SEEN_LIMIT = 0.01
-"""Share of evaluated pictures that the model may have been trained on before a score stops being one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,87 +167,6 @@ def demo(out: Path | None = None, epochs: int | None = None, on_event: Listener 
     return Demo(run.model, run.folder / REPORT_NAME, evaluation, prediction)
 
 
-@dataclass(frozen=True, slots=True)
-class Judging:
-    """How a model is judged."""
-
-    allow_seen: bool = False
-    """Score even if the model was trained on more than 1 % of the pictures."""
-    mirror: bool = False
-    """Answer with the mean of each picture and its mirror image; the run's folder keeps the plain answers."""
-    workers: int | None = None
-    """Threads that read pictures."""
-    assumed: Assumed = Assumed()
-    """What somebody else's checkpoint does not say."""
-
-
-_PLAIN = Judging()
-
-
-def evaluate(
-    model: str | Path,
-    data: str | Path,
-    split: Split | None = None,
-    division: Mapping[str, Any] | None = None,
-    how: Judging = _PLAIN,
-    on_progress: Callable[[int], None] | None = None,
-) -> Judgement:
-    """Judge a model on one split of a data set: `test` if there is one, else `val`, unless told otherwise.
-
-    Args:
-        division: how the data are found and divided (`data_dir`, `val`, `split_seed`, `group_by`, `skip_bad`); what it
-            leaves out is as it was when the model was trained.
-
-    Raises:
-        ResLabError: the split is empty, its classes are not the model's, a picture is unreadable or bears several labels
-            where the model gives one, or more than 1 % of the pictures trained the model (unless `how.allow_seen`).
-    """
-    given = dict(division or {})
-    path = find_model(model)
-    whole = read_data(data, given.get("data_dir"))
-    engine = open_engine(path, replace(how.assumed, data_classes=whole.classes))
-    _refuse_several(whole, engine.header.task)
-    trained = {k: v for k, v in engine.header.training.items() if k in ("val", "split_seed", "group_by")}
-    config = TrainConfig(**{**trained, **given})
-    catalog = assigned(whole, config.val, config.split_seed, config.group_by)
-    chosen: Split = split or ("test" if catalog.split("test") else "val")
-    judged = Mirrored(engine) if how.mirror else engine
-    evaluation = judge(judged, catalog.split(chosen), chosen, config.skip_bad, how.workers, on_progress)
-    share = float(evaluation.seen.mean())
-    if share > SEEN_LIMIT and not how.allow_seen:
-        seen, n = int(evaluation.seen.sum()), len(evaluation.seen)
-        least = "at least " if "seen_kept" in engine.header.training else ""
-        raise ResLabError(
-            f"the model was trained on {least}{seen} of these {n} pictures ({share:.1%}), so their score would flatter it",
-            "its honest score is the out-of-fold one: reslab runs, reslab report"
-            if OUT_OF_FOLD in engine.header.scores
-            else "choose another split or other data, or say --allow-seen",
-        )
-    run = path.parent
-    if (run / CONFIG_NAME).is_file() and _is_data_of(run, data) and chosen != "val" and not how.mirror:
-        write_evaluation(run, evaluation)
-        write_report(run)
-    return evaluation
-
-
-def out_of_fold(model: str | Path, data: str | Path) -> dict[str, bool]:
-    """Which pictures of `data` a cross-validated run got right, each answered by the network that had not seen it.
-
-    Raises:
-        ResLabError: the run keeps no such answers, or was trained on other data.
-    """
-    run = find_model(model).parent
-    rows = read_rows(run / predictions_name(OUT_OF_FOLD))
-    if not rows:
-        raise ResLabError(f"{model} keeps no out-of-fold answers", "train it with --folds, or choose another --split")
-    if not _is_data_of(run, data):
-        own = read_config(run)["config"]["data"]
-        raise ResLabError(
-            f"the out-of-fold answers of {model} are about {own}, not about {data}", f"give {own} as DATA"
-        )
-    return {row["path"]: row["correct"] == "1" for row in rows}
-
-
 def find_rate(
     config: TrainConfig, user: Collection[str] = (), on_event: Listener | None = None
 ) -> tuple[Plan, RangeTest]:
@@ -306,18 +218,3 @@ def _row(folder: Path) -> dict[str, Any]:
         "mean_ap": score and score.get("mean_ap"),
         "seconds": round(sum(event["seconds"] for event in spent), 1),
     }
-
-
-def _refuse_several(catalog: Catalog, task: Task) -> None:
-    """A model that gives one label cannot answer for several; the other way round, one label is a case of several."""
-    if catalog.multi and task == "single":
-        raise ResLabError(
-            f"the model gives each picture one label, and in {catalog.root} a picture bears any number of them",
-            "judge it on a table with one label per picture, or train a model on this one",
-        )
-
-
-def _is_data_of(run: Path, data: str | Path) -> bool:
-    """Whether `data` is what the run was trained on, so that its score belongs into the run's folder."""
-    own = read_config(run)["config"]["data"]
-    return str(data) == own or (Path(data).exists() and Path(own).exists() and Path(data).samefile(own))

@@ -20,6 +20,7 @@ from reslab.metrics.paired import compared
 from reslab.modelfile import read_json
 from reslab.report.speak import reason
 from reslab.runfolder import read_config, read_journal
+from reslab.scoring import evaluate
 from reslab.search import dials
 from reslab.search.dials import Dial, defaults, dial_from, dials_of, turned
 from reslab.search.evidence import standing
@@ -30,7 +31,7 @@ from reslab.train.document import followed
 from reslab.train.loop import Interrupted
 from reslab.train.plan import resolve
 from reslab.train.recipes import recipe
-from reslab.workflow import evaluate, train
+from reslab.workflow import train
 from tests.pictures import colour_folder, tree
 
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from sklearn import metrics as sk
 
-from reslab import workflow
+from reslab import scoring, workflow
 from reslab.engine.choose import open_engine
 from reslab.errors import ResLabError
 from reslab.evaluate.judge import judge
@@ -298,7 +298,7 @@ def test_declared_validation_pictures_join_and_test_pictures_stay_shut(tmp_path)
     assert judged == {"train", "val"} and len(made.evaluation.keys) == 18
     assert tree(data) == before
     with pytest.raises(ResLabError, match="trained on 6 of these 6") as caught:
-        workflow.evaluate(made.folder, data, "val")
+        scoring.evaluate(made.folder, data, "val")
     assert "out-of-fold" in caught.value.hint
 
 
@@ -326,7 +326,7 @@ def test_unreadable_pictures_are_left_out_of_every_fold(tmp_path):
 def test_the_test_pictures_are_those_of_a_run_without_folds(run, data):
     tests = {row["path"] for row in table(run.folder / "split.csv") if row["split"] == "test"}
     assert tests == {p.key for p in divided(quick(data, folds=0)).split("test")}
-    assert workflow.evaluate(run.folder, data).split == "test"
+    assert scoring.evaluate(run.folder, data).split == "test"
 
 
 # ------------------------------------------------------------------ refusals
@@ -360,9 +360,9 @@ def test_a_folder_that_holds_folds_is_no_place_for_a_new_run(run, data, tmp_path
 
 
 def test_out_of_fold_answers_are_of_one_data_set(run, data, tmp_path):
-    right = workflow.out_of_fold(run.folder, data)
+    right = scoring.out_of_fold(run.folder, data)
     assert np.mean(list(right.values())) == run.evaluation.score.top1.value
     with pytest.raises(ResLabError, match="are about .*colours, not about digits"):
-        workflow.out_of_fold(run.folder, "digits")
+        scoring.out_of_fold(run.folder, "digits")
     with pytest.raises(ResLabError, match="keeps no out-of-fold answers"):
-        workflow.out_of_fold(fold(run, 1), data)
+        scoring.out_of_fold(fold(run, 1), data)

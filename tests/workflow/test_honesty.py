@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from filelock import FileLock
 
-from reslab import workflow
+from reslab import scoring, workflow
 from reslab.errors import ResLabError
 from reslab.modelfile import read_model
 from reslab.train.recipes import recipe
@@ -89,27 +89,27 @@ def test_classes_are_matched_by_name(divided, run, tmp_path):
     data = tmp_path / "other"
     shutil.copytree(divided / "test", data / "test")
     shutil.copytree(divided / "train", data / "train")
-    whole = workflow.evaluate(run.folder, data, "test").score
+    whole = scoring.evaluate(run.folder, data, "test").score
     shutil.rmtree(data / "test" / "green")  # a middle class is missing: the others keep their columns
-    part = workflow.evaluate(run.folder, data, "test").score
+    part = scoring.evaluate(run.folder, data, "test").score
     recall = {row.label: row.recall for row in whole.per_class if row.label != "green"}
     assert {row.label: row.recall for row in part.per_class if row.n} == recall
     (data / "test" / "blue").rename(data / "test" / "azure")
     with pytest.raises(ResLabError, match="azure"):
-        workflow.evaluate(run.folder, data, "test")
+        scoring.evaluate(run.folder, data, "test")
 
 
 def test_no_test_split_means_a_validation_score_and_says_so(tmp_path):
     data = colour_folder(tmp_path / "data", prefix="train")
     colour_folder(data, 3, 4, prefix="valid", start=100)
     made = workflow.train(quick(data), tmp_path / "run")
-    assert workflow.evaluate(made.folder, data).split == "val" == made.evaluation.split
+    assert scoring.evaluate(made.folder, data).split == "val" == made.evaluation.split
 
 
 def test_data_are_never_touched(divided, tmp_path):
     before = tree(divided)
     made = workflow.train(quick(divided, epochs=1), tmp_path / "run")
-    workflow.evaluate(made.folder, divided)
+    scoring.evaluate(made.folder, divided)
     workflow.contact_sheet(quick(divided))
     workflow.examine_data(quick(divided))
     assert tree(divided) == before

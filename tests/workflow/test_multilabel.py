@@ -10,7 +10,7 @@ import pytest
 import sklearn.metrics as sk
 from scipy.special import expit
 
-from reslab import workflow
+from reslab import scoring, workflow
 from reslab.engine.exported import open_exported
 from reslab.engine.torch import open_torch, stored_network
 from reslab.errors import ResLabError
@@ -47,7 +47,7 @@ def run(data, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def tested(run, data):
-    return workflow.evaluate(run.folder, data)
+    return scoring.evaluate(run.folder, data)
 
 
 @pytest.fixture(scope="module")
@@ -85,7 +85,7 @@ def test_twice_the_same_bytes_and_a_resumed_run_too(data, run, tmp_path):
 
 def test_data_are_never_touched(data, run, tested):
     before = tree(data.parent)
-    workflow.evaluate(run.folder, data)
+    scoring.evaluate(run.folder, data)
     workflow.contact_sheet(quick(data))
     workflow.examine_data(quick(data))
     assert tree(data.parent) == before
@@ -195,20 +195,20 @@ def test_the_score_is_scikit_learns(tested, run):
 
 def test_seen_pictures_are_counted(run, data):
     with pytest.raises(ResLabError, match="trained on"):
-        workflow.evaluate(run.folder, data, "train")
-    seen = workflow.evaluate(run.folder, data, "train", how=workflow.Judging(allow_seen=True)).document()
+        scoring.evaluate(run.folder, data, "train")
+    seen = scoring.evaluate(run.folder, data, "train", how=scoring.Judging(allow_seen=True)).document()
     assert seen["seen_in_training"] == seen["n"] and seen["mean_ap_unseen"] is None
 
 
 def test_a_model_of_one_label_does_not_score_several(colours, data):
     with pytest.raises(ResLabError, match="gives each picture one label") as caught:
-        workflow.evaluate(colours[1].folder, data)
+        scoring.evaluate(colours[1].folder, data)
     assert "train a model" in caught.value.hint
 
 
 def test_a_model_of_several_labels_scores_one_each(run, colours):
     folder = colours[0]
-    found = workflow.evaluate(run.folder, folder)
+    found = scoring.evaluate(run.folder, folder)
     assert found.labels.sum(1).tolist() == [1] * found.score.n and found.classes == PATCHES
 
 
@@ -216,7 +216,7 @@ def test_an_unknown_label_is_named(run, data, tmp_path):
     copy = shutil.copytree(data.parent, tmp_path / "data") / data.name
     copy.write_text(copy.read_text().replace("green", "gren"))
     with pytest.raises(ResLabError, match=r"label 'gren' .* does not know") as caught:
-        workflow.evaluate(run.folder, copy)
+        scoring.evaluate(run.folder, copy)
     assert "'green'" in caught.value.hint
 
 

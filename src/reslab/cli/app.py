@@ -54,7 +54,7 @@ VERBS = {
     "export": ("exporting:export", "A model for elsewhere, proven to answer as before."),
     "search": ("search:search", "Search the few settings that matter, within a time."),
     "lr-find": ("search:lr_find", "A curve of the loss over the learning rate, and a suggestion."),
-    "bench": ("models:bench", "Images per second, latency and memory on this machine."),
+    "bench": ("benching:bench", "Images per second, latency and memory on this machine."),
     "study": ("study:study", "Why residual networks: plain against residual, by depth."),
     "report": ("judging:report", "One self-contained HTML page about a run."),
 }

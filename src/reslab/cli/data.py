@@ -11,7 +11,8 @@ from PIL import Image
 
 from reslab import workflow
 from reslab.cli import show
-from reslab.cli.options import DATA_OPTIONS, PICTURE_OPTIONS, DataOptions, PictureOptions, apply, outside_data
+from reslab.cli.fields import apply
+from reslab.cli.options import DATA_OPTIONS, PICTURE_OPTIONS, DataOptions, PictureOptions, outside_data
 from reslab.errors import GateNotMet
 from reslab.modelfile import write_atomically
 from reslab.train.recipes import recipe

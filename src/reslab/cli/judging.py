@@ -8,11 +8,12 @@ from typing import Annotated, Any, Literal
 import numpy as np
 from cyclopts import Parameter
 
-from reslab import workflow
+from reslab import scoring
 from reslab.cli import show
 from reslab.cli.foreign import FOREIGN_OPTIONS, ForeignOptions
 from reslab.cli.labels import say_difference, say_labels
 from reslab.cli.options import DATA_OPTIONS, DataOptions
+from reslab.engine.choose import find_model
 from reslab.errors import ResLabError
 from reslab.evaluate.judge import Evaluation, Judgement
 from reslab.metrics.multilabel import LabelsComparison, compared_labels
@@ -59,10 +60,10 @@ def evaluate(
         json: Print JSON.
         csv: Also write one row per picture.
     """
-    foreign.refuse_for(workflow.find_model(model))
-    judging = workflow.Judging(how.allow_seen, how.mirror, how.workers, foreign.assumed())
+    foreign.refuse_for(find_model(model))
+    judging = scoring.Judging(how.allow_seen, how.mirror, how.workers, foreign.assumed())
     with show.bar("scoring") as progress:
-        evaluation = workflow.evaluate(model, data, split, source.given(), judging, progress.move)
+        evaluation = scoring.evaluate(model, data, split, source.given(), judging, progress.move)
     if csv:
         write_atomically(csv, evaluation.table().encode())
     document = evaluation.document() | {"mirrored": how.mirror}
@@ -94,14 +95,14 @@ def compare(
         split: Which part; test if there is one, else val; out-of-fold takes what two runs with --folds keep.
         json: Print JSON.
     """
-    judging = workflow.Judging(how.allow_seen, how.mirror, how.workers, FOREIGN_OPTIONS.assumed())
+    judging = scoring.Judging(how.allow_seen, how.mirror, how.workers, FOREIGN_OPTIONS.assumed())
     with show.bar("scoring") as progress:
         if split == OUT_OF_FOLD:
-            judged, right = split, [workflow.out_of_fold(model, data) for model in (model_a, model_b)]
+            judged, right = split, [scoring.out_of_fold(model, data) for model in (model_a, model_b)]
             found: Comparison | LabelsComparison = compared(*_shared(*right))
         else:
             first, second = (
-                workflow.evaluate(model, data, split, source.given(), judging, progress.move)
+                scoring.evaluate(model, data, split, source.given(), judging, progress.move)
                 for model in (model_a, model_b)
             )
             judged, found = first.split, _compared(first, second)
@@ -149,7 +150,7 @@ def report(run: str = "latest") -> None:
     Args:
         run: A run folder, or latest.
     """
-    folder = workflow.find_model(run).parent if run == "latest" else Path(run)
+    folder = find_model(run).parent if run == "latest" else Path(run)
     show.say(str(write_report(folder)))
 
 

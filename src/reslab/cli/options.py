@@ -1,7 +1,6 @@
-"""Options that several verbs share, and how they become a config."""
+"""Options that several verbs share."""
 
 import dataclasses
-from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -9,7 +8,6 @@ from typing import Annotated, Any, Literal
 from cyclopts import Parameter
 
 from reslab.errors import ResLabError
-from reslab.train.config import TrainConfig
 
 
 @Parameter(name="*")
@@ -60,19 +58,6 @@ class DataOptions:
 
 
 PICTURE_OPTIONS, DATA_OPTIONS = PictureOptions(), DataOptions()
-
-
-def apply(config: TrainConfig, user: Collection[str], given: dict[str, Any]) -> tuple[TrainConfig, set[str]]:
-    """The config with these fields set, and the names of all that a person chose."""
-    given = dict(given)
-    names = set(user) | given.keys()
-    lr = given.pop("lr", None)
-    if lr == "auto":
-        config, names = dataclasses.replace(config, find_lr=True), names - {"lr"} | {"find_lr"}
-    elif lr is not None:
-        optim = dataclasses.replace(config.optim, lr=lr)
-        config, names = dataclasses.replace(config, optim=optim, find_lr=False), names - {"lr"} | {"optim.lr"}
-    return dataclasses.replace(config, **given), names
 
 
 def outside_data(out: Path | None, data: str) -> None:

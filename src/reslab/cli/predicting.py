@@ -1,8 +1,6 @@
 """`predict`: the verb that a finished model needs, without torch where the model is an exported one."""
 
-import csv
 import dataclasses
-import io
 import itertools
 import json as json_format
 import sys
@@ -14,11 +12,10 @@ from cyclopts import Parameter
 
 from reslab.cli import show
 from reslab.cli.foreign import FOREIGN_OPTIONS, ForeignOptions
-from reslab.data.catalog import SEPARATOR
+from reslab.cli.rows import rows_in
 from reslab.engine.choose import find_model
 from reslab.errors import ResLabError
-from reslab.modelfile import write_atomically
-from reslab.predict import Prediction, load_model
+from reslab.predict import Prediction, expand, load_model
 
 
 def predict(
@@ -28,6 +25,7 @@ def predict(
     foreign: ForeignOptions = FOREIGN_OPTIONS,
     json: Annotated[bool, Parameter(negative="")] = False,
     csv: Path | None = None,
+    fresh: Annotated[bool, Parameter(negative="")] = False,
     workers: int | None = None,
 ) -> None:
     """Answer for pictures: one row per input, unreadable ones included with the reason.
@@ -36,17 +34,23 @@ def predict(
         model: A model file, a run folder, latest, a packaged model, or somebody else's checkpoint.
         paths: Files, folders (all pictures in them) and patterns such as photos/*.jpg.
         json: Print JSON Lines.
-        csv: Also write the rows as CSV.
-        workers: Threads that read pictures.
+        csv: Also write the rows as CSV. Until the last one they lie in CSV.part; after a kill, the same command goes on.
+        fresh: Begin the CSV anew, whatever a killed command has left.
+        workers: Threads that read pictures, and of an exported model answer for them.
     """
     if not paths:
         raise ResLabError("predict needs at least one picture, folder or pattern", "reslab predict MODEL photos/")
     foreign.refuse_for(find_model(model))
-    rows = load_model(model, foreign.assumed()).stream(paths, workers)
+    opened, pictures = load_model(model, foreign.assumed()), expand(paths)
     answered = failed = 0
-    with show.bar("predicting") as progress, _Table(csv) as table:
-        for row in rows:
-            table.add(row)
+    with show.bar("predicting") as progress, rows_in(csv, opened.engine, fresh) as table:
+        if table:
+            table.pass_over(pictures)
+            answered, failed = table.answered, table.failed
+            progress.move(answered)
+        for row in opened.answer(pictures, workers):
+            if table:
+                table.add(row)
             _print_row(row, json)
             progress.move(1)
             answered, failed = answered + 1, failed + (row.error is not None)
@@ -54,29 +58,6 @@ def predict(
         show.people.print(f"{answered:,} answered" + (f", {failed:,} of them could not be read" if failed else ""))
     if answered == failed:
         raise ResLabError("none of the inputs could be read", "each row above says why")
-
-
-class _Table:
-    """A CSV that is whole or absent."""
-
-    _COLUMNS = ("path", "label", "probability", "error")
-
-    def __init__(self, path: Path | None) -> None:
-        self._path = path
-        self._text = io.StringIO()
-        self._writer = csv.writer(self._text, lineterminator="\n")
-
-    def __enter__(self) -> "_Table":
-        self._writer.writerow(self._COLUMNS)
-        return self
-
-    def add(self, row: Prediction) -> None:
-        each = [p for _, p in row.labels or ()] if row.probability is None else [row.probability]
-        self._writer.writerow([row.path, row.label or "", SEPARATOR.join(f"{p:.6f}" for p in each), row.error or ""])
-
-    def __exit__(self, *failure: object) -> None:
-        if self._path and failure[0] is None:
-            write_atomically(self._path, self._text.getvalue().encode())
 
 
 def _print_row(row: Prediction, json: bool) -> None:

@@ -11,7 +11,8 @@ from cyclopts import Parameter
 from reslab import workflow
 from reslab.cli import show
 from reslab.cli.app import STARTED
-from reslab.cli.options import DATA_OPTIONS, PICTURE_OPTIONS, DataOptions, PictureOptions, apply, outside_data
+from reslab.cli.fields import apply
+from reslab.cli.options import DATA_OPTIONS, PICTURE_OPTIONS, DataOptions, PictureOptions, outside_data
 from reslab.cli.training import RUN_OPTIONS, RunListener, RunOptions, config_of
 from reslab.modelfile import write_atomically
 from reslab.search import hunt

@@ -14,8 +14,9 @@ from reslab import workflow
 from reslab.check.gate import Verdict
 from reslab.cli import show
 from reslab.cli.app import STARTED
+from reslab.cli.fields import apply
 from reslab.cli.labels import say_labels
-from reslab.cli.options import DATA_OPTIONS, PICTURE_OPTIONS, DataOptions, PictureOptions, apply, outside_data
+from reslab.cli.options import DATA_OPTIONS, PICTURE_OPTIONS, DataOptions, PictureOptions, outside_data
 from reslab.errors import ResLabError
 from reslab.evaluate.labels import LabelsEvaluation
 from reslab.runfolder import REPORT_NAME, RUNS, SPLIT_NAME, read_config, read_rows

@@ -4,6 +4,7 @@ Threads, not processes: Pillow lets go of the interpreter while it decodes, noth
 a CPU the processes of a loader would take the cores that train.
 """
 
+import itertools
 import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
@@ -90,21 +91,38 @@ def blocks(
     Memory is constant: `pictures` may be a generator over millions. `read` decodes one; give another to watch.
     """
 
-    def attempt(picture: Picture) -> np.ndarray | BadPicture:
-        try:
-            return preprocess(read(picture))
-        except BadPicture as error:
-            return error
-
     workers = default_workers() if workers is None else workers
-    start, rows = 0, []
-    for row in ordered(attempt, pictures, workers, ahead=2 * BLOCK):
-        rows.append(row)
-        if len(rows) == BLOCK:
-            yield _block(start, rows, size)
-            start, rows = start + BLOCK, []
-    if rows:
-        yield _block(start, rows, size)
+    rows = ordered(lambda picture: _attempt(picture, preprocess, read), pictures, workers, ahead=2 * BLOCK)
+    for start, part in parts(rows, BLOCK):
+        yield _block(start, part, size)
+
+
+def read_block(
+    start: int,
+    pictures: Iterable[Picture],
+    preprocess: Callable[[np.ndarray], np.ndarray],
+    size: int,
+    read: Callable[[Picture], np.ndarray] = load,
+) -> Block:
+    """These pictures, one after the other in this thread; the first stands at `start` in the sequence."""
+    return _block(start, [_attempt(picture, preprocess, read) for picture in pictures], size)
+
+
+def parts(items: Iterable[Item], count: int) -> Iterator[tuple[int, list[Item]]]:
+    """The items in lists of `count`, each with the position of its first; the last one may be shorter."""
+    start, remaining = 0, iter(items)
+    while part := list(itertools.islice(remaining, count)):
+        yield start, part
+        start += len(part)
+
+
+def _attempt(
+    picture: Picture, preprocess: Callable[[np.ndarray], np.ndarray], read: Callable[[Picture], np.ndarray]
+) -> np.ndarray | BadPicture:
+    try:
+        return preprocess(read(picture))
+    except BadPicture as error:
+        return error
 
 
 def _block(start: int, rows: list[np.ndarray | BadPicture], size: int) -> Block:

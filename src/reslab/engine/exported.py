@@ -1,6 +1,7 @@
 """The engine for exported models: an ONNX graph in onnxruntime, without torch."""
 
 import hashlib
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -18,14 +19,24 @@ class OnnxEngine:
 
     name = "onnxruntime"
 
-    def __init__(self, session: onnxruntime.InferenceSession, told: Carried, sha256: str) -> None:
-        self.session, self.sha256 = session, sha256
+    def __init__(self, data: bytes, one_core: onnxruntime.InferenceSession, told: Carried) -> None:
+        """`data` is the graph, and `one_core` the session that answers for it on one core."""
+        self._data, self._one_core = data, one_core
         self.header, self.seen, self.certificate = told.header, told.seen, told.certificate
-        self._floats = session.get_inputs()[0].type == _FLOATS
-        self._outputs = {output.name for output in session.get_outputs()}
+        self.sha256 = hashlib.sha256(data).hexdigest()
+        self._floats = one_core.get_inputs()[0].type == _FLOATS
+        self._outputs = {output.name for output in one_core.get_outputs()}
+
+    @cached_property
+    def session(self) -> onnxruntime.InferenceSession:
+        """Answers on all cores: for who asks for one batch and waits."""
+        return _session(self._data, 0)
+
+    def one_core_logits(self, pixels: np.ndarray) -> np.ndarray:
+        return self._run(self._one_core, pixels, "logits")[0]
 
     def logits(self, pixels: np.ndarray) -> np.ndarray:
-        return self._run("logits", pixels)[0]
+        return self._run(self.session, pixels, "logits")[0]
 
     def features(self, pixels: np.ndarray) -> np.ndarray:
         if "features" not in self._outputs:
@@ -33,18 +44,17 @@ class OnnxEngine:
                 "this model does not put out the map before its pooling, so its answers cannot be explained",
                 "its network may not end in pooling and one linear layer",
             )
-        return self._run("features", pixels)[0]
+        return self._run(self.session, pixels, "features")[0]
 
     @property
     def head(self) -> tuple[np.ndarray, np.ndarray]:
         size = self.header.preprocess.size
         black = np.zeros((1, size, size, 3), np.uint8)  # the graph gives its constants with any answer
-        weight, bias = self._run("head_weight head_bias", black)
+        weight, bias = self._run(self.session, black, "head_weight", "head_bias")
         return weight, bias
 
-    def _run(self, outputs: str, pixels: np.ndarray) -> list[Any]:
-        images = planes(pixels) if self._floats else pixels
-        return list(self.session.run(outputs.split(), {"images": images}))
+    def _run(self, session: onnxruntime.InferenceSession, pixels: np.ndarray, *outputs: str) -> list[Any]:
+        return list(session.run(outputs, {"images": planes(pixels) if self._floats else pixels}))
 
 
 def planes(pixels: np.ndarray) -> np.ndarray:
@@ -68,8 +78,15 @@ def open_exported(path: Path) -> OnnxEngine:
 def from_bytes(data: bytes, path: Path) -> OnnxEngine:
     """The same from the file's content; `path` is what errors call it."""
     try:
-        session = onnxruntime.InferenceSession(data, providers=["CPUExecutionProvider"])
+        session = _session(data, 1)
     except Exception as error:  # onnxruntime's errors have no common class
         raise ResLabError(f"{path} is damaged or no ONNX model: {str(error).splitlines()[0]}") from None
-    told = carried(session.get_modelmeta().custom_metadata_map, path)
-    return OnnxEngine(session, told, hashlib.sha256(data).hexdigest())
+    return OnnxEngine(data, session, carried(session.get_modelmeta().custom_metadata_map, path))
+
+
+def _session(data: bytes, threads: int) -> onnxruntime.InferenceSession:
+    """A session that computes in so many threads; 0 takes one per core. Those that wait give the core away."""
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    return onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])

@@ -2,17 +2,18 @@
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 
 from reslab.data.catalog import Picture
-from reslab.data.reader import BLOCK, Block, blocks, load
+from reslab.data.reader import BLOCK, Block, blocks, default_workers, load, ordered, parts, read_block
 from reslab.metrics.calibration import softmax
 from reslab.metrics.multilabel import sigmoid
 from reslab.modelfile import Header
 
 _PIXELS = 2**21  # of a forward pass: its largest maps then take some 200 MB
+_CORE_PIXELS = 2**18  # of one on a single core: more gain nothing, and a lone picture waits for them all
 
 
 class Engine(Protocol):
@@ -40,6 +41,18 @@ class ExplainableEngine(Engine, Protocol):
     @property
     def head(self) -> tuple[np.ndarray, np.ndarray]:
         """Weight float32 `[classes, features]` and bias `[classes]` of the linear layer."""
+        ...
+
+
+@runtime_checkable
+class OneCoreEngine(Protocol):
+    """An engine that several threads may ask at once, each answer computed on one core.
+
+    Cores that share a forward pass wait for each other after every layer; with a batch each they never do.
+    """
+
+    def one_core_logits(self, pixels: np.ndarray) -> np.ndarray:
+        """The same as `Engine.logits`, within rounding."""
         ...
 
 
@@ -71,16 +84,19 @@ def block_logits(engine: Engine, pixels: np.ndarray) -> np.ndarray:
     A library may sum in another order for another batch shape, so a picture's answer must not depend on how many
     others happen to be asked with it: the last batch is padded with black.
     """
-    batch = batch_size(pixels.shape[1])
+    return _fixed(engine.logits, pixels, batch_size(pixels.shape[1]))
+
+
+def _fixed(logits: Callable[[np.ndarray], np.ndarray], pixels: np.ndarray, batch: int) -> np.ndarray:
     missing = -len(pixels) % batch
     padded = np.concatenate([pixels, np.zeros((missing, *pixels.shape[1:]), np.uint8)]) if missing else pixels
-    rows = [engine.logits(padded[start : start + batch]) for start in range(0, len(padded), batch)]
+    rows = [logits(padded[start : start + batch]) for start in range(0, len(padded), batch)]
     return np.concatenate(rows)[: len(pixels)]
 
 
-def batch_size(side: int) -> int:
+def batch_size(side: int, pixels: int = _PIXELS) -> int:
     """Pictures of this side per forward pass: a power of two, `BLOCK` at most, fewer where the maps are large."""
-    fitting = max(1, _PIXELS // side**2)
+    fitting = max(1, pixels // side**2)
     return min(BLOCK, 2 ** (fitting.bit_length() - 1))
 
 
@@ -96,10 +112,23 @@ def answers(
     workers: int | None = None,
     read: Callable[[Picture], np.ndarray] = load,
 ) -> Iterator[tuple[Block, np.ndarray]]:
-    """Read and answer, block by block: decoding goes on in threads while the engine computes."""
-    preprocess = engine.header.preprocess
-    for block in blocks(pictures, preprocess, preprocess.size, workers, read):
-        yield block, block_logits(engine, block.pixels)
+    """Read and answer, block by block: decoding goes on in threads while the engine computes.
+
+    Where the engine can answer on one core, each thread reads a few pictures and answers for them itself.
+    """
+    preprocess, ask = engine.header.preprocess, engine
+    if not isinstance(ask, OneCoreEngine):
+        for block in blocks(pictures, preprocess, preprocess.size, workers, read):
+            yield block, block_logits(engine, block.pixels)
+        return
+    batch = batch_size(preprocess.size, _CORE_PIXELS)
+
+    def answer(part: tuple[int, list[Picture]]) -> tuple[Block, np.ndarray]:
+        block = read_block(*part, preprocess, preprocess.size, read)
+        return block, _fixed(ask.one_core_logits, block.pixels, batch)
+
+    workers = default_workers() if workers is None else workers
+    yield from ordered(answer, parts(pictures, batch), workers, ahead=2 * workers)
 
 
 class Mirrored:

@@ -5,6 +5,7 @@ import io
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -18,8 +19,9 @@ from reslab.metrics.calibration import cross_fitted, fit_temperature, reliabilit
 from reslab.metrics.intervals import Spread, spread
 from reslab.metrics.multilabel import fit_labels_temperature
 from reslab.metrics.scores import Score, score
-from reslab.modelfile import Calibration, Header, Task
+from reslab.modelfile import Calibration, Header, Task, write_atomically, write_json
 from reslab.pixels.fingerprint import fingerprint
+from reslab.runfolder import evaluation_name, predictions_name
 
 _WORST = 8
 _EXAMPLES = 5
@@ -235,3 +237,9 @@ def _calibrated(logits: np.ndarray, labels: np.ndarray, split: str, calibration:
     if calibration.split == split and calibration.n == len(labels):
         return cross_fitted(logits, labels, fit_temperature if labels.ndim == 1 else fit_labels_temperature)
     return logits.astype(np.float64) / calibration.temperature
+
+
+def write_evaluation(out: Path, evaluation: Judgement) -> None:
+    """`evaluation.json` and `predictions.csv` of the validation split; `evaluation-test.json`, … of another."""
+    write_json(out / evaluation_name(evaluation.split), evaluation.document())
+    write_atomically(out / predictions_name(evaluation.split), evaluation.table().encode())

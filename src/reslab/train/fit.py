@@ -27,7 +27,7 @@ from reslab.data.store import Store
 from reslab.engine.face import block_logits
 from reslab.engine.torch import TorchEngine, open_torch
 from reslab.errors import ResLabError
-from reslab.evaluate.judge import Judgement, judge, truth
+from reslab.evaluate.judge import Judgement, judge, truth, write_evaluation
 from reslab.metrics.calibration import negative_log_likelihood
 from reslab.metrics.multilabel import UNDECIDED, labels_likelihood, mean_average_precision
 from reslab.metrics.scores import balanced_accuracy
@@ -42,8 +42,6 @@ from reslab.runfolder import (
     SHEET_NAME,
     SPLIT_NAME,
     STATE_NAME,
-    evaluation_name,
-    predictions_name,
 )
 from reslab.train.config import AUTO, NONE, Plan
 from reslab.train.document import plan_document
@@ -323,12 +321,6 @@ def settle(out: Path, evaluation: Judgement, chose_the_model: bool) -> Judgement
     evaluation = dataclasses.replace(evaluation, model=digest)
     write_evaluation(out, evaluation)
     return evaluation
-
-
-def write_evaluation(out: Path, evaluation: Judgement) -> None:
-    """`evaluation.json` and `predictions.csv` of the validation split; `evaluation-test.json`, … of another."""
-    write_json(out / evaluation_name(evaluation.split), evaluation.document())
-    write_atomically(out / predictions_name(evaluation.split), evaluation.table().encode())
 
 
 @contextmanager
