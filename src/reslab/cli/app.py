@@ -50,6 +50,7 @@ VERBS = {
     "eval": ("judging:evaluate", "Score a model on labelled pictures, with intervals."),
     "compare": ("judging:compare", "Is one model really better? Paired, on the same pictures."),
     "predict": ("predicting:predict", "Answer for files, folders and patterns; one row each."),
+    "adopt": ("adopting:adopt", "Somebody else's ONNX classifier becomes a model file of ours."),
     "explain": ("explaining:explain", "Where in the picture the answer comes from."),
     "search": ("search:search", "Search the few settings that matter, within a time."),
     "lr-find": ("search:lr_find", "A curve of the loss over the learning rate, and a suggestion."),

@@ -4,12 +4,14 @@ import dataclasses
 from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import Parameter
 
 from reslab.errors import ResLabError
-from reslab.train.config import TrainConfig
+
+if TYPE_CHECKING:
+    from reslab.train.config import TrainConfig  # it needs torch, which a finished model does without
 
 
 @Parameter(name="*")
@@ -62,7 +64,7 @@ class DataOptions:
 PICTURE_OPTIONS, DATA_OPTIONS = PictureOptions(), DataOptions()
 
 
-def apply(config: TrainConfig, user: Collection[str], given: dict[str, Any]) -> tuple[TrainConfig, set[str]]:
+def apply(config: "TrainConfig", user: Collection[str], given: dict[str, Any]) -> "tuple[TrainConfig, set[str]]":
     """The config with these fields set, and the names of all that a person chose."""
     given = dict(given)
     names = set(user) | given.keys()

@@ -27,15 +27,29 @@ class OnnxEngine:
     def logits(self, pixels: np.ndarray) -> np.ndarray:
         return np.asarray(self.session.run(["logits"], {"images": pixels})[0])
 
+    @property
+    def explains(self) -> bool:
+        """Whether the graph gives what an explanation needs; one that was adopted from elsewhere may not."""
+        return {"features", "head_weight", "head_bias"} <= {output.name for output in self.session.get_outputs()}
+
     def features(self, pixels: np.ndarray) -> np.ndarray:
+        self._explainable()
         return np.asarray(self.session.run(["features"], {"images": pixels})[0])
 
     @property
     def head(self) -> tuple[np.ndarray, np.ndarray]:
+        self._explainable()
         size = self.header.preprocess.size
         black = np.zeros((1, size, size, 3), np.uint8)  # the graph gives its constants with any answer
         weight, bias = self.session.run(["head_weight", "head_bias"], {"images": black})
         return np.asarray(weight), np.asarray(bias)
+
+    def _explainable(self) -> None:
+        if not self.explains:
+            raise ResLabError(
+                "this model does not end in average pooling and one linear layer, so its answers cannot be explained",
+                "predict and eval work",
+            )
 
 
 def open_exported(path: Path) -> OnnxEngine:

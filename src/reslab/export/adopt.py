@@ -1,0 +1,208 @@
+"""Somebody else's classifier becomes a model of ours: input rule and temperature found, proof that nothing else changed."""
+
+import dataclasses
+import hashlib
+import json
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnxruntime
+
+from reslab.data.catalog import Picture, Split
+from reslab.data.sources import read_data
+from reslab.data.splits import assigned
+from reslab.engine.exported import OnnxEngine
+from reslab.errors import GateNotMet, ResLabError
+from reslab.evaluate.judge import Evaluation, judge, numbered
+from reslab.export.foreign import Foreign, InputRule, open_foreign_graph
+from reslab.export.trial import Choices, Search, find_rule
+from reslab.export.wrap import wrapped
+from reslab.modelfile import Header, write_atomically
+from reslab.pixels.fingerprint import FINGERPRINT_BYTES
+
+CERTIFICATE_KEY = "reslab.certificate"
+
+_DIVISION = {"val": "val", "split_seed": "seed", "group_by": "group_by"}
+"""What decides who is in which split: in a model file, and as `assigned` calls it."""
+
+_BATCHES = (1, 2, 3, 7, 32)
+_PICTURES = 64  # that the two graphs are compared on
+_LIMIT = 1e-4  # between logits, relative to the largest where that is above 1
+
+_Tell = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """The labelled pictures that decide."""
+
+    data: str
+    split: Split = "val"
+    division: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    """How the data are found and divided: `data_dir`, `val`, `split_seed`, `group_by`, `skip_bad`."""
+
+    def pictures(self) -> tuple[Picture, ...]:
+        """Those of the split."""
+        catalog = read_data(self.data, self.division.get("data_dir"))
+        if catalog.multi:
+            raise ResLabError(
+                f"in {self.data} a picture bears any number of labels", "adopt takes a table with one label per picture"
+            )
+        how = {name: self.division[key] for key, name in _DIVISION.items() if self.division.get(key) is not None}
+        return assigned(catalog, **how).split(self.split)
+
+    @property
+    def skip_bad(self) -> bool:
+        return bool(self.division.get("skip_bad"))
+
+
+@dataclass(frozen=True, slots=True)
+class Adopted:
+    """What was made, and all that is known about it."""
+
+    foreign: Foreign
+    search: Search
+    header: Header
+    evaluation: Evaluation
+    certificate: dict[str, Any]
+    explains: bool
+    """Whether the file has what an explanation needs."""
+    warnings: tuple[str, ...]
+
+    def document(self) -> dict[str, Any]:
+        """What `adopt --json` prints."""
+        judged = self.evaluation.document()
+        return {
+            "schema": 1,
+            "foreign": self.header.training["adopted"],
+            "sha256": self.evaluation.model,
+            "classes": list(self.header.classes),
+            "tried": [one.document() for one in self.search.tried],
+            "rule": self.search.best.document(),
+            "doubts": {
+                question: {"second": other.document(), **dataclasses.asdict(comparison)}
+                for question, (other, comparison) in self.search.doubts.items()
+            },
+            "warnings": list(self.warnings),
+            "split": self.evaluation.split,
+            **{key: judged[key] for key in ("n", "top1", "majority_baseline", "nll", "ece", "calibration", "unreadable")},
+            "certificate": self.certificate,
+            "explains": self.explains,
+        }
+
+
+def adopt(
+    path: Path,
+    out: Path,
+    source: Source,
+    choices: Choices,
+    classes: tuple[str, ...] | None = None,
+    size: int | None = None,
+    tell: _Tell = lambda sentence: None,
+) -> Adopted:
+    """Write `out`, a model file of ours with somebody else's graph inside.
+
+    Args:
+        path: the graph: one picture in, a number per class out.
+        source: labelled pictures, of all the graph's classes or of some.
+        classes: names in the order of the graph's answers; what the file says itself by default.
+        size: side of the input where the graph takes any.
+        tell: hears what is being done.
+
+    Raises:
+        ResLabError: the graph is no such classifier, or a label is none of its classes.
+        GateNotMet: the finished graph does not answer as the foreign one does. No file is written.
+    """
+    foreign = open_foreign_graph(path, classes, size)
+    picture = foreign.picture
+    tell(f"{path}: {len(foreign.classes)} classes, {picture.size} px, input {picture.name}, logits from {foreign.answer}")
+    pictures = source.pictures()
+    labels = numbered(pictures, foreign.classes, source.split)
+    tell(f"trying input rules on pictures of the {source.split} split")
+    search = find_rule(foreign, pictures, labels, choices, source.skip_bad)
+    rule, header = search.best.rule, _header(path, foreign, search.best.rule, source)
+    draft = _engine(wrapped(foreign, rule, header, {}), header)
+    tell("comparing the finished graph with the foreign one")
+    proof = certified(draft.logits, lambda pixels: foreign.logits(pixels, rule), search.pixels, search.labels)
+    tell(f"answering for {len(pictures):,} pictures, fitting the temperature")
+    judged = judge(draft, pictures, source.split, source.skip_bad)
+    assert isinstance(judged, Evaluation)  # one label per picture
+    evaluation = judged.fitted()
+    header = evaluation.described(header, chose_the_model=True)
+    content = wrapped(foreign, rule, header, {CERTIFICATE_KEY: json.dumps(proof, sort_keys=True)})
+    write_atomically(out, content)
+    evaluation = dataclasses.replace(evaluation, model=hashlib.sha256(content).hexdigest())
+    warnings = tuple(_warnings(search, evaluation))
+    return Adopted(foreign, search, header, evaluation, proof, draft.explains, warnings)
+
+
+def certified(
+    ours: Callable[[np.ndarray], np.ndarray],
+    theirs: Callable[[np.ndarray], np.ndarray],
+    pixels: np.ndarray,
+    labels: np.ndarray,
+) -> dict[str, Any]:
+    """Proof that two graphs give the same logits for the same pictures, however many come at once.
+
+    Args:
+        pixels: uint8 `[n, size, size, 3]`; the first 64 are taken.
+
+    Raises:
+        GateNotMet: they differ by more than 1e-4 of the largest logit (or of 1), or in an answer.
+    """
+    pixels, labels = pixels[:_PICTURES], labels[:_PICTURES]
+    expected = theirs(pixels)
+    largest = float(np.abs(expected).max())
+    limit, difference, equal = _LIMIT * max(1.0, largest), 0.0, True
+    for batch in _BATCHES:
+        found = np.concatenate([ours(pixels[start : start + batch]) for start in range(0, len(pixels), batch)])
+        difference = max(difference, float(np.abs(found - expected).max()))
+        equal = equal and bool((found.argmax(axis=1) == expected.argmax(axis=1)).all())
+    if not (difference <= limit and equal):
+        raise GateNotMet(
+            f"the finished graph differs from the foreign one by {difference:.2g} in a logit where {limit:.2g} is allowed",
+            "no file was written",
+        )
+    return {
+        "schema": 1,
+        "n": len(pixels),
+        "batches": list(_BATCHES),
+        "max_difference": difference,
+        "limit": limit,
+        "largest_logit": largest,
+        "top1_equal": equal,
+        "accuracy": float((expected.argmax(axis=1) == labels).mean()),
+    }
+
+
+def _header(path: Path, foreign: Foreign, rule: InputRule, source: Source) -> Header:
+    origin = {"file": path.name, "sha256": foreign.sha256, "numbers": rule.numbers, "order": rule.order}
+    origin |= {"mean": list(rule.mean), "std": list(rule.std)}
+    training = {key: source.division[key] for key in _DIVISION if source.division.get(key) is not None}
+    training |= {"data": Path(source.data).name, "weights_licence": foreign.licence, "adopted": origin}
+    return Header({"name": path.stem, "foreign": True}, foreign.classes, rule.preprocess, training=training)
+
+
+def _engine(content: bytes, header: Header) -> OnnxEngine:
+    session = onnxruntime.InferenceSession(content, providers=["CPUExecutionProvider"])
+    return OnnxEngine(session, header, "", np.zeros((0, FINGERPRINT_BYTES), np.uint8))
+
+
+def _warnings(search: Search, evaluation: Evaluation) -> Iterator[str]:
+    """What a person should know before trusting the file."""
+    best, score = search.best, evaluation.score
+    if "numbers" in search.doubts:
+        second, found = search.doubts["numbers"]
+        if found.verdict != "a is better":
+            yield (
+                f"{best.rule.told} and {second.rule.told} cannot be told apart by their answers for {found.n} pictures "
+                f"({found.a:.1%} and {found.b:.1%}: {found.verdict}); more pictures, or --mean and --std, would settle it"
+            )
+    if score.top1.low <= score.majority_baseline:
+        yield (
+            f"{score.top1.value:.1%} is no better than always giving one answer ({score.majority_baseline:.1%}): are the "
+            "classes in the order of the graph's answers, and is it a model for such pictures?"
+        )

@@ -1,0 +1,178 @@
+"""What does a graph want its pictures to be? Tried on labelled ones: the likeliest answers tell."""
+
+import itertools
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, replace
+from math import inf, log
+from typing import Any, get_args
+
+import numpy as np
+
+from reslab.data.catalog import Picture
+from reslab.data.reader import blocks
+from reslab.errors import ResLabError
+from reslab.export.foreign import Foreign, InputRule, Order
+from reslab.metrics.calibration import fit_temperature, negative_log_likelihood
+from reslab.metrics.paired import Comparison, compared
+from reslab.pixels.preprocess import IMAGENET_MEAN, STATISTICS, Interpolation, Preprocess, Resize
+
+SAMPLE = 256
+"""Pictures that a rule is judged on at most."""
+
+_FEW = 64  # that the numbers are tried on first
+_KEPT = 3  # of those, so many go on to the whole sample
+
+Numbers = tuple[tuple[float, ...], tuple[float, ...]]
+
+NUMBERS: dict[str, Numbers] = STATISTICS | {
+    "0-255": ((0.0,) * 3, (1 / 255,) * 3),
+    "0-255 less ImageNet's mean": (IMAGENET_MEAN, (1 / 255,) * 3),
+}
+"""What networks are trained on: mean and std of a picture in [0, 1]. The last one came with Caffe, whose colours are BGR."""
+
+
+@dataclass(frozen=True, slots=True)
+class Choices:
+    """What is tried. What a person gives is the only one of its kind."""
+
+    numbers: dict[str, Numbers]
+    resizes: tuple[Resize, ...] = get_args(Resize)
+    interpolations: tuple[Interpolation, ...] = get_args(Interpolation)
+
+
+@dataclass(frozen=True, slots=True)
+class Tried:
+    """One rule and how it did."""
+
+    question: str
+    """`numbers` (range and order of colours) or `shape` (resize and interpolation)."""
+    rule: InputRule
+    right: np.ndarray
+    """bool `[n]`."""
+    nll: float
+    """Mean negative log likelihood over the temperature that suits this rule best; infinite where answers are not finite."""
+    temperature: float
+
+    @property
+    def loss(self) -> float:
+        """What decides, in nats per picture: `nll + (ln T)^2 / 2n`.
+
+        The temperature is adopted with the rule, so a rule may have the one that suits it. But a network that learnt by
+        its own probabilities needs one near 1 (a factor of e is taken for one standard deviation), while numbers 255
+        times too large may leave every answer right and only make it absurdly sure: where all pictures are answered
+        correctly, likelihood alone cannot see that.
+        """
+        return self.nll + log(self.temperature) ** 2 / (2 * len(self.right))
+
+    @property
+    def accuracy(self) -> float:
+        return float(self.right.mean())
+
+    def document(self) -> dict[str, Any]:
+        """As JSON has it; an infinite loss is null."""
+        nll = self.nll if np.isfinite(self.nll) else None
+        words = {"question": self.question, "numbers": self.rule.numbers, "order": self.rule.order}
+        found = {"n": len(self.right), "accuracy": self.accuracy, "nll": nll, "temperature": self.temperature}
+        return words | asdict(self.rule.preprocess) | found
+
+
+@dataclass(frozen=True, slots=True)
+class Search:
+    """All that was tried."""
+
+    tried: tuple[Tried, ...]
+    """In the order of trying."""
+    best: Tried
+    doubts: dict[str, tuple[Tried, Comparison]]
+    """Question -> the second best answer to it, and the best compared with that. Without the questions that had but one
+    answer."""
+    pixels: np.ndarray
+    """uint8 `[n, size, size, 3]`: the sample as the best rule has it."""
+    labels: np.ndarray
+
+
+def find_rule(
+    foreign: Foreign,
+    pictures: Sequence[Picture],
+    labels: np.ndarray,
+    choices: Choices,
+    skip_bad: bool = False,
+    on_progress: Callable[[int], None] | None = None,
+) -> Search:
+    """The rule under which the graph's answers are likeliest, on a sample of labelled pictures.
+
+    First the numbers, which decide most, with the central square and bilinear (or what is given): all of them on a few
+    pictures, the best on the whole sample. Then, with the best numbers, how pictures become squares.
+
+    A rule is judged by `Tried.loss`, then by accuracy.
+
+    Args:
+        labels: int64 `[n]`.
+        on_progress: hears how many pictures have been answered.
+
+    Raises:
+        BadPicture: a picture of the sample cannot be read, unless `skip_bad`.
+    """
+    chosen = np.random.default_rng(0).permutation(len(pictures))[:SAMPLE]
+    sample, truth = [pictures[i] for i in chosen], labels[chosen]
+
+    def attempt(question: str, rule: InputRule, pixels: np.ndarray) -> Tried:
+        logits = foreign.logits(pixels, rule)
+        if on_progress:
+            on_progress(len(pixels))
+        return _judged(question, rule, logits, truth[good][: len(pixels)])
+
+    first = Preprocess(foreign.picture.size, choices.resizes[0], choices.interpolations[0])
+    pixels, good = _read(sample, first, skip_bad)
+    rules = [
+        InputRule(name, mean, std, order, first)
+        for (name, (mean, std)), order in itertools.product(choices.numbers.items(), get_args(Order))
+    ]
+    tried = [attempt("numbers", rule, pixels[:_FEW]) for rule in rules]
+    finals = tried
+    if len(pixels) > _FEW:
+        finals = [attempt("numbers", one.rule, pixels) for one in _ranked(tried)[:_KEPT]]
+        tried = tried + finals
+    doubts = _doubt("numbers", finals)
+    best = _ranked(finals)[0]
+    shapes = [replace(best, question="shape")]
+    for resize, interpolation in itertools.product(choices.resizes, choices.interpolations):
+        preprocess = Preprocess(foreign.picture.size, resize, interpolation)
+        if preprocess != first:
+            other, _ = _read(sample, preprocess, skip_bad)
+            shapes.append(attempt("shape", replace(best.rule, preprocess=preprocess), other))
+    best = _ranked(shapes)[0]
+    pixels, _ = _read(sample, best.rule.preprocess, skip_bad)
+    return Search((*tried, *shapes[1:]), best, doubts | _doubt("shape", shapes), pixels, truth[good])
+
+
+def _read(pictures: Sequence[Picture], preprocess: Preprocess, skip_bad: bool) -> tuple[np.ndarray, np.ndarray]:
+    """The readable pictures, uint8 `[n, size, size, 3]`, and their places."""
+    parts, errors = [], {}
+    for block in blocks(pictures, preprocess, preprocess.size):
+        parts.append(block.pixels)
+        errors |= block.errors
+        if errors and not skip_bad:
+            raise next(iter(errors.values()))
+    good = np.array([i for i in range(len(pictures)) if i not in errors], np.int64)
+    if not len(good):
+        raise ResLabError("none of the pictures can be read", "adopt needs labelled pictures to find the input rule")
+    return np.concatenate(parts)[good], good
+
+
+def _judged(question: str, rule: InputRule, logits: np.ndarray, labels: np.ndarray) -> Tried:
+    if not np.isfinite(logits).all():
+        return Tried(question, rule, np.zeros(len(labels), bool), inf, 1.0)
+    temperature = fit_temperature(logits, labels)
+    nll = negative_log_likelihood(logits.astype(np.float64) / temperature, labels)
+    return Tried(question, rule, logits.argmax(axis=1) == labels, nll, temperature)
+
+
+def _ranked(tried: Sequence[Tried]) -> list[Tried]:
+    """Best first; of equals, the one that was tried first."""
+    return sorted(tried, key=lambda one: (one.loss, -one.accuracy))
+
+
+def _doubt(question: str, tried: Sequence[Tried]) -> dict[str, tuple[Tried, Comparison]]:
+    best, *others = _ranked(tried)
+    return {question: (others[0], compared(best.right, others[0].right))} if others else {}
