@@ -64,7 +64,10 @@ def nearest_colour(
         nodes, out = [*nodes, helper.make_node("Softmax", ["logits"], ["probs"], axis=1)], "probs"
     if end == "parts":  # a softmax in pieces
         nodes += [helper.make_node("Exp", ["logits"], ["exp"])]
-        nodes += [helper.make_node("ReduceL1", ["exp"], ["sum"], axes=[1]), helper.make_node("Div", ["exp", "sum"], ["p"])]
+        nodes += [
+            helper.make_node("ReduceL1", ["exp"], ["sum"], axes=[1]),
+            helper.make_node("Div", ["exp", "sum"], ["p"]),
+        ]
         out = "p"
     if end == "Sigmoid":
         nodes, out = [*nodes, helper.make_node("Sigmoid", ["logits"], ["yes"])], "yes"

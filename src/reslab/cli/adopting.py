@@ -88,9 +88,11 @@ def adopt(
         raise ResLabError(f"--out {out} is the foreign file itself", "choose another name")
     names = None if classes is None else class_names(classes)
     source = Source(data, split, division.given())
-    made = adopted(foreign, out, source, pictures.choices(), names, pictures.size, show.people.print)
+    choices = pictures.choices()
+    with show.bar("answering") as progress:
+        made = adopted(foreign, out, source, choices, names, pictures.size, _tell, progress.move)
     for warning in made.warnings:
-        show.people.print(f"warning: {warning}", markup=False, soft_wrap=True)
+        _tell(f"warning: {warning}")
     document = made.document() | {"out": str(out)}
     if json:
         show.print_json(document)
@@ -98,9 +100,15 @@ def adopt(
         _say(made, document, data)
 
 
+def _tell(sentence: str) -> None:
+    show.people.print(sentence, markup=False, soft_wrap=True)
+
+
 def _say(made: Adopted, document: dict[str, Any], data: str) -> None:
     say = show.say
-    rows = show.table("numbers", "order", "resize", "interpolation", "n", "accuracy", "NLL", "temperature", right=(4, 5, 6, 7))
+    rows = show.table(
+        "numbers", "order", "resize", "interpolation", "n", "accuracy", "NLL", "temperature", right=(4, 5, 6, 7)
+    )
     for one in document["tried"]:
         nll = "-" if one["nll"] is None else f"{one['nll']:.4f}"
         shown = (one["numbers"], one["order"], one["resize"], one["interpolation"])
@@ -110,9 +118,18 @@ def _say(made: Adopted, document: dict[str, Any], data: str) -> None:
     say(f"input: {rule['numbers']} {rule['order']}, {rule['size']} px, {rule['resize']}, {rule['interpolation']}")
     for question, doubt in document["doubts"].items():
         second = doubt["second"]
-        other = f"{second['numbers']} {second['order']}" if question == "numbers" else f"{second['resize']}, {second['interpolation']}"
-        say(f"second best: {other}, {100 * doubt['difference']:+.2f} points, p = {doubt['p_value']:.3g}: {doubt['verdict']}")
-    say(f"{document['split']} split of {data}: {show.interval(document['top1'], document['n'])}; it chose the input", end="; ")
+        other = (
+            f"{second['numbers']} {second['order']}"
+            if question == "numbers"
+            else f"{second['resize']}, {second['interpolation']}"
+        )
+        say(
+            f"second best: {other}, {100 * doubt['difference']:+.2f} points, p = {doubt['p_value']:.3g}: {doubt['verdict']}"
+        )
+    say(
+        f"{document['split']} split of {data}: {show.interval(document['top1'], document['n'])}; it chose the input",
+        end="; ",
+    )
     say(f"always answering one class {show.percent(document['majority_baseline'])}")
     say(f"NLL {fit['nll_before']:.4f} -> {fit['nll_after']:.4f} with temperature {fit['temperature']:.3f}")
     say(

@@ -32,8 +32,6 @@ _BATCHES = (1, 2, 3, 7, 32)
 _PICTURES = 64  # that the two graphs are compared on
 _LIMIT = 1e-4  # between logits, relative to the largest where that is above 1
 
-_Tell = Callable[[str], None]
-
 
 @dataclass(frozen=True, slots=True)
 class Source:
@@ -88,7 +86,10 @@ class Adopted:
             },
             "warnings": list(self.warnings),
             "split": self.evaluation.split,
-            **{key: judged[key] for key in ("n", "top1", "majority_baseline", "nll", "ece", "calibration", "unreadable")},
+            **{
+                key: judged[key]
+                for key in ("n", "top1", "majority_baseline", "nll", "ece", "calibration", "unreadable")
+            },
             "certificate": self.certificate,
             "explains": self.explains,
         }
@@ -101,7 +102,8 @@ def adopt(
     choices: Choices,
     classes: tuple[str, ...] | None = None,
     size: int | None = None,
-    tell: _Tell = lambda sentence: None,
+    tell: Callable[[str], None] = lambda sentence: None,
+    on_progress: Callable[[int], None] | None = None,
 ) -> Adopted:
     """Write `out`, a model file of ours with somebody else's graph inside.
 
@@ -111,6 +113,7 @@ def adopt(
         classes: names in the order of the graph's answers; what the file says itself by default.
         size: side of the input where the graph takes any.
         tell: hears what is being done.
+        on_progress: hears how many pictures have been answered.
 
     Raises:
         ResLabError: the graph is no such classifier, or a label is none of its classes.
@@ -118,17 +121,19 @@ def adopt(
     """
     foreign = open_foreign_graph(path, classes, size)
     picture = foreign.picture
-    tell(f"{path}: {len(foreign.classes)} classes, {picture.size} px, input {picture.name}, logits from {foreign.answer}")
+    tell(
+        f"{path}: {len(foreign.classes)} classes, {picture.size} px, input {picture.name}, logits from {foreign.answer}"
+    )
     pictures = source.pictures()
     labels = numbered(pictures, foreign.classes, source.split)
     tell(f"trying input rules on pictures of the {source.split} split")
-    search = find_rule(foreign, pictures, labels, choices, source.skip_bad)
+    search = find_rule(foreign, pictures, labels, choices, source.skip_bad, on_progress)
     rule, header = search.best.rule, _header(path, foreign, search.best.rule, source)
     draft = _engine(wrapped(foreign, rule, header, {}), header)
     tell("comparing the finished graph with the foreign one")
     proof = certified(draft.logits, lambda pixels: foreign.logits(pixels, rule), search.pixels, search.labels)
     tell(f"answering for {len(pictures):,} pictures, fitting the temperature")
-    judged = judge(draft, pictures, source.split, source.skip_bad)
+    judged = judge(draft, pictures, source.split, source.skip_bad, on_progress=on_progress)
     assert isinstance(judged, Evaluation)  # one label per picture
     evaluation = judged.fitted()
     header = evaluation.described(header, chose_the_model=True)

@@ -4,6 +4,7 @@ Nothing here decides how pixels become the graph's numbers: that is an `InputRul
 """
 
 import ast
+import dataclasses
 import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -94,7 +95,9 @@ class Foreign:
     licence: str | None
     """What the file says about it."""
     proto: onnx.ModelProto
-    """The graph for any number of pictures."""
+    """The graph, for any number of pictures at once if it allows that."""
+    together: bool
+    """It does allow that; else for one at a time."""
     session: onnxruntime.InferenceSession
     """The graph as it came."""
 
@@ -135,8 +138,10 @@ def open_foreign_graph(path: Path, classes: tuple[str, ...] | None, size: int | 
         proto.graph.output.append(helper.make_tensor_value_info(answer, kind, None))
         session = _session(path, proto)
     free = _freed(proto, picture)
-    _refuse_one_batch(path, session, free, picture, answer)
-    return Foreign(digest, picture, answer, softmax, names, said.get("license"), free, session)
+    together = _same_together(path, session, free, picture, answer)
+    if not together:
+        free, picture = proto, dataclasses.replace(picture, batch=1)
+    return Foreign(digest, picture, answer, softmax, names, said.get("license"), free, together, session)
 
 
 def constants(proto: onnx.ModelProto) -> dict[str, np.ndarray]:
@@ -190,7 +195,9 @@ def _external(proto: onnx.ModelProto) -> Iterator[str]:
 
 def _said(proto: onnx.ModelProto) -> dict[str, Any]:
     """What Ultralytics writes into its exports: class names by number, the side of the input, the licence."""
-    said: dict[str, Any] = {entry.key: entry.value for entry in proto.metadata_props if entry.key in ("names", "imgsz", "license")}
+    said: dict[str, Any] = {
+        entry.key: entry.value for entry in proto.metadata_props if entry.key in ("names", "imgsz", "license")
+    }
     for key in said.keys() & {"names", "imgsz"}:
         try:
             said[key] = ast.literal_eval(said[key])
@@ -330,20 +337,24 @@ def _freed(proto: onnx.ModelProto, picture: Picture) -> onnx.ModelProto:
     return free
 
 
-def _refuse_one_batch(
+def _same_together(
     path: Path, session: onnxruntime.InferenceSession, free: onnx.ModelProto, picture: Picture, answer: str
-) -> None:
-    """Three pictures together must be answered as each of them is."""
+) -> bool:
+    """Whether three pictures together are answered as each of them is."""
     count = picture.batch or 1
     numbers = _noise(picture, 3 * count)
-    alone = np.concatenate([_asked(session, picture, answer, numbers[i : i + count]) for i in range(0, 3 * count, count)])
+    alone = np.concatenate(
+        [_asked(session, picture, answer, numbers[i : i + count]) for i in range(0, 3 * count, count)]
+    )
+    near = _CLOSE * max(1.0, float(np.abs(alone).max()))
     try:
         together = _asked(_session(path, free), picture, answer, numbers)
+        same = together.shape == alone.shape and np.allclose(together, alone, rtol=0, atol=near, equal_nan=True)
     except Exception:  # onnxruntime's errors have no common class
-        together = alone[:1]
-    near = _CLOSE * max(1.0, float(np.abs(alone).max()))
-    if together.shape != alone.shape or not np.allclose(together, alone, rtol=0, atol=near, equal_nan=True):
+        same = False
+    if not same and count > 1:
         raise ResLabError(
-            f"{path} answers for {count} picture{'s' * (count > 1)} at a time and cannot be widened",
+            f"{path} answers for {count} pictures at a time and for no other number",
             "export it for any number: dynamic_axes or dynamic_shapes in torch.onnx.export, dynamic=True in Ultralytics",
         )
+    return same

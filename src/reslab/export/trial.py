@@ -13,6 +13,7 @@ from reslab.data.reader import blocks
 from reslab.errors import ResLabError
 from reslab.export.foreign import Foreign, InputRule, Order
 from reslab.metrics.calibration import fit_temperature, negative_log_likelihood
+from reslab.metrics.intervals import proportion
 from reslab.metrics.paired import Comparison, compared
 from reslab.pixels.preprocess import IMAGENET_MEAN, STATISTICS, Interpolation, Preprocess, Resize
 
@@ -101,63 +102,85 @@ def find_rule(
 ) -> Search:
     """The rule under which the graph's answers are likeliest, on a sample of labelled pictures.
 
-    First the numbers, which decide most, with the central square and bilinear (or what is given): all of them on a few
-    pictures, the best on the whole sample. Then, with the best numbers, how pictures become squares.
-
-    A rule is judged by `Tried.loss`, then by accuracy.
+    First the numbers, which decide most: all of them on a few pictures, the best on the whole sample. Then, with the
+    best numbers, how pictures become squares. Rules are compared by `Tried.loss`, then by accuracy.
 
     Args:
         labels: int64 `[n]`.
         on_progress: hears how many pictures have been answered.
 
     Raises:
-        BadPicture: a picture of the sample cannot be read, unless `skip_bad`.
+        ResLabError: a picture of the sample cannot be read, unless `skip_bad`, or none can.
     """
     chosen = np.random.default_rng(0).permutation(len(pictures))[:SAMPLE]
-    sample, truth = [pictures[i] for i in chosen], labels[chosen]
-
-    def attempt(question: str, rule: InputRule, pixels: np.ndarray) -> Tried:
-        logits = foreign.logits(pixels, rule)
-        if on_progress:
-            on_progress(len(pixels))
-        return _judged(question, rule, logits, truth[good][: len(pixels)])
-
-    first = Preprocess(foreign.picture.size, choices.resizes[0], choices.interpolations[0])
-    pixels, good = _read(sample, first, skip_bad)
-    rules = [
-        InputRule(name, mean, std, order, first)
-        for (name, (mean, std)), order in itertools.product(choices.numbers.items(), get_args(Order))
-    ]
-    tried = [attempt("numbers", rule, pixels[:_FEW]) for rule in rules]
-    finals = tried
-    if len(pixels) > _FEW:
-        finals = [attempt("numbers", one.rule, pixels) for one in _ranked(tried)[:_KEPT]]
-        tried = tried + finals
-    doubts = _doubt("numbers", finals)
-    best = _ranked(finals)[0]
-    shapes = [replace(best, question="shape")]
+    sample = _Sample(
+        foreign, [pictures[i] for i in chosen], labels[chosen], skip_bad, on_progress or (lambda count: None)
+    )
+    tried, finals = _numbers(sample, choices)
+    first = _ranked(finals)[0]
+    shapes = [replace(first, question="shape")]
     for resize, interpolation in itertools.product(choices.resizes, choices.interpolations):
-        preprocess = Preprocess(foreign.picture.size, resize, interpolation)
-        if preprocess != first:
-            other, _ = _read(sample, preprocess, skip_bad)
-            shapes.append(attempt("shape", replace(best.rule, preprocess=preprocess), other))
+        preprocess = replace(first.rule.preprocess, resize=resize, interpolation=interpolation)
+        if preprocess != first.rule.preprocess:
+            pixels, truth = sample.read(preprocess)
+            shapes.append(sample.attempt("shape", replace(first.rule, preprocess=preprocess), pixels, truth))
     best = _ranked(shapes)[0]
-    pixels, _ = _read(sample, best.rule.preprocess, skip_bad)
-    return Search((*tried, *shapes[1:]), best, doubts | _doubt("shape", shapes), pixels, truth[good])
+    pixels, truth = sample.read(best.rule.preprocess)
+    return Search((*tried, *shapes[1:]), best, _doubt("numbers", finals) | _doubt("shape", shapes), pixels, truth)
 
 
-def _read(pictures: Sequence[Picture], preprocess: Preprocess, skip_bad: bool) -> tuple[np.ndarray, np.ndarray]:
-    """The readable pictures, uint8 `[n, size, size, 3]`, and their places."""
-    parts, errors = [], {}
-    for block in blocks(pictures, preprocess, preprocess.size):
-        parts.append(block.pixels)
-        errors |= block.errors
-        if errors and not skip_bad:
-            raise next(iter(errors.values()))
-    good = np.array([i for i in range(len(pictures)) if i not in errors], np.int64)
-    if not len(good):
-        raise ResLabError("none of the pictures can be read", "adopt needs labelled pictures to find the input rule")
-    return np.concatenate(parts)[good], good
+@dataclass(frozen=True, slots=True)
+class _Sample:
+    """Labelled pictures and the graph that answers for them."""
+
+    foreign: Foreign
+    pictures: Sequence[Picture]
+    labels: np.ndarray
+    skip_bad: bool
+    on_progress: Callable[[int], None]
+
+    def read(self, preprocess: Preprocess) -> tuple[np.ndarray, np.ndarray]:
+        """The readable pictures, uint8 `[n, size, size, 3]`, and their labels."""
+        parts, errors = [], {}
+        for block in blocks(self.pictures, preprocess, preprocess.size):
+            parts.append(block.pixels)
+            errors |= block.errors
+            if errors and not self.skip_bad:
+                raise next(iter(errors.values()))
+        good = [i for i in range(len(self.pictures)) if i not in errors]
+        if not good:
+            raise ResLabError("none of the pictures can be read", "labelled pictures tell what the graph wants")
+        return np.concatenate(parts)[good], self.labels[good]
+
+    def attempt(self, question: str, rule: InputRule, pixels: np.ndarray, labels: np.ndarray) -> Tried:
+        logits = self.foreign.logits(pixels, rule)
+        self.on_progress(len(pixels))
+        return _judged(question, rule, logits, labels)
+
+
+def _numbers(sample: _Sample, choices: Choices) -> tuple[list[Tried], list[Tried]]:
+    """All that was tried for the numbers, and the last of it, which decides.
+
+    The centre of the pictures may show nothing of what their classes are: then the next way to make squares is tried.
+    """
+    every: list[Tried] = []
+    for resize in choices.resizes:
+        preprocess = Preprocess(sample.foreign.picture.size, resize, choices.interpolations[0])
+        pixels, labels = sample.read(preprocess)
+        rules = [
+            InputRule(name, mean, std, order, preprocess)
+            for (name, (mean, std)), order in itertools.product(choices.numbers.items(), get_args(Order))
+        ]
+        tried = [sample.attempt("numbers", rule, pixels[:_FEW], labels[:_FEW]) for rule in rules]
+        every += tried
+        if len(pixels) > _FEW:
+            tried = [sample.attempt("numbers", one.rule, pixels, labels) for one in _ranked(tried)[:_KEPT]]
+            every += tried
+        best = _ranked(tried)[0].right
+        if proportion(int(best.sum()), len(best)).low > np.bincount(labels).max() / len(labels):
+            return every, tried
+    most = max(len(one.right) for one in every)
+    return every, [one for one in every if len(one.right) == most]
 
 
 def _judged(question: str, rule: InputRule, logits: np.ndarray, labels: np.ndarray) -> Tried:

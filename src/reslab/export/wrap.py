@@ -41,15 +41,19 @@ def wrapped(foreign: Foreign, rule: InputRule, header: Header, certificate: Mapp
         certificate: further metadata. What the author of the graph wrote into it stays.
     """
     theirs = compose.add_prefix(foreign.proto, PREFIX)
-    nodes, held = _entry(foreign.picture, rule)
+    head, size = head_of(foreign), rule.preprocess.size
+    wanted = [PREFIX + name for name in ([foreign.answer] if head is None else [foreign.answer, head.features])]
+    entry, held = _entry(foreign.picture, rule, PREFIX + foreign.picture.name if foreign.together else "pictures")
+    middle = list(theirs.graph.node)
+    if not foreign.together:
+        middle, more, wanted = _one_by_one(middle, foreign.picture, wanted)
+        held |= more
     outputs = {"logits": ("batch", len(foreign.classes)), "probabilities": ("batch", len(foreign.classes))}
-    tail, more = _exit(foreign, header.calibration.temperature)
-    head = head_of(foreign)
+    tail, more = _exit(foreign, wanted[0], header.calibration.temperature)
     if head is not None:
-        end, last, shapes = _explained(head, len(foreign.classes), constants(foreign.proto)[head.weight])
+        end, last, shapes = _explained(head, wanted[1], len(foreign.classes), constants(foreign.proto)[head.weight])
         tail, more, outputs = tail + end, more | last, outputs | shapes
-    size = rule.preprocess.size
-    every, needed = _living([*nodes, *theirs.graph.node, *tail], set(outputs))
+    every, needed = _living([*entry, *middle, *tail], set(outputs))
     tensors = [*theirs.graph.initializer, *(numpy_helper.from_array(a, name) for name, a in (held | more).items())]
     graph = helper.make_graph(
         every,
@@ -62,7 +66,7 @@ def wrapped(foreign: Foreign, rule: InputRule, header: Header, certificate: Mapp
     proto = helper.make_model(graph, opset_imports=theirs.opset_import, functions=theirs.functions)
     proto.ir_version = max(_OLDEST_IR, theirs.ir_version)
     text = json.dumps(header_document(header), sort_keys=True, allow_nan=False)
-    own = {entry.key: entry.value for entry in theirs.metadata_props}
+    own = {prop.key: prop.value for prop in theirs.metadata_props}
     none_seen = base64.b64encode(b"").decode()
     helper.set_model_props(proto, {**own, **certificate, KEY: text, SEEN_KEY: none_seen})
     return proto.SerializeToString()
@@ -120,6 +124,30 @@ def _is_mean_over_places(node: onnx.NodeProto, held: Mapping[str, np.ndarray]) -
     return node.op_type == "ReduceMean" and axes is not None and {int(axis) % 4 for axis in axes} == {2, 3}
 
 
+def _one_by_one(
+    theirs: list[onnx.NodeProto], picture: Picture, wanted: list[str]
+) -> tuple[list[onnx.NodeProto], dict[str, np.ndarray], list[str]]:
+    """The graph in a loop over the tensor `pictures`, for one that answers for one at a time.
+
+    Returns:
+        Nodes, what they hold, and what the wanted tensors of all the pictures are called.
+    """
+    shape = (1, picture.size, picture.size, 3) if picture.channels_last else (1, 3, picture.size, picture.size)
+    held = {"one_shape": np.array(shape, np.int64), "one_first": np.array(0, np.int64)}
+    outside = [node for node in theirs if node.op_type == "Constant"]  # the head's weights may be among them
+    inside = [helper.make_node("Reshape", ["one", "one_shape"], [PREFIX + picture.name])]
+    inside += [node for node in theirs if node.op_type != "Constant"]
+    inside += [helper.make_node("Gather", [name, "one_first"], [f"one/{name}"], axis=0) for name in wanted]
+    body = helper.make_graph(
+        _living(inside, {f"one/{name}" for name in wanted})[0],
+        "one_by_one",
+        [helper.make_tensor_value_info("one", picture.kind, None)],
+        [onnx.ValueInfoProto(name=f"one/{name}") for name in wanted],
+    )
+    every = [f"every/{name}" for name in wanted]
+    return [*outside, helper.make_node("Scan", ["pictures"], every, body=body, num_scan_inputs=1)], held, every
+
+
 def _living(nodes: list[onnx.NodeProto], needed: set[str]) -> tuple[list[onnx.NodeProto], set[str]]:
     """The nodes that some output needs, and every name that these read: what was taken off does not stay in the file."""
     kept = []
@@ -140,8 +168,8 @@ def _read_by(node: onnx.NodeProto) -> Iterator[str]:
             yield from (value.name for value in graph.output)
 
 
-def _entry(picture: Picture, rule: InputRule) -> tuple[list[onnx.NodeProto], dict[str, np.ndarray]]:
-    """From the bytes of `images` to the input of theirs."""
+def _entry(picture: Picture, rule: InputRule, into: str) -> tuple[list[onnx.NodeProto], dict[str, np.ndarray]]:
+    """From the bytes of `images` to the tensor `into`, which theirs takes."""
     factor, term = rule.line
     held = {"input_factor": factor, "input_term": term}
     nodes = [
@@ -157,13 +185,12 @@ def _entry(picture: Picture, rule: InputRule) -> tuple[list[onnx.NodeProto], dic
     if not picture.channels_last:
         nodes.append(helper.make_node("Transpose", [name], ["input_planes"], perm=[0, 3, 1, 2]))
         name = "input_planes"
-    nodes.append(helper.make_node("Cast", [name], [PREFIX + picture.name], to=picture.kind))
+    nodes.append(helper.make_node("Cast", [name], [into], to=picture.kind))
     return nodes, held
 
 
-def _exit(foreign: Foreign, temperature: float) -> tuple[list[onnx.NodeProto], dict[str, np.ndarray]]:
+def _exit(foreign: Foreign, answer: str, temperature: float) -> tuple[list[onnx.NodeProto], dict[str, np.ndarray]]:
     """From their answer to `logits` and `probabilities`."""
-    answer = PREFIX + foreign.answer
     held = {"temperature": np.array([temperature], np.float32)}
     if foreign.softmax:
         held["least_probability"] = np.array([LEAST], np.float32)
@@ -182,13 +209,13 @@ def _exit(foreign: Foreign, temperature: float) -> tuple[list[onnx.NodeProto], d
 
 
 def _explained(
-    head: Head, classes: int, weight: np.ndarray
+    head: Head, features: str, classes: int, weight: np.ndarray
 ) -> tuple[list[onnx.NodeProto], dict[str, np.ndarray], dict[str, tuple[str | int, ...]]]:
     """The map before pooling, and the linear layer as `[classes, features]` with its bias."""
     channels = weight.shape[1] if head.transposed else weight.shape[0]
     held = {} if head.bias else {"head_no_bias": np.zeros(classes, np.float32)}
     turned = PREFIX + head.weight
-    nodes = [helper.make_node("Cast", [PREFIX + head.features], ["features"], to=TensorProto.FLOAT)]
+    nodes = [helper.make_node("Cast", [features], ["features"], to=TensorProto.FLOAT)]
     if not head.transposed:
         nodes.append(helper.make_node("Transpose", [turned], ["head_turned"], perm=[1, 0]))
         turned = "head_turned"
