@@ -69,6 +69,8 @@ def nearest_colour(
             helper.make_node("Div", ["exp", "sum"], ["p"]),
         ]
         out = "p"
+    if end == "Exp":
+        nodes, out = [*nodes, helper.make_node("Exp", ["logits"], ["exp"])], "exp"
     if end == "Sigmoid":
         nodes, out = [*nodes, helper.make_node("Sigmoid", ["logits"], ["yes"])], "yes"
     shape = (batch, size, size, 3) if channels_last else (batch, 3, size, size)

@@ -105,7 +105,7 @@ def test_the_right_rule_is_found(name, order, colours, tmp_path):
     ],
     ids=str,
 )
-def test_other_forms_of_the_same_graph(change, explains, colours, tmp_path):
+def test_other_forms_of_the_same_graph(change, explains, colours, tmp_path, capfd):
     mean, std = NUMBERS["0-255"]
     path = nearest_colour(tmp_path / "theirs.onnx", mean, std, "BGR", **change)
     made = adopted(path, colours, tmp_path / "ours.onnx")
@@ -123,7 +123,10 @@ def test_other_forms_of_the_same_graph(change, explains, colours, tmp_path):
     if explains:
         weight, bias = engine.head
         assert np.allclose(engine.features(pixels).mean((2, 3)) @ weight.T + bias, engine.logits(pixels), atol=1e-3)
-    onnx.checker.check_model(onnx.load(tmp_path / "ours.onnx"), full_check=True)
+    proto = onnx.load(tmp_path / "ours.onnx")
+    onnx.checker.check_model(proto, full_check=True)
+    assert [node.op_type for node in proto.graph.node].count("Softmax") == 1  # theirs is off
+    assert capfd.readouterr().err == ""  # onnxruntime says what a graph holds in vain
 
 
 def test_the_file_is_one_of_ours(tmp_path):
@@ -131,7 +134,9 @@ def test_the_file_is_one_of_ours(tmp_path):
     for number in range(12):  # wrong labels, so that there is something to calibrate
         colour_picture("red", number).save(data / "blue" / f"wrong{number}.png")
     path = nearest_colour(tmp_path / "theirs.onnx", *NUMBERS["-1-1"], author="somebody", license="CC0")
-    made = adopt(path, tmp_path / "ours.onnx", Source(str(data), "train"), Choices({"-1-1": NUMBERS["-1-1"]}), tuple(NAMES))
+    made = adopt(
+        path, tmp_path / "ours.onnx", Source(str(data), "train"), Choices({"-1-1": NUMBERS["-1-1"]}), tuple(NAMES)
+    )
     engine = open_exported(tmp_path / "ours.onnx")
     header = engine.header
     (taken,) = engine.session.get_inputs()
@@ -284,13 +289,15 @@ def test_what_is_given_is_not_searched_for(reslab, colours, names, tmp_path):
     assert header.training["adopted"]["mean"] == [0.4] * 3
 
 
-def test_resize_is_found(tmp_path):
-    """Wide pictures whose colour stands at their edges: only what keeps the whole picture sees it."""
+@pytest.mark.parametrize("every", [1, 3])
+def test_resize_is_found(every, tmp_path):
+    """Wide pictures whose colour stands at their edges, all or a third: only what keeps the whole picture sees it."""
     data = tmp_path / "data"
     for label in NAMES[:3]:
         (data / label).mkdir(parents=True)
         for number in range(30):
-            picture = np.array(colour_picture("white", number, (48, 16)))
+            middle = "white" if number % every == 0 else label
+            picture = np.array(colour_picture(middle, number, (48, 16)))
             edge = np.array(colour_picture(label, number, (48, 16)))
             picture[:, :16], picture[:, 32:] = edge[:, :16], edge[:, 32:]
             save_picture(data / label / f"{number}.png", picture)
@@ -299,7 +306,17 @@ def test_resize_is_found(tmp_path):
     assert made.search.best.rule.preprocess.resize in ("pad", "stretch")
     assert made.search.best.accuracy == 1
     crops = [one for one in made.search.tried if one.rule.preprocess.resize == "crop"]
-    assert max(one.accuracy for one in crops) < 0.7
+    assert max(one.accuracy for one in crops if one.rule.numbers == "0-1") < 0.85
+
+
+def test_answers_that_are_no_numbers(reslab, names, tmp_path):
+    """Too large an input overflows: that rule is out, and JSON has no infinity."""
+    data = colour_folder(tmp_path / "data", 5, 12)
+    path = nearest_colour(tmp_path / "theirs.onnx", *NUMBERS["0-1"], end="Exp")
+    code, out, err = reslab("adopt", path, "--classes", names, "--data", data, "--out", tmp_path / "o.onnx", "--json")
+    assert code == 0, err
+    found = {(one["numbers"], one["nll"] is None) for one in json.loads(out)["tried"]}
+    assert {("0-255", True), ("0-1", False)} <= found
 
 
 def test_data_may_hold_fewer_classes(tmp_path):

@@ -68,7 +68,8 @@ def open_exported(path: Path) -> OnnxEngine:
     metadata = session.get_modelmeta().custom_metadata_map
     if KEY not in metadata:
         raise ResLabError(
-            f"{path} is an ONNX model, but ResLab did not write it", "it does not say its classes and pixels"
+            f"{path} is an ONNX model, but ResLab did not write it",
+            f"it does not say its classes and pixels; reslab adopt {path} --classes FILE --data DATA finds them",
         )
     seen = np.frombuffer(base64.b64decode(metadata.get(SEEN_KEY, "")), np.uint8).reshape(-1, FINGERPRINT_BYTES)
     header = header_from(json.loads(metadata[KEY]), path)

@@ -27,7 +27,11 @@ Order = Literal["RGB", "BGR"]
 USUAL_SIZE = 224
 """Side of the input where neither the graph nor the person says one."""
 
-_TYPES = {TensorProto.FLOAT: np.float32, TensorProto.FLOAT16: np.float16, TensorProto.UINT8: np.uint8}
+_TYPES: dict[int, type[np.generic]] = {
+    TensorProto.FLOAT: np.float32,
+    TensorProto.FLOAT16: np.float16,
+    TensorProto.UINT8: np.uint8,
+}
 _OLDEST = 7  # before this set of operations, arithmetic did not broadcast
 LEAST = 1e-30
 """Of a probability whose logarithm is taken."""

@@ -3,7 +3,7 @@
 import itertools
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
-from math import inf, log
+from math import inf, log, sqrt
 from typing import Any, get_args
 
 import numpy as np
@@ -12,7 +12,7 @@ from reslab.data.catalog import Picture
 from reslab.data.reader import blocks
 from reslab.errors import ResLabError
 from reslab.export.foreign import Foreign, InputRule, Order
-from reslab.metrics.calibration import fit_temperature, negative_log_likelihood
+from reslab.metrics.calibration import fit_temperature, log_softmax
 from reslab.metrics.intervals import proportion
 from reslab.metrics.paired import Comparison, compared
 from reslab.pixels.preprocess import IMAGENET_MEAN, STATISTICS, Interpolation, Preprocess, Resize
@@ -21,11 +21,13 @@ SAMPLE = 256
 """Pictures that a rule is judged on at most."""
 
 _FEW = 64  # that the numbers are tried on first
+_ERRORS = 2
 _KEPT = 3  # of those, so many go on to the whole sample
 
 Numbers = tuple[tuple[float, ...], tuple[float, ...]]
 
-NUMBERS: dict[str, Numbers] = STATISTICS | {
+NUMBERS: dict[str, Numbers] = {
+    **STATISTICS,
     "0-255": ((0.0,) * 3, (1 / 255,) * 3),
     "0-255 less ImageNet's mean": (IMAGENET_MEAN, (1 / 255,) * 3),
 }
@@ -50,9 +52,14 @@ class Tried:
     rule: InputRule
     right: np.ndarray
     """bool `[n]`."""
-    nll: float
-    """Mean negative log likelihood over the temperature that suits this rule best; infinite where answers are not finite."""
+    losses: np.ndarray
+    """float64 `[n]`: negative log likelihood of each label over `temperature`; infinite where answers are not finite."""
     temperature: float
+    """The one that suits this rule best."""
+
+    @property
+    def nll(self) -> float:
+        return float(self.losses.mean())
 
     @property
     def loss(self) -> float:
@@ -103,7 +110,8 @@ def find_rule(
     """The rule under which the graph's answers are likeliest, on a sample of labelled pictures.
 
     First the numbers, which decide most: all of them on a few pictures, the best on the whole sample. Then, with the
-    best numbers, how pictures become squares. Rules are compared by `Tried.loss`, then by accuracy.
+    best numbers, how pictures become squares: the central square stays unless another way is better by more than chance.
+    Rules are compared by `Tried.loss`, then by accuracy.
 
     Args:
         labels: int64 `[n]`.
@@ -124,9 +132,10 @@ def find_rule(
         if preprocess != first.rule.preprocess:
             pixels, truth = sample.read(preprocess)
             shapes.append(sample.attempt("shape", replace(first.rule, preprocess=preprocess), pixels, truth))
-    best = _ranked(shapes)[0]
+    best = next((one for one in _ranked(shapes) if one is shapes[0] or _clearly_better(one, shapes[0])), shapes[0])
     pixels, truth = sample.read(best.rule.preprocess)
-    return Search((*tried, *shapes[1:]), best, _doubt("numbers", finals) | _doubt("shape", shapes), pixels, truth)
+    doubts = _doubt("numbers", first, finals) | _doubt("shape", best, shapes)
+    return Search((*tried, *shapes[1:]), best, doubts, pixels, truth)
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,10 +194,10 @@ def _numbers(sample: _Sample, choices: Choices) -> tuple[list[Tried], list[Tried
 
 def _judged(question: str, rule: InputRule, logits: np.ndarray, labels: np.ndarray) -> Tried:
     if not np.isfinite(logits).all():
-        return Tried(question, rule, np.zeros(len(labels), bool), inf, 1.0)
+        return Tried(question, rule, np.zeros(len(labels), bool), np.full(len(labels), inf), 1.0)
     temperature = fit_temperature(logits, labels)
-    nll = negative_log_likelihood(logits.astype(np.float64) / temperature, labels)
-    return Tried(question, rule, logits.argmax(axis=1) == labels, nll, temperature)
+    losses = -log_softmax(logits.astype(np.float64) / temperature)[np.arange(len(labels)), labels]
+    return Tried(question, rule, logits.argmax(axis=1) == labels, losses, temperature)
 
 
 def _ranked(tried: Sequence[Tried]) -> list[Tried]:
@@ -196,6 +205,14 @@ def _ranked(tried: Sequence[Tried]) -> list[Tried]:
     return sorted(tried, key=lambda one: (one.loss, -one.accuracy))
 
 
-def _doubt(question: str, tried: Sequence[Tried]) -> dict[str, tuple[Tried, Comparison]]:
-    best, *others = _ranked(tried)
+def _clearly_better(one: Tried, other: Tried) -> bool:
+    """Whether its labels are likelier, picture by picture, by twice the standard error of that difference."""
+    if not np.isfinite(one.loss + other.loss):
+        return one.loss < other.loss
+    gains = other.losses - one.losses
+    return bool(gains.mean() > _ERRORS * gains.std() / sqrt(len(gains)))
+
+
+def _doubt(question: str, best: Tried, tried: Sequence[Tried]) -> dict[str, tuple[Tried, Comparison]]:
+    others = [one for one in _ranked(tried) if one is not best]
     return {question: (others[0], compared(best.right, others[0].right))} if others else {}

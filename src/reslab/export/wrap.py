@@ -213,7 +213,7 @@ def _explained(
 ) -> tuple[list[onnx.NodeProto], dict[str, np.ndarray], dict[str, tuple[str | int, ...]]]:
     """The map before pooling, and the linear layer as `[classes, features]` with its bias."""
     channels = weight.shape[1] if head.transposed else weight.shape[0]
-    held = {} if head.bias else {"head_no_bias": np.zeros(classes, np.float32)}
+    held: dict[str, np.ndarray] = {} if head.bias else {"head_no_bias": np.zeros(classes, np.float32)}
     turned = PREFIX + head.weight
     nodes = [helper.make_node("Cast", [features], ["features"], to=TensorProto.FLOAT)]
     if not head.transposed:
@@ -222,5 +222,5 @@ def _explained(
     nodes.append(helper.make_node("Cast", [turned], ["head_weight"], to=TensorProto.FLOAT))
     bias = PREFIX + head.bias if head.bias else "head_no_bias"
     nodes.append(helper.make_node("Cast", [bias], ["head_bias"], to=TensorProto.FLOAT))
-    shapes = {"features": ("batch", channels, "height", "width"), "head_weight": (classes, channels)}
-    return nodes, held, shapes | {"head_bias": (classes,)}
+    shapes: dict[str, tuple[str | int, ...]] = {"features": ("batch", channels, "height", "width")}
+    return nodes, held, shapes | {"head_weight": (classes, channels), "head_bias": (classes,)}
