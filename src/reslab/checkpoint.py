@@ -19,8 +19,6 @@ from reslab.nn.config import ResNetConfig
 from reslab.nn.weights import translated
 from reslab.nn.zoo import ZOO, configuration
 
-IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
-
 _WRAPPERS = ("state_dict", "model_state_dict", "model_state", "model", "net", "network", "weights")
 _PREFIXES = ("module.", "_orig_mod.", "model.", "net.", "network.", "backbone.", "encoder.", "resnet.")
 _LICENCE = "torchvision (BSD-3-Clause); trained on ImageNet, whose terms allow non-commercial research"

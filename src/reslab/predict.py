@@ -12,7 +12,7 @@ import numpy as np
 from reslab.data.catalog import SEPARATOR, Picture
 from reslab.data.folder import picture_files
 from reslab.data.reader import load
-from reslab.engine.choose import open_engine
+from reslab.engine.choose import EngineName, open_engine
 from reslab.engine.face import Assumed, Engine, answers, probabilities
 from reslab.errors import BadPicture
 from reslab.modelfile import Header
@@ -88,9 +88,9 @@ class Model:
         return Prediction(name, SEPARATOR.join(label for label, _ in labels), None, top, labels=labels)
 
 
-def load_model(model: str | Path, assumed: Assumed | None = None) -> Model:
+def load_model(model: str | Path, assumed: Assumed | None = None, engine: EngineName = "auto") -> Model:
     """Open a model file, a run folder, `latest`, a packaged model, or somebody else's checkpoint with what it assumes."""
-    return Model(open_engine(model, assumed))
+    return Model(open_engine(model, assumed, engine))
 
 
 def expand(inputs: Iterable[Input]) -> Iterator[Picture]:

@@ -8,7 +8,7 @@ from typing import Any
 from reslab.data.catalog import Catalog, Split
 from reslab.data.sources import read_data
 from reslab.data.splits import assigned
-from reslab.engine.choose import find_model, open_engine
+from reslab.engine.choose import EngineName, find_model, open_engine
 from reslab.engine.face import Assumed, Mirrored
 from reslab.errors import ResLabError
 from reslab.evaluate.judge import Judgement, judge, write_evaluation
@@ -34,6 +34,8 @@ class Judging:
     """Threads that read pictures."""
     assumed: Assumed = Assumed()
     """What somebody else's checkpoint does not say."""
+    engine: EngineName = "auto"
+    """Which library computes, where the file leaves a choice."""
 
 
 _PLAIN = Judging()
@@ -60,7 +62,7 @@ def evaluate(
     given = dict(division or {})
     path = find_model(model)
     whole = read_data(data, given.get("data_dir"))
-    engine = open_engine(path, replace(how.assumed, data_classes=whole.classes))
+    engine = open_engine(path, replace(how.assumed, data_classes=whole.classes), how.engine)
     _refuse_several(whole, engine.header.task)
     catalog = divided_as(whole, engine.header.training | given)
     chosen: Split = split or ("test" if catalog.split("test") else "val")

@@ -123,8 +123,34 @@ def spoilt(graph, by):
 def test_one_tampered_weight_breaks_the_certificate(engine, graph):
     asked = pixels(50)
     assert certify(engine, opened(graph), asked, "noise").holds
-    with pytest.raises(GateNotMet, match="does not answer as the network does"):
+    with pytest.raises(GateNotMet, match="does not answer as the one"):
         certify(engine, opened(spoilt(graph, 0.02)), asked, "noise")
+
+
+class Moved:
+    """Answers with logits of pictures that bear their number, the last one's moved."""
+
+    def __init__(self, name, logits, by=0.0):
+        self.name, self.moved = name, logits.copy()
+        self.moved[-1] += np.float32(by)
+
+    def logits(self, pixels):
+        return self.moved[pixels[:, 0, 0, 0]]
+
+
+@pytest.mark.parametrize("by, good", [(0.5, True), (2, False), (np.nan, False)])
+def test_the_limit_is_relative_and_a_nan_never_passes(by, good):
+    logits = np.random.default_rng(0).normal(0, 9, (40, 5)).astype(np.float32)
+    logits[39, 0] = 30  # the greatest finds a NaN there too
+    asked = np.arange(40, dtype=np.uint8)[:, None, None, None].repeat(8, 1).repeat(8, 2).repeat(3, 3)
+    limit = 1e-4 * float(np.abs(logits).max())
+    theirs, ours = Moved("theirs", logits), Moved("ours", logits, by * limit)
+    if not good:
+        with pytest.raises(GateNotMet):
+            certify(theirs, ours, asked, "numbers")
+        return
+    found = certify(theirs, ours, asked, "numbers", logits.argmax(1))
+    assert found.accuracy_after.value == 1 and found.n == 40 and found.max_difference <= found.limit == limit
 
 
 def test_a_batch_axis_that_is_a_constant_breaks_it(tmp_path, engine):
@@ -144,7 +170,7 @@ def test_a_failed_certificate_leaves_no_file(tmp_path, graph, data, monkeypatch,
         "reslab.ship.onnx_of", lambda *_: spoilt(graph, 0.5)
     )  # what an exporter's fault would look like
     assert run(["export", str(MODEL), "--out", str(tmp_path / "model.onnx"), "--data", str(data)]) == 1
-    assert "does not answer as the network does" in capsys.readouterr().err
+    assert "does not answer as the one" in capsys.readouterr().err
     assert not list(tmp_path.iterdir())
 
 

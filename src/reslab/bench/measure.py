@@ -16,7 +16,7 @@ from reslab.bench.clock import times
 from reslab.data.catalog import Picture
 from reslab.data.reader import BLOCK
 from reslab.data.sources import read_data
-from reslab.engine.choose import open_engine
+from reslab.engine.choose import EngineName, open_engine
 from reslab.engine.face import Engine, answers
 from reslab.errors import ResLabError
 
@@ -59,25 +59,26 @@ class Bench:
     """What the forward pass makes of that peak."""
 
 
-def measure(model: str, data: str | None = None, seconds: float = 5.0) -> Bench:
+def measure(model: str, data: str | None = None, seconds: float = 5.0, engine: EngineName = "auto") -> Bench:
     """Measure a model file, a run, an exported model, or a fresh network of the zoo, on this machine.
 
     Args:
         data: pictures for the measurement from files; JPEG files of noise that is like photographs by default.
         seconds: time for each of the measurements.
+        engine: which library computes, where the file leaves a choice.
     """
-    engine = _opened(model)
-    size = engine.header.preprocess.size
+    opened = _opened(model, engine)
+    size = opened.header.preprocess.size
     pixels = np.random.default_rng(0).integers(0, 256, (BLOCK, size, size, 3)).astype(np.uint8)
     block = [Picture(str(number), each, "") for number, each in enumerate(pixels)]
-    forward = BLOCK / statistics.median(times(lambda: list(answers(engine, block)), seconds))
-    alone = sorted(times(lambda: engine.logits(pixels[:1]), seconds))
-    rate, files = _from_files(engine, data, seconds)
+    forward = BLOCK / statistics.median(times(lambda: list(answers(opened, block)), seconds))
+    alone = sorted(times(lambda: opened.logits(pixels[:1]), seconds))
+    rate, files = _from_files(opened, data, seconds)
     found = Bench(
         model=model,
-        engine=engine.name,
+        engine=opened.name,
         size=size,
-        machine=machine.describe(engine.name),
+        machine=machine.describe(opened.name.partition(".")[0]),
         forward_images_per_second=forward,
         latency_ms_p50=1e3 * alone[len(alone) // 2],
         latency_ms_p95=1e3 * alone[int(len(alone) * 0.95)],
@@ -86,18 +87,18 @@ def measure(model: str, data: str | None = None, seconds: float = 5.0) -> Bench:
         waiting_share=max(0.0, 1 - rate / forward),
         peak_memory_mb=machine.peak_memory() / 1e6,
     )
-    if engine.name != "torch":
+    if opened.name != "torch":
         return found
     from reslab.bench.network import cost  # PyTorch is here already
 
-    measured = asdict(cost(engine.header, forward, seconds / 2))
+    measured = asdict(cost(opened.header, forward, seconds / 2))
     return replace(found, **measured, peak_memory_mb=machine.peak_memory() / 1e6)
 
 
-def _opened(model: str) -> Engine:
+def _opened(model: str, kind: EngineName) -> Engine:
     """The engine of a model; of a name of the zoo, that of a fresh network."""
     try:
-        return open_engine(model)
+        return open_engine(model, engine=kind)
     except ResLabError as unknown:
         engine = _fresh(model, unknown)
         if engine is None:

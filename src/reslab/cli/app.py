@@ -50,6 +50,7 @@ VERBS = {
     "eval": ("judging:evaluate", "Score a model on labelled pictures, with intervals."),
     "compare": ("judging:compare", "Is one model really better? Paired, on the same pictures."),
     "predict": ("predicting:predict", "Answer for files, folders and patterns; one row each."),
+    "adopt": ("adopting:adopt", "Somebody else's ONNX classifier becomes a model file of ours."),
     "explain": ("explaining:explain", "Where in the picture the answer comes from."),
     "export": ("exporting:export", "A model for elsewhere, proven to answer as before."),
     "search": ("search:search", "Search the few settings that matter, within a time."),

@@ -8,6 +8,7 @@ from cyclopts import Parameter
 from reslab.bench.measure import measure
 from reslab.cli import show
 from reslab.data.reader import BLOCK
+from reslab.engine.choose import EngineName
 from reslab.errors import ResLabError
 
 
@@ -17,6 +18,7 @@ def bench(
     data: str | None = None,
     seconds: float = 5.0,
     json: Annotated[bool, Parameter(negative="")] = False,
+    engine: EngineName = "auto",
 ) -> None:
     """Measure a network on this machine: images per second, latency, memory, and the share of the machine's peak.
 
@@ -25,10 +27,11 @@ def bench(
         data: Pictures to read for the measurement from files; JPEG files of noise that is like photographs by default.
         seconds: Time for each measurement.
         json: Print JSON.
+        engine: auto, torch, onnxruntime or openvino: which library computes, where the file leaves a choice.
     """
     if seconds <= 0:
         raise ResLabError(f"--seconds {seconds:g} leaves no time to measure", "give at least 1")
-    found = measure(model, data, seconds)
+    found = measure(model, data, seconds, engine)
     if json:
         show.print_json({"schema": 1, **dataclasses.asdict(found)})
         return

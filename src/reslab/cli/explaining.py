@@ -15,7 +15,7 @@ from reslab.cli import show
 from reslab.cli.foreign import FOREIGN_OPTIONS, ForeignOptions
 from reslab.cli.options import outside_data
 from reslab.data.reader import load
-from reslab.engine.choose import find_model, open_engine
+from reslab.engine.choose import EngineName, find_model, open_engine
 from reslab.errors import BadPicture, ResLabError
 from reslab.explain.cam import Explanation
 from reslab.explain.cam import explain as explained
@@ -34,6 +34,7 @@ def explain(
     label: str | None = None,
     foreign: ForeignOptions = FOREIGN_OPTIONS,
     json: Annotated[bool, Parameter(negative="")] = False,
+    engine: EngineName = "auto",
 ) -> None:
     """Draw where in each picture the answer comes from: a class activation map with its scale.
 
@@ -43,12 +44,13 @@ def explain(
         out: The PNG; of several pictures the folder for theirs.
         label: The class to explain; by default the likeliest of each picture.
         json: Print JSON Lines: label, probability, logit, the map's values.
+        engine: auto, torch, onnxruntime or openvino: which library computes, where the file leaves a choice.
     """
     if not paths:
         raise ResLabError("explain needs at least one picture, folder or pattern", "reslab explain MODEL photo.jpg")
     foreign.refuse_for(find_model(model))
-    engine = open_engine(model, foreign.assumed())
-    prepare, seen = engine.header.preprocess, replace(engine.header.preprocess, size=_SIDE)
+    opened = open_engine(model, foreign.assumed(), engine)
+    prepare, seen = opened.header.preprocess, replace(opened.header.preprocess, size=_SIDE)
     pictures = list(expand(paths))
     drawn = 0
     with show.bar("explaining", len(pictures)) as progress:
@@ -59,7 +61,7 @@ def explain(
             except BadPicture as error:
                 show.people.print(f"{picture.key}: cannot explain: {error.reason}")
                 continue
-            found = explained(engine, prepare(pixels), label)
+            found = explained(opened, prepare(pixels), label)
             place = out if len(pictures) == 1 else out / (picture.key.strip("/").replace("/", "_") + ".png")
             outside_data(place, paths[0])
             _draw(place, seen(pixels), found)

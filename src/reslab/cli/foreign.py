@@ -31,7 +31,7 @@ class ForeignOptions:
 
     def assumed(self) -> Assumed:
         """The same for the engine; guesses go to stderr."""
-        names = None if self.classes is None else _lines(self.classes)
+        names = None if self.classes is None else class_names(self.classes)
         return Assumed(self.network, self.size, self.mean, self.std, names, tell=show.people.print)
 
     def refuse_for(self, model: Path) -> None:
@@ -42,7 +42,8 @@ class ForeignOptions:
             raise ResLabError(f"--{flag} is for other people's checkpoints; {model} says it itself", "leave it out")
 
 
-def _lines(path: Path) -> tuple[str, ...]:
+def class_names(path: Path) -> tuple[str, ...]:
+    """One per line."""
     try:
         return tuple(line.strip() for line in path.read_text(encoding="utf-8-sig").splitlines() if line.strip())
     except (OSError, UnicodeDecodeError) as error:

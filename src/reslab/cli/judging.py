@@ -13,7 +13,7 @@ from reslab.cli import show
 from reslab.cli.foreign import FOREIGN_OPTIONS, ForeignOptions
 from reslab.cli.labels import say_difference, say_labels
 from reslab.cli.options import DATA_OPTIONS, DataOptions
-from reslab.engine.choose import find_model
+from reslab.engine.choose import EngineName, find_model
 from reslab.errors import ResLabError
 from reslab.evaluate.judge import Evaluation, Judgement
 from reslab.metrics.multilabel import LabelsComparison, compared_labels
@@ -34,6 +34,8 @@ class EvalOptions:
     "Answer with the mean of each picture and its mirror image; predict does not."
     workers: int | None = None
     "Threads that read pictures."
+    engine: EngineName = "auto"
+    "auto, torch, onnxruntime or openvino: which library computes, where the file leaves a choice."
 
 
 _EVAL_OPTIONS = EvalOptions()
@@ -61,7 +63,7 @@ def evaluate(
         csv: Also write one row per picture.
     """
     foreign.refuse_for(find_model(model))
-    judging = scoring.Judging(how.allow_seen, how.mirror, how.workers, foreign.assumed())
+    judging = scoring.Judging(how.allow_seen, how.mirror, how.workers, foreign.assumed(), how.engine)
     with show.bar("scoring") as progress:
         evaluation = scoring.evaluate(model, data, split, source.given(), judging, progress.move)
     if csv:
@@ -95,7 +97,7 @@ def compare(
         split: Which part; test if there is one, else val; out-of-fold takes what two runs with --folds keep.
         json: Print JSON.
     """
-    judging = scoring.Judging(how.allow_seen, how.mirror, how.workers, FOREIGN_OPTIONS.assumed())
+    judging = scoring.Judging(how.allow_seen, how.mirror, how.workers, FOREIGN_OPTIONS.assumed(), how.engine)
     with show.bar("scoring") as progress:
         if split == OUT_OF_FOLD:
             judged, right = split, [scoring.out_of_fold(model, data) for model in (model_a, model_b)]

@@ -13,7 +13,7 @@ from cyclopts import Parameter
 from reslab.cli import show
 from reslab.cli.foreign import FOREIGN_OPTIONS, ForeignOptions
 from reslab.cli.rows import rows_in
-from reslab.engine.choose import find_model
+from reslab.engine.choose import EngineName, find_model
 from reslab.errors import ResLabError
 from reslab.predict import Prediction, expand, load_model
 
@@ -27,6 +27,7 @@ def predict(
     csv: Path | None = None,
     fresh: Annotated[bool, Parameter(negative="")] = False,
     workers: int | None = None,
+    engine: EngineName = "auto",
 ) -> None:
     """Answer for pictures: one row per input, unreadable ones included with the reason.
 
@@ -37,11 +38,12 @@ def predict(
         csv: Also write the rows as CSV. Until the last one they lie in CSV.part; after a kill, the same command goes on.
         fresh: Begin the CSV anew, whatever a killed command has left.
         workers: Threads that read pictures, and of an exported model answer for them.
+        engine: auto, torch, onnxruntime or openvino: which library computes, where the file leaves a choice.
     """
     if not paths:
         raise ResLabError("predict needs at least one picture, folder or pattern", "reslab predict MODEL photos/")
     foreign.refuse_for(find_model(model))
-    opened, pictures = load_model(model, foreign.assumed()), expand(paths)
+    opened, pictures = load_model(model, foreign.assumed(), engine), expand(paths)
     answered = failed = 0
     with show.bar("predicting") as progress, rows_in(csv, opened.engine, fresh) as table:
         if table:

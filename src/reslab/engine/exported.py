@@ -38,20 +38,29 @@ class OnnxEngine:
     def logits(self, pixels: np.ndarray) -> np.ndarray:
         return self._run(self.session, pixels, "logits")[0]
 
+    @property
+    def explains(self) -> bool:
+        """Whether the graph gives what an explanation needs; one that was adopted from elsewhere may not."""
+        return {"features", "head_weight", "head_bias"} <= self._outputs
+
     def features(self, pixels: np.ndarray) -> np.ndarray:
-        if "features" not in self._outputs:
-            raise ResLabError(
-                "this model does not put out the map before its pooling, so its answers cannot be explained",
-                "its network may not end in pooling and one linear layer",
-            )
+        self._explainable()
         return self._run(self.session, pixels, "features")[0]
 
     @property
     def head(self) -> tuple[np.ndarray, np.ndarray]:
+        self._explainable()
         size = self.header.preprocess.size
         black = np.zeros((1, size, size, 3), np.uint8)  # the graph gives its constants with any answer
         weight, bias = self._run(self.session, black, "head_weight", "head_bias")
         return weight, bias
+
+    def _explainable(self) -> None:
+        if not self.explains:
+            raise ResLabError(
+                "this model does not end in average pooling and one linear layer, so its answers cannot be explained",
+                "predict and eval work",
+            )
 
     def _run(self, session: onnxruntime.InferenceSession, pixels: np.ndarray, *outputs: str) -> list[Any]:
         return list(session.run(outputs, {"images": planes(pixels) if self._floats else pixels}))

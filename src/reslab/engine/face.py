@@ -16,19 +16,24 @@ _PIXELS = 2**21  # of a forward pass: its largest maps then take some 200 MB
 _CORE_PIXELS = 2**18  # of one on a single core: more gain nothing, and a lone picture waits for them all
 
 
-class Engine(Protocol):
-    """A model that is ready to answer."""
+class Answering(Protocol):
+    """Whatever gives logits for pictures."""
 
-    header: Header
-    sha256: str
     name: str
     """`torch`, `onnxruntime`, …"""
-    seen: np.ndarray
-    """uint8 `[n, 5]`: hashes of the pictures that the model was trained on."""
 
     def logits(self, pixels: np.ndarray) -> np.ndarray:
         """float32 `[batch, classes]` for uint8 `[batch, size, size, 3]`."""
         ...
+
+
+class Engine(Answering, Protocol):
+    """A model that is ready to answer."""
+
+    header: Header
+    sha256: str
+    seen: np.ndarray
+    """uint8 `[n, 5]`: hashes of the pictures that the model was trained on."""
 
 
 class ExplainableEngine(Engine, Protocol):
@@ -78,7 +83,7 @@ class Assumed:
     tell: Callable[[str], None] = _unheard
 
 
-def block_logits(engine: Engine, pixels: np.ndarray) -> np.ndarray:
+def block_logits(engine: Answering, pixels: np.ndarray) -> np.ndarray:
     """Logits of up to `BLOCK` pictures, always computed in batches of one fixed size.
 
     A library may sum in another order for another batch shape, so a picture's answer must not depend on how many

@@ -5,7 +5,7 @@ import hashlib
 from pathlib import Path
 
 from reslab import runtime
-from reslab.checkpoint import IMAGENET_MEAN, IMAGENET_STD, network_of, read_checkpoint
+from reslab.checkpoint import network_of, read_checkpoint
 from reslab.engine.face import Assumed
 from reslab.engine.torch import TorchEngine
 from reslab.errors import ResLabError
@@ -13,7 +13,7 @@ from reslab.modelfile import Header
 from reslab.nn.resnet import ResNet
 from reslab.nn.weights import load_foreign
 from reslab.nn.zoo import native_size
-from reslab.pixels.preprocess import Preprocess
+from reslab.pixels.preprocess import IMAGENET_MEAN, IMAGENET_STD, Preprocess
 
 
 def open_foreign(path: Path, assumed: Assumed) -> TorchEngine:

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from reslab.engine.face import Engine, block_logits
+from reslab.engine.face import Answering, block_logits
 from reslab.errors import GateNotMet
 from reslab.metrics.intervals import Proportion, proportion
 
@@ -54,7 +54,7 @@ class Certificate:
 
 
 def certify(
-    reference: Engine, exported: Engine, pixels: np.ndarray, pictures: str, labels: np.ndarray | None = None
+    reference: Answering, exported: Answering, pixels: np.ndarray, pictures: str, labels: np.ndarray | None = None
 ) -> Certificate:
     """Compare two engines on the same pictures.
 
@@ -67,14 +67,15 @@ def certify(
         GateNotMet: the exported model fails on a batch, answers otherwise, or by more than `RELATIVE`.
     """
     expected = block_logits(reference, pixels)
-    difference, found = 0.0, np.zeros_like(expected)
+    differences, found = [], np.zeros_like(expected)
     for rows in _turns(len(pixels)):
         try:
             found[rows] = exported.logits(pixels[rows])
         except Exception as error:  # every library has its own kinds
             reason = str(error).splitlines()[0]
-            raise GateNotMet(f"the exported model cannot answer for a batch of {len(rows)}: {reason}") from None
-        difference = max(difference, float(np.abs(found[rows] - expected[rows]).max()))
+            raise GateNotMet(f"the finished model cannot answer for a batch of {len(rows)}: {reason}") from None
+        differences.append(np.abs(found[rows] - expected[rows]).max())
+    difference = float(np.max(differences))  # one that is no number stays so, and does not pass
     largest = float(np.abs(expected).max())
     before, after = alternately(lambda: reference.logits(pixels[:1]), lambda: exported.logits(pixels[:1]))
     certificate = Certificate(
@@ -86,7 +87,7 @@ def certify(
     )  # fmt: skip
     if not certificate.holds:
         raise GateNotMet(
-            f"the exported model does not answer as the network does: of {certificate.n} pictures "
+            f"the finished model does not answer as the one that it was made of: of {certificate.n} pictures "
             f"{certificate.other_answers} get another label, and logits differ by {difference:.2g} where "
             f"{certificate.limit:.2g} is allowed",
             "nothing was written; another --opset or --format may do",

@@ -20,6 +20,16 @@ Resized = UInt8[np.ndarray, RESIZED]
 Resize = Literal["crop", "pad", "stretch"]
 Interpolation = Literal["bilinear", "bicubic"]
 
+IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+"""Of the colours of ImageNet's pictures in [0, 1]: what most published networks subtract and divide by."""
+
+STATISTICS = {
+    "0-1": ((0.0, 0.0, 0.0), (1.0, 1.0, 1.0)),
+    "-1-1": ((0.5, 0.5, 0.5), (0.5, 0.5, 0.5)),
+    "imagenet": (IMAGENET_MEAN, IMAGENET_STD),
+}
+"""Mean and standard deviation of each channel, by the word that asks for them."""
+
 _PAD_GREY = (128, 128, 128)
 _RESAMPLE = {"bilinear": Image.Resampling.BILINEAR, "bicubic": Image.Resampling.BICUBIC}
 

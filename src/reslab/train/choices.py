@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from reslab import runtime
-from reslab.checkpoint import IMAGENET, IMAGENET_MEAN, IMAGENET_STD
+from reslab.checkpoint import IMAGENET
 from reslab.data.catalog import Picture
 from reslab.data.store import free_memory
 from reslab.errors import ResLabError, nearest
@@ -18,7 +18,7 @@ from reslab.fetch import reachable
 from reslab.nn.resnet import last_map
 from reslab.nn.zoo import configuration, native_size
 from reslab.pixels.decode import facts
-from reslab.pixels.preprocess import Preprocess
+from reslab.pixels.preprocess import STATISTICS, Preprocess
 from reslab.train.config import AUTO, NONE, PRECISIONS, Origin, TrainConfig
 from reslab.train.finetune import FRESH, chosen, refuse_unknown
 from reslab.train.loss import refuse_unknown_balance
@@ -35,13 +35,6 @@ _SHARE_OF_FREE_MEMORY, _ROOM_TO_COMPUTE = 0.25, 1.5  # activations; the pictures
 _EPOCH_BUDGET = 600_000  # pictures shown in a run of the default length
 _EPOCHS = (12, 40)
 _FOR_TRAINED = 0.1  # of the rate for fresh weights, so that the first steps do not undo what was learnt
-STATISTICS = {
-    "0-1": ((0.0, 0.0, 0.0), (1.0, 1.0, 1.0)),
-    "-1-1": ((0.5, 0.5, 0.5), (0.5, 0.5, 0.5)),
-    "imagenet": (IMAGENET_MEAN, IMAGENET_STD),
-}
-"""Mean and standard deviation of each channel, by the word that asks for them."""
-
 NORMALIZATIONS = (*STATISTICS, "measured", "weights")
 
 

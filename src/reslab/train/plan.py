@@ -18,9 +18,8 @@ from reslab.modelfile import Task
 from reslab.nn.config import config_from
 from reslab.nn.resnet import last_map
 from reslab.nn.zoo import configuration, native_size
-from reslab.pixels.preprocess import Preprocess
+from reslab.pixels.preprocess import STATISTICS, Preprocess
 from reslab.train.choices import (
-    STATISTICS,
     Choices,
     choose_arithmetic,
     choose_finetune,

@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from reslab.checkpoint import IMAGENET, IMAGENET_MEAN, IMAGENET_STD, network_of, read_checkpoint
+from reslab.checkpoint import IMAGENET, network_of, read_checkpoint
 from reslab.engine.torch import stored_network
 from reslab.errors import ResLabError, nearest
 from reslab.fetch import fetch
@@ -16,6 +16,7 @@ from reslab.modelfile import is_foreign, read_model
 from reslab.nn.resnet import ResNet
 from reslab.nn.weights import load_foreign
 from reslab.nn.zoo import ZOO
+from reslab.pixels.preprocess import IMAGENET_MEAN, IMAGENET_STD
 from reslab.runfolder import MODEL_NAME, PACKAGED, packaged
 
 SCRATCH = "none"

@@ -1,0 +1,139 @@
+"""`adopt`: the door for everybody who does not train with us."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from cyclopts import Parameter
+
+from reslab.cli import show
+from reslab.cli.foreign import class_names
+from reslab.cli.options import DATA_OPTIONS, DataOptions, outside_data
+from reslab.errors import ResLabError
+from reslab.export.adopt import Adopted, Source
+from reslab.export.adopt import adopt as adopted
+from reslab.export.trial import NUMBERS, Choices, Numbers
+from reslab.pixels.preprocess import Interpolation, Resize
+
+
+@Parameter(name="*")
+@dataclass(frozen=True)
+class InputOptions:
+    """How the graph's pictures are made. What is given is not searched for."""
+
+    mean: Annotated[tuple[float, float, float] | None, Parameter(negative="")] = None
+    "Subtracted from a picture in [0, 1]: red, green, blue."
+    std: Annotated[tuple[float, float, float] | None, Parameter(negative="")] = None
+    "What it is divided by then."
+    size: int | None = None
+    "Side of the input in pixels, where the graph takes any; 224 by default."
+    resize: Resize | None = None
+    "crop keeps the centre, pad the whole picture, stretch ignores the aspect ratio."
+    interpolation: Interpolation | None = None
+    "bilinear or bicubic."
+
+    def choices(self) -> Choices:
+        """What is left to be tried."""
+        if self.size is not None and self.size < 8:
+            raise ResLabError(f"--size {self.size} is too small", "the smallest input is 8 pixels")
+        tried = Choices(self._numbers())
+        return Choices(
+            tried.numbers,
+            (self.resize,) if self.resize else tried.resizes,
+            (self.interpolation,) if self.interpolation else tried.interpolations,
+        )
+
+    def _numbers(self) -> dict[str, Numbers]:
+        if self.mean is None and self.std is None:
+            return NUMBERS
+        if self.mean is None or self.std is None:
+            raise ResLabError("--mean and --std go together", "--mean 0 0 0 --std 1 1 1 stands for numbers from 0 to 1")
+        if min(self.std) <= 0 or max(map(abs, self.mean)) > 1:
+            raise ResLabError(
+                "--mean and --std are for pictures in [0, 1], and no std is 0", "divide numbers for [0, 255] by 255"
+            )
+        return {"given": (self.mean, self.std)}
+
+
+_INPUT_OPTIONS = InputOptions()
+
+
+def adopt(
+    foreign: Path,
+    /,
+    *,
+    data: str,
+    classes: Path | None = None,
+    out: Path = Path("model.onnx"),
+    split: Literal["train", "val", "test"] = "val",
+    division: DataOptions = DATA_OPTIONS,
+    pictures: InputOptions = _INPUT_OPTIONS,
+    json: Annotated[bool, Parameter(negative="")] = False,
+) -> None:
+    """Make a model.onnx of somebody else's ONNX classifier, so that predict, eval and explain take it.
+
+    How its pictures must be made is found by trying, on labelled ones; a temperature makes its probabilities honest; the
+    finished graph is compared with the foreign one, and where they differ no file is written (exit code 1).
+
+    Args:
+        foreign: The ONNX file: timm's, Ultralytics', torchvision's or anybody's classifier.
+        data: Labelled pictures of its classes, or of some: a folder, a CSV/TSV, or a name.
+        classes: A text file with its class names, one per line in the order of its answers; what the file says by default.
+        out: The model file.
+        split: The pictures that decide.
+        json: Print JSON.
+    """
+    outside_data(out, data)
+    if out.exists() and foreign.exists() and out.samefile(foreign):
+        raise ResLabError(f"--out {out} is the foreign file itself", "choose another name")
+    names = None if classes is None else class_names(classes)
+    source = Source(data, split, division.given())
+    choices = pictures.choices()
+    with show.bar("answering") as progress:
+        made = adopted(foreign, out, source, choices, names, pictures.size, _tell, progress.move)
+    for warning in made.warnings:
+        _tell(f"warning: {warning}")
+    document = made.document() | {"out": str(out)}
+    if json:
+        show.print_json(document)
+    else:
+        _say(made, document, data)
+
+
+def _tell(sentence: str) -> None:
+    show.people.print(sentence, markup=False, soft_wrap=True)
+
+
+def _say(made: Adopted, document: dict[str, Any], data: str) -> None:
+    say = show.say
+    rows = show.table(
+        "numbers", "order", "resize", "interpolation", "n", "accuracy", "NLL", "temperature", right=(4, 5, 6, 7)
+    )
+    for one in document["tried"]:
+        nll = "-" if one["nll"] is None else f"{one['nll']:.4f}"
+        shown = (one["numbers"], one["order"], one["resize"], one["interpolation"])
+        rows.add_row(*shown, str(one["n"]), show.percent(one["accuracy"]), nll, f"{one['temperature']:.2f}")
+    say(rows)
+    rule, fit, proof = document["rule"], document["calibration"], document["certificate"]
+    say(f"input: {rule['numbers']} {rule['order']}, {rule['size']} px, {rule['resize']}, {rule['interpolation']}")
+    for question, doubt in document["doubts"].items():
+        second = doubt["second"]
+        other = (
+            f"{second['numbers']} {second['order']}"
+            if question == "numbers"
+            else f"{second['resize']}, {second['interpolation']}"
+        )
+        say(
+            f"second best: {other}, {100 * doubt['difference']:+.2f} points, p = {doubt['p_value']:.3g}: {doubt['verdict']}"
+        )
+    say(
+        f"{document['split']} split of {data}: {show.interval(document['top1'], document['n'])}; it chose the input",
+        end="; ",
+    )
+    say(f"always answering one class {show.percent(document['majority_baseline'])}")
+    say(f"NLL {fit['nll_before']:.4f} -> {fit['nll_after']:.4f} with temperature {fit['temperature']:.3f}")
+    say(
+        f"certificate: {proof['n']} pictures in batches of {', '.join(map(str, proof['batches']))}, largest difference "
+        f"{proof['max_difference']:.2g} of {proof['limit']:.2g} allowed, same labels"
+    )
+    say(document["out"] + ("" if made.explains else " (predict and eval; it has no features to explain by)"))

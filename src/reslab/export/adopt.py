@@ -1,0 +1,180 @@
+"""Somebody else's classifier becomes a model of ours: input rule and temperature found, proof that nothing else changed."""
+
+import dataclasses
+import hashlib
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from reslab.data.catalog import Picture, Split
+from reslab.data.sources import read_data
+from reslab.data.splits import assigned
+from reslab.engine.exported import from_bytes
+from reslab.errors import ResLabError
+from reslab.evaluate.judge import Evaluation, judge, numbered
+from reslab.export.certify import Certificate, certify
+from reslab.export.foreign import Foreign, InputRule, open_foreign_graph
+from reslab.export.trial import Choices, Search, find_rule
+from reslab.export.wrap import wrapped
+from reslab.modelfile import Header, write_atomically
+
+_DIVISION = {"val": "val", "split_seed": "seed", "group_by": "group_by"}
+"""What decides who is in which split: in a model file, and as `assigned` calls it."""
+
+_PICTURES = 64  # that the two graphs are compared on
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """The labelled pictures that decide."""
+
+    data: str
+    split: Split = "val"
+    division: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    """How the data are found and divided: `data_dir`, `val`, `split_seed`, `group_by`, `skip_bad`."""
+
+    def pictures(self) -> tuple[Picture, ...]:
+        """Those of the split."""
+        catalog = read_data(self.data, self.division.get("data_dir"))
+        if catalog.multi:
+            raise ResLabError(
+                f"in {self.data} a picture bears any number of labels", "adopt takes a table with one label per picture"
+            )
+        how = {name: self.division[key] for key, name in _DIVISION.items() if self.division.get(key) is not None}
+        return assigned(catalog, **how).split(self.split)
+
+    @property
+    def skip_bad(self) -> bool:
+        return bool(self.division.get("skip_bad"))
+
+
+@dataclass(frozen=True, slots=True)
+class Adopted:
+    """What was made, and all that is known about it."""
+
+    foreign: Foreign
+    search: Search
+    header: Header
+    evaluation: Evaluation
+    certificate: Certificate
+    explains: bool
+    """Whether the file has what an explanation needs."""
+    warnings: tuple[str, ...]
+
+    def document(self) -> dict[str, Any]:
+        """What `adopt --json` prints."""
+        judged = self.evaluation.document()
+        return {
+            "schema": 1,
+            "foreign": self.header.training["adopted"],
+            "sha256": self.evaluation.model,
+            "classes": list(self.header.classes),
+            "tried": [one.document() for one in self.search.tried],
+            "rule": self.search.best.document(),
+            "doubts": {
+                question: {"second": other.document(), **dataclasses.asdict(comparison)}
+                for question, (other, comparison) in self.search.doubts.items()
+            },
+            "warnings": list(self.warnings),
+            "split": self.evaluation.split,
+            **{
+                key: judged[key]
+                for key in ("n", "top1", "majority_baseline", "nll", "ece", "calibration", "unreadable")
+            },
+            "certificate": self.certificate.document(),
+            "explains": self.explains,
+        }
+
+
+def adopt(
+    path: Path,
+    out: Path,
+    source: Source,
+    choices: Choices,
+    classes: tuple[str, ...] | None = None,
+    size: int | None = None,
+    tell: Callable[[str], None] = lambda sentence: None,
+    on_progress: Callable[[int], None] | None = None,
+) -> Adopted:
+    """Write `out`, a model file of ours with somebody else's graph inside.
+
+    Args:
+        path: the graph: one picture in, a number per class out.
+        source: labelled pictures, of all the graph's classes or of some.
+        classes: names in the order of the graph's answers; what the file says itself by default.
+        size: side of the input where the graph takes any.
+        tell: hears what is being done.
+        on_progress: hears how many pictures have been answered.
+
+    Raises:
+        ResLabError: the graph is no such classifier, or a label is none of its classes.
+        GateNotMet: the finished graph does not answer as the foreign one does; no file is written.
+    """
+    foreign = open_foreign_graph(path, classes, size)
+    picture = foreign.picture
+    tell(
+        f"{path}: {len(foreign.classes)} classes, {picture.size} px, input {picture.name}, logits from {foreign.answer}"
+    )
+    pictures = source.pictures()
+    labels = numbered(pictures, foreign.classes, source.split)
+    tell(f"trying input rules on pictures of the {source.split} split")
+    search = find_rule(foreign, pictures, labels, choices, source.skip_bad, on_progress)
+    rule, header = search.best.rule, _header(path, foreign, search.best.rule, source)
+    draft = from_bytes(wrapped(foreign, rule, header), path)
+    tell("comparing the finished graph with the foreign one")
+    compared_on = (
+        f"{min(_PICTURES, len(search.pixels))} pictures of the {source.split} split of {Path(source.data).name}"
+    )
+    proof = certify(
+        _Asked(foreign, rule), draft, search.pixels[:_PICTURES], compared_on, search.labels[:_PICTURES]
+    )  # fmt: skip
+    tell(f"answering for {len(pictures):,} pictures, fitting the temperature")
+    judged = judge(draft, pictures, source.split, source.skip_bad, on_progress=on_progress)
+    assert isinstance(judged, Evaluation)  # one label per picture
+    evaluation = judged.fitted()
+    header = evaluation.described(header, chose_the_model=True)
+    content = wrapped(foreign, rule, header, proof.document())
+    write_atomically(out, content)
+    evaluation = dataclasses.replace(evaluation, model=hashlib.sha256(content).hexdigest())
+    warnings = tuple(_warnings(search, evaluation))
+    return Adopted(foreign, search, header, evaluation, proof, draft.explains, warnings)
+
+
+def _header(path: Path, foreign: Foreign, rule: InputRule, source: Source) -> Header:
+    origin = {"file": path.name, "sha256": foreign.sha256, "numbers": rule.numbers, "order": rule.order}
+    origin |= {"mean": list(rule.mean), "std": list(rule.std)}
+    training = {key: source.division[key] for key in _DIVISION if source.division.get(key) is not None}
+    training |= {"data": Path(source.data).name, "weights_licence": foreign.licence, "adopted": origin}
+    return Header({"name": path.stem, "foreign": True}, foreign.classes, rule.preprocess, training=training)
+
+
+@dataclass(slots=True)
+class _Asked:
+    """Somebody else's graph as it is, given its numbers by numpy."""
+
+    foreign: Foreign
+    rule: InputRule
+    name: str = "the foreign graph"
+
+    def logits(self, pixels: np.ndarray) -> np.ndarray:
+        return self.foreign.logits(pixels, self.rule)
+
+
+def _warnings(search: Search, evaluation: Evaluation) -> Iterator[str]:
+    """What a person should know before trusting the file."""
+    best, score = search.best, evaluation.score
+    if "numbers" in search.doubts:
+        second, found = search.doubts["numbers"]
+        if found.verdict != "a is better":
+            yield (
+                f"{best.rule.told} and {second.rule.told} cannot be told apart by their answers for {found.n} pictures "
+                f"({found.a:.1%} and {found.b:.1%}: {found.verdict}); more pictures, or --mean and --std, would settle it"
+            )
+    if score.top1.low <= score.majority_baseline:
+        yield (
+            f"{score.top1.value:.1%} is no better than always giving one answer ({score.majority_baseline:.1%}): are the "
+            "classes in the order of the graph's answers, and is it a model for such pictures?"
+        )
