@@ -19,6 +19,7 @@ const state = {
 };
 
 const root = document.documentElement;
+const touch = matchMedia("(pointer: coarse)").matches; // a phone or a tablet: it has a camera and cannot drop files
 const $ = (id) => document.getElementById(id);
 
 // ---------------------------------------------------------------- words and numbers
@@ -296,9 +297,7 @@ function clear() {
 // ---------------------------------------------------------------- the batch table
 
 function drawRow(picture) {
-  const { name, row, stage, trouble } = picture;
-  const cell = (word, properties, ...children) =>
-    element("td", { role: "cell", "data-title": say(`column.${word}`), ...properties }, ...children);
+  const { name, row, stage, trouble, seconds } = picture;
   const opener = element("button", { type: "button", className: "name", title: name }, name);
   opener.tabIndex = picture === state.chosen ? 0 : -1;
   const had = picture.line.contains(document.activeElement);
@@ -306,11 +305,10 @@ function drawRow(picture) {
   picture.line.replaceChildren(
     element("td", { role: "cell", className: "thumb" }, picture.thumb),
     element("th", { role: "rowheader", scope: "row" }, opener),
-    ...(stage === "done" ? answerCells(row, cell) : [
-      cell("label", { className: "label" }, stage === "failed" ? "" : element("span", { className: "quiet" }, say(stage === "waiting" ? "row.waiting" : "row.asking"))),
-      cell("probability", { className: "number" }), cell("accepted", { className: "accepted" }),
+    ...(stage === "done" ? answerCells(row) : [
+      element("td", { role: "cell", colSpan: 3, className: stage === "failed" ? "error" : "quiet" },
+        stage === "failed" ? why(trouble) : say(`row.${stage}`, { s: seconds })),
     ]),
-    cell("error", { className: "error" }, stage === "failed" ? why(trouble) : stage === "busy" ? say("row.busy", { s: picture.seconds }) : ""),
   );
   picture.line.className = stage;
   if (picture === state.chosen) picture.line.setAttribute("aria-current", "true");
@@ -318,13 +316,13 @@ function drawRow(picture) {
   if (had) opener.focus();
 }
 
-function answerCells({ label, probability, labels, accepted }, cell) {
+function answerCells({ label, probability, labels, accepted }) {
+  const cell = (className, ...children) => element("td", { role: "cell", className }, ...children);
   const each = probability === null ? labels.map(([, p]) => p) : [probability];
-  const mark = element("span", { className: `chip ${accepted}` }, say(`accepted.${accepted}`));
   return [
-    cell("label", { className: "label" }, label || element("span", { className: "quiet" }, say("row.none"))),
-    cell("probability", { className: "number" }, ...each.map((p) => element("data", { value: p }, percent(p)))),
-    cell("accepted", { className: "accepted" }, mark),
+    cell("label", (labels ? labels.map(([one]) => one).join(say("comma")) : label) || element("span", { className: "quiet" }, say("row.none"))),
+    cell("number", ...each.map((p) => element("data", { value: p }, percent(p)))),
+    cell("accepted", element("span", { className: `chip ${accepted}` }, say(`accepted.${accepted}`))),
   ];
 }
 
@@ -340,6 +338,7 @@ function drawBatch() {
   const failed = state.pictures.filter(({ stage }) => stage === "failed").length;
   const done = failed + state.pictures.filter(({ stage }) => stage === "done").length;
   $("batch").hidden = n === 0;
+  $("batch-how").hidden = touch || n < 2;
   document.body.classList.toggle("filled", n > 0);
   $("count").textContent = say("batch.count", { done, n }) + (failed ? ` · ${say("batch.failed", { n: failed })}` : "");
   $("progress").max = Math.max(n, 1);
@@ -461,6 +460,7 @@ function drawHeat() {
   $("square").hidden = $("overlay").hidden = !shown;
   $("picture").hidden = Boolean(shown) || !$("blank").hidden;
   $("heat-more").classList.toggle("shown", Boolean(shown));
+  $("caption").hidden = !shown;
   $("caption").textContent = shown ? say(state.model.preprocess.resize === "crop" ? "view.crop" : "view.square", { size: map.size }) : "";
   if (shown) drawMap(map);
   else if (on && map?.trouble) $("heat-says").textContent = why(map.trouble);
@@ -651,7 +651,7 @@ function listen() {
   }
   $("drop").addEventListener("click", () => $("files").click());
   $("camera").addEventListener("click", () => $("photo").click());
-  $("camera").hidden = !matchMedia("(pointer: coarse)").matches;
+  $("camera").hidden = !touch;
   addEventListener("dragover", (event) => {
     event.preventDefault();
     document.body.classList.add("over");
@@ -695,6 +695,7 @@ function speak(language) {
   root.lang = language;
   for (const one of document.querySelectorAll("[data-word]")) one.textContent = say(one.dataset.word);
   for (const one of document.querySelectorAll("[data-word-label]")) one.setAttribute("aria-label", say(one.dataset.wordLabel));
+  $("how").textContent = say(touch ? "drop.touch" : "drop.how");
   $("private").textContent = say("private", { host: location.host });
   $("language").textContent = language === "en" ? "中文" : "English";
   $("language").lang = language === "en" ? "zh-CN" : "en";

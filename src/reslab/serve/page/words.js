@@ -23,6 +23,7 @@ export const WORDS = {
     "or drop them anywhere on this page, or paste them",
     "也可以把图片或整个文件夹拖到页面任意位置，或直接粘贴",
   ],
+  "drop.touch": ["from this device, one or many", "从本机选择，可一次选多张"],
   "camera": ["Take a photograph", "拍照"],
   "private": [
     "Pictures go to {host} as they are; it keeps none of them.",
@@ -73,7 +74,7 @@ export const WORDS = {
   ],
 
   "heat.title": ["Heat map", "热力图"],
-  "heat.on": ["Show where the answer comes from", "显示答案的依据在哪里"],
+  "heat.on": ["Show where the answer comes from", "显示判断依据在图中的位置"],
   "heat.label": ["Label", "标签"],
   "heat.likeliest": ["Likeliest", "可能性最大"],
   "heat.others": ["All others", "其余"],
@@ -86,7 +87,7 @@ export const WORDS = {
   "heat.alt": ["Class activation map for {label}, laid over the picture", "叠在图片上的类激活图：{label}"],
 
   "batch.title": ["All pictures", "全部图片"],
-  "batch.count": ["{done} of {n} answered", "共 {n} 张，已完成 {done} 张"],
+  "batch.count": ["{done} of {n} done", "共 {n} 张，已完成 {done} 张"],
   "batch.failed": ["{n} without an answer", "{n} 张没有结果"],
   "batch.again": ["Try the others again", "重试失败项"],
   "batch.csv": ["Download CSV", "下载 CSV"],
@@ -101,7 +102,6 @@ export const WORDS = {
   "column.label": ["Label", "标签"],
   "column.probability": ["Probability", "概率"],
   "column.accepted": ["Accepted", "采纳"],
-  "column.error": ["Error", "错误"],
   "accepted.true": ["yes", "是"],
   "accepted.false": ["doubtful", "存疑"],
   "accepted.null": ["no threshold", "无阈值"],
@@ -138,8 +138,8 @@ export const WORDS = {
   "model.score.top1": ["Accuracy, {split}", "准确率，{split}"],
   "model.score.mean_ap": ["Mean average precision, {split}", "平均精度均值，{split}"],
   "model.interval": [
-    "95 % interval {low} to {high}, n = {n}",
-    "95 % 置信区间 {low} 至 {high}，n = {n}",
+    "95 % interval {low} to {high}, n\u00a0=\u00a0{n}",
+    "95 % 置信区间 {low} 至 {high}，n\u00a0=\u00a0{n}",
   ],
   "model.chose": [
     "This split also chose the model: the score flatters a little.",
@@ -169,7 +169,7 @@ export const WORDS = {
   "model.calibration.none": ["none fitted", "未拟合"],
   "model.ece": ["calibration error {p} ({split})", "校准误差 {p}（{split}）"],
   "model.threshold": ["Reject threshold", "拒识阈值"],
-  "model.threshold.none": ["none: every answer stands", "无：所有回答都予采纳"],
+  "model.threshold.none": ["none: every answer stands", "无：所有结果一律采纳"],
   "model.thresholds": ["Label thresholds", "标签阈值"],
   "model.training": ["Training", "训练"],
   "model.training.value": ["{data}, {epochs} epochs, seed {seed}", "{data}，{epochs} 轮，种子 {seed}"],
