@@ -548,8 +548,9 @@ function scores({ scores }) {
       element("p", { className: "quiet" }, say(`model.score.${kind}`, { split: splitName(split) })),
       element("p", { className: "figure" }, element("data", { value }, percent(value))),
       whisker(value, low, high),
-      element("p", {}, say("model.interval", { low: percent(low), high: percent(high), n: whole(score.n) })),
-      element("p", { className: score.chose_the_model ? "honest" : "quiet small" }, say(score.chose_the_model ? "model.chose" : "model.fair")))];
+      element("p", {}, say("model.interval", { low: percent(low), high: percent(high) })),
+      element("p", { className: score.chose_the_model ? "honest" : "quiet" },
+        say(score.chose_the_model ? "model.chose" : "model.fair", { n: whole(score.n) })))];
   });
   return shown.length ? shown : [element("p", { className: "quiet" }, say("model.unscored"))];
 }

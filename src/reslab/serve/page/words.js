@@ -137,17 +137,14 @@ export const WORDS = {
   "model.title": ["The model", "模型"],
   "model.score.top1": ["Accuracy, {split}", "准确率，{split}"],
   "model.score.mean_ap": ["Mean average precision, {split}", "平均精度均值，{split}"],
-  "model.interval": [
-    "95 % interval {low} to {high}, n\u00a0=\u00a0{n}",
-    "95 % 置信区间 {low} 至 {high}，n\u00a0=\u00a0{n}",
-  ],
+  "model.interval": ["95 % interval {low} to {high}", "95 % 置信区间 {low} 至 {high}"],
   "model.chose": [
-    "This split also chose the model: the score flatters a little.",
-    "模型也是按这部分图片挑选的：这个成绩略偏乐观。",
+    "n\u00a0=\u00a0{n}; this split also chose the model, so the score flatters a little.",
+    "n\u00a0=\u00a0{n}；模型也是按这部分图片挑选的，因此成绩略偏乐观。",
   ],
   "model.fair": [
-    "These pictures neither trained nor chose the model.",
-    "这些图片既没有参与训练，也没有用来挑选模型。",
+    "n\u00a0=\u00a0{n}; these pictures had no part in choosing the model.",
+    "n\u00a0=\u00a0{n}；挑选模型时没有用到这些图片。",
   ],
   "model.unscored": ["No score is known.", "尚无成绩。"],
   "model.unknown": ["The server did not tell what the model is.", "服务器没有提供模型信息。"],
