@@ -15,7 +15,7 @@ TORCH_FREE = [
     "reslab.pixels.decode", "reslab.pixels.preprocess", "reslab.data.sources", "reslab.data.splits", "reslab.data.reader",
     "reslab.modelfile", "reslab.metrics.scores", "reslab.engine.face", "reslab.engine.choose", "reslab.evaluate.judge",
     "reslab.predict", "reslab.check.gate", "reslab.report.page", "reslab.cli.app", "reslab.cli.predicting", "reslab.fetch",
-    "reslab.engine.exported", "reslab.evaluate.labels", "reslab.metrics.multilabel",
+    "reslab.engine.exported", "reslab.evaluate.labels", "reslab.metrics.multilabel", "reslab.serve.run", "reslab.cli.serving",
 ]  # fmt: skip
 
 

@@ -51,6 +51,7 @@ VERBS = {
     "compare": ("judging:compare", "Is one model really better? Paired, on the same pictures."),
     "predict": ("predicting:predict", "Answer for files, folders and patterns; one row each."),
     "explain": ("explaining:explain", "Where in the picture the answer comes from."),
+    "serve": ("serving:serve", "Answer over HTTP, with a web page; no torch needed."),
     "search": ("search:search", "Search the few settings that matter, within a time."),
     "lr-find": ("search:lr_find", "A curve of the loss over the learning rate, and a suggestion."),
     "bench": ("models:bench", "Images per second, latency and memory on this machine."),
