@@ -27,6 +27,7 @@ from reslab.serve.documents import (
 from reslab.serve.front import PROBES, Front
 from reslab.serve.limits import Limits, Refused
 from reslab.serve.service import Service
+from reslab.serve.web import add_page
 
 _REASONS = {
     400: "No body, or one that is not what it says it is",
@@ -89,6 +90,7 @@ def create_app(engine: Engine, limits: Limits | None = None, token: str | None =
     guards = _guards(service, token)
     _add_work(app, service, guards)
     _add_state(app, service, guards)
+    add_page(app)
     return app
 
 

@@ -694,6 +694,7 @@ function listen() {
 
 function speak(language) {
   root.lang = language;
+  announce("");
   for (const one of document.querySelectorAll("[data-word]")) one.textContent = say(one.dataset.word);
   for (const one of document.querySelectorAll("[data-word-label]")) one.setAttribute("aria-label", say(one.dataset.wordLabel));
   $("how").textContent = say(touch ? "drop.touch" : "drop.how");

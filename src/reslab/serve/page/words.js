@@ -13,7 +13,7 @@ export const WORDS = {
     "{name} knows {n} labels: {classes}. A picture may bear any number of them, or none.",
     "{name} 能识别 {n} 种标签：{classes}。一张图片可以带有任意多个标签，也可以一个都没有。",
   ],
-  "lead.more": ["{first} and {n} more", "{first} 等"],
+  "lead.more": ["{first} and {n} more", "{first}等，另有 {n} 个"],
   "lead.waiting": ["The model is being asked what it knows.", "正在读取模型信息。"],
   "comma": [", ", "、"],
 
