@@ -167,7 +167,6 @@ export const WORDS = {
   "model.ece": ["calibration error {p} ({split})", "校准误差 {p}（{split}）"],
   "model.threshold": ["Reject threshold", "拒识阈值"],
   "model.threshold.none": ["none: every answer stands", "无：所有结果一律采纳"],
-  "model.thresholds": ["Label thresholds", "标签阈值"],
   "model.training": ["Training", "训练"],
   "model.training.value": ["{data}, {epochs} epochs, seed {seed}", "{data}，{epochs} 轮，种子 {seed}"],
   "model.licence": ["Licence of the weights", "权重许可证"],
