@@ -289,6 +289,57 @@ def test_a_split_that_chose_the_model_is_called_one(browser, address):
         assert "Accuracy, validation split" in opened.page.inner_text("aside")
 
 
+def test_the_certificate_is_told(browser, address):
+    def route(route):
+        held = {
+            "schema": 1,
+            "pictures": "validation split",
+            "n": 64,
+            "batches": [1, 2, 3, 7, 32],
+            "max_difference": 2.5e-6,
+        }
+        held |= {"limit": 0.0012, "other_answers": 0, "engines": ["torch", "onnxruntime"]}
+        route.fulfill(json=route.fetch().json() | {"certificate": held})
+
+    with Opened(browser, address, [("**/model", route)]) as opened:
+        said = "On 64 pictures (validation split) it gives the same labels as torch; logits differ by 0.0000025 at most"
+        playwright.expect(opened.page.locator("aside dl")).to_contain_text(said)
+        opened.page.get_by_text("Show all of it").click()
+        assert "batches [1,2,3,7,32]" in opened.page.locator("aside details[open]").inner_text()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_a_threshold_divides_accepted_from_doubtful(browser, address, pictures, scheme):
+    def model(route):
+        card = route.fetch().json()
+        card["calibration"] |= {"n": 500, "split": "val", "reject_threshold": 0.9}
+        route.fulfill(json=card)
+
+    sure, unsure = [["cat", 0.95], ["dog", 0.05]], [["dog", 0.6], ["cat", 0.4]]
+    rows = [
+        {"path": "x", "label": top[0][0], "probability": top[0][1], "top": top, "accepted": accepted,
+         "prediction_set": [label for label, _ in top], "error": None, "labels": None}
+        for top, accepted in ((sure, True), (unsure, False))
+    ]  # fmt: skip
+    routes = [("**/model", model), ("**/predict", lambda route: route.fulfill(json={"predictions": rows}))]
+    with Opened(browser, address, routes, color_scheme=scheme) as opened:
+        page = opened.page
+        page.locator("aside dl").wait_for()
+        assert [row[-1] for row in opened.pick(pictures[:2])] == ["accepted", "doubtful"]
+        page.click("#rows tr:nth-child(2)")
+        said = page.inner_text("#remark").replace("\u00a0", " ")
+        assert said.startswith("Below the model's threshold of 90.0 %") and "Prediction set: dog, cat." in said
+        assert "Calibrated: of such pictures" in said and "doubtful" in page.inner_text("#said")
+        assert "90.0\u00a0%" in page.inner_text("aside")
+        for selector in (".chip.true", ".chip.false"):
+            ink = page.eval_on_selector(selector, "e => getComputedStyle(e).color")
+            assert contrast(ink, page.eval_on_selector(selector, "e => getComputedStyle(e).backgroundColor")) >= 4.5
+        with page.expect_download() as waiting:
+            page.click("#csv")
+        lines = waiting.value.path().read_text(encoding="utf-8-sig").splitlines()
+        assert lines[1].endswith("cat,0.950000,true,") and lines[2].endswith("dog,0.600000,false,")
+
+
 # ---------------------------------------------------------------- several labels
 
 

@@ -27,7 +27,7 @@ const $ = (id) => document.getElementById(id);
 /** A phrase in the language of the page, its {places} filled in. */
 function say(key, values = {}) {
   const phrase = WORDS[key][root.lang === "en" ? 0 : 1];
-  return phrase.replace(/\{(\w+)\}/g, (_, name) => values[name]);
+  return phrase.replace(/\{(\w+)\}/g, (_, name) => values[name]).replaceAll(" %", "\u00a0%");
 }
 
 const whole = (n) => n.toLocaleString("en");
@@ -322,8 +322,12 @@ function answerCells({ label, probability, labels, accepted }) {
   return [
     cell("label", (labels ? labels.map(([one]) => one).join(say("comma")) : label) || element("span", { className: "quiet" }, say("row.none"))),
     cell("number", ...each.map((p) => element("data", { value: p }, percent(p)))),
-    cell("accepted", element("span", { className: `chip ${accepted}` }, say(`accepted.${accepted}`))),
+    cell("accepted", labels ? "" : chip(accepted)),
   ];
+}
+
+function chip(accepted) {
+  return element("span", { className: `chip ${accepted}` }, say(`accepted.${accepted}`));
 }
 
 function thumbnail({ url, name }) {
@@ -413,7 +417,8 @@ function headline({ stage, row, trouble, seconds }) {
   if (stage === "busy") return element("p", { className: "quiet" }, say("row.busy", { s: seconds }));
   if (stage !== "done") return element("p", { className: "quiet" }, say(`view.${stage}`));
   if (row.probability === null) return element("p", { className: "said" }, row.labels.map(([label]) => label).join(say("comma")) || say("view.none"));
-  return element("p", { className: "said" }, row.label, " ", element("data", { value: row.probability }, percent(row.probability)));
+  return element("p", { className: "said" }, row.label, " ",
+    element("data", { value: row.probability }, percent(row.probability)), " ", row.accepted === null ? "" : chip(row.accepted));
 }
 
 /** A label with its bar; of several labels, the answered ones stand out and each bar bears its threshold. */
@@ -600,12 +605,16 @@ function folded(lead, summary, content) {
   return element("span", {}, lead, element("details", {}, element("summary", {}, summary), content));
 }
 
-/** Whatever the certificate states, line by line: its keys are the exporter's. */
+/** What was compared with what, in a sentence, and whatever else the exporter stated, line by line under its own keys. */
 function certificate(held) {
   if (!held) return say("model.certificate.none");
+  const { n, pictures, max_difference: difference, limit, engines } = held;
+  const lead = engines && difference !== undefined
+    ? say("model.certificate.says", { n: whole(n), pictures, before: engines[0], difference: difference.toPrecision(2), limit: limit.toPrecision(2) })
+    : "";
   const lines = Object.entries(held).map(([key, value]) =>
     element("li", {}, element("code", {}, key), " ", typeof value === "object" ? JSON.stringify(value) : String(value)));
-  return element("details", {}, element("summary", {}, say("model.certificate.show")), element("ul", {}, ...lines));
+  return folded(lead, say("model.certificate.show"), element("ul", {}, ...lines));
 }
 
 function hash(sha256) {

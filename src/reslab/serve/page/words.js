@@ -102,7 +102,7 @@ export const WORDS = {
   "column.label": ["Label", "标签"],
   "column.probability": ["Probability", "概率"],
   "column.accepted": ["Accepted", "采纳"],
-  "accepted.true": ["yes", "是"],
+  "accepted.true": ["accepted", "采纳"],
   "accepted.false": ["doubtful", "存疑"],
   "accepted.null": ["no threshold", "无阈值"],
   "row.none": ["none", "无"],
@@ -173,7 +173,11 @@ export const WORDS = {
   "model.engine": ["Engine", "推理引擎"],
   "model.certificate": ["Certificate", "证书"],
   "model.certificate.none": ["none: the file does not carry one", "无：文件中没有证书"],
-  "model.certificate.show": ["Show", "查看"],
+  "model.certificate.says": [
+    "On {n} pictures ({pictures}) it gives the same labels as {before}; logits differ by {difference} at most, where {limit} is allowed.",
+    "在 {n} 张图片（{pictures}）上，给出的标签与 {before} 完全相同；logits 最大相差 {difference}，允许 {limit}。",
+  ],
+  "model.certificate.show": ["Show all of it", "查看全文"],
   "model.limits": ["Limits", "限制"],
   "model.limits.value": [
     "{bytes} and {pixels} megapixels a picture, {files} files a request",
