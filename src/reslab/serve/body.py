@@ -8,12 +8,11 @@ from collections.abc import AsyncGenerator, Callable
 from dataclasses import dataclass
 from typing import Any
 
-from starlette.datastructures import UploadFile
-from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.requests import Request
 
 from reslab.pixels.decode import printable
-from reslab.serve.limits import Limits, Refused, too_large
+from reslab.serve.form import Form
+from reslab.serve.limits import Limits, Refused, too_large, too_many
 
 KINDS = "multipart/form-data, image/*, application/octet-stream or application/json"
 """The content types that a body may have."""
@@ -82,30 +81,13 @@ class _Body:
             yield chunk
 
 
-class _Form(MultiPartParser):
-    """Starlette's parser, kept from writing files to disk, that knows whether the form came to its end."""
-
-    whole = False
-
-    def on_end(self) -> None:
-        self.whole = True
-
-
 async def _from_form(request: Request, body: _Body, limits: Limits) -> list[Upload]:
-    form = _Form(request.headers, body.chunks(), max_files=limits.max_files, max_fields=limits.max_files)
-    form.spool_max_size = limits.max_bytes + 1  # bytes are counted before they come here: it is never reached
-    try:
-        parts = await form.parse()
-    except MultiPartException as error:
-        if error.message.startswith("Too many files"):
-            raise _too_many(limits) from None
-        raise Refused(400, "malformed", f"the form cannot be read: {printable(error.message).rstrip('.')}") from None
-    files = [part for _, part in parts.multi_items() if isinstance(part, UploadFile)]
-    sent = [Upload(harmless(part.filename or ""), part.file.read()) for part in files if part.filename or part.size]
-    await parts.close()
+    form = Form(request.headers["content-type"], limits)
+    async for chunk in body.chunks():
+        form.write(chunk)
     if body.size and not form.whole:
         raise Refused(400, "malformed", "the form is cut short", "its last boundary is missing")
-    return sent
+    return [Upload(harmless(name), data) for name, data in form.files]
 
 
 def _from_json(data: bytes, limits: Limits) -> list[Upload]:
@@ -115,7 +97,7 @@ def _from_json(data: bytes, limits: Limits) -> list[Upload]:
         raise Refused(400, "malformed", "the body is not JSON", f"send {_SHAPE}") from None
     images = _images(document)
     if len(images) > limits.max_files:
-        raise _too_many(limits)
+        raise too_many(limits)
     return [Upload(name, _from_base64(text, number)) for number, (name, text) in enumerate(images)]
 
 
@@ -162,9 +144,3 @@ def _declared(request: Request) -> int:
 def _unnamed(number: int) -> str:
     """What `predict` calls the contents of a file."""
     return f"<bytes {number}>"
-
-
-def _too_many(limits: Limits) -> Refused:
-    return Refused(
-        413, "too-many-files", f"more than {limits.max_files} pictures in one request", "send several requests"
-    )

@@ -140,5 +140,12 @@ def too_large(limits: Limits) -> Refused:
     )
 
 
+def too_many(limits: Limits) -> Refused:
+    """The refusal of too many files at once."""
+    return Refused(
+        413, "too-many-files", f"more than {limits.max_files} pictures in one request", "send several requests"
+    )
+
+
 def _busy() -> Refused:
     return Refused(503, "busy", "too many pictures are waiting", "try again in a moment", _BUSY_SECONDS)

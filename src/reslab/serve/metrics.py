@@ -20,7 +20,10 @@ class Metrics:
         self._seconds = Histogram(
             "reslab_request_seconds", "Time from a request's head to its answer", ("path", "status"), **make
         )
-        self._errors = Counter("reslab_errors", "Requests and pictures that got no answer", ("reason",), **make)
+        self._errors = Counter("reslab_errors", "Requests that got no answer", ("reason",), **make)
+        self._pictures = Counter(
+            "reslab_pictures", "Pictures that were answered or could not be read", ("end",), **make
+        )
         self._labels = Counter("reslab_predictions", "Answers by class", ("label",), **make)
         self._confidence = Histogram("reslab_confidence", "Probability of the likeliest class", buckets=_SHARES, **make)
         self._batches = Histogram("reslab_batch_pictures", "Pictures per forward pass", buckets=_POWERS, **make)
@@ -31,7 +34,7 @@ class Metrics:
         self._seconds.labels(path, str(status)).observe(seconds)
 
     def error(self, reason: str) -> None:
-        """Something got no answer."""
+        """One request got no answer."""
         self._errors.labels(reason).inc()
 
     def batch(self, pictures: int) -> None:
@@ -40,8 +43,8 @@ class Metrics:
 
     def row(self, row: Prediction) -> None:
         """One picture was answered, or could not be read."""
+        self._pictures.labels("answered" if row.error is None else "unreadable").inc()
         if row.error is not None:
-            self.error("unreadable")
             return
         self._confidence.observe(row.top[0][1])
         for label in [row.label] if row.labels is None else [label for label, _ in row.labels]:

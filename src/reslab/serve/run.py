@@ -1,6 +1,7 @@
 """From a model file to a server that listens, and to its end."""
 
 import logging
+import math
 import socket
 import sys
 import tempfile
@@ -25,12 +26,17 @@ _AGREE = 1e-4  # times the largest logit: how near an exported graph must be to 
 def answer(app: FastAPI, listener: socket.socket) -> None:
     """Answer on a bound socket until SIGTERM or Ctrl-C, then finish what is under way. A second signal does not wait."""
     _log_to_stderr()
-    limits = app.state.service.limits
+    server(app).run([listener])
+
+
+def server(app: FastAPI) -> uvicorn.Server:
+    """uvicorn for an app of `create_app`."""
+    patience = math.ceil(app.state.service.limits.timeout)
     config = uvicorn.Config(
         app, log_config=None, access_log=False, proxy_headers=False, server_header=False, ws="none",
-        timeout_graceful_shutdown=max(1, int(limits.timeout)),
+        timeout_graceful_shutdown=patience,
     )  # fmt: skip
-    _Server(config, app).run([listener])
+    return _Server(config, app)
 
 
 def bound(host: str, port: int) -> socket.socket:
