@@ -6,7 +6,6 @@ import json
 import os
 import re
 import shutil
-import threading
 from contextlib import contextmanager
 
 import numpy as np
@@ -15,9 +14,9 @@ from PIL import Image
 
 from reslab.predict import load_model
 from reslab.serve import body
+from tests.serve.door import served
 
 playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-uvicorn = pytest.importorskip("uvicorn", reason="the extra serve is not installed")
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 MODEL = "cifar10_resnet20"
 TOKEN = "a token of the tests"
@@ -30,20 +29,9 @@ pytestmark = [
 
 @contextmanager
 def serving(token=None):
-    """A server on a free port of this machine, in a thread."""
-    from reslab.serve.app import create_app
-    from reslab.serve.run import bound
-
-    app = create_app(load_model(MODEL).engine, token=token)
-    server = uvicorn.Server(uvicorn.Config(app, log_config=None, access_log=False, ws="none"))
-    with bound("127.0.0.1", 0) as listener:
-        thread = threading.Thread(target=server.run, args=([listener],))
-        thread.start()
-        try:
-            yield f"http://127.0.0.1:{listener.getsockname()[1]}/"
-        finally:
-            server.should_exit = True
-            thread.join()
+    """The address of a server in a thread."""
+    with served(load_model(MODEL).engine, token=token) as client:
+        yield f"{str(client.base_url).rstrip('/')}/"
 
 
 @pytest.fixture(scope="module")
@@ -92,6 +80,9 @@ class Opened:
         self.page.on("request", lambda request: self.asked.append(request.url))
         self.page.on("console", lambda message: self.complaints.append(message.text))
         self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
+        self.page.on(
+            "filechooser", lambda chooser: None
+        )  # listening from the start: a late listener may miss the first
         for pattern, handler in routes:
             self.page.route(pattern, handler)
         self.page.goto(address)
