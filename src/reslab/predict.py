@@ -75,10 +75,13 @@ class Model:
             for index, scores, row in zip(block.indices, logits, rows, strict=True):
                 name = names.popleft()
                 error = block.errors.get(int(index))
-                yield self._prediction(name, scores, row) if error is None else _failed(name, error)
+                yield self.row(name, scores, row) if error is None else failed(name, error)
 
-    def _prediction(self, name: str, logits: np.ndarray, row: np.ndarray) -> Prediction:
-        """Ranked by logits: probabilities may be equal where they saturate."""
+    def row(self, name: str, logits: np.ndarray, row: np.ndarray) -> Prediction:
+        """The answer for one picture from its logits and probabilities, each `[classes]`.
+
+        Ranked by logits: probabilities may be equal where they saturate.
+        """
         order = np.argsort(-logits, kind="stable")[:TOP]
         top = tuple((self.header.classes[i], float(row[i])) for i in order)
         if self.header.task == "single":
@@ -137,5 +140,6 @@ def _read(picture: Picture) -> np.ndarray:
     return load(picture)
 
 
-def _failed(name: str, error: BadPicture) -> Prediction:
+def failed(name: str, error: BadPicture) -> Prediction:
+    """The row of a picture that cannot be read."""
     return Prediction(name, None, None, (), error=error.reason)

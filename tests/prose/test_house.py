@@ -17,6 +17,7 @@ TORCH_FREE = [
     "reslab.predict", "reslab.check.gate", "reslab.report.page", "reslab.cli.app", "reslab.cli.predicting", "reslab.fetch",
     "reslab.engine.exported", "reslab.evaluate.labels", "reslab.metrics.multilabel", "reslab.scoring", "reslab.bench.measure",
     "reslab.cli.judging", "reslab.cli.explaining", "reslab.cli.benching",
+    "reslab.serve.run", "reslab.cli.serving",
 ]  # fmt: skip
 
 

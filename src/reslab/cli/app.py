@@ -53,6 +53,7 @@ VERBS = {
     "adopt": ("adopting:adopt", "Somebody else's ONNX classifier becomes a model file of ours."),
     "explain": ("explaining:explain", "Where in the picture the answer comes from."),
     "export": ("exporting:export", "A model for elsewhere, proven to answer as before."),
+    "serve": ("serving:serve", "Answer over HTTP, with a web page; no torch needed."),
     "search": ("search:search", "Search the few settings that matter, within a time."),
     "lr-find": ("search:lr_find", "A curve of the loss over the learning rate, and a suggestion."),
     "bench": ("benching:bench", "Images per second, latency and memory on this machine."),

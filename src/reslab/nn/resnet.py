@@ -68,7 +68,7 @@ def folded(network: ResNet) -> ResNet:
     """A copy for inference whose norms are part of its convolutions: the same function, up to rounding."""
     copy = deepcopy(network).eval()
     for module in copy.modules():
-        if isinstance(module, ConvNorm):
+        if isinstance(module, ConvNorm) and isinstance(module.norm, nn.BatchNorm2d):  # not folded yet
             module.fold()
     return copy
 

@@ -57,12 +57,15 @@ _BEGINNINGS = {
 _WHITE = (255, 255, 255, 255)
 
 
-def decode(source: str | os.PathLike | bytes, name: str | None = None) -> UInt8[np.ndarray, PICTURE]:
+def decode(
+    source: str | os.PathLike | bytes, name: str | None = None, max_pixels: int = MAX_PIXELS
+) -> UInt8[np.ndarray, PICTURE]:
     """Decode one picture.
 
     Args:
         source: a path, or the bytes of a file.
         name: what to call it in an error; the path by default, `printable`.
+        max_pixels: larger headers are refused; never more than `MAX_PIXELS`.
 
     Returns:
         uint8 array `[height, width, 3]`, RGB.
@@ -72,7 +75,7 @@ def decode(source: str | os.PathLike | bytes, name: str | None = None) -> UInt8[
     """
     name = name or ("<bytes>" if isinstance(source, bytes) else printable(source))
     try:
-        with _open(source, name) as image:
+        with _open(source, name, max_pixels) as image:
             pixels = _rgb(image, name)
         if image.format == "PNG":  # the checksums of its pixel chunks are compared only here
             with _open(source, name) as image:
@@ -126,12 +129,12 @@ def printable(path: str | os.PathLike) -> str:
     return str(path).encode("utf-8", "backslashreplace").decode()
 
 
-def _open(source: str | os.PathLike | bytes, name: str) -> Image.Image:
+def _open(source: str | os.PathLike | bytes, name: str, max_pixels: int = MAX_PIXELS) -> Image.Image:
     """The picture, lazily opened, its size already judged."""
     file = io.BytesIO(source) if isinstance(source, bytes) else Path(source)
     image = Image.open(file, formats=_formats())
-    if image.width * image.height > MAX_PIXELS:
-        raise BadPicture(name, f"its header claims {image.width} x {image.height} pixels, more than {MAX_PIXELS:,}")
+    if image.width * image.height > max_pixels:
+        raise BadPicture(name, f"its header claims {image.width} x {image.height} pixels, more than {max_pixels:,}")
     return image
 
 

@@ -1,0 +1,57 @@
+"""`serve`: a model over HTTP."""
+
+import os
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from reslab.cli import show
+from reslab.cli.foreign import FOREIGN_OPTIONS, ForeignOptions
+from reslab.engine.choose import find_model
+from reslab.errors import ResLabError
+from reslab.serve.limits import Limits
+
+TOKEN_VARIABLE = "RESLAB_TOKEN"
+"""The environment variable whose value clients must send."""
+
+_HERE = ("127.0.0.1", "localhost", "::1")
+_LIMITS = Limits()
+
+
+def serve(
+    model: str,
+    /,
+    *,
+    host: str = "127.0.0.1",
+    port: int = 8000,
+    limits: Annotated[Limits, Parameter(name="*")] = _LIMITS,
+    foreign: ForeignOptions = FOREIGN_OPTIONS,
+) -> None:
+    """Answer over HTTP: POST /predict, POST /explain, GET /model, the web page at /.
+
+    Where the environment has RESLAB_TOKEN, clients must send it: Authorization: Bearer TOKEN. Requests are logged as
+    JSON lines on stderr. SIGTERM and Ctrl-C let running requests finish.
+
+    Args:
+        model: An exported model.onnx, a packaged model, or what PyTorch can open and export on the fly.
+        host: Address to listen on; by default only this machine can ask.
+        port: Port to listen on; 0 takes a free one.
+    """
+    foreign.refuse_for(find_model(model))
+    try:
+        from reslab.serve.app import create_app
+        from reslab.serve.run import answer, bound, open_served
+    except ModuleNotFoundError as error:
+        raise ResLabError(f"serve needs the package {error.name}", "pip install 'reslab[serve]'") from None
+    token = os.environ.get(TOKEN_VARIABLE)
+    if token is not None and not token.strip():
+        raise ResLabError(f"{TOKEN_VARIABLE} is empty", "set it to a long random word, or unset it")
+    with bound(host, port) as listener:
+        app = create_app(open_served(model, foreign.assumed(), show.people.print), limits, token)
+        if host not in _HERE and token is None:
+            show.people.print(
+                f"anybody who reaches {host} may ask: {TOKEN_VARIABLE} in the environment asks for a token"
+            )
+        shown = f"[{host}]" if ":" in host else host
+        show.say(f"{model} answers at http://{shown}:{listener.getsockname()[1]}")
+        answer(app, listener)

@@ -1,0 +1,250 @@
+"""The HTTP face of a model: which path gives what."""
+
+import hmac
+import importlib.metadata
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Annotated, Any
+
+from fastapi import Depends, FastAPI, Query, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import Response
+from fastapi.security import HTTPBearer
+from prometheus_client import CONTENT_TYPE_LATEST
+from starlette.exceptions import HTTPException
+
+from reslab.engine.face import Engine
+from reslab.errors import BadPicture, ResLabError
+from reslab.serve.body import read_uploads
+from reslab.serve.documents import (
+    ErrorDocument,
+    ExplanationDocument,
+    ModelDocument,
+    PredictionsDocument,
+    StateDocument,
+    encoded,
+)
+from reslab.serve.front import PROBES, Front
+from reslab.serve.limits import Limits, Refused
+from reslab.serve.service import Service
+from reslab.serve.web import add_page
+
+_REASONS = {
+    400: "No body, or one that is not what it says it is",
+    401: "A missing or wrong token",
+    408: "The body came too slowly",
+    409: "The model cannot be explained",
+    413: "Too many bytes or files",
+    415: "A content type that is not read here",
+    422: "No picture that can be read",
+    429: "Too many requests per second",
+    503: "Too many pictures are waiting, or the server is ending",
+}
+_FILE = {"type": "string", "format": "binary"}
+_BASE64 = {"type": "string", "format": "byte", "description": "base64 of a file; a data: URL too"}
+_ONE_IMAGE = {
+    "type": "object",
+    "properties": {"image": _BASE64},
+    "required": ["image"],
+    "additionalProperties": False,
+}
+_IMAGES = {
+    "type": "object",
+    "properties": {
+        "images": {
+            "type": "array",
+            "minItems": 1,
+            "items": {
+                "type": "object",
+                "properties": {"name": {"type": "string"}, "data": _BASE64},
+                "required": ["data"],
+                "additionalProperties": False,
+            },
+        }
+    },
+    "required": ["images"],
+    "additionalProperties": False,
+}
+
+
+def create_app(engine: Engine, limits: Limits | None = None, token: str | None = None) -> FastAPI:
+    """The server of one model, as an ASGI app.
+
+    Args:
+        token: what `Authorization: Bearer` must carry; nobody is asked for it by default.
+    """
+    version = importlib.metadata.version("reslab")
+    service = Service(engine, limits or Limits(), version)
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        yield
+        service.close()
+
+    app = FastAPI(title="ResLab", version=version, lifespan=lifespan, docs_url=None, redoc_url=None)  # their pages
+    app.state.service = service  # would load scripts from elsewhere
+    app.add_middleware(Front, service=service)
+    app.add_exception_handler(ResLabError, _refusal)
+    app.add_exception_handler(HTTPException, _http_error)
+    app.add_exception_handler(RequestValidationError, _invalid)
+    guards = _guards(service, token)
+    _add_work(app, service, guards)
+    _add_state(app, service, guards)
+    add_page(app)
+    return app
+
+
+def _add_work(app: FastAPI, service: Service, guards: list[Any]) -> None:
+    """`/predict` and `/explain`."""
+
+    @app.post("/predict", dependencies=guards, **_described(PredictionsDocument, _several(service.limits)))
+    async def predict(request: Request) -> Response:
+        """Answer for one or several pictures. Some may be unreadable: their rows say why."""
+        with service.admission.reading() as count:
+            files = await read_uploads(request, service.limits, count)
+            request.state.pictures = len(files)
+            with service.admission.answering(len(files)):
+                rows = await service.predict(files)
+        if all(row.error is not None for row in rows):
+            first = f"cannot read {rows[0].path}: {rows[0].error}"
+            several = f"none of the {len(rows)} pictures can be read, the first because: {rows[0].error}"
+            raise Refused(422, "unreadable", first if len(rows) == 1 else several)
+        return _json(PredictionsDocument(1, service.sha256, request.state.request_id, rows))
+
+    png: dict[str, Any] = {"image/png": {"schema": _FILE}}
+
+    @app.post("/explain", dependencies=guards, **_described(ExplanationDocument, _one(), png, also=(409,)))
+    async def explain(
+        request: Request, label: Annotated[str | None, Query(description="The class to explain.")] = None
+    ) -> Response:
+        """Where in one picture the answer comes from: a PNG, or JSON where `Accept` asks for it."""
+        if not service.explains:
+            raise Refused(409, "no-features", "this model cannot be explained: it has no features and linear head")
+        with service.admission.reading() as count:
+            files = await read_uploads(request, service.limits, count)
+            request.state.pictures = len(files)
+            if len(files) != 1:
+                raise Refused(422, "one-picture", f"explain takes one picture, and {len(files)} were sent")
+            with service.admission.answering(1):
+                picture, found = await service.explain(files[0], label)
+                if _wants_json(request):
+                    return _json(await service.explanation(picture, found, request.state.request_id))
+                return Response(await service.drawn(picture, found), media_type="image/png")
+
+
+def _add_state(app: FastAPI, service: Service, guards: list[Any]) -> None:
+    """What is read only: the model's card, the probes, the metrics."""
+
+    @app.get("/model", dependencies=guards, responses=_errors(401, 429, 503) | {200: {"model": ModelDocument}})
+    async def model() -> Response:
+        """What the model says about itself."""
+        return _json(service.card())
+
+    @app.get("/livez", responses={200: {"model": StateDocument}})
+    async def livez() -> Response:
+        """The process answers."""
+        return _json(StateDocument(1, True))
+
+    @app.get("/readyz", responses={200: {"model": StateDocument}} | _errors(503))
+    async def readyz() -> Response:
+        """Requests are taken."""
+        if service.draining:
+            raise _ending()
+        return _json(StateDocument(1, True))
+
+    metrics_text = {"content": {"text/plain": {"schema": {"type": "string"}}}}
+
+    @app.get("/metrics", dependencies=guards, response_class=Response, responses=_errors(401) | {200: metrics_text})
+    async def metrics() -> Response:
+        """Prometheus' text format."""
+        return Response(service.metrics.text(), media_type=CONTENT_TYPE_LATEST)
+
+
+def _guards(service: Service, token: str | None) -> list[Any]:
+    """Who may come in, decided before a byte of the body is read."""
+
+    async def enter(request: Request) -> None:
+        if token is not None:
+            scheme, _, sent = request.headers.get("authorization", "").partition(" ")
+            right = hmac.compare_digest(sent.strip().encode("latin-1"), token.encode())
+            if scheme.lower() != "bearer" or not right:
+                raise Refused(401, "token", "this server wants its token", "send Authorization: Bearer TOKEN")
+        if request.url.path in PROBES:
+            return
+        if service.draining:
+            raise _ending()
+        if service.rate is not None:
+            service.rate.take(request.client.host if request.client else "")
+
+    described = [] if token is None else [Depends(HTTPBearer(auto_error=False))]  # for OpenAPI only
+    return [Depends(enter), *described]
+
+
+def _described(
+    answer: type, body: dict[str, Any], content: dict[str, Any] | None = None, also: tuple[int, ...] = ()
+) -> dict[str, Any]:
+    """What OpenAPI is told about a path that takes pictures."""
+    good = {200: {"model": answer, "content": content or {}}}
+    kinds = {
+        "multipart/form-data": {"schema": body["form"]},
+        "application/json": {"schema": body["json"]},
+        "application/octet-stream": {"schema": _FILE},
+        "image/*": {"schema": _FILE},
+    }
+    errors = _errors(400, 401, 408, 413, 415, 422, 429, 503, *also)
+    return {"responses": good | errors, "openapi_extra": {"requestBody": {"required": True, "content": kinds}}}
+
+
+def _several(limits: Limits) -> dict[str, Any]:
+    files = {"type": "array", "minItems": 1, "maxItems": limits.max_files, "items": _FILE}
+    form = {"type": "object", "properties": {"file": files}, "required": ["file"]}
+    return {"form": form, "json": {"oneOf": [_IMAGES, _ONE_IMAGE]}}
+
+
+def _one() -> dict[str, Any]:
+    form = {"type": "object", "properties": {"file": _FILE}, "required": ["file"]}
+    return {"form": form, "json": _ONE_IMAGE}
+
+
+def _errors(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    return {status: {"model": ErrorDocument, "description": _REASONS[status]} for status in statuses}
+
+
+def _wants_json(request: Request) -> bool:
+    accept = request.headers.get("accept", "")
+    return "application/json" in accept and "image/" not in accept
+
+
+def _ending() -> Refused:
+    return Refused(503, "draining", "the server is ending", "ask another one", 1)
+
+
+def _json(document: Any, status: int = 200, headers: dict[str, str] | None = None) -> Response:
+    return Response(encoded(document), status, headers, "application/json")
+
+
+async def _refusal(request: Request, error: Exception) -> Response:
+    """A mistake as the contract tells it: sentence and hint. What is no `Refused` comes from a picture or a label."""
+    assert isinstance(error, ResLabError)
+    hint = None if isinstance(error, BadPicture) else error.hint
+    if not isinstance(error, Refused):
+        error = Refused(422, "unreadable" if isinstance(error, BadPicture) else "label", error.message, hint)
+    request.state.reason = error.reason
+    headers = {} if error.retry_after is None else {"Retry-After": str(error.retry_after)}
+    if error.status == 401:
+        headers["WWW-Authenticate"] = "Bearer"
+    return _json(ErrorDocument(1, error.message, hint, request.state.request_id), error.status, headers)
+
+
+async def _http_error(request: Request, error: Exception) -> Response:
+    """No such path, or a method that it does not take."""
+    assert isinstance(error, HTTPException)
+    request.state.reason = "path" if error.status_code == 404 else "method"
+    sentence = str(error.detail).lower()
+    document = ErrorDocument(1, sentence, "GET /openapi.json lists what there is", request.state.request_id)
+    return _json(document, error.status_code, dict(error.headers or {}))
+
+
+async def _invalid(request: Request, error: Exception) -> Response:
+    """A query that cannot be read."""
+    return await _refusal(request, Refused(422, "malformed", "the query cannot be read"))

@@ -1,0 +1,118 @@
+"""The JSON that the server gives. FastAPI describes these classes in `/openapi.json`."""
+
+import dataclasses
+import json
+from dataclasses import dataclass
+from typing import Any
+
+from reslab.engine.face import Engine
+from reslab.predict import Prediction
+from reslab.serve.limits import Limits
+
+
+@dataclass(frozen=True, slots=True)
+class ErrorDocument:
+    """Why there is no answer."""
+
+    schema: int
+    error: str
+    hint: str | None
+    request_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class PredictionsDocument:
+    """The answers in the order of the pictures: the rows of `reslab predict --json`."""
+
+    schema: int
+    model: str
+    """sha256 of the model file."""
+    request_id: str
+    predictions: list[Prediction]
+
+
+@dataclass(frozen=True, slots=True)
+class ExplanationDocument:
+    """Where in one picture the answer comes from."""
+
+    schema: int
+    model: str
+    request_id: str
+    label: str
+    probability: float
+    logit: float
+    bias: float
+    map: list[list[float]]
+    """In logits: its mean plus `bias` is `logit`."""
+    peak: tuple[float, float]
+    """Centre (x, y) of the map's strongest cell, in pixels of an input of side `size`."""
+    size: int
+    overlay: str
+    """PNG as a data: URL: what the network sees, under its evidence."""
+    picture: str
+    """The same square without it."""
+
+
+@dataclass(frozen=True, slots=True)
+class LimitsDocument:
+    """The largest that one request may be."""
+
+    bytes: int
+    pixels: int
+    files: int
+
+
+@dataclass(frozen=True, slots=True)
+class ModelDocument:
+    """What the model says about itself."""
+
+    schema: int
+    sha256: str
+    name: str
+    classes: list[str]
+    task: str
+    thresholds: list[float]
+    preprocess: dict[str, Any]
+    calibration: dict[str, Any]
+    scores: dict[str, Any]
+    training: dict[str, Any]
+    engine: str
+    certificate: dict[str, Any] | None
+    explains: bool
+    limits: LimitsDocument
+    version: str
+
+
+@dataclass(frozen=True, slots=True)
+class StateDocument:
+    """Whether the server lives or takes requests."""
+
+    schema: int
+    ok: bool
+
+
+def model_document(engine: Engine, limits: Limits, explains: bool, version: str) -> ModelDocument:
+    """The card of a model that is being served."""
+    header = engine.header
+    return ModelDocument(
+        schema=1,
+        sha256=engine.sha256,
+        name=str(header.network.get("name", "")),
+        classes=list(header.classes),
+        task=header.task,
+        thresholds=list(header.thresholds),
+        preprocess=dataclasses.asdict(header.preprocess),
+        calibration=dataclasses.asdict(header.calibration),
+        scores=header.scores,
+        training=header.training,
+        engine=engine.name,
+        certificate=getattr(engine, "certificate", None),
+        explains=explains,
+        limits=LimitsDocument(limits.max_bytes, limits.max_pixels, limits.max_files),
+        version=version,
+    )
+
+
+def encoded(document: Any) -> bytes:
+    """A document as JSON, written as `reslab predict --json` writes."""
+    return json.dumps(dataclasses.asdict(document), ensure_ascii=False, allow_nan=False).encode()

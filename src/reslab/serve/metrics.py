@@ -1,0 +1,55 @@
+"""What the server counts, for Prometheus. Every app has a registry of its own."""
+
+from collections.abc import Callable
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+
+from reslab.predict import Prediction
+
+_SHARES = tuple(k / 20 for k in range(1, 21))
+_POWERS = tuple(float(2**k) for k in range(7))
+
+
+class Metrics:
+    """Latency, queue, answers, errors."""
+
+    def __init__(self, waiting: Callable[[], int]) -> None:
+        """`waiting` tells how many pictures are in the queue."""
+        self._registry = CollectorRegistry()
+        make = {"registry": self._registry}
+        self._seconds = Histogram(
+            "reslab_request_seconds", "Time from a request's head to its answer", ("path", "status"), **make
+        )
+        self._errors = Counter("reslab_errors", "Requests that got no answer", ("reason",), **make)
+        self._pictures = Counter(
+            "reslab_pictures", "Pictures that were answered or could not be read", ("end",), **make
+        )
+        self._labels = Counter("reslab_predictions", "Answers by class", ("label",), **make)
+        self._confidence = Histogram("reslab_confidence", "Probability of the likeliest class", buckets=_SHARES, **make)
+        self._batches = Histogram("reslab_batch_pictures", "Pictures per forward pass", buckets=_POWERS, **make)
+        Gauge("reslab_queue_pictures", "Pictures that wait or are being answered", **make).set_function(waiting)
+
+    def request(self, path: str, status: int, seconds: float) -> None:
+        """One request was answered."""
+        self._seconds.labels(path, str(status)).observe(seconds)
+
+    def error(self, reason: str) -> None:
+        """One request got no answer."""
+        self._errors.labels(reason).inc()
+
+    def batch(self, pictures: int) -> None:
+        """One forward pass begins."""
+        self._batches.observe(pictures)
+
+    def row(self, row: Prediction) -> None:
+        """One picture was answered, or could not be read."""
+        self._pictures.labels("answered" if row.error is None else "unreadable").inc()
+        if row.error is not None:
+            return
+        self._confidence.observe(row.top[0][1])
+        for label in [row.label] if row.labels is None else [label for label, _ in row.labels]:
+            self._labels.labels(label).inc()
+
+    def text(self) -> bytes:
+        """All of it in Prometheus' text format."""
+        return generate_latest(self._registry)

@@ -1,0 +1,742 @@
+// The page of `reslab serve`: pictures in, answers out. It talks to its own server only, and keeps nothing but the
+// person's choice of language and theme (and, while the tab lives, the token).
+
+import { WORDS, REASONS } from "./words.js";
+
+const LANES = 2; // requests under way at a time
+const GROUP = 8, GROUP_BYTES = 4e6; // pictures of a request, and their bytes: a big photograph travels alone
+const TRIES = 6; // before a busy server is called an error
+const SHOWN_CLASSES = 12; // named in the first sentence; the model card has them all
+
+const state = {
+  model: null,
+  modelError: null,
+  pictures: [],
+  chosen: null,
+  maps: new Map(), // label -> heat map, of the chosen picture only
+  ended: new AbortController(), // aborted when the list is cleared
+  running: 0,
+};
+
+const root = document.documentElement;
+const touch = matchMedia("(pointer: coarse)").matches; // a phone or a tablet: it has a camera and cannot drop files
+const $ = (id) => document.getElementById(id);
+
+// ---------------------------------------------------------------- words and numbers
+
+/** A phrase in the language of the page, its {places} filled in. */
+function say(key, values = {}) {
+  const phrase = WORDS[key][root.lang === "en" ? 0 : 1];
+  return phrase.replace(/\{(\w+)\}/g, (_, name) => values[name]).replaceAll(" %", "\u00a0%");
+}
+
+const whole = (n) => n.toLocaleString("en");
+const bytes = (n) => `${Number((n / 1e6).toFixed(1))} MB`;
+const signed = (x) => (x < 0 ? "\u2212" : "+") + Math.abs(x).toPrecision(3);
+const splitName = (split) => (WORDS[`split.${split}`] ? say(`split.${split}`) : split);
+
+function percent(p) {
+  if (p > 0 && p < 0.001) return "<\u00a00.1\u00a0%";
+  if (p < 1 && p > 0.999) return ">\u00a099.9\u00a0%";
+  return `${(100 * p).toFixed(1)}\u00a0%`;
+}
+
+/** One sentence about what went wrong, from what `Trouble` or a row of the server says. */
+function why({ key, values, status, sentence }) {
+  if (key) return say(key, values);
+  const reason = reasonIn(sentence);
+  if (reason) return say("error.unreadable", { reason: root.lang === "en" ? reason.english : reason.chinese });
+  if (root.lang === "en" && sentence) return sentence;
+  const known = WORDS[`status.${status}`] ? say(`status.${status}`) : say("error.status", { status });
+  return sentence ? `${known}（${sentence}）` : known;
+}
+
+/** What the decoder said within a sentence of the server, in both languages. */
+function reasonIn(sentence = "") {
+  for (const [pattern, chinese] of REASONS) {
+    const found = sentence.match(pattern);
+    if (found) return { english: found[0], chinese: found[0].replace(pattern, chinese) };
+  }
+  return null;
+}
+
+/** An element with its properties (or attributes) and children; text stays text, so no name can become markup. */
+function element(tag, properties = {}, ...children) {
+  const made = document.createElement(tag);
+  for (const [name, value] of Object.entries(properties)) {
+    if (name in made) made[name] = value;
+    else made.setAttribute(name, value);
+  }
+  made.append(...children);
+  return made;
+}
+
+function announce(text) {
+  $("live").textContent = text;
+}
+
+// ---------------------------------------------------------------- what is remembered
+
+function remembered(store, key) {
+  try {
+    return window[store].getItem(`reslab.${key}`);
+  } catch {
+    return null; // storage may be switched off
+  }
+}
+
+function remember(store, key, value) {
+  try {
+    window[store].setItem(`reslab.${key}`, value);
+  } catch {
+    // then it lasts until the page is left
+  }
+}
+
+// ---------------------------------------------------------------- talking to the server
+
+/** What went wrong with a request: a phrase of the page, or a status and the server's own sentence. */
+class Trouble extends Error {
+  constructor(told) {
+    super(told.sentence ?? told.key);
+    this.told = told;
+  }
+}
+
+let token = remembered("sessionStorage", "token");
+let asking = null; // the promise of the open token form, shared by all who wait for it
+
+/** Ask the server and give back its JSON; waits and tries again while it is busy, and asks the person for a token. */
+async function ask(path, options, busy = () => {}) {
+  for (let tries = 1; ; ) {
+    const used = token;
+    const response = await request(path, used, options);
+    if (response.status === 401) {
+      if (used === token) await (asking ??= tokenFromPerson(used !== null).finally(() => (asking = null)));
+      continue;
+    }
+    if (response.ok) return response.json();
+    if ((response.status === 503 || response.status === 429) && tries++ < TRIES) {
+      const seconds = Math.min(60, Number(response.headers.get("Retry-After")) || 1);
+      busy(seconds);
+      await pause(seconds, options?.signal);
+      continue;
+    }
+    const { error } = await response.json().catch(() => ({}));
+    throw new Trouble({ status: response.status, sentence: error });
+  }
+}
+
+async function request(path, bearer, options = {}) {
+  const headers = { Accept: "application/json", ...(bearer ? { Authorization: `Bearer ${bearer}` } : {}) };
+  try {
+    return await fetch(path, { ...options, headers });
+  } catch (error) {
+    if (error.name === "AbortError") throw error;
+    throw new Trouble({ key: "error.unreachable" });
+  }
+}
+
+function pause(seconds, signal) {
+  return new Promise((resolve, reject) => {
+    const timer = setTimeout(resolve, 1000 * seconds);
+    signal?.addEventListener("abort", () => { clearTimeout(timer); reject(signal.reason); }, { once: true });
+  });
+}
+
+function tokenFromPerson(again) {
+  const dialog = $("token");
+  $("token-why").textContent = say(again ? "token.wrong" : "token.why");
+  $("token-text").value = "";
+  dialog.returnValue = "";
+  dialog.showModal();
+  return new Promise((resolve, reject) => {
+    dialog.addEventListener("close", () => {
+      if (dialog.returnValue !== "given") return reject(new Trouble({ key: "error.token" }));
+      token = $("token-text").value.trim();
+      remember("sessionStorage", "token", token);
+      resolve();
+    }, { once: true });
+  });
+}
+
+function form(pictures) {
+  const body = new FormData();
+  for (const { file, name } of pictures) body.append("file", file, name);
+  return body;
+}
+
+// ---------------------------------------------------------------- the queue
+
+/** Take files in: each becomes a row at once and is sent in its turn. */
+function add(files) {
+  $("note").hidden = files.length > 0;
+  if (!files.length) {
+    $("note").textContent = say("note.nothing");
+    return;
+  }
+  for (const { file, name } of files) {
+    const picture = { file, name, url: URL.createObjectURL(file), stage: "waiting", row: null, trouble: null, seconds: 0 };
+    picture.line = element("tr", { role: "row" });
+    picture.line.addEventListener("click", () => choose(picture));
+    state.pictures.push(picture);
+    $("rows").append(picture.line);
+  }
+  announce(say("live.added", { n: files.length }));
+  const first = state.pictures.length - files.length;
+  choose(state.pictures[first]);
+  for (const picture of state.pictures.slice(first)) drawRow(picture);
+  wake();
+}
+
+function wake() {
+  while (state.running < LANES && state.pictures.some((picture) => picture.stage === "waiting")) {
+    state.running += 1;
+    const { signal } = state.ended;
+    lane(signal).finally(() => {
+      if (signal === state.ended.signal) state.running -= 1;
+    });
+  }
+  drawBatch();
+}
+
+async function lane(signal) {
+  for (let group = nextGroup(); group.length && !signal.aborted; group = nextGroup()) {
+    try {
+      await answer(group, signal);
+    } catch (error) {
+      if (error.name !== "AbortError") throw error;
+    }
+  }
+}
+
+function nextGroup() {
+  const group = [];
+  let size = 0;
+  for (const picture of state.pictures) {
+    if (picture.stage !== "waiting") continue;
+    size += picture.file.size;
+    if (group.length && size > GROUP_BYTES) break;
+    become(picture, "asking");
+    group.push(picture);
+    if (group.length === Math.min(GROUP, state.model?.limits?.files ?? GROUP)) break;
+  }
+  return group;
+}
+
+/** Ask about a few pictures at once; where the server refuses them as a whole, about each alone, to hear its reason. */
+async function answer(group, signal) {
+  const limit = state.model?.limits?.bytes;
+  for (const picture of group.filter(({ file }) => limit && file.size > limit)) {
+    fail(picture, { key: "error.large", values: { bytes: bytes(picture.file.size), limit: bytes(limit) } });
+  }
+  const sent = group.filter((picture) => picture.stage === "asking");
+  if (!sent.length) return;
+  const busy = (seconds) => sent.forEach((picture) => become(picture, "busy", { seconds }));
+  try {
+    const { predictions } = await ask("predict", { method: "POST", body: form(sent), signal }, busy);
+    sent.forEach((picture, i) => settle(picture, predictions[i]));
+  } catch (error) {
+    if (!(error instanceof Trouble)) throw error;
+    const alone = sent.length === 1 || error.told.key === "error.token";
+    if (alone) for (const picture of sent) fail(picture, await mended(picture, error.told));
+    else for (const picture of sent) await answer([picture], signal);
+  }
+}
+
+/** A request also breaks off when a file has changed or gone since it was chosen: then say so. */
+async function mended(picture, told) {
+  if (told.key !== "error.unreachable") return told;
+  return picture.file.slice(0, 1).arrayBuffer().then(() => told, () => ({ key: "error.gone" }));
+}
+
+function settle(picture, row) {
+  if (row.error === null) become(picture, "done", { row });
+  else fail(picture, { sentence: row.error, status: 422 });
+}
+
+function fail(picture, trouble) {
+  become(picture, "failed", { trouble });
+}
+
+function become(picture, stage, facts = {}) {
+  Object.assign(picture, { stage, ...facts });
+  drawRow(picture);
+  drawBatch();
+  if (picture === state.chosen) drawView();
+  const left = state.pictures.filter(({ stage }) => stage !== "done" && stage !== "failed").length;
+  if (!left && state.pictures.length > 1) announce(say("live.done", { n: state.pictures.length }));
+  else if (!left || picture === state.chosen) announce(spoken(picture));
+}
+
+function spoken(picture) {
+  if (picture.stage === "failed") return say("live.error", { name: picture.name, why: why(picture.trouble) });
+  if (picture.stage !== "done") return "";
+  const { label, probability } = picture.row;
+  const p = probability === null ? picture.row.labels.map(([, p]) => percent(p)).join(say("comma")) : percent(probability);
+  return say("live.picture", { name: picture.name, label: label || say("row.none"), p });
+}
+
+/** Whether asking once more may help: not where the file itself is at fault. */
+const worthAnother = ({ stage, trouble }) =>
+  stage === "failed" && (trouble.key ? trouble.key !== "error.large" : [408, 429, 500, 502, 503, 504].includes(trouble.status));
+
+function clear() {
+  state.ended.abort();
+  state.ended = new AbortController();
+  state.running = 0;
+  for (const { url } of state.pictures) URL.revokeObjectURL(url);
+  state.pictures = [];
+  $("rows").replaceChildren();
+  choose(null);
+  drawBatch();
+  announce(say("live.cleared"));
+  $("drop").focus();
+}
+
+// ---------------------------------------------------------------- the batch table
+
+function drawRow(picture) {
+  const { name, row, stage, trouble, seconds } = picture;
+  const opener = element("button", { type: "button", className: "name", title: name }, name);
+  opener.tabIndex = picture === state.chosen ? 0 : -1;
+  const had = picture.line.contains(document.activeElement);
+  picture.thumb ??= thumbnail(picture);
+  picture.line.replaceChildren(
+    element("td", { role: "cell", className: "thumb" }, picture.thumb),
+    element("th", { role: "rowheader", scope: "row" }, opener),
+    ...(stage === "done" ? answerCells(row) : [
+      element("td", { role: "cell", colSpan: 3, className: stage === "failed" ? "error" : "quiet" },
+        stage === "failed" ? why(trouble) : say(`row.${stage}`, { s: seconds })),
+    ]),
+  );
+  picture.line.className = stage;
+  if (picture === state.chosen) picture.line.setAttribute("aria-current", "true");
+  else picture.line.removeAttribute("aria-current");
+  if (had) opener.focus();
+}
+
+function answerCells({ label, probability, labels, accepted }) {
+  const cell = (className, ...children) => element("td", { role: "cell", className }, ...children);
+  const each = probability === null ? labels.map(([, p]) => p) : [probability];
+  return [
+    cell("label", (labels ? labels.map(([one]) => one).join(say("comma")) : label) || element("span", { className: "quiet" }, say("row.none"))),
+    cell("number", ...each.map((p) => element("data", { value: p }, percent(p)))),
+    cell("accepted", labels ? "" : chip(accepted)),
+  ];
+}
+
+function chip(accepted) {
+  return element("span", { className: `chip ${accepted}` }, say(`accepted.${accepted}`));
+}
+
+function thumbnail({ url, name }) {
+  const image = element("img", { alt: "", loading: "lazy", decoding: "async", width: 48, height: 48, src: url });
+  const ending = name.includes(".") ? name.split(".").pop().slice(0, 4) : "?";
+  image.addEventListener("error", () => image.replaceWith(element("span", { className: "no-thumb", "aria-hidden": "true" }, ending)));
+  return image;
+}
+
+function drawBatch() {
+  const n = state.pictures.length;
+  const failed = state.pictures.filter(({ stage }) => stage === "failed").length;
+  const done = failed + state.pictures.filter(({ stage }) => stage === "done").length;
+  $("batch").hidden = n === 0;
+  $("batch-how").hidden = touch || n < 2;
+  document.body.classList.toggle("filled", n > 0);
+  $("count").textContent = say("batch.count", { done, n }) + (failed ? ` · ${say("batch.failed", { n: failed })}` : "");
+  $("progress").max = Math.max(n, 1);
+  $("progress").value = done;
+  $("progress").hidden = done === n;
+  $("again").hidden = !state.pictures.some(worthAnother);
+  $("csv").disabled = done === 0;
+}
+
+/** RFC 4180. A cell that a spreadsheet would take for a formula is kept text by an apostrophe (OWASP, CSV injection). */
+function csv() {
+  const safe = (text) => (/^[=+\-@\t\r]/.test(text) ? `'${text}` : text);
+  const quoted = (text) => (/[",\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text);
+  const lines = state.pictures.filter(({ stage }) => stage === "done" || stage === "failed").map(({ name, row, stage, trouble }) => {
+    if (stage === "failed") return [name, "", "", "", reasonIn(trouble.sentence)?.english ?? trouble.sentence ?? why(trouble)];
+    const each = row.probability === null ? row.labels.map(([, p]) => p) : [row.probability];
+    return [name, row.label, each.map((p) => p.toFixed(6)).join(";"), String(row.accepted ?? ""), ""];
+  });
+  return [["path", "label", "probability", "accepted", "error"], ...lines]
+    .map((cells) => cells.map((text) => quoted(safe(text))).join(",") + "\r\n").join("");
+}
+
+function download() {
+  const file = new Blob(["\ufeff", csv()], { type: "text/csv;charset=utf-8" }); // the mark tells Excel that it is UTF-8
+  const url = URL.createObjectURL(file);
+  element("a", { href: url, download: "predictions.csv" }).click();
+  setTimeout(() => URL.revokeObjectURL(url), 60_000);
+}
+
+/** Up, Down, Home and End go through the rows; only the chosen one is a stop of the Tab key. */
+function move(event) {
+  const at = state.pictures.indexOf(state.chosen), last = state.pictures.length - 1;
+  const to = { ArrowDown: Math.min(at + 1, last), ArrowUp: Math.max(at - 1, 0), Home: 0, End: last }[event.key];
+  if (to === undefined) return;
+  event.preventDefault();
+  choose(state.pictures[to]);
+  state.chosen.line.querySelector("button").focus();
+}
+
+// ---------------------------------------------------------------- the chosen picture
+
+function choose(picture) {
+  const before = state.chosen;
+  state.chosen = picture;
+  if (before !== picture) state.maps = new Map();
+  for (const one of [before, picture]) if (one && state.pictures.includes(one)) drawRow(one);
+  drawView();
+  if (picture) announce(spoken(picture));
+}
+
+function drawView() {
+  const picture = state.chosen;
+  $("view").hidden = !picture;
+  if (!picture) return;
+  const done = picture.stage === "done";
+  if ($("picture").src !== picture.url) {
+    $("picture").src = picture.url;
+    $("blank").hidden = true;
+  }
+  $("picture").alt = say("view.alt", { name: picture.name });
+  $("name").textContent = picture.name;
+  $("said").replaceChildren(headline(picture));
+  $("ranking").replaceChildren(...(done ? picture.row.top.map((pair) => bar(pair, picture.row)) : []));
+  $("ranking").setAttribute("aria-label", say("view.ranking"));
+  $("remark").textContent = done ? remark(picture.row) : "";
+  $("heat").hidden = !(done && state.model?.explains);
+  drawHeat();
+}
+
+function headline({ stage, row, trouble, seconds }) {
+  if (stage === "failed") return element("p", { className: "trouble" }, why(trouble));
+  if (stage === "busy") return element("p", { className: "quiet" }, say("row.busy", { s: seconds }));
+  if (stage !== "done") return element("p", { className: "quiet" }, say(`view.${stage}`));
+  if (row.probability === null) return element("p", { className: "said" }, row.labels.map(([label]) => label).join(say("comma")) || say("view.none"));
+  return element("p", { className: "said" }, row.label, " ",
+    element("data", { value: row.probability }, percent(row.probability)), " ", row.accepted === null ? "" : chip(row.accepted));
+}
+
+/** A label with its bar; of several labels, the answered ones stand out and each bar bears its threshold. */
+function bar([label, p], row) {
+  const threshold = row.labels && state.model?.thresholds?.[state.model.classes.indexOf(label)];
+  const given = row.labels?.some(([one]) => one === label);
+  const fill = element("i");
+  fill.style.width = `${100 * p}%`;
+  const line = element("li", { className: given || (!row.labels && label === row.label) ? "first" : "" },
+    element("span", { className: "label" }, label, given ? element("span", { className: "given" }, say("view.given")) : ""),
+    element("data", { value: p }, percent(p)),
+    element("span", { className: "bar", "aria-hidden": "true" }, fill));
+  if (threshold !== undefined && threshold !== null) {
+    const tick = element("b");
+    tick.style.left = `${100 * threshold}%`;
+    line.querySelector(".bar").append(tick);
+    line.append(element("span", { className: "spoken" }, say("view.threshold", { p: percent(threshold) })));
+  }
+  return line;
+}
+
+function remark({ accepted, labels, prediction_set: set }) {
+  const { calibration } = state.model ?? {};
+  const said = [];
+  if (typeof accepted === "boolean" && calibration?.reject_threshold != null) {
+    said.push(say(accepted ? "view.accepted" : "view.doubtful", { p: percent(calibration.reject_threshold) }));
+  }
+  if (set) said.push(say("view.set", { labels: set.join(say("comma")) }));
+  if (calibration) said.push(say(calibration.n ? "view.calibrated" : "view.uncalibrated"));
+  if (labels) said.push(say("view.thresholds"));
+  return said.join(root.lang === "en" ? " " : "");
+}
+
+// ---------------------------------------------------------------- the heat map
+
+function drawHeat() {
+  const picture = state.chosen;
+  const on = $("heat-on").checked && !$("heat").hidden;
+  $("heat-more").hidden = !on;
+  const wanted = picture.row?.top[0][0];
+  if (on) fillLabels(picture, wanted);
+  const map = on ? state.maps.get($("heat-label").value) : null;
+  const shown = map?.overlay ? map : null;
+  $("square").hidden = $("overlay").hidden = !shown;
+  $("picture").hidden = Boolean(shown) || !$("blank").hidden;
+  $("heat-more").classList.toggle("shown", Boolean(shown));
+  $("caption").hidden = !shown;
+  $("caption").textContent = shown ? say(state.model.preprocess.resize === "crop" ? "view.crop" : "view.square", { size: map.size }) : "";
+  if (shown) drawMap(map);
+  else if (on && map?.trouble) $("heat-says").textContent = why(map.trouble);
+  else if (on) {
+    $("heat-says").textContent = say("heat.asking");
+    if (!map) fetchMap(picture, $("heat-label").value);
+  }
+}
+
+/** The five likeliest labels first, then the others by name; what was chosen for this picture stays chosen. */
+function fillLabels(picture, likeliest) {
+  const select = $("heat-label");
+  const key = `${root.lang} ${state.pictures.indexOf(picture)} ${picture.url}`;
+  if (select.dataset.key === key) return;
+  const kept = select.dataset.key?.endsWith(picture.url) ? select.value : likeliest;
+  const top = picture.row.top.map(([label]) => label);
+  const others = state.model.classes.filter((label) => !top.includes(label)).sort((a, b) => a.localeCompare(b));
+  const group = (word, labels) =>
+    element("optgroup", { label: say(word) }, ...labels.map((label) => element("option", { value: label }, label)));
+  select.replaceChildren(group("heat.likeliest", top), ...(others.length ? [group("heat.others", others)] : []));
+  select.value = kept;
+  select.dataset.key = key;
+}
+
+function drawMap({ overlay, picture, label, logit, bias, map }) {
+  $("square").src = picture;
+  $("overlay").src = overlay;
+  $("overlay").alt = say("heat.alt", { label });
+  $("overlay").style.opacity = $("heat-opacity").value / 100;
+  const strongest = Math.max(...map.flat().map(Math.abs));
+  $("scale-low").textContent = signed(-strongest);
+  $("scale-high").textContent = signed(strongest);
+  $("heat-says").textContent = say("heat.says", { label, logit: signed(logit), bias: signed(bias) });
+}
+
+async function fetchMap(picture, label) {
+  const { maps } = state; // of this picture: another choice starts another
+  maps.set(label, {});
+  try {
+    const path = `explain?label=${encodeURIComponent(label)}`;
+    maps.set(label, await ask(path, { method: "POST", body: form([picture]), signal: state.ended.signal }));
+  } catch (error) {
+    if (!(error instanceof Trouble)) return;
+    maps.set(label, { trouble: error.told });
+  }
+  if (maps === state.maps) drawHeat();
+}
+
+// ---------------------------------------------------------------- the model card
+
+async function meet() {
+  try {
+    state.model = await ask("model");
+    state.modelError = null;
+  } catch (error) {
+    state.modelError = error.told ?? { key: "error.unreachable" };
+  }
+  drawModel();
+  if (state.chosen) drawView();
+}
+
+function drawModel() {
+  const { model } = state;
+  $("lead").textContent = model ? leadOf(model) : say(state.modelError ? "model.unknown" : "lead.waiting");
+  document.title = model ? `${model.name} · ResLab` : "ResLab";
+  $("foot").textContent = model ? say("foot", { version: model.version }) : "ResLab";
+  if (model) $("model").replaceChildren(...scores(model), facts(model));
+  else $("model").replaceChildren(state.modelError ? element("p", { className: "trouble" }, why(state.modelError)) : "");
+}
+
+function leadOf({ name, classes, task }) {
+  const first = classes.slice(0, SHOWN_CLASSES).join(say("comma"));
+  const more = classes.length - SHOWN_CLASSES;
+  const listed = more > 0 ? say("lead.more", { first, n: more }) : first;
+  return say(`lead.${task}`, { name, n: whole(classes.length), classes: listed });
+}
+
+/** Each split's score with its interval, n, and whether the split also chose the model. */
+function scores({ scores }) {
+  const shown = Object.entries(scores ?? {}).flatMap(([split, score]) => {
+    const kind = score.top1 ? "top1" : "mean_ap";
+    const { value, low, high } = score[kind] ?? {};
+    if (value === undefined) return [];
+    return [element("div", { className: "score" },
+      element("p", { className: "quiet" }, say(`model.score.${kind}`, { split: splitName(split) })),
+      element("p", { className: "figure" }, element("data", { value }, percent(value))),
+      whisker(value, low, high),
+      element("p", {}, say("model.interval", { low: percent(low), high: percent(high) })),
+      element("p", { className: score.chose_the_model ? "honest" : "quiet" },
+        say(score.chose_the_model ? "model.chose" : "model.fair", { n: whole(score.n) })))];
+  });
+  return shown.length ? shown : [element("p", { className: "quiet" }, say("model.unscored"))];
+}
+
+function whisker(value, low, high) {
+  const track = element("span", { className: "whisker", "aria-hidden": "true" }, element("i"), element("b"));
+  track.firstChild.style.left = `${100 * low}%`;
+  track.firstChild.style.width = `${100 * (high - low)}%`;
+  track.lastChild.style.left = `${100 * value}%`;
+  return track;
+}
+
+function facts(model) {
+  const { calibration = {}, preprocess, training = {}, limits } = model;
+  const rows = [
+    ["name", model.name],
+    ["sha256", hash(model.sha256)],
+    [model.task === "multi" ? "labels" : "classes", folded(whole(model.classes.length), say("model.all", { n: whole(model.classes.length) }), classList(model))],
+    ["input", say(`model.input.${preprocess.resize}`, { size: preprocess.size, filter: say(`filter.${preprocess.interpolation}`) })],
+    ["calibration", calibrationOf(model)],
+    model.task === "single" && ["threshold", calibration.reject_threshold == null ? say("model.threshold.none") : percent(calibration.reject_threshold)],
+    training.data && ["training", say("model.training.value", { data: training.data, epochs: training.epochs ?? "?", seed: training.seed ?? "?" })],
+    training.licence && ["licence", training.licence],
+    ["certificate", certificate(model.certificate)],
+    model.engine && ["engine", model.engine],
+    limits && ["limits", say("model.limits.value", { bytes: bytes(limits.bytes), pixels: whole(Math.round(limits.pixels / 1e6)), files: limits.files })],
+  ].filter(Boolean);
+  return element("dl", {}, ...rows.map(([word, value]) =>
+    element("div", {}, element("dt", {}, say(`model.${word}`)), element("dd", {}, value))));
+}
+
+function calibrationOf({ calibration = {}, scores = {} }) {
+  const fitted = calibration.n
+    ? say("model.calibration.fitted", { t: calibration.temperature.toFixed(2), n: whole(calibration.n), split: splitName(calibration.split) })
+    : say("model.calibration.none");
+  const measured = Object.entries(scores).filter(([, { ece }]) => ece != null)
+    .map(([split, { ece }]) => say("model.ece", { p: percent(ece), split: splitName(split) }));
+  return [fitted, ...measured].join(root.lang === "en" ? "; " : "；");
+}
+
+function classList({ classes, thresholds }) {
+  return element("ul", {}, ...classes.map((label, i) =>
+    element("li", {}, label, ...(thresholds?.length ? [" ", element("span", { className: "quiet" }, `≥ ${percent(thresholds[i])}`)] : []))));
+}
+
+function folded(lead, summary, content) {
+  return element("span", {}, lead, element("details", {}, element("summary", {}, summary), content));
+}
+
+/** What was compared with what, in a sentence, and whatever else the exporter stated, line by line under its own keys. */
+function certificate(held) {
+  if (!held) return say("model.certificate.none");
+  const { n, pictures, max_difference: difference, limit, engines } = held;
+  const lead = engines && difference !== undefined
+    ? say("model.certificate.says", { n: whole(n), pictures, before: engines[0], difference: difference.toPrecision(2), limit: limit.toPrecision(2) })
+    : "";
+  const lines = Object.entries(held).map(([key, value]) =>
+    element("li", {}, element("code", {}, key), " ", typeof value === "object" ? JSON.stringify(value) : String(value)));
+  return folded(lead, say("model.certificate.show"), element("ul", {}, ...lines));
+}
+
+function hash(sha256) {
+  const copy = element("button", { type: "button", className: "small" }, say("model.copy"));
+  copy.addEventListener("click", async () => {
+    await navigator.clipboard.writeText(sha256);
+    copy.textContent = say("model.copied");
+    announce(say("model.copied"));
+  });
+  const code = element("code", { title: sha256 }, sha256.slice(0, 12));
+  return element("span", {}, code, " ", ...(navigator.clipboard ? [copy] : []));
+}
+
+// ---------------------------------------------------------------- files from the outside
+
+const named = (file, folder = "") => ({ file, name: folder + file.name });
+
+/** The files of a drop or a paste; a folder gives the pictures in it, by their paths. */
+async function filesOf(transfer) {
+  const files = [...transfer.files].map((file) => named(file));
+  const entries = [...transfer.items].map((item) => item.webkitGetAsEntry?.()).filter(Boolean);
+  if (!entries.some((entry) => entry.isDirectory)) return files;
+  return (await Promise.all(entries.map((entry) => walk(entry, "")))).flat();
+}
+
+async function walk(entry, folder) {
+  if (entry.isFile) {
+    const file = await new Promise((resolve, reject) => entry.file(resolve, reject)).catch(() => null);
+    return file && (!folder || file.type.startsWith("image/")) ? [named(file, folder)] : [];
+  }
+  const reader = entry.createReader(), found = [];
+  const read = () => new Promise((resolve, reject) => reader.readEntries(resolve, reject));
+  for (let some = await read(); some.length; some = await read()) found.push(...some); // it hands them out by the hundred
+  found.sort((a, b) => a.name.localeCompare(b.name));
+  return (await Promise.all(found.map((one) => walk(one, `${folder}${entry.name}/`)))).flat();
+}
+
+function listen() {
+  for (const input of [$("files"), $("photo")]) {
+    input.addEventListener("change", () => {
+      add([...input.files].map((file) => named(file)));
+      input.value = ""; // so that the same file can be chosen again
+    });
+  }
+  $("drop").addEventListener("click", () => $("files").click());
+  $("camera").addEventListener("click", () => $("photo").click());
+  $("camera").hidden = !touch;
+  addEventListener("dragover", (event) => {
+    event.preventDefault();
+    document.body.classList.add("over");
+  });
+  addEventListener("dragleave", (event) => {
+    if (!event.relatedTarget) document.body.classList.remove("over");
+  });
+  addEventListener("drop", async (event) => {
+    event.preventDefault();
+    document.body.classList.remove("over");
+    add(await filesOf(event.dataTransfer));
+  });
+  addEventListener("paste", async (event) => {
+    if (event.clipboardData.files.length) add(await filesOf(event.clipboardData));
+    else if (!event.target.closest("input")) add([]);
+  });
+  $("rows").addEventListener("keydown", move);
+  $("csv").addEventListener("click", download);
+  $("clear").addEventListener("click", clear);
+  $("again").addEventListener("click", () => {
+    for (const picture of state.pictures.filter(worthAnother)) become(picture, "waiting");
+    if (!state.model) meet();
+    wake();
+  });
+  $("picture").addEventListener("error", () => {
+    $("picture").hidden = true;
+    $("blank").hidden = false;
+  });
+  for (const input of [$("heat-on"), $("heat-label")]) input.addEventListener("change", drawHeat);
+  $("heat-opacity").addEventListener("input", () => ($("overlay").style.opacity = $("heat-opacity").value / 100));
+  $("token-form").addEventListener("submit", (event) => {
+    event.preventDefault();
+    $("token").close("given");
+  });
+  $("token-cancel").addEventListener("click", () => $("token").close(""));
+}
+
+// ---------------------------------------------------------------- language and theme
+
+function speak(language) {
+  root.lang = language;
+  announce("");
+  for (const one of document.querySelectorAll("[data-word]")) one.textContent = say(one.dataset.word);
+  for (const one of document.querySelectorAll("[data-word-label]")) one.setAttribute("aria-label", say(one.dataset.wordLabel));
+  $("how").textContent = say(touch ? "drop.touch" : "drop.how");
+  $("private").textContent = say("private", { host: location.host });
+  $("language").textContent = language === "en" ? "中文" : "English";
+  $("language").lang = language === "en" ? "zh-CN" : "en";
+  drawModel();
+  state.pictures.forEach(drawRow);
+  drawBatch();
+  drawView();
+}
+
+function shade(theme) {
+  root.dataset.theme = theme;
+  $("theme").setAttribute("aria-pressed", String(theme === "dark"));
+}
+
+function dress() {
+  const dark = matchMedia("(prefers-color-scheme: dark)");
+  const system = () => (dark.matches ? "dark" : "light");
+  shade(remembered("localStorage", "theme") ?? system());
+  dark.addEventListener("change", () => remembered("localStorage", "theme") ?? shade(system()));
+  $("theme").addEventListener("click", () => {
+    shade(root.dataset.theme === "dark" ? "light" : "dark");
+    remember("localStorage", "theme", root.dataset.theme);
+  });
+  $("language").addEventListener("click", () => {
+    speak(root.lang === "en" ? "zh-CN" : "en");
+    remember("localStorage", "language", root.lang);
+  });
+  speak(remembered("localStorage", "language") ?? (navigator.language.toLowerCase().startsWith("zh") ? "zh-CN" : "en"));
+}
+
+listen();
+dress();
+meet();

@@ -1,0 +1,143 @@
+"""The model behind the door: pictures decoded in threads, answered in batches, explained one by one."""
+
+import asyncio
+import base64
+import dataclasses
+import io
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, TypeVar
+
+import numpy as np
+from PIL import Image
+
+from reslab.data.reader import default_workers
+from reslab.engine.face import Engine, probabilities
+from reslab.errors import BadPicture
+from reslab.explain.cam import Explanation
+from reslab.explain.cam import explain as explained
+from reslab.explain.draw import figure, overlay
+from reslab.pixels.decode import decode
+from reslab.predict import Model, Prediction, failed
+from reslab.serve.batcher import Batcher
+from reslab.serve.body import Upload
+from reslab.serve.documents import ExplanationDocument, ModelDocument, model_document
+from reslab.serve.limits import Admission, Limits, Rate
+from reslab.serve.metrics import Metrics
+
+_SIDE = 384  # of a drawn picture, in pixels, whatever the network's input is
+
+Result = TypeVar("Result")
+
+
+class Service:
+    """One model that answers, with its limits and counts."""
+
+    def __init__(self, engine: Engine, limits: Limits, version: str) -> None:
+        self.limits, self.version = limits, version
+        self.admission = Admission(limits)
+        self.metrics = Metrics(lambda: self.admission.waiting)
+        self.rate = None if limits.rate is None else Rate(limits.rate)
+        self.running = 0
+        """Requests that are under way, other than the probes'."""
+        self.draining = False
+        """No new request is taken; the server ends with the last that is under way."""
+        self._engine: Any = engine
+        self._model = Model(engine)
+        self._batcher = Batcher(engine, limits.batch, self.metrics.batch)
+        self._readers = ThreadPoolExecutor(default_workers(), thread_name_prefix="reslab-reader")
+        self._explains = _explains(engine)
+
+    @property
+    def sha256(self) -> str:
+        return self._engine.sha256
+
+    @property
+    def explains(self) -> bool:
+        """Whether the model has the parts that an explanation needs."""
+        return self._explains
+
+    def card(self) -> ModelDocument:
+        """What the model says about itself."""
+        return model_document(self._engine, self.limits, self._explains, self.version)
+
+    async def predict(self, files: Sequence[Upload]) -> list[Prediction]:
+        """One row per file, in order."""
+        rows = await asyncio.gather(*(self._answer(file) for file in files))
+        for row in rows:
+            self.metrics.row(row)
+        return rows
+
+    async def explain(self, file: Upload, label: str | None) -> tuple[np.ndarray, Explanation]:
+        """The square that the network sees at the size of drawings, and its evidence.
+
+        Raises:
+            BadPicture: the file cannot be read.
+            ResLabError: the model does not know the label.
+        """
+        prepare = self._engine.header.preprocess
+        seen = dataclasses.replace(prepare, size=_SIDE)
+        pixels, picture = await self._read(file, lambda whole: (prepare(whole), seen(whole)))
+        return picture, await self._batcher.run(explained, self._engine, pixels, label)
+
+    async def drawn(self, picture: np.ndarray, found: Explanation) -> bytes:
+        """PNG of the picture, the same under its evidence, and the scale."""
+        return await self._threaded(lambda: _png(figure(picture, found.heat)))
+
+    async def explanation(self, picture: np.ndarray, found: Explanation, request_id: str) -> ExplanationDocument:
+        """The same as a document."""
+        side = self._engine.header.preprocess.size
+        seen, laid = await self._threaded(lambda: (_url(picture), _url(overlay(picture, found.heat))))
+        return ExplanationDocument(
+            schema=1,
+            model=self.sha256,
+            request_id=request_id,
+            label=found.label,
+            probability=found.probability,
+            logit=found.logit,
+            bias=found.bias,
+            map=np.round(found.heat, 5).tolist(),
+            peak=found.peak(side),
+            size=side,
+            overlay=laid,
+            picture=seen,
+        )
+
+    def close(self) -> None:
+        """Wait for the threads and end them."""
+        self._batcher.close()
+        self._readers.shutdown()
+
+    async def _answer(self, file: Upload) -> Prediction:
+        try:
+            pixels = await self._read(file, self._engine.header.preprocess)
+        except BadPicture as error:
+            return failed(file.name, error)
+        logits = await self._batcher.logits(pixels)
+        return self._model.row(file.name, logits, probabilities(self._engine, logits[None])[0])
+
+    async def _read(self, file: Upload, prepare: Callable[[np.ndarray], Result]) -> Result:
+        return await self._threaded(lambda: prepare(decode(file.data, file.name, self.limits.max_pixels)))
+
+    async def _threaded(self, work: Callable[[], Result]) -> Result:
+        return await asyncio.get_running_loop().run_in_executor(self._readers, work)
+
+
+def _explains(engine: Any) -> bool:
+    size = engine.header.preprocess.size
+    try:
+        engine.features(np.zeros((1, size, size, 3), np.uint8))
+        engine.head  # noqa: B018  a graph without these outputs says so when it is asked
+    except Exception:  # onnxruntime's errors have no common class
+        return False
+    return True
+
+
+def _png(image: Image.Image) -> bytes:
+    file = io.BytesIO()
+    image.save(file, "PNG")
+    return file.getvalue()
+
+
+def _url(pixels: np.ndarray) -> str:
+    return "data:image/png;base64," + base64.b64encode(_png(Image.fromarray(pixels))).decode()
