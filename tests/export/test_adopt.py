@@ -365,11 +365,23 @@ def plain(path, out_shape, in_shape=("b", 3, 8, 8), kind=TensorProto.FLOAT, inpu
     return save(path, nodes, held, taken, {"out": (TensorProto.FLOAT, [f"d{k}" for k in range(len(out_shape))])})
 
 
-def external(path):
+def beside(path):
+    """Its weights in a second file, as PyTorch's newer exporter writes them by itself."""
     nearest_colour(path, *NUMBERS["0-1"])
     onnx.save(onnx.load(path), path, save_as_external_data=True, location="w.data", size_threshold=0)
+    return path
+
+
+def external(path):
+    beside(path)
     (path.parent / "w.data").unlink()
     return path
+
+
+def test_weights_beside_the_graph_come_into_the_file(colours, tmp_path):
+    adopted(beside(tmp_path / "theirs.onnx"), colours, tmp_path / "ours.onnx")
+    (tmp_path / "w.data").unlink()
+    assert load_model(tmp_path / "ours.onnx").predict([np.array(colour_picture("red", 900))])[0].label == "red"
 
 
 def cut(path):

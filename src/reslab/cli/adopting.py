@@ -126,11 +126,9 @@ def _say(made: Adopted, document: dict[str, Any], data: str) -> None:
         say(
             f"second best: {other}, {100 * doubt['difference']:+.2f} points, p = {doubt['p_value']:.3g}: {doubt['verdict']}"
         )
-    say(
-        f"{document['split']} split of {data}: {show.interval(document['top1'], document['n'])}; it chose the input",
-        end="; ",
-    )
+    say(f"{document['split']} split of {data}: {show.interval(document['top1'], document['n'])}", end="; ")
     say(f"always answering one class {show.percent(document['majority_baseline'])}")
+    say("these pictures chose the input and the temperature; whether the graph was trained on them, it does not say")
     say(f"NLL {fit['nll_before']:.4f} -> {fit['nll_after']:.4f} with temperature {fit['temperature']:.3f}")
     say(
         f"certificate: {proof['n']} pictures in batches of {', '.join(map(str, proof['batches']))}, largest difference "
