@@ -97,14 +97,22 @@ def run(tokens: list[str]) -> int:
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
-    except ModuleNotFoundError as error:
-        return _complain(f"this needs the package {error.name}", "pip install 'reslab[train]'", 2, debug)
+    except ImportError as error:
+        cause = error if error.name else error.__cause__  # cyclopts wraps what a verb's own imports raise
+        missing = cause.name if isinstance(cause, ModuleNotFoundError) else None
+        if missing is None:
+            return _fault(error, debug)
+        return _complain(f"this needs the package {missing}", "pip install 'reslab[train]'", 2, debug)
     except OSError as error:
         if error.errno != errno.ENOSPC:
             return _complain(f"{error.filename or 'the system'}: {error.strerror or error}", None, 2, debug)
         return _complain("the disk is full", "free space; a run goes on with reslab resume", 2, debug)
     except Exception as error:
-        return _complain(f"unexpected: {error!r}", "this is a fault of ResLab; --debug shows where", _INTERNAL, debug)
+        return _fault(error, debug)
+
+
+def _fault(error: Exception, debug: bool) -> int:
+    return _complain(f"unexpected: {error!r}", "this is a fault of ResLab; --debug shows where", _INTERNAL, debug)
 
 
 def _complain(message: str, hint: str | None, code: int, debug: bool) -> int:
