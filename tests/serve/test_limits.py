@@ -89,7 +89,7 @@ def test_paths_and_methods_that_are_not_there(client):
 
 
 def test_an_unknown_label_names_the_nearest(client):
-    answer = told(client.post("/explain?label=shop", content=PICTURE), 422, "does not know the class 'shop'")
+    answer = told(client.post("/explain?label=shop", content=PICTURE), 404, "does not know the class 'shop'")
     assert "did you mean 'ship'" in answer.json()["hint"]
 
 

@@ -32,6 +32,7 @@ from reslab.serve.web import add_page
 _REASONS = {
     400: "No body, or one that is not what it says it is",
     401: "A missing or wrong token",
+    404: "No class of that name",
     408: "The body came too slowly",
     409: "The model cannot be explained",
     413: "Too many bytes or files",
@@ -113,7 +114,7 @@ def _add_work(app: FastAPI, service: Service, guards: list[Any]) -> None:
 
     png: dict[str, Any] = {"image/png": {"schema": _FILE}}
 
-    @app.post("/explain", dependencies=guards, **_described(ExplanationDocument, _one(), png, also=(409,)))
+    @app.post("/explain", dependencies=guards, **_described(ExplanationDocument, _one(), png, also=(404, 409)))
     async def explain(
         request: Request, label: Annotated[str | None, Query(description="The class to explain.")] = None
     ) -> Response:
@@ -228,7 +229,8 @@ async def _refusal(request: Request, error: Exception) -> Response:
     assert isinstance(error, ResLabError)
     hint = None if isinstance(error, BadPicture) else error.hint
     if not isinstance(error, Refused):
-        error = Refused(422, "unreadable" if isinstance(error, BadPicture) else "label", error.message, hint)
+        status, reason = (422, "unreadable") if isinstance(error, BadPicture) else (404, "label")
+        error = Refused(status, reason, error.message, hint)
     request.state.reason = error.reason
     headers = {} if error.retry_after is None else {"Retry-After": str(error.retry_after)}
     if error.status == 401:

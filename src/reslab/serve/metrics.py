@@ -13,8 +13,8 @@ _POWERS = tuple(float(2**k) for k in range(7))
 class Metrics:
     """Latency, queue, answers, errors."""
 
-    def __init__(self, waiting: Callable[[], int]) -> None:
-        """`waiting` tells how many pictures are in the queue."""
+    def __init__(self, waiting: Callable[[], int], running: Callable[[], int]) -> None:
+        """`waiting` tells how many pictures are in the queue, `running` how many requests are under way."""
         self._registry = CollectorRegistry()
         make = {"registry": self._registry}
         self._seconds = Histogram(
@@ -28,6 +28,7 @@ class Metrics:
         self._confidence = Histogram("reslab_confidence", "Probability of the likeliest class", buckets=_SHARES, **make)
         self._batches = Histogram("reslab_batch_pictures", "Pictures per forward pass", buckets=_POWERS, **make)
         Gauge("reslab_queue_pictures", "Pictures that wait or are being answered", **make).set_function(waiting)
+        Gauge("reslab_running_requests", "Requests under way, probes left out", **make).set_function(running)
 
     def request(self, path: str, status: int, seconds: float) -> None:
         """One request was answered."""

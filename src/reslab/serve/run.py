@@ -45,21 +45,22 @@ def bound(host: str, port: int) -> socket.socket:
     Raises:
         ResLabError: the port is in use or forbidden, or the host is not this machine's.
     """
+    if not 0 <= port <= 65535:  # the system would take it modulo 65536
+        raise ResLabError(f"--port {port} is no port", "ports run from 1 to 65535; 0 takes a free one")
     try:
-        family, kind, protocol, _, address = socket.getaddrinfo(
-            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
-        )[0]
+        kinds = {"type": socket.SOCK_STREAM, "flags": socket.AI_PASSIVE}
+        family, kind, protocol, _, address = socket.getaddrinfo(host, port, **kinds)[0]
         listener = socket.socket(family, kind, protocol)
-    except (OSError, OverflowError) as error:
-        raise ResLabError(f"cannot listen on {host}: {getattr(error, 'strerror', None) or error}") from None
+    except OSError as error:
+        raise ResLabError(f"cannot listen on {host}: {error.strerror or error}") from None
     if sys.platform != "win32":  # there it would share the port with another server
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listener.bind(address)
         listener.listen(2048)
-    except (OSError, OverflowError) as error:
+    except OSError as error:
         listener.close()
-        reason = getattr(error, "strerror", None) or error
+        reason = error.strerror or error
         raise ResLabError(f"cannot listen on {host}:{port}: {reason}", f"try --port {_neighbour(port)}") from None
     return listener
 

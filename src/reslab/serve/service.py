@@ -36,7 +36,7 @@ class Service:
     def __init__(self, engine: Engine, limits: Limits, version: str) -> None:
         self.limits, self.version = limits, version
         self.admission = Admission(limits)
-        self.metrics = Metrics(lambda: self.admission.waiting)
+        self.metrics = Metrics(lambda: self.admission.waiting, lambda: self.running)
         self.rate = None if limits.rate is None else Rate(limits.rate)
         self.running = 0
         """Requests that are under way, other than the probes'."""
