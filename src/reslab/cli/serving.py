@@ -7,7 +7,7 @@ from cyclopts import Parameter
 
 from reslab.cli import show
 from reslab.cli.foreign import FOREIGN_OPTIONS, ForeignOptions
-from reslab.engine.choose import find_model
+from reslab.engine.choose import EngineName, find_model
 from reslab.errors import ResLabError
 from reslab.serve.limits import Limits
 
@@ -26,6 +26,7 @@ def serve(
     port: int = 8000,
     limits: Annotated[Limits, Parameter(name="*")] = _LIMITS,
     foreign: ForeignOptions = FOREIGN_OPTIONS,
+    engine: EngineName = "auto",
 ) -> None:
     """Answer over HTTP: POST /predict, POST /explain, GET /model, the web page at /.
 
@@ -36,6 +37,7 @@ def serve(
         model: An exported model.onnx, a packaged model, or what PyTorch can open and export on the fly.
         host: Address to listen on; by default only this machine can ask.
         port: Port to listen on; 0 takes a free one.
+        engine: auto, torch, onnxruntime or openvino: which library computes, where the file leaves a choice.
     """
     foreign.refuse_for(find_model(model))
     try:
@@ -47,7 +49,7 @@ def serve(
     if token is not None and not token.strip():
         raise ResLabError(f"{TOKEN_VARIABLE} is empty", "set it to a long random word, or unset it")
     with bound(host, port) as listener:
-        app = create_app(open_served(model, foreign.assumed(), show.people.print), limits, token)
+        app = create_app(open_served(model, foreign.assumed(), show.people.print, engine), limits, token)
         if host not in _HERE and token is None:
             show.people.print(
                 f"anybody who reaches {host} may ask: {TOKEN_VARIABLE} in the environment asks for a token"

@@ -15,7 +15,7 @@ import numpy as np
 import uvicorn
 from fastapi import FastAPI
 
-from reslab.engine.choose import open_engine
+from reslab.engine.choose import EngineName, open_engine
 from reslab.engine.face import Assumed, Engine
 from reslab.errors import ResLabError
 from reslab.serve.front import LOG
@@ -65,14 +65,16 @@ def bound(host: str, port: int) -> socket.socket:
     return listener
 
 
-def open_served(model: str | Path, assumed: Assumed | None, tell: Callable[[str], None]) -> Engine:
+def open_served(
+    model: str | Path, assumed: Assumed | None, tell: Callable[[str], None], kind: EngineName = "auto"
+) -> Engine:
     """The engine to serve. What only PyTorch opens is exported on the fly, for the graph answers faster on a processor.
 
     Its answers carry the hash of the file that was given. Where the graph does not agree with the network on noise, or
     cannot be made, or there is a GPU, the network itself answers.
     """
-    engine = open_engine(model, assumed)
-    if engine.name != "torch" or engine.device.type != "cpu":
+    engine = open_engine(model, assumed, kind)
+    if kind == "torch" or engine.name != "torch" or engine.device.type != "cpu":
         return engine
     try:
         exported = _exported(engine)
