@@ -26,7 +26,7 @@ from reslab.export.graph import Layout, OnnxGraph, onnx_of, program_of
 from reslab.export.quantize import Gate, gate, quantized
 from reslab.modelfile import Carried
 from reslab.pixels.preprocess import Preprocess
-from reslab.runfolder import CONFIG_NAME, read_config
+from reslab.runfolder import CONFIG_NAME, PACKAGED, packaged, read_config
 from reslab.scoring import divided_as
 
 _MOST, _CALIBRATE = 2000, 256
@@ -88,7 +88,7 @@ def ship(
         ResLabError: what is asked for does not exist, or goes not together.
     """
     _refuse(how)
-    path = find_model(model)
+    path = packaged(str(model), ".safetensors") if str(model) in PACKAGED else find_model(model)
     engine = open_engine(path, assumed)
     shown = _shown(engine, path, data, dict(division or {}))
     pixels = _prepared(shown.pictures, engine.header.preprocess)
