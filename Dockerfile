@@ -1,0 +1,20 @@
+# One model over HTTP, without PyTorch. reproduce/dockerfile.py runs these steps in a clean environment.
+#
+#   docker build -t reslab .
+#   docker run -p 8000:8000 -v "$PWD/model.onnx:/model.onnx:ro" -e RESLAB_TOKEN reslab /model.onnx
+FROM python:3.12-slim
+
+WORKDIR /build
+COPY pyproject.toml README.md LICENSE ./
+COPY src ./src
+RUN pip install --no-cache-dir --disable-pip-version-check ".[serve]"
+
+RUN useradd --create-home --uid 10001 reslab
+USER reslab
+WORKDIR /home/reslab
+
+EXPOSE 8000
+HEALTHCHECK --interval=10s --timeout=3s --start-period=20s \
+    CMD python -c "import urllib.request; urllib.request.urlopen('http://127.0.0.1:8000/livez', timeout=2)"
+ENTRYPOINT ["reslab", "serve", "--host", "0.0.0.0", "--port", "8000"]
+CMD ["cifar10_resnet20"]
