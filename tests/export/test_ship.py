@@ -255,3 +255,24 @@ def test_what_is_exported_already_gets_int8_but_no_other_layout(tmp_path, data):
     assert shipped.certificate.max_difference == 0 and shipped.gate is not None
     with pytest.raises(ResLabError, match="exported already"):
         ship(tmp_path / "model.onnx", tmp_path / "m.pt2", Shipping("pt2"), data)
+
+
+def test_a_file_may_leave_the_choice_of_engine(tmp_path, data):
+    pytest.importorskip("openvino")
+    onnx_file = ship(MODEL, tmp_path / "model.onnx", Shipping()).path
+    assert open_engine(onnx_file).name == open_engine(onnx_file, engine="onnxruntime").name == "onnxruntime"
+    asked = pixels(3)
+    theirs, ours = open_engine(onnx_file, engine="openvino"), open_engine(onnx_file)
+    assert theirs.name == "openvino" and theirs.sha256 == ours.sha256
+    assert np.abs(theirs.logits(asked) - ours.logits(asked)).max() < 1e-3
+    for path, engine in ((onnx_file, "torch"), (MODEL, "openvino"), (MODEL, "onnxruntime")):
+        with pytest.raises(ResLabError, match=f"not read by {engine}"):
+            open_engine(path, engine=engine)
+    int8 = ship(MODEL, tmp_path / "int8.onnx", Shipping(int8=True, max_drop_points=50), data)
+    assert open_engine(int8.path).name == ("openvino" if not int8.gate.reasons else "onnxruntime")
+    assert open_engine(int8.path, engine="onnxruntime").name == "onnxruntime"
+
+
+def test_a_packaged_name_is_exported_from_its_network(tmp_path):
+    shipped = ship("cifar10_resnet20", tmp_path / "m.pt2", Shipping("pt2"))
+    assert shipped.certificate.engines == ("torch", "torch.export")
