@@ -21,6 +21,11 @@ _CHUNK = 2**20
 _STALLED = 30.0
 
 
+def kept(what: str) -> Path:
+    """The folder for fetched `weights` or `data`: in RESLAB_CACHE, or ~/.cache/reslab."""
+    return Path(os.environ.get("RESLAB_CACHE") or Path.home() / ".cache" / "reslab") / what
+
+
 @dataclass(frozen=True, slots=True)
 class Remote:
     """A published file."""
@@ -44,8 +49,8 @@ class Remote:
 
     @property
     def place(self) -> Path:
-        """Where it is kept: RESLAB_CACHE, or ~/.cache/reslab."""
-        return Path(os.environ.get("RESLAB_CACHE") or Path.home() / ".cache" / "reslab") / "weights" / self.name
+        """Where it is kept."""
+        return kept("weights") / self.name
 
 
 def fetch(remote: Remote, on_progress: Callable[[int, int], None] | None = None) -> Path:

@@ -10,9 +10,9 @@ import numpy as np
 import torch
 from sklearn.datasets import load_sample_images
 
-from reslab.data.catalog import Picture
+from reslab.data.catalog import Picture, Split
 from reslab.data.reader import blocks, load
-from reslab.data.sources import read_data
+from reslab.data.sources import at_hand, read_data
 from reslab.engine.choose import find_model, open_engine
 from reslab.engine.exported import OnnxEngine
 from reslab.engine.face import Assumed, Engine
@@ -31,6 +31,7 @@ from reslab.scoring import divided_as
 
 _MOST, _CALIBRATE = 2000, 256
 _CROPS, _CROP = 45, 400
+_DIVIDES = ("data_dir", "val", "split_seed", "group_by", "skip_bad")  # what a run's config says about its division
 _GOLDEN = 8
 
 
@@ -64,9 +65,12 @@ class Shown:
 
     what: str
     pictures: tuple[Picture, ...]
+    pixels: np.ndarray
+    """uint8 `[n, size, size, 3]`: the same, prepared."""
     labels: np.ndarray | None = None
     training: tuple[Picture, ...] = ()
     """Where ranges of int8 may be taken from."""
+    skip_bad: bool = False
 
 
 def ship(
@@ -91,13 +95,12 @@ def ship(
     path = packaged(str(model), ".safetensors") if str(model) in PACKAGED else find_model(model)
     engine = open_engine(path, assumed)
     shown = _shown(engine, path, data, dict(division or {}))
-    pixels = _prepared(shown.pictures, engine.header.preprocess)
     told = Carried(engine.header, engine.seen, None)
     draft, graph = _draft(engine, path, told, how)
-    certificate = certify(engine, draft.engine, pixels, shown.what, shown.labels)
+    certificate = certify(engine, draft.engine, shown.pixels, shown.what, shown.labels)
     document, judged = certificate.document(), None
     if how.int8 and graph is not None:
-        draft, judged = _smaller(draft, graph, told, shown, pixels, how)
+        draft, judged = _smaller(draft, graph, told, shown, how)
         document |= {"int8": judged.document()}
     draft.write(out, document)
     if how.golden:
@@ -105,18 +108,16 @@ def ship(
     return Shipped(out, certificate, judged)
 
 
-def _smaller(
-    draft: Draft, graph: OnnxGraph, told: Carried, shown: Shown, pixels: np.ndarray, how: Shipping
-) -> tuple[Draft, Gate]:
+def _smaller(draft: Draft, graph: OnnxGraph, told: Carried, shown: Shown, how: Shipping) -> tuple[Draft, Gate]:
     """The model in int8 where the gate opens, else as it was; and what the gate measured."""
     if shown.labels is None or not shown.training:
         raise ResLabError(
             "int8 is calibrated on training pictures and judged on validation pictures with one label each",
             "name them with --data",
         )
-    ranges = _prepared(_evenly(shown.training, _CALIBRATE), told.header.preprocess)
+    _, ranges = _readable(_evenly(shown.training, _CALIBRATE), told.header.preprocess, shown.skip_bad)
     small = _formed(quantized(graph, ranges), told, how.form)
-    judged = gate(draft.engine, small.engine, pixels, shown.labels, shown.what, how.max_drop_points)
+    judged = gate(draft.engine, small.engine, shown.pixels, shown.labels, shown.what, how.max_drop_points)
     return (draft if judged.reasons else small), judged
 
 
@@ -152,21 +153,24 @@ def _formed(graph: OnnxGraph, told: Carried, form: Form) -> Draft:
 
 
 def _shown(engine: Engine, path: Path, data: str | Path | None, division: dict[str, Any]) -> Shown:
-    own = path.parent
-    if data is None and (own / CONFIG_NAME).is_file():
-        config = read_config(own)["config"]
-        data = config["data"] if Path(config["data"]).exists() or "/" not in config["data"] else None
-        division = {k: config[k] for k in ("data_dir", "val", "split_seed", "group_by") if config.get(k)} | division
+    """Pictures of `data`, else of what the run was trained on where that is still here, else parts of photographs."""
+    header, run = engine.header, path.parent
+    if data is None and (run / CONFIG_NAME).is_file():
+        config = read_config(run)["config"]
+        if at_hand(config["data"], config["data_dir"]):
+            data = config["data"]
+            division = {name: config[name] for name in _DIVIDES} | division
     if data is None:
-        return _photographs()
-    header = engine.header
-    whole = read_data(data, division.get("data_dir"))
-    catalog = divided_as(whole, header.training | division)
-    split = "val" if catalog.split("val") else "test"
-    pictures = _evenly(catalog.split(split), _MOST)
+        parts = _photographs()
+        what = f"{len(parts)} parts of scikit-learn's photographs"
+        return Shown(what, *_readable(parts, header.preprocess, skip_bad=False))
+    skip_bad = bool(division.get("skip_bad"))
+    catalog = divided_as(read_data(data, division.get("data_dir")), header.training | division)
+    split: Split = "val" if catalog.split("val") else "test"
+    pictures, pixels = _readable(_evenly(catalog.split(split), _MOST), header.preprocess, skip_bad)
     labels = numbered(pictures, header.classes, split) if header.task == "single" else None
     what = f"{len(pictures):,} {'validation' if split == 'val' else 'test'} pictures of {Path(data).name}"
-    return Shown(what, pictures, labels, tuple(catalog.split("train")))
+    return Shown(what, pictures, pixels, labels, tuple(catalog.split("train")), skip_bad)
 
 
 def _evenly(pictures: tuple[Picture, ...], most: int) -> tuple[Picture, ...]:
@@ -175,17 +179,24 @@ def _evenly(pictures: tuple[Picture, ...], most: int) -> tuple[Picture, ...]:
     return tuple(pictures[i] for i in chosen)
 
 
-def _prepared(pictures: tuple[Picture, ...], preprocess: Preprocess) -> np.ndarray:
-    """uint8 `[n, size, size, 3]`; an unreadable picture stops."""
-    rows = []
+def _readable(
+    pictures: tuple[Picture, ...], preprocess: Preprocess, skip_bad: bool
+) -> tuple[tuple[Picture, ...], np.ndarray]:
+    """Those that can be read, and their pixels: uint8 `[n, size, size, 3]`. One that cannot stops, unless `skip_bad`."""
+    good, rows = [], []
     for block in blocks(pictures, preprocess, preprocess.size):
-        if block.errors:
+        if block.errors and not skip_bad:
             raise next(iter(block.errors.values()))
-        rows.append(block.pixels)
-    return np.concatenate(rows)
+        for index, row in zip(block.indices, block.pixels, strict=True):
+            if int(index) not in block.errors:
+                good.append(pictures[index])
+                rows.append(row)
+    if not rows:
+        raise ResLabError("there is no picture to compare the exported model on", "name some with --data")
+    return tuple(good), np.stack(rows)
 
 
-def _photographs() -> Shown:
+def _photographs() -> tuple[Picture, ...]:
     """Parts of scikit-learn's two photographs, as many as the batches of a certificate take."""
     dice, photographs = np.random.default_rng(0), load_sample_images().images
     parts = []
@@ -193,4 +204,4 @@ def _photographs() -> Shown:
         photograph = photographs[number % len(photographs)]
         y, x = (int(dice.integers(0, side - _CROP + 1)) for side in photograph.shape[:2])
         parts.append(Picture(f"part {number}", photograph[y : y + _CROP, x : x + _CROP], ""))
-    return Shown(f"{_CROPS} parts of scikit-learn's photographs", tuple(parts))
+    return tuple(parts)

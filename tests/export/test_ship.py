@@ -276,3 +276,13 @@ def test_a_file_may_leave_the_choice_of_engine(tmp_path, data):
 def test_a_packaged_name_is_exported_from_its_network(tmp_path):
     shipped = ship("cifar10_resnet20", tmp_path / "m.pt2", Shipping("pt2"))
     assert shipped.certificate.engines == ("torch", "torch.export")
+
+
+def test_an_unreadable_picture_stops_or_is_left_out(tmp_path, data, capsys):
+    (tmp_path / "bad.png").write_bytes(b"bad")
+    first, *rest = data.read_text().splitlines()
+    lines = [first, *(f"{data.parent}/{line}" for line in rest), f"{tmp_path}/bad.png,{rest[0].split(',')[1]},val"]
+    (tmp_path / "pictures.csv").write_text("\n".join(lines))
+    words = ["export", str(MODEL), "--data", str(tmp_path / "pictures.csv"), "--out", str(tmp_path / "model.onnx")]
+    assert run(words) == 2 and "bad.png" in capsys.readouterr().err and not (tmp_path / "model.onnx").exists()
+    assert run([*words, "--skip-bad"]) == 0 and "60 validation pictures" in capsys.readouterr().out

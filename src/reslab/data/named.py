@@ -15,6 +15,7 @@ from torchvision import datasets
 
 from reslab.data.catalog import Catalog, Picture, Split
 from reslab.errors import ResLabError
+from reslab.fetch import kept
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +92,7 @@ def read_named(name: str, data_dir: Path | None) -> Catalog:
         ResLabError: it is neither there nor to be downloaded; the message names file, size, checksum and folder.
     """
     known = NAMED[name]
-    folder = data_dir or Path.home() / ".cache" / "reslab" / "data"
+    folder = data_dir or kept("data")
     parts: dict[Split, Any] = {}
     for split, arguments in known.splits.items():
         parts[split] = _open(name, known, folder, arguments)

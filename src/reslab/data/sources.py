@@ -8,9 +8,12 @@ from reslab.data.catalog import Catalog
 from reslab.data.folder import OUTSIDE, read_folder
 from reslab.data.table import read_table
 from reslab.errors import ResLabError, nearest
+from reslab.fetch import kept
 
 NAMES = ("digits", "cifar10", "cifar100", "mnist", "fashion_mnist", "svhn", "stl10")
 """Sets known by name. `digits` is built in."""
+
+BUILT_IN = "digits"
 
 _TABLES = (".csv", ".tsv", ".txt")
 _LETTER_OR_DIGIT = re.compile(r"\w")
@@ -47,6 +50,14 @@ def read_data(data: str | Path, data_dir: str | Path | None = None) -> Catalog:
     return _with_mirror_rule(catalog)
 
 
+def at_hand(data: str | Path, data_dir: str | Path | None = None) -> bool:
+    """Whether reading the data fetches nothing: they are a path that is here, built in, or were fetched before."""
+    if Path(data).exists() or str(data).lower() == BUILT_IN:
+        return True
+    folder = Path(data_dir) if data_dir else kept("data")
+    return str(data).lower() in NAMES and folder.is_dir() and any(folder.iterdir())
+
+
 def _named(name: str, data_dir: Path | None) -> Catalog:
     unpacked = data_dir / name if data_dir else None
     if unpacked and (unpacked / "train").is_dir():
@@ -55,7 +66,7 @@ def _named(name: str, data_dir: Path | None) -> Catalog:
         from reslab.data import named
     except ImportError as error:
         raise ResLabError(f"the data set {name} needs {error.name}", "pip install 'reslab[train]'") from None
-    return named.read_digits() if name == "digits" else named.read_named(name, data_dir)
+    return named.read_digits() if name == BUILT_IN else named.read_named(name, data_dir)
 
 
 def _with_mirror_rule(catalog: Catalog) -> Catalog:

@@ -47,7 +47,7 @@ class OnnxEngine:
         self._explainable()
         return self._run(self.session, pixels, "features")[0]
 
-    @property
+    @cached_property
     def head(self) -> tuple[np.ndarray, np.ndarray]:
         self._explainable()
         size = self.header.preprocess.size

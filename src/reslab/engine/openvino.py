@@ -1,6 +1,7 @@
 """The engine for exported models in OpenVINO: Intel's compiler for its own processors and graphics."""
 
 import hashlib
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -38,7 +39,7 @@ class OpenvinoEngine:
             )
         return self._run(pixels)["features"]
 
-    @property
+    @cached_property
     def head(self) -> tuple[np.ndarray, np.ndarray]:
         size = self.header.preprocess.size
         found = self._run(np.zeros((1, size, size, 3), np.uint8))

@@ -10,7 +10,7 @@ from PIL import Image
 
 from reslab.data.catalog import Picture
 from reslab.data.reader import load
-from reslab.data.sources import NAMES, read_data
+from reslab.data.sources import at_hand, read_data
 from reslab.errors import BadPicture
 from reslab.pixels.decode import decode
 
@@ -20,7 +20,6 @@ THUMBNAIL = 160
 _SHEET = 1400  # widest contact sheet, in pixels
 _SHEET_BYTES = 300_000  # up to this size the file itself is taken
 _SMALL = 64  # up to this side a picture is enlarged, each of its pixels to be seen
-_BUILT_IN = "digits"
 
 
 def find_pictures(config: dict[str, Any], labels: dict[str, str]) -> dict[str, Picture]:
@@ -33,7 +32,7 @@ def find_pictures(config: dict[str, Any], labels: dict[str, str]) -> dict[str, P
     Returns:
         Key -> picture; empty where the data are gone.
     """
-    if not labels or not _at_hand(config):
+    if not labels or not at_hand(config["data"], config["data_dir"]):
         return {}
     try:
         catalog = read_data(config["data"], config["data_dir"])
@@ -68,15 +67,6 @@ def sheet(path: Path) -> str | None:
     image = Image.fromarray(pixels)
     image.thumbnail((_SHEET, image.height))
     return _uri(image, "JPEG")
-
-
-def _at_hand(config: dict[str, Any]) -> bool:
-    """Whether reading the data fetches nothing: a report must not start a download."""
-    data, where = config["data"], config["data_dir"]
-    if Path(data).exists() or data.lower() not in NAMES or data.lower() == _BUILT_IN:
-        return True
-    folder = Path(where) if where else Path.home() / ".cache" / "reslab" / "data"
-    return folder.is_dir() and any(folder.iterdir())
 
 
 def _uri(image: Image.Image, kind: str) -> str:
