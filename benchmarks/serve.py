@@ -252,7 +252,7 @@ def main() -> None:
     parser.add_argument("--soak", type=int, default=10_000)
     parser.add_argument("--rounds", type=int, default=5)
     options = parser.parse_args()
-    files = sorted(str(p) for p in options.data.rglob("*.jpg"))
+    files = sorted(str(p) for p in options.data.rglob("*.jpg") if 4 * p.stat().st_size < MAX_BYTES)  # three in one body
     files = files[:: max(1, len(files) // options.pictures)][: options.pictures]
     pictures = [Path(file).read_bytes() for file in files]
     report: dict = {"cores": os.cpu_count(), "model": options.model, "size": options.size, "files": len(files)}
