@@ -2,6 +2,8 @@
 
 import csv
 import json
+import subprocess
+import sys
 
 import numpy as np
 import onnx
@@ -286,3 +288,37 @@ def test_an_unreadable_picture_stops_or_is_left_out(tmp_path, data, capsys):
     words = ["export", str(MODEL), "--data", str(tmp_path / "pictures.csv"), "--out", str(tmp_path / "model.onnx")]
     assert run(words) == 2 and "bad.png" in capsys.readouterr().err and not (tmp_path / "model.onnx").exists()
     assert run([*words, "--skip-bad"]) == 0 and "60 validation pictures" in capsys.readouterr().out
+
+
+OVERLAPPING = """
+import ctypes, sys
+import numpy as np
+from pathlib import Path
+from reslab.engine.openvino import open_openvino
+from reslab.machine import _Stack
+
+def stack():
+    found = _Stack()
+    ctypes.CDLL(None).sigaltstack(None, ctypes.byref(found))
+    return found.start
+
+before, pixels = stack(), np.zeros((2, 32, 32, 3), np.uint8)
+engines = [open_openvino(Path(sys.argv[1])) for _ in range(3)]
+for engine in engines:
+    engine.logits(pixels), engine.one_core_logits(pixels)
+while engines:
+    engines.pop(0)
+    print(stack() == before)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems have no such stack, or lay it out otherwise")
+def test_openvino_leaves_no_freed_signal_stack_behind(tmp_path, engine, graph):
+    """It did on a processor with AMX, and the next Ctrl-C ended the process."""
+    pytest.importorskip("openvino")
+    small = quantized(graph, pixels(16))
+    onnx.helper.set_model_props(small, metadata_of(engine.header, engine.seen))
+    onnx.save(small, tmp_path / "int8.onnx")
+    words = [sys.executable, "-c", OVERLAPPING, str(tmp_path / "int8.onnx")]
+    result = subprocess.run(words, capture_output=True, text=True)
+    assert (result.returncode, result.stdout) == (0, "True\n" * 3), result.stderr

@@ -11,6 +11,7 @@ import openvino
 from reslab.data.reader import default_workers
 from reslab.engine.exported import planes
 from reslab.errors import ResLabError
+from reslab.machine import kept_signal_stack
 from reslab.modelfile import CERTIFICATE_KEY, KEY, SEEN_KEY, Carried, carried
 
 # Left alone, it computes in bfloat16 where the processor can, and answers differ from all other engines.
@@ -35,14 +36,16 @@ class OpenvinoEngine:
     @cached_property
     def _all_cores(self) -> openvino.CompiledModel:
         """For who asks for one batch and waits."""
-        return openvino.Core().compile_model(self._model, "CPU", _EXACT)
+        with kept_signal_stack():
+            return openvino.Core().compile_model(self._model, "CPU", _EXACT)
 
     @cached_property
     def _one_core(self) -> openvino.CompiledModel:
         """As many streams as cores, each on a core of its own."""
         cores = default_workers()
         streams = {"NUM_STREAMS": str(cores), "INFERENCE_NUM_THREADS": cores}
-        return openvino.Core().compile_model(self._model, "CPU", _EXACT | streams)
+        with kept_signal_stack():
+            return openvino.Core().compile_model(self._model, "CPU", _EXACT | streams)
 
     def logits(self, pixels: np.ndarray) -> np.ndarray:
         return self._run(pixels)["logits"]
