@@ -120,7 +120,7 @@ def _say_gate(gate: Gate) -> None:
     found = gate.comparison
     show.say(
         f"int8: accuracy {100 * found.a:.2f} % in float32, {100 * found.b:.2f} % in int8: a drop of {gate.drop_points:.2f} "
-        f"points ({-100 * found.high:+.2f} to {-100 * found.low:+.2f} with 95 % confidence; {gate.max_drop_points:g} allowed)"
+        f"points ({100 * found.low:.2f} to {100 * found.high:.2f} with 95 % confidence; {gate.max_drop_points:g} allowed)"
     )
     show.say(
         f"  {gate.images_per_second_before:,.0f} pictures/s in float32, {gate.images_per_second_after:,.0f} in int8 "
