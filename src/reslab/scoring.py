@@ -7,7 +7,7 @@ from typing import Any
 
 from reslab.data.catalog import Catalog, Split
 from reslab.data.sources import read_data
-from reslab.data.splits import assigned
+from reslab.data.splits import divided_as
 from reslab.engine.choose import EngineName, find_model, open_engine
 from reslab.engine.face import Assumed, Mirrored
 from reslab.errors import ResLabError
@@ -18,8 +18,6 @@ from reslab.runfolder import CONFIG_NAME, OUT_OF_FOLD, predictions_name, read_co
 
 SEEN_LIMIT = 0.01
 """Share of evaluated pictures that the model may have been trained on before a score stops being one."""
-
-_DIVISION = {"val": "val", "split_seed": "seed", "group_by": "group_by"}  # a training's name -> that of `assigned`
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,11 +81,6 @@ def evaluate(
         write_evaluation(run, evaluation)
         write_report(run)
     return evaluation
-
-
-def divided_as(whole: Catalog, training: Mapping[str, Any]) -> Catalog:
-    """The data divided as a training of these settings divides them."""
-    return assigned(whole, **{own: training[name] for name, own in _DIVISION.items() if name in training})
 
 
 def out_of_fold(model: str | Path, data: str | Path) -> dict[str, bool]:

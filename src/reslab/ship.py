@@ -13,6 +13,7 @@ from sklearn.datasets import load_sample_images
 from reslab.data.catalog import Picture, Split
 from reslab.data.reader import blocks, load
 from reslab.data.sources import at_hand, read_data
+from reslab.data.splits import divided_as
 from reslab.engine.choose import find_model, open_engine
 from reslab.engine.exported import OnnxEngine
 from reslab.engine.face import Assumed, Engine
@@ -27,7 +28,6 @@ from reslab.export.quantize import Gate, gate, quantized
 from reslab.modelfile import Carried
 from reslab.pixels.preprocess import Preprocess
 from reslab.runfolder import CONFIG_NAME, PACKAGED, packaged, read_config
-from reslab.scoring import divided_as
 
 _MOST, _CALIBRATE = 2000, 256
 _CROPS, _CROP = 45, 400

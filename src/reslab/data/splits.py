@@ -11,8 +11,9 @@ import dataclasses
 import hashlib
 import re
 from collections import Counter, defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import PurePosixPath
+from typing import Any
 
 from reslab.data.catalog import SPLITS, Catalog, Picture, Split
 from reslab.errors import ResLabError
@@ -46,6 +47,15 @@ def assigned(catalog: Catalog, val: float = 0.1, seed: int = 0, group_by: str | 
             trainers = [p for p in pictures if declared[p.key] == "train"]
             lots |= _assign(catalog, trainers, (("val", val),), seed)
     return dataclasses.replace(catalog, pictures=tuple(dataclasses.replace(p, split=lots[p.key]) for p in pictures))
+
+
+DIVISION = {"val": "val", "split_seed": "seed", "group_by": "group_by"}
+"""What decides who is in which split: as a training and a model file call it, and as `assigned` does."""
+
+
+def divided_as(catalog: Catalog, training: Mapping[str, Any]) -> Catalog:
+    """The catalog divided as a training of these settings divides it; what they leave out is `assigned`'s default."""
+    return assigned(catalog, **{own: training[n] for n, own in DIVISION.items() if training.get(n) is not None})
 
 
 def folded(catalog: Catalog, folds: int, fold: int = 0, seed: int = 0) -> Catalog:

@@ -1,6 +1,7 @@
 """The engine for exported models: an ONNX graph in onnxruntime, without torch."""
 
 import hashlib
+from collections.abc import Set
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,9 @@ import onnxruntime
 
 from reslab.errors import ResLabError
 from reslab.modelfile import Carried, carried
+
+EXPLAINING = {"features", "head_weight", "head_bias"}
+"""The outputs that an explanation needs."""
 
 _FLOATS = "tensor(float)"
 
@@ -41,29 +45,31 @@ class OnnxEngine:
     @property
     def explains(self) -> bool:
         """Whether the graph gives what an explanation needs; one that was adopted from elsewhere may not."""
-        return {"features", "head_weight", "head_bias"} <= self._outputs
+        return self._outputs >= EXPLAINING
 
     def features(self, pixels: np.ndarray) -> np.ndarray:
-        self._explainable()
+        refuse_unexplained(self._outputs)
         return self._run(self.session, pixels, "features")[0]
 
     @cached_property
     def head(self) -> tuple[np.ndarray, np.ndarray]:
-        self._explainable()
+        refuse_unexplained(self._outputs)
         size = self.header.preprocess.size
         black = np.zeros((1, size, size, 3), np.uint8)  # the graph gives its constants with any answer
         weight, bias = self._run(self.session, black, "head_weight", "head_bias")
         return weight, bias
 
-    def _explainable(self) -> None:
-        if not self.explains:
-            raise ResLabError(
-                "this model does not end in average pooling and one linear layer, so its answers cannot be explained",
-                "predict and eval work",
-            )
-
     def _run(self, session: onnxruntime.InferenceSession, pixels: np.ndarray, *outputs: str) -> list[Any]:
         return list(session.run(outputs, {"images": planes(pixels) if self._floats else pixels}))
+
+
+def refuse_unexplained(outputs: Set[str]) -> None:
+    """One sentence where a graph does not put out what an explanation needs."""
+    if not outputs >= EXPLAINING:
+        raise ResLabError(
+            "this model does not end in average pooling and one linear layer, so its answers cannot be explained",
+            "predict and eval work",
+        )
 
 
 def planes(pixels: np.ndarray) -> np.ndarray:

@@ -9,7 +9,7 @@ import numpy as np
 import openvino
 
 from reslab.data.reader import default_workers
-from reslab.engine.exported import planes
+from reslab.engine.exported import planes, refuse_unexplained
 from reslab.errors import ResLabError
 from reslab.machine import kept_signal_stack
 from reslab.modelfile import CERTIFICATE_KEY, KEY, SEEN_KEY, Carried, carried
@@ -58,10 +58,7 @@ class OpenvinoEngine:
         return found["logits"].copy()
 
     def features(self, pixels: np.ndarray) -> np.ndarray:
-        if "features" not in self._outputs:
-            raise ResLabError(
-                "this model does not put out the map before its pooling, so its answers cannot be explained"
-            )
+        refuse_unexplained(self._outputs)
         return self._run(pixels)["features"]
 
     @cached_property

@@ -11,7 +11,7 @@ import numpy as np
 
 from reslab.data.catalog import Picture, Split
 from reslab.data.sources import read_data
-from reslab.data.splits import assigned
+from reslab.data.splits import DIVISION, divided_as
 from reslab.engine.exported import from_bytes
 from reslab.errors import ResLabError
 from reslab.evaluate.judge import Evaluation, judge, numbered
@@ -20,9 +20,6 @@ from reslab.export.foreign import Foreign, InputRule, open_foreign_graph
 from reslab.export.trial import Choices, Search, find_rule
 from reslab.export.wrap import wrapped
 from reslab.modelfile import Header, write_atomically
-
-_DIVISION = {"val": "val", "split_seed": "seed", "group_by": "group_by"}
-"""What decides who is in which split: in a model file, and as `assigned` calls it."""
 
 _PICTURES = 64  # that the two graphs are compared on
 
@@ -43,8 +40,7 @@ class Source:
             raise ResLabError(
                 f"in {self.data} a picture bears any number of labels", "adopt takes a table with one label per picture"
             )
-        how = {name: self.division[key] for key, name in _DIVISION.items() if self.division.get(key) is not None}
-        return assigned(catalog, **how).split(self.split)
+        return divided_as(catalog, self.division).split(self.split)
 
     @property
     def skip_bad(self) -> bool:
@@ -146,7 +142,7 @@ def adopt(
 def _header(path: Path, foreign: Foreign, rule: InputRule, source: Source) -> Header:
     origin = {"file": path.name, "sha256": foreign.sha256, "numbers": rule.numbers, "order": rule.order}
     origin |= {"mean": list(rule.mean), "std": list(rule.std)}
-    training = {key: source.division[key] for key in _DIVISION if source.division.get(key) is not None}
+    training = {key: source.division[key] for key in DIVISION if source.division.get(key) is not None}
     training |= {"data": Path(source.data).name, "weights_licence": foreign.licence, "adopted": origin}
     return Header({"name": path.stem, "foreign": True}, foreign.classes, rule.preprocess, training=training)
 
