@@ -3,9 +3,9 @@
     python reproduce/search.py DATA --minutes 30 [--each 500] [--seeds 1 2 3] [--epochs N] [--out FOLDER] [-- --model resnet20]
 
 DATA is a name such as digits, or a folder with train/ and test/, of which `--each` pictures per class may be cut to train on.
-First `reslab search`, which validates on a part of the training pictures. Then the default and the winner are trained
-afresh with every seed, as long as the trials were or for `--epochs`, and each is scored once on the test pictures. Words
-after -- go to the search. Whatever was interrupted goes on where it stood.
+First `reslab search`, which validates on a part of the training pictures. If the default stays, that is the answer, and the
+test pictures stay shut. Else the default and the winner are trained afresh with every seed, as long as the trials were or for
+`--epochs`, and each is scored once on the test pictures. Words after -- go to the search. Whatever was interrupted goes on.
 
 Prints per seed both scores and McNemar's test, then the mean difference: its interval by a bootstrap over test pictures, and
 a sign-flip test of the same differences (each picture's, averaged over the seeds).
@@ -108,6 +108,9 @@ def main() -> None:
     told = {name: found[name] for name in ("pictures", "epochs", "full_epochs", "comparison")}
     told |= {"trials": len(found["trials"]), "default": found["default"]["dials"], "winner": found["winner"]["dials"]}
     print(json.dumps(told), flush=True)
+    if not found["comparison"]["shown"]:
+        print("the default stays: the validation pictures do not show that anything else is better")
+        return
     verdict = judged(data, options.out, options.seeds, options.epochs or found["epochs"])
     print(json.dumps(verdict | {"machine": read_config(search / "best")["machine"]}))
 

@@ -7,10 +7,12 @@ import sys
 import time
 from collections import Counter
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import optuna
 import pytest
+from scipy.stats import binomtest
 
 from reslab.data import store
 from reslab.data.sources import read_data
@@ -19,11 +21,11 @@ from reslab.errors import ResLabError
 from reslab.metrics.paired import compared
 from reslab.modelfile import read_json
 from reslab.report.speak import reason
-from reslab.runfolder import read_config, read_journal
+from reslab.runfolder import predictions_name, read_config, read_journal
 from reslab.scoring import evaluate
-from reslab.search import dials
+from reslab.search import dials, hunt
 from reslab.search.dials import Dial, defaults, dial_from, dials_of, turned
-from reslab.search.evidence import standing
+from reslab.search.evidence import compared_on_validation, standing
 from reslab.search.figure import draw_search
 from reslab.search.hunt import Wish, _length, search
 from reslab.train.config import Origin
@@ -169,7 +171,7 @@ def test_the_length_of_a_trial_fits_the_time():
 # ------------------------------------------------------------------ a whole search
 
 
-def test_the_default_comes_first_and_the_winner_is_never_worse(done):
+def test_the_default_comes_first_and_the_leader_is_never_worse(done):
     _, document = done
     trials = document["trials"]
     assert [trial["trial"] for trial in trials] == list(range(5))
@@ -177,8 +179,9 @@ def test_the_default_comes_first_and_the_winner_is_never_worse(done):
     assert trials[0]["dials"] == standard and trials[0]["state"] == "complete"
     values = [standing(t["val_accuracy"], t["val_nll"], document["pictures"]["val"]) for t in trials]
     whole = [number for number, trial in enumerate(trials) if trial["state"] == "complete"]
-    assert document["winner"]["trial"] == min(whole, key=lambda number: values[number])
-    assert document["winner"]["val_accuracy"] >= document["default"]["val_accuracy"]
+    assert document["leader"]["trial"] == min(whole, key=lambda number: values[number])
+    assert document["leader"]["val_accuracy"] >= document["default"]["val_accuracy"]
+    assert document["winner"]["trial"] == (document["leader"]["trial"] if document["comparison"]["shown"] else 0)
     assert all(len(trial["curve"]) == trial["epochs"] <= document["epochs"] == 3 for trial in trials)
 
 
@@ -211,11 +214,13 @@ def test_the_evidence_is_what_the_runs_say(done, data):
     assert [row["state"] for row in rows] == [trial["state"] for trial in document["trials"]]
     assert [float(row["optim.lr"]) for row in rows] == [trial["dials"]["optim.lr"] for trial in document["trials"]]
     assert [float(row["val_accuracy"]) for row in rows] == [trial["val_accuracy"] for trial in document["trials"]]
-    winner, default = (evaluate(folder, str(data), "val") for folder in (out / "best", out / "trials" / "000"))
-    theirs = compared(*(one.logits.argmax(1) == one.labels for one in (winner, default)))
+    folders = (document[name]["folder"] for name in ("leader", "default"))
+    leader, default = (evaluate(Path(folder), str(data), "val") for folder in folders)
+    theirs = compared(*(one.logits.argmax(1) == one.labels for one in (leader, default)))
     assert document["comparison"]["difference"] == pytest.approx(theirs.difference)
     assert document["comparison"]["p_value"] == theirs.p_value
-    assert document["winner"]["val"]["nll"] == document["winner"]["val_nll"]
+    assert document["comparison"]["rivals"] == 4
+    assert all(document[name]["val"]["nll"] == document[name]["val_nll"] for name in ("leader", "winner"))
     for language, name in (("en", "search.svg"), ("zh", "search.zh.svg")):
         drawn = (out / name).read_text(encoding="utf-8")
         assert drawn == draw_search(document, language) and "nan" not in drawn
@@ -225,7 +230,7 @@ def test_the_evidence_is_what_the_runs_say(done, data):
 def test_the_losers_leave_and_the_winner_is_a_run(done, data, tmp_path):
     out, document = done
     best = document["winner"]["trial"]
-    assert {path.name for path in (out / "trials").iterdir()} == {"000", f"{best:03d}"}
+    assert {path.name for path in (out / "trials").iterdir()} == {"000", f"{document['leader']['trial']:03d}"}
     assert (out / "best" / "report.html").is_file()
     winner = read_config(out / "best")
     assert winner["config"]["optim"]["lr"] == document["winner"]["dials"]["optim.lr"]
@@ -233,6 +238,39 @@ def test_the_losers_leave_and_the_winner_is_a_run(done, data, tmp_path):
     assert again.model.read_bytes() == (out / "best" / "model.safetensors").read_bytes()
     page = (out / "best" / "report.html").read_text(encoding="utf-8")
     assert best == 0 or f"trial {best}" in page
+
+
+def answered(folder, right, n):
+    """A run folder that answers the first `right` of `n` validation pictures correctly."""
+    folder.mkdir()
+    with (folder / predictions_name("val")).open("w", newline="") as file:
+        csv.writer(file).writerows([("path", "correct"), *((f"{i}.png", int(i < right)) for i in range(n))])
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("right", "rivals", "shown"),
+    [(59, 1, True), (59, 30, False), (70, 30, True), (52, 1, False), (50, 1, False), (41, 1, False)],
+)
+def test_the_default_stays_where_its_pictures_cannot_tell(tmp_path, right, rivals, shown):
+    default, leader = answered(tmp_path / "a", 50, 100), answered(tmp_path / "b", right, 100)
+    found = compared_on_validation(leader, default, rivals)
+    assert found["shown"] is shown
+    tossed = binomtest(found["only_a"], max(1, found["only_a"] + found["only_b"])).pvalue
+    assert right == 50 or found["p_of_best"] == pytest.approx(min(1, rivals * tossed))
+
+
+@pytest.mark.parametrize("shown", [False, True])
+def test_the_winner_is_the_leader_only_where_it_is_shown(data, tmp_path, monkeypatch, shown):
+    """Whichever of the two wins lies in best/, and the other stays beside it."""
+    real = hunt.compared_on_validation
+    monkeypatch.setattr(hunt, "compared_on_validation", lambda *given, rivals: real(*given, rivals) | {"shown": shown})
+    document = hunted(config(data, epochs=1), tmp_path / "out", 4)
+    leader = document["leader"]["trial"]
+    assert leader > 0, "the default leads: this test saw nothing"
+    assert document["winner"]["trial"] == (leader if shown else 0)
+    kept = tmp_path / "out" / "trials" / f"{document['winner']['trial']:03d}" / "model.safetensors"
+    assert (tmp_path / "out" / "best" / "model.safetensors").read_bytes() == kept.read_bytes()
 
 
 def told(document):

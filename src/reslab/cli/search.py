@@ -33,8 +33,9 @@ def search(
 ) -> None:
     """Search learning rate, weight decay, augmentation and label smoothing around the default, within a time.
 
-    What you set yourself stays as you set it. With trained weights the way of fine-tuning is searched too. The same
-    command with the same --out goes on where it stopped. The test pictures stay shut.
+    What you set yourself stays as you set it. With trained weights the way of fine-tuning is searched too. The default
+    wins unless the best trial is shown to be better on the validation pictures. The same command with the same --out goes
+    on where it stopped. The test pictures stay shut.
 
     Args:
         data: A folder of class folders (with or without train/ val/ test/), a CSV/TSV, or a name such as digits.
@@ -153,7 +154,7 @@ def _turned(dials: dict[str, Any]) -> str:
 def _say(document: dict[str, Any], data: str, folder: str) -> None:
     names = [dial["name"] for dial in document["dials"]]
     made = show.table("", *(name.removeprefix("optim.") for name in names), "validation", "NLL")
-    for word in ("default", "winner"):
+    for word in ("default", "leader"):
         row = document[word]
         val = row["val"]
         turned = [str(row["dials"].get(name, "-")) for name in names]
@@ -164,21 +165,29 @@ def _say(document: dict[str, Any], data: str, folder: str) -> None:
     states = Counter(trial["state"] for trial in document["trials"])
     stopped = states["pruned"] + states["diverged"]
     show.say(f"{len(document['trials'])} trials of {document['epochs']} epochs, {stopped} of them stopped early")
-    found = document["comparison"]
-    if document["winner"]["trial"] == document["default"]["trial"]:
-        show.say("nothing tried was better than the default")
-    else:
-        interval = f"{100 * found['low']:+.2f} to {100 * found['high']:+.2f}"
-        show.say(
-            f"winner - default  {100 * found['difference']:+.2f} points, 95 % interval {interval}; "
-            f"p = {found['p_value']:.3g} (McNemar)"
-        )
-    show.say(f"note: {document['note']}")
+    _say_who_won(document)
     best, default = document["winner"]["folder"], document["default"]["folder"]
     longer = f" --epochs {document['full_epochs']}" if document["full_epochs"] > document["epochs"] else ""
     show.say(f"next: reslab train {data} --like {best}{longer}")
-    show.say(f"      reslab compare {best} {default} {data}")
+    if document["comparison"]["shown"]:
+        show.say(f"      reslab compare {best} {default} {data}")
     show.say(f"trials, figure, evidence: {folder}")
+
+
+def _say_who_won(document: dict[str, Any]) -> None:
+    found = document["comparison"]
+    if document["leader"]["trial"] == document["default"]["trial"]:
+        show.say("the default wins: nothing tried was better")
+        return
+    show.say(
+        f"leader - default  {100 * found['difference']:+.2f} points, 95 % interval {100 * found['low']:+.2f} to "
+        f"{100 * found['high']:+.2f}; McNemar's p = {found['p_value']:.3g}, as the best of {found['rivals']} "
+        f"{found['p_of_best']:.3g}"
+    )
+    if found["shown"]:
+        show.say(f"trial {document['winner']['trial']} wins; note: {document['note']}")
+    else:
+        show.say(f"the default wins: {found['n']:,} validation pictures do not show that the leader is better")
 
 
 def _table(found: RangeTest) -> str:

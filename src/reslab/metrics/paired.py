@@ -6,8 +6,11 @@ from math import comb, sqrt
 import numpy as np
 from jaxtyping import Bool
 
+LEVEL = 0.05
+"""What is less likely than this by chance counts as shown."""
+A_BETTER, B_BETTER = "a is better", "b is better"
+
 _RESAMPLES, _SEED = 10_000, 0
-_LEVEL = 0.05
 _POWER = 2.8  # standard errors: a true difference of so many is found in 80 % of tests at 5 %
 _WORTH = 0.05  # a difference in accuracy that most people would want to see
 
@@ -55,13 +58,13 @@ def _interval(only_a: int, only_b: int, n: int) -> tuple[float, float]:
     """Resampling pictures is drawing how many of the three kinds come: a multinomial, without touching the pictures."""
     shares = np.array([only_a, only_b, n - only_a - only_b]) / n
     draws = np.random.default_rng(_SEED).multinomial(n, shares, _RESAMPLES)
-    low, high = np.quantile((draws[:, 0] - draws[:, 1]) / n, [_LEVEL / 2, 1 - _LEVEL / 2])
+    low, high = np.quantile((draws[:, 0] - draws[:, 1]) / n, [LEVEL / 2, 1 - LEVEL / 2])
     return float(low), float(high)
 
 
 def _verdict(difference: float, low: float, high: float, p: float, disagreement: float, n: int) -> str:
-    if p < _LEVEL and (low > 0 or high < 0):
-        return "a is better" if difference > 0 else "b is better"
+    if p < LEVEL and (low > 0 or high < 0):
+        return A_BETTER if difference > 0 else B_BETTER
     return undecided(sqrt(max(disagreement, 1 / n) / n))
 
 

@@ -1,4 +1,4 @@
-"""What a search leaves behind: every trial, and the winner beside the default on the same pictures."""
+"""What a search leaves behind: every trial, and the leader beside the default on the same pictures."""
 
 import csv
 import io
@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from reslab.metrics.paired import compared
+from reslab.metrics.paired import A_BETTER, LEVEL, compared
 from reslab.modelfile import read_json, write_atomically, write_json
 from reslab.runfolder import evaluation_name, predictions_name
 from reslab.search.figure import draw_search
@@ -18,7 +18,7 @@ DOCUMENT_NAME, TABLE_NAME = "search.json", "trials.csv"
 FIGURES = {"en": "search.svg", "zh": "search.zh.svg"}
 
 NOTE = (
-    "the validation pictures chose the winner, so its lead on them flatters it; "
+    "the validation pictures chose the leader, so its lead on them flatters it; "
     "pictures that no trial has seen decide: reslab compare"
 )
 
@@ -32,12 +32,18 @@ def standing(accuracy: float, nll: float, n: int) -> float:
     return 1 - accuracy + nll / (1 + nll) / n
 
 
-def compared_on_validation(winner: Path, default: Path) -> dict[str, Any]:
-    """The paired comparison of two run folders: a is the winner, b the default."""
-    right = [_right(folder) for folder in (winner, default)]
+def compared_on_validation(leader: Path, default: Path, rivals: int) -> dict[str, Any]:
+    """The paired comparison of two run folders: a is the leader, b the default.
+
+    `shown` is whether the leader is better beyond doubt: it is the best of `rivals` trials, each of which had its chance
+    of looking good by luck, so its p-value counts as many times (`p_of_best`; Bonferroni's bound).
+    """
+    right = [_right(folder) for folder in (leader, default)]
     keys = sorted(right[0].keys() & right[1].keys())
-    a, b = (np.array([one[key] for key in keys]) for one in right)
-    return asdict(compared(a, b))
+    found = compared(*(np.array([one[key] for key in keys]) for one in right))
+    p_of_best = min(1.0, rivals * found.p_value)
+    shown = found.verdict == A_BETTER and p_of_best < LEVEL
+    return asdict(found) | {"rivals": rivals, "p_of_best": p_of_best, "shown": shown}
 
 
 def scored(folder: Path) -> dict[str, Any]:

@@ -14,13 +14,13 @@ from reslab.train.finder import RangeTest
 _WORDS = {
     "en": {
         "trials": "validation error by trial", "rates": "validation error by learning rate", "error": "error, %",
-        "trial": "trial", "rate": "peak learning rate", "kinds": "amber: winner · ringed: default · hollow: stopped early",
+        "trial": "trial", "rate": "peak learning rate", "kinds": "amber: best · ringed: default · hollow: stopped early",
         "test": "loss while the rate grows", "loss": "loss", "suggestion": "suggested: {:g}",
         "average": "bold: average · pale: each step",
     },
     "zh": {
         "trials": "各次试验的验证错误率", "rates": "验证错误率与学习率", "error": "错误率，%",
-        "trial": "第几次试验", "rate": "最高学习率", "kinds": "橙色：胜出者 · 带圈：默认配置 · 空心：提前停止",
+        "trial": "第几次试验", "rate": "最高学习率", "kinds": "橙色：最佳 · 带圈：默认配置 · 空心：提前停止",
         "test": "学习率增大时的损失", "loss": "损失", "suggestion": "建议：{:g}",
         "average": "粗线：平均 · 细线：每一步",
     },
@@ -78,7 +78,7 @@ def draw_search(document: dict[str, Any], language: str = "en") -> str:
     y = (max(0.0, levels[0]), levels[-1])
     dots = [
         Dot(trial["trial"], error, f"{trial['trial']}: {error:.2f} %", trial["state"] != "complete",
-            trial["trial"] == 0, trial["trial"] == document["winner"]["trial"])
+            trial["trial"] == 0, trial["trial"] == document["leader"]["trial"])
         for trial, error in zip(shown, errors, strict=True)
     ]  # fmt: skip
     last = max(1, *(dot.x for dot in dots))

@@ -76,7 +76,8 @@ def search(
         begun: when the person's time began to run, by `time.monotonic`; now by default.
 
     Returns:
-        `search.json`: the dials, every trial, default and winner with their paired comparison on the validation pictures.
+        `search.json`: the dials, every trial, the paired comparison of the leader with the default on the validation
+        pictures, and the winner: the leader if it is shown to be better, else the default.
 
     Raises:
         ResLabError: bad input, Optuna is missing, too little time, or `out` holds another search.
@@ -118,7 +119,7 @@ def _search(hunt: Hunt, minutes: float, show: Listener) -> dict[str, Any]:
     while (trial := following(hunt, minutes * 60)) is not None:
         attempt(hunt, trial, show)
         document = _recorded(hunt, minutes)
-        best = document["winner"]["trial"] == trial.number
+        best = document["leader"]["trial"] == trial.number
         show({"event": "trial end", **document["trials"][trial.number], "best": best, "elapsed": hunt.elapsed()})
     return _recorded(hunt, minutes)
 
@@ -194,11 +195,13 @@ def _recorded(hunt: Hunt, minutes: float) -> dict[str, Any]:
     """Write what is known so far, keep the winner as a run of its own, and let go of the losers' folders."""
     rows = [row_of(trial) for trial in hunt.study.get_trials(deepcopy=False)]
     best = hunt.study.best_trial.number
-    default, winner = hunt.trial_folder(0), hunt.trial_folder(best)
+    default, leader = hunt.trial_folder(0), hunt.trial_folder(best)
     for folder in (hunt.folder / TRIALS_NAME).iterdir():
-        if folder not in (default, winner):
+        if folder not in (default, leader):
             shutil.rmtree(folder)
-    _keep(winner, hunt.folder / BEST_NAME)
+    comparison = compared_on_validation(leader, default, rivals=len(rows) - 1)
+    won = best if comparison["shown"] else 0
+    _keep(hunt.trial_folder(won), hunt.folder / BEST_NAME)
     document = {
         "schema": 1,
         "data": hunt.whole.name,
@@ -211,8 +214,9 @@ def _recorded(hunt: Hunt, minutes: float) -> dict[str, Any]:
         "dials": hunt.known["dials"],
         "trials": rows,
         "default": rows[0] | {"folder": str(default), "val": scored(default)},
-        "winner": rows[best] | {"folder": str(hunt.folder / BEST_NAME), "val": scored(winner)},
-        "comparison": compared_on_validation(winner, default),
+        "leader": rows[best] | {"folder": str(leader), "val": scored(leader)},
+        "comparison": comparison,
+        "winner": rows[won] | {"folder": str(hunt.folder / BEST_NAME), "val": scored(hunt.trial_folder(won))},
         "note": NOTE,
         "machine": runtime.describe(),
     }
