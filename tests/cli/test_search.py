@@ -66,12 +66,8 @@ def test_search_tells_its_trials_and_goes_on(reslab, colours, tmp_path):
     assert "trial 1: lr" in err and err.count("trial ") >= 2
     code, printed, err = reslab(*words, "--minutes", "0.001")  # no time left: it only tells
     assert code == 0, err
-    assert (
-        "default (trial 0)" in printed
-        and "2 trials of 3 epochs" in printed
-        and "the validation pictures chose" in printed
-    )
-    assert f"reslab compare {out / 'best'} {out / 'trials' / '000'} {colours}" in printed
+    assert "default (trial 0)" in printed and "2 trials of 3 epochs" in printed and "the default wins" in printed
+    assert f"reslab train {colours} --like {out / 'best'}" in printed and "reslab compare" not in printed
     code, printed, _ = reslab(*words, "--minutes", "0.001", "--json")
     document = json.loads(printed)
     assert code == 0 and document == json.loads((out / "search.json").read_text()) and len(document["trials"]) == 2
