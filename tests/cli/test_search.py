@@ -5,7 +5,7 @@ import json
 
 import pytest
 
-from reslab.cli.search import _SearchListener
+from reslab.cli.search import _say, _SearchListener
 from reslab.report.folder import read_run
 from reslab.report.remake import remake
 from reslab.runfolder import read_config
@@ -99,3 +99,17 @@ def test_bad_input(reslab, colours, tmp_path):
     ):
         code, _, err = reslab("lr-find", colours, *words)
         assert code == 2 and complaint in err
+
+
+@pytest.mark.usefixtures("after_two_trials")
+def test_a_leader_that_is_shown_wins_with_a_warning(reslab, colours, tmp_path, capsys):
+    reslab("search", colours, *QUICK, "--out", tmp_path / "out", "--minutes", "30")
+    document = json.loads((tmp_path / "out" / "search.json").read_text())
+    document["leader"]["trial"] = document["winner"]["trial"] = 1
+    document["comparison"]["shown"] = True
+    capsys.readouterr()
+    _say(document, "colours", "out")
+    printed = " ".join(capsys.readouterr().out.split())
+    best, default = document["winner"]["folder"], document["default"]["folder"]
+    assert "trial 1 wins; note: the validation pictures chose the leader" in printed
+    assert f"reslab compare {best} {default} colours" in printed

@@ -35,7 +35,7 @@ def standing(accuracy: float, nll: float, n: int) -> float:
 def compared_on_validation(leader: Path, default: Path, rivals: int) -> dict[str, Any]:
     """The paired comparison of two run folders: a is the leader, b the default.
 
-    `shown` is whether the leader is better beyond doubt: it is the best of `rivals` trials, each of which had its chance
+    `shown` is whether the leader is better at the 5 % level: it is the best of `rivals` trials, each of which had its chance
     of looking good by luck, so its p-value counts as many times (`p_of_best`; Bonferroni's bound).
     """
     right = [_right(folder) for folder in (leader, default)]
