@@ -21,7 +21,7 @@ from reslab.study.shots import draw
 
 KNOWN = ("airplane", "automobile", "bird", "cat", "deer", "dog")
 SHOTS = (5, 25, 100)
-WAYS = ("scratch", "head", "gradual")
+WAYS = ("scratch", "head", "gradual", "all")
 
 
 def pretrained(catalog: Catalog, out: Path) -> Path:

@@ -15,9 +15,10 @@ from trials import Trial, difference, link, summary, trial
 
 from reslab.data.sources import read_data
 
-START = "cifar10_resnet20"
+START, BRIEF = "cifar10_resnet20", "scratch, as long as head"
 WAYS: dict[str, dict[str, object]] = {
     "scratch": {"weights": "none", "model": "resnet20"},
+    BRIEF: {"weights": "none", "model": "resnet20", "epochs": 1},
     "head": {"weights": START, "finetune": "head"},
     "last": {"weights": START, "finetune": "last"},
     "all": {"weights": START, "finetune": "all"},
@@ -53,11 +54,13 @@ def main() -> None:
     for seed in range(options.seeds):  # seed by seed, so that a busy machine is busy for everybody
         for way in options.ways:
             run = options.out / f"{way.replace(', ', '-').replace(' ', '-')}-{seed}"
-            found[way].append(trial(data, run, seed, size=options.size, **length, **WAYS[way]))
+            found[way].append(trial(data, run, seed, size=options.size, **{**length, **WAYS[way]}))
     for way, trials in found.items():
         row = {"way": way, **summary(trials)}
         if "scratch" in found and way != "scratch":
             row["better than scratch by"] = difference(trials, found["scratch"])
+        if BRIEF in found and way == "head":
+            row["better than scratch in the same time by"] = difference(trials, found[BRIEF])
         if "all" in found and way.startswith("all,"):
             row["better than all by"] = difference(trials, found["all"])
         print(json.dumps(row), flush=True)

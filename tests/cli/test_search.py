@@ -102,6 +102,23 @@ def test_bad_input(reslab, colours, tmp_path):
 
 
 @pytest.mark.usefixtures("after_two_trials")
+def test_a_leader_that_is_not_shown_can_be_judged_by_every_picture(reslab, colours, tmp_path, capsys):
+    reslab("search", colours, *QUICK, "--out", tmp_path / "out", "--minutes", "30")
+    document = json.loads((tmp_path / "out" / "search.json").read_text())
+    document["leader"], document["winner"] = document["default"] | {"trial": 1}, document["default"]
+    document["comparison"]["shown"] = False
+    capsys.readouterr()
+    _say(document, str(colours), str(tmp_path / "out"))
+    lines = [line.removeprefix("to tell:").split() for line in capsys.readouterr().out.splitlines()]
+    train, again, compare = (line for line in lines if line[:1] == ["reslab"] and {"--folds", "--split"} & set(line))
+    for line in (train, again):
+        line[line.index("5")] = "2"
+        assert reslab(*line[1:])[0] == 0
+    code, printed, _ = reslab(*compare[1:])
+    assert code == 0 and "0.00" in printed
+
+
+@pytest.mark.usefixtures("after_two_trials")
 def test_a_leader_that_is_shown_wins_with_a_warning(reslab, colours, tmp_path, capsys):
     reslab("search", colours, *QUICK, "--out", tmp_path / "out", "--minutes", "30")
     document = json.loads((tmp_path / "out" / "search.json").read_text())

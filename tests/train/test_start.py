@@ -56,7 +56,7 @@ def test_a_packaged_start(tmp_path):
         if not name.startswith("head."):
             assert np.array_equal(network.state_dict()[name].numpy(), tensor)
     assert not network.head.weight.any() and not network.head.bias.any()
-    assert plan.config.optim.lr == pytest.approx(0.1 * TrainConfig().optim.lr * 8 / 128)
+    assert plan.config.optim.lr == pytest.approx(0.3 * TrainConfig().optim.lr * 8 / 128)
 
 
 def test_the_head_keeps_classes_that_both_know():

@@ -166,6 +166,8 @@ def _say(document: dict[str, Any], data: str, folder: str) -> None:
     stopped = states["pruned"] + states["diverged"]
     show.say(f"{len(document['trials'])} trials of {document['epochs']} epochs, {stopped} of them stopped early")
     _say_who_won(document)
+    if document["leader"]["trial"] != document["winner"]["trial"]:
+        _say_how_to_tell(document, data, folder)
     best, default = document["winner"]["folder"], document["default"]["folder"]
     longer = f" --epochs {document['full_epochs']}" if document["full_epochs"] > document["epochs"] else ""
     show.say(f"next: reslab train {data} --like {best}{longer}")
@@ -188,6 +190,14 @@ def _say_who_won(document: dict[str, Any]) -> None:
         show.say(f"trial {document['winner']['trial']} wins; note: {document['note']}")
     else:
         show.say(f"the default wins: {found['n']:,} validation pictures do not show that the leader is better")
+
+
+def _say_how_to_tell(document: dict[str, Any], data: str, folder: str) -> None:
+    """Where too few pictures validate: a cross-validation of leader and default, in which every picture does."""
+    places = {word: Path(folder) / f"{word}-folds" for word in ("leader", "default")}
+    for begin, (word, place) in zip(("to tell: ", " " * 9), places.items(), strict=True):
+        show.say(f"{begin}reslab train {data} --like {document[word]['folder']} --folds 5 --out {place}")
+    show.say(f"{'':9}reslab compare {places['leader']} {places['default']} {data} --split out-of-fold")
 
 
 def _table(found: RangeTest) -> str:

@@ -16,10 +16,9 @@ REASONS: tuple[tuple[str, str], ...] = (
     (r"from scratch: every layer learns alike", "从零开始：各层一样学习"),
     (r"(\d+) pictures per class: too few to change what the layers see", "每类 {0} 张图片：太少，不宜改动各层"),
     (
-        r"(\d+) pictures per class: the head first, then every layer, slower towards the input",
-        "每类 {0} 张图片：先训练分类层，再训练所有层，越靠近输入越慢",
+        r"(\d+) pictures per class: every layer, slower towards the input",
+        "每类 {0} 张图片：训练所有层，越靠近输入越慢",
     ),
-    (r"(\d+) pictures per class: enough for every layer", "每类 {0} 张图片：足够训练所有层"),
     (r"several labels per picture: each is learnt as it is written", "一张图片有多个标签：每个标签都按原样学习"),
     (r"licence: (.+)", "许可证：{0}"),
     (r"not used: every picture validates once, in its fold", "未使用：每张图片都在自己所属的那一折中验证一次"),

@@ -12,15 +12,15 @@ _WORDS = {
     "en": {
         "title": "Four new classes from few pictures: accuracy on {n:,} test pictures, %",
         "axis": "training pictures per class", "note": "lines: means over seeds · dots: seeds · dashed: guessing",
-        "scratch": "from scratch", "head": "head alone", "gradual": "head, then every layer",
+        "scratch": "from scratch", "head": "head alone", "gradual": "head, then all", "all": "all layers",
     },
     "zh": {
         "title": "用很少的图片学习四个新类别：{n:,} 张测试图片上的准确率，%",
         "axis": "每类训练图片数", "note": "折线：各种子的均值 · 圆点：各个种子 · 虚线：随机猜测",
-        "scratch": "从零训练", "head": "只训练分类层", "gradual": "先分类层，再所有层",
+        "scratch": "从零训练", "head": "只训练分类层", "gradual": "先分类层，再所有层", "all": "所有层",
     },
 }  # fmt: skip
-_COLOURS = {"scratch": "amber", "head": "green", "gradual": "blue"}
+_COLOURS = {"scratch": "amber", "head": "green", "gradual": "blue", "all": "ink"}
 _WIDTH, _LEFT, _RIGHT, _HIGH, _LOW = 480, 40, 470, 66, 270
 
 

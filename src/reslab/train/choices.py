@@ -34,7 +34,7 @@ _SAMPLE = 200
 _SHARE_OF_FREE_MEMORY, _ROOM_TO_COMPUTE = 0.25, 1.5  # activations; the pictures take a half (store)
 _EPOCH_BUDGET = 600_000  # pictures shown in a run of the default length
 _EPOCHS = (12, 40)
-_FOR_TRAINED = 0.1  # of the rate for fresh weights, so that the first steps do not undo what was learnt
+_FOR_TRAINED = 0.3  # of the rate for fresh weights: a tenth is too slow, all of it no better near the start (LOG.md)
 NORMALIZATIONS = (*STATISTICS, "measured", "weights")
 
 

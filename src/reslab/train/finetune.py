@@ -19,19 +19,14 @@ FRESH = ""
 
 _THAW = 0.3  # of a gradual run passes before the lower layers learn (Kumar et al. 2022: the head must fit first)
 _SLOWER = 0.5  # each group learns at this share of the rate of the group above it (Howard and Ruder 2018, section 3.2)
-_FEW, _MANY = 20, 500  # training pictures per class
+_FEW = 20  # training pictures per class
 
 
 def chosen(per_class: float) -> tuple[str, str]:
     """What `auto` does with so many training pictures per class, and why."""
     if per_class < _FEW:
         return "head", f"{per_class:.0f} pictures per class: too few to change what the layers see"
-    if per_class < _MANY:
-        return (
-            "gradual",
-            f"{per_class:.0f} pictures per class: the head first, then every layer, slower towards the input",
-        )
-    return "all", f"{per_class:.0f} pictures per class: enough for every layer"
+    return "all", f"{per_class:.0f} pictures per class: every layer, slower towards the input"
 
 
 def refuse_unknown(mode: str) -> None:
