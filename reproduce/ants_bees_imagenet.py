@@ -12,6 +12,8 @@ import finetuning
 
 if __name__ == "__main__":
     for way, fields in finetuning.WAYS.items():
-        finetuning.WAYS[way] = {**fields, "model": "resnet18"} | ({} if fields["weights"] == "none" else {"weights": "imagenet"})
+        finetuning.WAYS[way] = {**fields, "model": "resnet18"} | (
+            {} if fields["weights"] == "none" else {"weights": "imagenet"}
+        )
     sys.argv += ["--size", "224", "--out", "runs/ants_bees_imagenet"]
     finetuning.main()

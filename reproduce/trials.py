@@ -27,24 +27,27 @@ def link(pictures: Iterable[Picture], target: Path) -> Path:
 
 @dataclasses.dataclass(frozen=True)
 class Trial:
-    """One training, judged once on the test pictures."""
+    """One training, judged once on pictures that it was not trained on."""
 
     hits: np.ndarray
-    """bool per test picture."""
+    """bool per picture."""
     balanced: float
     seconds: float
     """From the folder to the written report."""
 
 
-def trial(data: Path, out: Path, seed: int, **fields: object) -> Trial:
-    """Train with the standard recipe and these fields (a training that is there already is taken as it is), and score."""
+def trial(data: Path, out: Path, seed: int, split: str = "test", **fields: object) -> Trial:
+    """Train with the standard recipe and these fields, and score.
+
+    A training that is there already is taken as it is. Validation pictures chose the epoch that is kept; test pictures nothing.
+    """
     config = dataclasses.replace(recipe("standard"), data=str(data), seed=seed, **fields)  # type: ignore[arg-type]
     seconds_file = out / "seconds.txt"
     if not seconds_file.is_file():
         begin = time.perf_counter()
         resume(out) if (out / CONFIG_NAME).is_file() else train(config, out, set(fields))
         seconds_file.write_text(f"{time.perf_counter() - begin:.2f}\n")
-    judged = evaluate(out, data, "test")
+    judged = evaluate(out, data, split)
     answers = judged.calibrated.argmax(1)
     return Trial(answers == judged.labels, judged.score.balanced_accuracy, float(seconds_file.read_text()))
 

@@ -229,7 +229,7 @@ def test_precision_and_parts_are_recorded(reslab, colours, tmp_path):
 
 def test_a_quick_network_learns_the_colours_and_goes_on_exactly(reslab, colours, tmp_path):
     """Whitening, Muon, alternating flips: through the ordinary door, killed and resumed or not."""
-    words = ("--recipe", "cifar10_94", "--size", "16", "--batch-size", "8")
+    words = ("--recipe", "cifar10_94", "--size", "16", "--batch-size", "8", "--layout", "channels-last")
     code, out, err = reslab("train", colours, *words, "--epochs", "6", "--out", tmp_path / "run", "--json")
     assert code == 0 and json.loads(out)["top1"]["value"] > 0.9, err
     assert reslab("train", colours, *words, "--epochs", "6", "--out", tmp_path / "again")[0] == 0

@@ -67,10 +67,15 @@ def test_what_the_clock_decided_is_repeated_not_measured_again(run):
 
 
 def test_a_choice_without_a_flag_is_said_and_no_false_command_given(run):
-    made = remake(edited(run, {"label_smoothing": "user", "epochs": "user"}))
-    assert made.command is None and made.silent == ("label_smoothing = 0.1",)
+    made = remake(edited(run, {"grow": "user", "epochs": "user"}, grow=0.4))
+    assert made.command is None and made.silent == ("grow = 0.4",)
     html = write_report(run).read_text()
-    assert "label_smoothing = 0.1" in html and f"reslab train nowhere --like {run}" in html
+    assert "grow = 0.4" in html and f"reslab train nowhere --like {run}" in html
+
+
+def test_a_layout_that_was_measured_is_given_as_it_was(run):
+    made = remake(edited(run, {"layout": "measured", "precision": "measured"}, layout="channels-first"))
+    assert made.command == "reslab train nowhere --layout channels-first"
 
 
 def test_a_rate_handed_on_by_like_is_given_as_it_is(run):
@@ -105,6 +110,7 @@ def test_the_commands_on_the_page_make_the_same_model(tmp_path):
 
     data = colour_folder(tmp_path / "two words", each=6)
     quick = "--model resnet20 --size 8 --epochs 1 --batch-size 8 --normalize=-1-1 --augment crop --seed 3 --lr 0.02"
+    quick += " --weight-decay 0.002 --label-smoothing 0.05 --ema 0.9"
     out = tmp_path / "first"
     assert reslab(["train", str(data), *quick.split(), "--out", str(out)]) == 0
     found = commands(out / "report.html")

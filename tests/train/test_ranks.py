@@ -35,7 +35,8 @@ def torchrun(*arguments, restarts=0):
 
 
 def train(folder, out, *extra, restarts=0):
-    arguments = ("--model", "resnet20", "--size", "16", "--batch-size", "6", "--augment", "strong", "--out", out)
+    arguments = ("--model", "resnet20", "--size", "16", "--batch-size", "6", "--augment", "strong")
+    arguments += ("--layout", "channels-last", "--out", out)
     return torchrun("-m", "reslab", "train", folder, *arguments, *extra, restarts=restarts)
 
 

@@ -21,9 +21,8 @@ TOLERANCE = 1e-12  # a number that is read back from JSON
 
 
 def quick(data, **changes):
-    return replace(
-        recipe("standard"), data=str(data), model="resnet20", size=16, **{"epochs": 3, "batch_size": 8, **changes}
-    )
+    base = replace(recipe("standard"), data=str(data), model="resnet20", size=16, layout="channels-last")
+    return replace(base, **{"epochs": 3, "batch_size": 8, **changes})
 
 
 @pytest.fixture(scope="module")

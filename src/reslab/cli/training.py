@@ -68,8 +68,16 @@ class RunOptions:
     "Compute each step in so many parts, for less memory; by default as many as the memory demands."
     precision: str | None = None
     "auto, float32, bfloat16 or float16: what training multiplies in. Judging is always float32."
+    layout: str | None = None
+    "How maps lie in memory: auto, which measures, channels-last or channels-first; last digits differ."
     lr: float | Literal["auto"] | None = None
     "Peak learning rate, taken as it is; auto measures one first, as lr-find does."
+    weight_decay: float | None = None
+    "Pull of convolutions and the linear layer towards zero (0.0005 in standard)."
+    label_smoothing: float | None = None
+    "Share of each target that is spread over all classes (0.1 in standard)."
+    ema: float | None = None
+    "Decay of the moving average of the weights (0.99 in standard); 0 does without."
     patience: int | None = None
     "Stop after so many epochs without a better validation score."
     folds: int | None = None

@@ -10,7 +10,9 @@ FLAGS = {
     "teacher": "--teacher", "teacher_share": "--teacher-share", "balance": "--balance",
     "drop_path": "--drop-path", "epochs": "--epochs",
     "batch_size": "--batch-size", "accumulate": "--accumulate", "precision": "--precision",
-    "optim.lr": "--lr", "size": "--size", "resize": "--resize",
+    "layout": "--layout", "optim.lr": "--lr", "optim.weight_decay": "--weight-decay",
+    "label_smoothing": "--label-smoothing", "ema": "--ema",
+    "size": "--size", "resize": "--resize",
     "normalize": "--normalize", "augment": "--augment", "seed": "--seed", "split_seed": "--split-seed",
     "group_by": "--group-by", "folds": "--folds", "fold": "--fold", "patience": "--patience",
     "skip_bad": "--skip-bad", "val": "--val",
@@ -52,8 +54,8 @@ def remake(run: RunFolder) -> Remake:
 
 
 def _decided(name: str, origin: str) -> bool:
-    """Whether a value must be given again: one that a person or a search chose, or a rate that was measured."""
-    return origin in ("user", "search") or (origin == "measured" and name.startswith("optim."))
+    """Whether a value must be given again: one that a person or a search chose, or one that two measurements may differ in."""
+    return origin in ("user", "search") or (origin == "measured" and (name.startswith("optim.") or name == "layout"))
 
 
 def flat(config: dict[str, object]) -> dict[str, object]:

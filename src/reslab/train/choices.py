@@ -4,7 +4,7 @@ import dataclasses
 import statistics
 from collections.abc import Collection
 from dataclasses import asdict, replace
-from math import ceil
+from math import ceil, inf
 from typing import Any
 
 import numpy as np
@@ -219,6 +219,8 @@ def choose_arithmetic(choices: Choices) -> None:
         choices.set("precision", *runtime.precision(), "measured")
     elif config.precision not in PRECISIONS:
         raise ResLabError(f"--precision {config.precision} is unknown", nearest(config.precision, PRECISIONS))
+    if config.layout not in (AUTO, *runtime.LAYOUTS):
+        raise ResLabError(f"--layout {config.layout} is unknown", nearest(config.layout, (AUTO, *runtime.LAYOUTS)))
     if config.accumulate == 0:
         needed = _ROOM_TO_COMPUTE * activation_bytes(configuration(config.model), config.size)
         room = _SHARE_OF_FREE_MEMORY * free_memory()
@@ -240,8 +242,12 @@ def refuse_nonsense(config: TrainConfig) -> None:
     refuse_unknown_balance(config.balance)
     if not 0 <= config.teacher_share <= 1 or not config.teacher_temperature > 0:
         raise ResLabError("the teacher's share lies between 0 and 1, and its temperature above 0")
-    if config.start_decay < 0:
-        raise ResLabError(f"--start-decay {config.start_decay:g} is negative", "0 does without")
+    for flag, value in (("--start-decay", config.start_decay), ("--weight-decay", config.optim.weight_decay)):
+        if not 0 <= value < inf:
+            raise ResLabError(f"{flag} {value:g} is {'negative' if value < 0 else 'no number'}", "0 does without")
+    for flag, value in (("--label-smoothing", config.label_smoothing), ("--ema", config.ema)):
+        if not 0 <= value < 1:
+            raise ResLabError(f"{flag} {value:g} is not between 0 and 1", "0 does without")
     if config.minutes < 0:
         raise ResLabError(f"--minutes {config.minutes:g} is negative", "give a positive number, or leave it out")
 
