@@ -87,6 +87,15 @@ def test_another_network_is_refused_before_anything_is_copied(tmp_path):
         open_start("imagenet", "resnet20")
 
 
+@pytest.mark.parametrize("channels, words", [(1, "1 channel,"), (4, "4 channels,")])
+def test_weights_for_other_channels_are_refused_before_a_run_begins(tmp_path, channels, words):
+    theirs = models.resnet18()
+    theirs.conv1 = torch.nn.Conv2d(channels, 64, 7, 2, 3, bias=False)
+    torch.save(theirs.state_dict(), tmp_path / "theirs.pth")
+    with pytest.raises(ResLabError, match=f"of resnet18 for pictures of {words} and ours have 3"):
+        planned(colour_folder(tmp_path / "data"), weights=str(tmp_path / "theirs.pth"))
+
+
 @pytest.fixture
 def published(tmp_path, monkeypatch):
     """torchvision's resnet18 with random weights, as a file of that name and hash that lies in the cache."""

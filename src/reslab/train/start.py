@@ -21,6 +21,7 @@ from reslab.runfolder import MODEL_NAME, PACKAGED, packaged
 
 SCRATCH = "none"
 IMAGENET_WORD = "imagenet"
+_CHANNELS = 3  # every picture is decoded to RGB
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +36,14 @@ class Start:
     licence: str | None
     digest: str
     """sha256 of their file."""
+
+    def __post_init__(self) -> None:
+        if (channels := self.network.config.in_channels) != _CHANNELS:
+            seen = f"{channels} channel" + "s" * (channels > 1)
+            raise ResLabError(
+                f"the weights are of {self.name} for pictures of {seen}, and ours have {_CHANNELS}",
+                "start from weights for colour pictures: grey pictures are read as colour too",
+            )
 
 
 def open_start(weights: str, model: str, on_progress: Callable[[int, int], None] | None = None) -> Start:
