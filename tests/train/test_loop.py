@@ -1,6 +1,7 @@
 """The step by itself: what stops it, and what it must not depend on."""
 
 from dataclasses import replace
+from statistics import fmean
 
 import pytest
 import torch
@@ -150,7 +151,10 @@ def test_parts_are_even_and_never_of_one_picture(made):
 
 @pytest.mark.parametrize("precision", ["bfloat16", "float16"])
 def test_mixed_precision_goes_the_same_way(made, precision):
-    """The products are rounded, the weights are not: ten steps end near those of float32."""
+    """The products are rounded, the weights are not: the first steps are those of float32 but for the rounding.
+
+    Later ones part company, as any two trainings do that differ in a digit; they still learn alike on average.
+    """
     plan, loader = made
     losses = {}
     for kind in ("float32", precision):
@@ -160,7 +164,8 @@ def test_mixed_precision_goes_the_same_way(made, precision):
         assert all(p.dtype == torch.float32 for p in training.network.parameters())
         assert training.scaler.is_enabled() == (kind == "float16")
     assert losses[precision] != losses["float32"]
-    assert losses[precision] == pytest.approx(losses["float32"], rel=0.1)
+    assert losses[precision][:3] == pytest.approx(losses["float32"][:3], rel=0.02)
+    assert fmean(losses[precision]) == pytest.approx(fmean(losses["float32"]), rel=0.05)
 
 
 def test_a_gradient_beyond_float16_skips_the_step_and_halves_the_scale(made):
