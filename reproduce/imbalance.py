@@ -14,7 +14,7 @@ import numpy as np
 from trials import Trial, difference, link, summary, trial
 
 from reslab.data.sources import read_data
-from reslab.train.loss import BALANCES
+from reslab.train.config import BALANCES
 
 MOST, RATIO = 500, 20
 

@@ -9,11 +9,12 @@ import torch
 from safetensors.torch import save_file
 from torch import nn
 
-from reslab.checkpoint import IMAGENET, network_of, read_checkpoint
+from reslab.checkpoint import network_of, read_checkpoint
 from reslab.errors import ResLabError
 from reslab.nn.resnet import ResNet, build
 from reslab.nn.weights import for_channels, load_foreign, to_torchvision
 from reslab.nn.zoo import ZOO, build_named
+from reslab.train.start import IMAGENET
 
 LOOK_ALIKE = {"plain18": None, "plain34": None} | {f"plain{n}": f"resnet{n}" for n in (20, 32, 44, 56, 110)}
 """A plain network's tensors are those of a residual one without projections."""

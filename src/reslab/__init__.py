@@ -17,7 +17,7 @@ _PUBLIC = {
     "fit": ("reslab.workflow", "train"),
     "resume": ("reslab.workflow", "resume"),
     "score": ("reslab.scoring", "evaluate"),
-    "examine": ("reslab.workflow", "examine_data"),
+    "examine": ("reslab.run.examine", "examine_data"),
     "load": ("reslab.predict", "load_model"),
     "recipe": ("reslab.train.recipes", "recipe"),
     "TrainConfig": ("reslab.train.config", "TrainConfig"),

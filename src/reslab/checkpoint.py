@@ -14,35 +14,12 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from reslab.errors import ResLabError
-from reslab.fetch import Remote
 from reslab.nn.config import ResNetConfig
 from reslab.nn.weights import translated
 from reslab.nn.zoo import ZOO, configuration
 
 _WRAPPERS = ("state_dict", "model_state_dict", "model_state", "model", "net", "network", "weights")
 _PREFIXES = ("module.", "_orig_mod.", "model.", "net.", "network.", "backbone.", "encoder.", "resnet.")
-_LICENCE = "torchvision (BSD-3-Clause); trained on ImageNet, whose terms allow non-commercial research"
-
-
-def _torchvision(file: str, megabytes: float) -> Remote:
-    """torchvision's files carry the first eight digits of their sha256 in their names."""
-    digits = file.rsplit("-", 1)[1].removesuffix(".pth")
-    return Remote(f"https://download.pytorch.org/models/{file}", digits, round(megabytes * 1e6), _LICENCE)
-
-
-IMAGENET: dict[str, Remote] = {
-    "resnet18": _torchvision("resnet18-f37072fd.pth", 44.661),
-    "resnet34": _torchvision("resnet34-b627a593.pth", 83.275),
-    "resnet50": _torchvision("resnet50-11ad3fa6.pth", 97.79),
-    "resnet101": _torchvision("resnet101-cd907fc2.pth", 170.53),
-    "resnet152": _torchvision("resnet152-f82ba261.pth", 230.474),
-    "resnext50_32x4d": _torchvision("resnext50_32x4d-1a0047aa.pth", 95.833),
-    "resnext101_32x8d": _torchvision("resnext101_32x8d-110c445d.pth", 339.673),
-    "resnext101_64x4d": _torchvision("resnext101_64x4d-173b62eb.pth", 319.318),
-    "wide_resnet50_2": _torchvision("wide_resnet50_2-9ba9bcbe.pth", 263.124),
-    "wide_resnet101_2": _torchvision("wide_resnet101_2-d733dc28.pth", 484.747),
-}
-"""Networks that torchvision has trained on ImageNet's 1,000 classes -> its file (the newest of each)."""
 
 
 def read_checkpoint(path: Path) -> dict[str, Tensor]:

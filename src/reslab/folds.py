@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from reslab.data.catalog import Catalog
-from reslab.data.loader import steps_per_epoch
+from reslab.data.draws import steps_per_epoch
 from reslab.data.store import Store
 from reslab.errors import ResLabError
 from reslab.evaluate.judge import Evaluation, Judgement, pooled

@@ -9,18 +9,14 @@ from reslab.check.gate import Verdict, examine
 from reslab.data.catalog import Catalog, Picture, Split
 from reslab.data.reader import default_workers, load, ordered
 from reslab.data.sources import read_data
-from reslab.data.splits import assigned, folded
 from reslab.errors import ResLabError
 from reslab.modelfile import write_atomically
 from reslab.pixels.fingerprint import fingerprint
 from reslab.runfolder import CONFIG_NAME, RUNS, SPLIT_NAME, fold_folder, read_rows
 from reslab.train.config import Plan, TrainConfig
-from reslab.train.finder import with_found_rate
-from reslab.train.fit import begin
 from reslab.train.inputs import Stores, open_stores
 from reslab.train.journal import Event, Listener
 from reslab.train.plan import cautions, hints, resolve, with_statistics
-from reslab.train.speed import with_speed
 from reslab.train.start import IMAGENET_WORD, open_start
 
 OPENED: tuple[Split, ...] = ("train", "val")
@@ -29,17 +25,15 @@ OPENED: tuple[Split, ...] = ("train", "val")
 _AHEAD = 64  # pictures decoded before they are asked for
 
 
-def divided(config: TrainConfig) -> Catalog:
-    """The data that a config names, every picture in a split; in a cross-validation also in a fold."""
-    catalog = assigned(read_data(config.data, config.data_dir), config.val, config.split_seed, config.group_by)
-    return folded(catalog, config.folds, config.fold, config.split_seed) if config.folds else catalog
-
-
 def prepare(
     whole: Catalog, config: TrainConfig, out: Path | None, user: Collection[str], show: Listener
 ) -> tuple[Path, Plan, list[str], Stores]:
     """Check and plan a run and begin its folder: the folder, the plan, the pictures left out, and the decoded ones."""
     plan = settled(whole, config, user, show)
+    from reslab.train.finder import with_found_rate  # PyTorch, once nothing is left to refuse
+    from reslab.train.fit import begin
+    from reslab.train.speed import with_speed
+
     folder = out or fresh_folder(f"{plan.config.model}-{whole.name}")
     reserve(folder)
     try:

@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from sklearn.datasets import load_sample_images
 
 from reslab.data.catalog import Picture, Split
 from reslab.data.reader import blocks, load
@@ -21,9 +20,10 @@ from reslab.engine.torch import TorchEngine
 from reslab.errors import ResLabError
 from reslab.evaluate.judge import numbered
 from reslab.export.certify import Certificate, certify
-from reslab.export.forms import Draft, Form, as_onnx, as_openvino, as_program, read_graph
+from reslab.export.forms import Draft, as_onnx, as_openvino, as_program, read_graph
 from reslab.export.golden import refuse_taken, write_golden
-from reslab.export.graph import Layout, OnnxGraph, onnx_of, program_of
+from reslab.export.graph import OnnxGraph, onnx_of, program_of
+from reslab.export.options import Form, Layout
 from reslab.export.quantize import Gate, gate, quantized
 from reslab.modelfile import Carried
 from reslab.pixels.preprocess import Preprocess
@@ -198,6 +198,8 @@ def _readable(
 
 def _photographs() -> tuple[Picture, ...]:
     """Parts of scikit-learn's two photographs, as many as the batches of a certificate take."""
+    from sklearn.datasets import load_sample_images
+
     dice, photographs = np.random.default_rng(0), load_sample_images().images
     parts = []
     for number in range(_CROPS):

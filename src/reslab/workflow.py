@@ -1,49 +1,39 @@
-"""What one verb needs from several rooms: check, then train, then score, then report. Composition only."""
+"""What one verb needs from several rooms: check, then train, then score, then report. Composition only.
+
+PyTorch is imported where the first step needs it, when everything that can be refused without it has been.
+"""
 
 import io
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Collection
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
-import numpy as np
 from PIL import Image
 
-from reslab.check.gate import Verdict, examine
-from reslab.data.catalog import SPLITS, Catalog, Split
+from reslab.data.catalog import Catalog
 from reslab.data.reader import load
 from reslab.data.sources import read_data
 from reslab.engine.choose import find_model
 from reslab.errors import ResLabError
 from reslab.evaluate.judge import Judgement
-from reslab.folds import cross_validated
-from reslab.modelfile import read_json, write_atomically, write_json
+from reslab.modelfile import write_atomically, write_json
 from reslab.predict import Prediction, load_model
-from reslab.prepare import OPENED, checked, divided, planned, prepare, refill, same_data, settled, silent
+from reslab.prepare import OPENED, checked, planned, prepare, refill, same_data, settled, silent
 from reslab.report.page import write_report
-from reslab.runfolder import (
-    CONFIG_NAME,
-    JUDGED,
-    REPORT_NAME,
-    RUNS,
-    evaluation_name,
-    fold_folder,
-    read_config,
-    read_journal,
-)
+from reslab.run.examine import read_and_split
+from reslab.runfolder import CONFIG_NAME, REPORT_NAME, read_config
 from reslab.scoring import evaluate
-from reslab.train import finder
 from reslab.train.config import Origin, Plan, TrainConfig
 from reslab.train.document import plan_document, plan_from
-from reslab.train.finder import RangeTest
-from reslab.train.fit import fit
 from reslab.train.inputs import Stores, open_stores
 from reslab.train.journal import Listener
-from reslab.train.plan import resolve
 from reslab.train.ranks import ALONE, Ranks, join
 from reslab.train.recipes import recipe
-from reslab.train.sheet import sheet
+
+if TYPE_CHECKING:
+    from reslab.train.finder import RangeTest
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +72,7 @@ def train(
     begun = time.monotonic() if begun is None else begun
     ranks = join()
     show = on_event if on_event and ranks.first else silent
-    whole = divided(config)
+    whole = read_and_split(config)
     prepared = prepare(whole, config, None if out is None else Path(out), user, show) if ranks.first else None
     folder, plan, left_out = ranks.share(prepared and prepared[:3])
     whole = whole.without(left_out)
@@ -133,6 +123,9 @@ def _finished(
     spent: float = 0.0,
 ) -> Run:
     """A begun run brought to its end, with its report."""
+    from reslab.folds import cross_validated
+    from reslab.train.fit import fit
+
     if plan.config.cross_validates:
         evaluation = cross_validated(folder, plan, whole, stores, show, resume, ranks)
     else:
@@ -169,52 +162,15 @@ def demo(out: Path | None = None, epochs: int | None = None, on_event: Listener 
 
 def find_rate(
     config: TrainConfig, user: Collection[str] = (), on_event: Listener | None = None
-) -> tuple[Plan, RangeTest]:
+) -> tuple[Plan, "RangeTest"]:
     """A learning rate for a training, and the curve behind it: check and plan as `train` does, and write nothing.
 
     Raises:
         ResLabError: bad input, or no rate makes the loss fall.
     """
     show = on_event or silent
-    whole = divided(config)
+    whole = read_and_split(config)
     plan, _, stores = checked(whole, config, settled(whole, config, user, show), user, show)
+    from reslab.train import finder
+
     return plan, finder.find_rate(plan, stores, show)
-
-
-def examine_data(
-    config: TrainConfig, on_progress: Callable[[int], None] | None = None, splits: Collection[Split] = SPLITS
-) -> Verdict:
-    """The data gate over every split of a data set."""
-    return examine(divided(config).only(splits), on_progress=on_progress)
-
-
-def contact_sheet(config: TrainConfig, columns: int = 8, rows: int = 6) -> np.ndarray:
-    """What the network sees: training pictures as they are prepared (left) and augmented, as one RGB picture."""
-    catalog = divided(config).only(("train",))
-    plan = resolve(replace(config, skip_bad=True), catalog)
-    return sheet(plan, open_stores(plan, catalog).train, columns, rows)
-
-
-def list_runs(root: Path = RUNS) -> list[dict[str, Any]]:
-    """What was trained under `root`, oldest first: one row per run."""
-    return [_row(folder) for folder in sorted(root.glob("*/")) if (folder / CONFIG_NAME).is_file()]
-
-
-def _row(folder: Path) -> dict[str, Any]:
-    document = read_config(folder)
-    epochs = [event for event in read_journal(folder) if event["event"] == "epoch"]
-    folds = [fold_folder(folder, k + 1) for k in range(document["config"].get("folds", 0))]
-    spent = epochs + [event for fold in folds for event in read_journal(fold) if event["event"] == "epoch"]
-    scored = next((p for split in JUDGED if (p := folder / evaluation_name(split)).is_file()), None)
-    score = read_json(scored) if scored else None
-    return {
-        "run": str(folder),
-        "model": document["config"]["model"],
-        "data": document["config"]["data"],
-        "epochs": f"{sum(event['step'] > 0 for event in epochs)}/{document['config']['epochs']}",
-        "split": score and score["split"],
-        "n": score and score["n"],
-        "top1": score and score.get("top1"),
-        "mean_ap": score and score.get("mean_ap"),
-        "seconds": round(sum(event["seconds"] for event in spent), 1),
-    }

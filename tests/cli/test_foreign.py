@@ -15,7 +15,6 @@ import pytest
 import torch
 import torchvision
 
-from reslab.checkpoint import IMAGENET
 from reslab.engine.choose import open_engine
 from reslab.engine.exported import open_exported
 from reslab.engine.torch import open_torch
@@ -24,6 +23,7 @@ from reslab.fetch import Remote
 from reslab.nn.weights import to_torchvision
 from reslab.nn.zoo import build_named
 from reslab.runfolder import packaged
+from reslab.train.start import IMAGENET
 from tests.pictures import colour_folder
 
 SHARED = Path(__file__).parents[3] / "shared"

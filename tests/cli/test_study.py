@@ -5,7 +5,7 @@ import json
 import pytest
 
 from reslab.study import degradation
-from reslab.study.degradation import published
+from reslab.study.published import published
 from tests.pictures import colour_folder
 
 

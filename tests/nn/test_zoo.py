@@ -7,11 +7,12 @@ import pytest
 import timm
 import torch
 import torchvision
+from torch.utils.flop_counter import FlopCounterMode
 
 from reslab.errors import ResLabError
-from reslab.nn.config import ResNetConfig
+from reslab.nn.config import ResNetConfig, last_map
 from reslab.nn.count import layer_table, macs, parameters
-from reslab.nn.resnet import ResNet, build, last_map
+from reslab.nn.resnet import ResNet, build
 from reslab.nn.zoo import SOURCES, ZOO, build_named, configuration, native_size
 from reslab.train.memory import activation_bytes
 
@@ -104,6 +105,39 @@ def test_cifar_macs_by_hand(name):
         total += side * side * 9 * (before * width + (2 * n - 1) * width * width)
         before = width
     assert macs(ZOO[name], 32) == total + 64 * 10
+
+
+ODD = {
+    "shortcuts C": ResNetConfig((2, 1), (8, 24), shortcut="C", stem_width=5),
+    "grouped, pre-activated, squeezed": ResNetConfig(
+        (1, 2), (16, 32), "bottleneck", True, "3x3", groups=4, group_width=8, squeeze=True
+    ),
+    "strides in 1x1": ResNetConfig((1, 2), (16, 20), "bottleneck", stride_in_1x1=True, num_classes=7),
+    "deep, D, grey": ResNetConfig((1, 1), (8, 16), stem="deep", shortcut="D", in_channels=1, mean=(0.5,), std=(0.5,)),
+    "plain, squeezed": ResNetConfig((1, 1), (8, 16), shortcut="plain", squeeze=True),
+}
+"""What no network of the zoo has."""
+
+
+@pytest.mark.parametrize("name", [*USUAL, *ODD])
+@torch.no_grad()
+def test_the_layers_are_those_of_the_built_network(name):
+    """Names, kinds, shapes and parameters as hooks see them, multiply-accumulates as PyTorch counts them."""
+    config, size, seen = ODD.get(name) or ZOO[name], 13, []  # odd at every stage, and small
+    with torch.device("meta"):
+        network, images = ResNet(config).eval(), torch.zeros(1, config.in_channels, size, size)
+    for place, module in network.named_modules():
+        if isinstance(module, torch.nn.Conv2d | torch.nn.BatchNorm2d | torch.nn.Linear | torch.nn.MaxPool2d):
+            own = sum(p.numel() for p in module.parameters())
+            module.register_forward_hook(
+                lambda m, _, y, place=place, own=own: seen.append((place, type(m).__name__, tuple(y.shape[1:]), own))
+            )
+    with FlopCounterMode(display=False) as counter:
+        network(images)
+    rows = layer_table(config, size)
+    assert [(row.name, row.kind, row.output, row.parameters) for row in rows] == seen
+    assert macs(config, size) == counter.get_total_flops() // 2
+    assert parameters(config) == sum(p.numel() for p in network.parameters())
 
 
 @pytest.mark.parametrize("name", ZOO)

@@ -11,7 +11,8 @@ import torch
 from reslab.nn.layers import to_images
 from reslab.nn.zoo import build_named
 from reslab.study import degradation, figure
-from reslab.study.degradation import DEEP, SHALLOW, Length, fitted, gradients, published, study
+from reslab.study.degradation import DEEP, SHALLOW, Length, fitted, gradients, study
+from reslab.study.published import published
 from tests.pictures import colour_folder
 
 ROOT = Path(__file__).parents[2]

@@ -12,9 +12,9 @@ from reslab.report.folder import read_run
 from reslab.report.remake import remake
 from reslab.report.speak import reason
 from reslab.runfolder import read_config
+from reslab.train.config import OptimConfig, at_rate
 from reslab.train.document import followed
 from reslab.train.finder import HIGHEST, LOWEST, STEPS, range_test
-from reslab.train.optim import OptimConfig, at_rate
 from reslab.train.recipes import recipe
 from reslab.train.schedule import ScheduleConfig
 from reslab.workflow import find_rate, train

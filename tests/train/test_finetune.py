@@ -12,9 +12,10 @@ from reslab.metrics.calibration import log_softmax
 from reslab.modelfile import read_model
 from reslab.nn.zoo import build_named
 from reslab.runfolder import packaged, read_journal
-from reslab.train.config import TrainConfig
-from reslab.train.finetune import MODES, by_depth, chosen, speeds, thaw
-from reslab.train.optim import OptimConfig, build_optimizer, set_rate
+from reslab.train.choices import chosen
+from reslab.train.config import MODES, OptimConfig, TrainConfig
+from reslab.train.finetune import by_depth, speeds, thaw
+from reslab.train.optim import build_optimizer, set_rate
 from reslab.train.probe import embeddings, fitted
 from reslab.workflow import resume, train
 from tests.pictures import colour_folder

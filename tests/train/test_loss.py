@@ -17,11 +17,11 @@ from reslab.metrics.calibration import softmax
 from reslab.modelfile import read_model
 from reslab.nn.zoo import build_named
 from reslab.runfolder import packaged, read_config, read_journal
-from reslab.train.config import TrainConfig
+from reslab.train.config import BALANCES, TrainConfig
 from reslab.train.fit import fresh_training, loader_of, objective_of
 from reslab.train.inputs import open_stores
 from reslab.train.loop import Validation, update
-from reslab.train.loss import BALANCES, Objective, Teacher, class_weights, log_prior
+from reslab.train.loss import Objective, Teacher, class_weights, log_prior
 from reslab.train.plan import cautions, resolve
 from reslab.train.probe import fitted
 from reslab.workflow import resume, train

@@ -8,7 +8,6 @@ import torch
 from PIL import Image
 from torchvision import models
 
-from reslab.checkpoint import IMAGENET
 from reslab.data.sources import read_data
 from reslab.data.splits import assigned
 from reslab.errors import ResLabError
@@ -21,7 +20,7 @@ from reslab.train.config import TrainConfig
 from reslab.train.fit import fresh_training
 from reslab.train.inputs import open_stores
 from reslab.train.plan import cautions, resolve
-from reslab.train.start import begin_from, open_start
+from reslab.train.start import IMAGENET, begin_from, open_start
 from reslab.workflow import train
 from tests.pictures import colour_folder
 

@@ -16,7 +16,7 @@ from reslab.errors import ResLabError
 from reslab.evaluate.judge import judge
 from reslab.metrics.calibration import fit_temperature
 from reslab.modelfile import read_model, read_tensors
-from reslab.prepare import divided
+from reslab.run.examine import read_and_split
 from reslab.train import probe
 from reslab.train.loop import Interrupted
 from reslab.train.recipes import recipe
@@ -123,7 +123,7 @@ def test_the_file_names_its_score_and_its_temperature_as_out_of_fold(run, data):
     assert (calibration.split, calibration.n, score["n"]) == ("out-of-fold", len(run.evaluation.keys), calibration.n)
     answered = {}
     for number in range(1, FOLDS + 1):
-        held = divided(quick(data)).with_fold(number).split("val")
+        held = read_and_split(quick(data)).with_fold(number).split("val")
         found = judge(open_engine(fold(run, number)), held, "val")
         answered |= {key: (row, label) for key, row, label in zip(found.keys, found.logits, found.labels, strict=True)}
     logits, labels = (np.array(part) for part in zip(*(answered[key] for key in sorted(answered)), strict=True))
@@ -305,7 +305,7 @@ def test_declared_validation_pictures_join_and_test_pictures_stay_shut(tmp_path)
 def test_a_copy_in_another_fold_is_counted(tmp_path):
     data = colour_folder(tmp_path / "data", 2, 9, prefix="train")
     config = quick(data, epochs=1)
-    homes = {p.key: p.fold for p in divided(config).pictures}
+    homes = {p.key: p.fold for p in read_and_split(config).pictures}
     first, second = (next(k for k, fold in homes.items() if fold == f and "blue" in k) for f in (1, 2))
     shutil.copy(data / first, data / second)
     assert int(workflow.train(config, tmp_path / "run").evaluation.seen.sum()) == 2
@@ -325,7 +325,7 @@ def test_unreadable_pictures_are_left_out_of_every_fold(tmp_path):
 
 def test_the_test_pictures_are_those_of_a_run_without_folds(run, data):
     tests = {row["path"] for row in table(run.folder / "split.csv") if row["split"] == "test"}
-    assert tests == {p.key for p in divided(quick(data, folds=0)).split("test")}
+    assert tests == {p.key for p in read_and_split(quick(data, folds=0)).split("test")}
     assert scoring.evaluate(run.folder, data).split == "test"
 
 

@@ -13,6 +13,7 @@ from filelock import FileLock
 from reslab import scoring, workflow
 from reslab.errors import ResLabError
 from reslab.modelfile import read_model
+from reslab.run.examine import contact_sheet, examine_data
 from reslab.train.recipes import recipe
 from tests.machine import small_disk
 from tests.pictures import colour_folder, colour_picture, tree
@@ -109,8 +110,8 @@ def test_data_are_never_touched(divided, tmp_path):
     before = tree(divided)
     made = workflow.train(quick(divided, epochs=1), tmp_path / "run")
     scoring.evaluate(made.folder, divided)
-    workflow.contact_sheet(quick(divided))
-    workflow.examine_data(quick(divided))
+    contact_sheet(quick(divided))
+    examine_data(quick(divided))
     assert tree(divided) == before
 
 

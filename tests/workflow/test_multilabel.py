@@ -19,6 +19,8 @@ from reslab.export.graph import write_onnx
 from reslab.modelfile import read_model, write_model, write_tensors
 from reslab.predict import load_model
 from reslab.report.page import write_report
+from reslab.run.examine import contact_sheet, examine_data
+from reslab.run.list import list_runs
 from reslab.runfolder import read_config, read_journal
 from reslab.train.config import TrainConfig
 from reslab.train.document import plan_document, plan_from
@@ -86,8 +88,8 @@ def test_twice_the_same_bytes_and_a_resumed_run_too(data, run, tmp_path):
 def test_data_are_never_touched(data, run, tested):
     before = tree(data.parent)
     scoring.evaluate(run.folder, data)
-    workflow.contact_sheet(quick(data))
-    workflow.examine_data(quick(data))
+    contact_sheet(quick(data))
+    examine_data(quick(data))
     assert tree(data.parent) == before
 
 
@@ -273,7 +275,7 @@ def test_a_version_that_knows_one_label_only_would_refuse_the_file(run, colours,
 
 
 def test_runs_are_listed_by_their_map(run):
-    (row,) = [row for row in workflow.list_runs(run.folder.parent) if row["run"] == str(run.folder)]
+    (row,) = [row for row in list_runs(run.folder.parent) if row["run"] == str(run.folder)]
     assert row["top1"] is None and row["mean_ap"]["low"] <= row["mean_ap"]["value"] and row["epochs"] == "8/8"
 
 

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import Parameter
 
@@ -10,10 +10,11 @@ from reslab.cli import show
 from reslab.cli.foreign import class_names
 from reslab.cli.options import DATA_OPTIONS, DataOptions, outside_data
 from reslab.errors import ResLabError
-from reslab.export.adopt import Adopted, Source
-from reslab.export.adopt import adopt as adopted
-from reslab.export.trial import NUMBERS, Choices, Numbers
+from reslab.export.options import NUMBERS, Choices, Numbers
 from reslab.pixels.preprocess import Interpolation, Resize
+
+if TYPE_CHECKING:
+    from reslab.export.adopt import Adopted
 
 
 @Parameter(name="*")
@@ -87,8 +88,11 @@ def adopt(
     if out.exists() and foreign.exists() and out.samefile(foreign):
         raise ResLabError(f"--out {out} is the foreign file itself", "choose another name")
     names = None if classes is None else class_names(classes)
-    source = Source(data, split, division.given())
     choices = pictures.choices()
+    from reslab.export.adopt import Source
+    from reslab.export.adopt import adopt as adopted
+
+    source = Source(data, split, division.given())
     with show.bar("answering") as progress:
         made = adopted(foreign, out, source, choices, names, pictures.size, _tell, progress.move)
     for warning in made.warnings:
@@ -104,7 +108,7 @@ def _tell(sentence: str) -> None:
     show.people.print(sentence, markup=False, soft_wrap=True)
 
 
-def _say(made: Adopted, document: dict[str, Any], data: str) -> None:
+def _say(made: "Adopted", document: dict[str, Any], data: str) -> None:
     say = show.say
     rows = show.table(
         "numbers", "order", "resize", "interpolation", "n", "accuracy", "NLL", "temperature", right=(4, 5, 6, 7)

@@ -9,12 +9,13 @@ from typing import Annotated
 from cyclopts import Parameter
 from PIL import Image
 
-from reslab import workflow
+from reslab.check.gate import Verdict
 from reslab.cli import show
 from reslab.cli.fields import apply
 from reslab.cli.options import DATA_OPTIONS, PICTURE_OPTIONS, DataOptions, PictureOptions, outside_data
 from reslab.errors import GateNotMet
 from reslab.modelfile import write_atomically
+from reslab.run.examine import contact_sheet, examine_data
 from reslab.train.recipes import recipe
 
 _SHOWN = 40
@@ -31,7 +32,7 @@ def check(
     """
     config, _ = apply(replace(recipe("standard"), data=data), (), source.given())
     with show.bar("checking") as progress:
-        verdict = workflow.examine_data(config, progress.move)
+        verdict = examine_data(config, progress.move)
     problems = [dataclasses.asdict(p) for p in verdict.problems]
     if json:
         document = {"schema": 1, "ok": verdict.ok, "images": verdict.images, "classes": verdict.classes}
@@ -66,12 +67,12 @@ def preview(
     chosen = {k: v for k, v in {"model": model, "seed": seed}.items() if v is not None}
     config, _ = apply(replace(recipe("standard"), data=data), (), {**pictures.given(), **source.given(), **chosen})
     file = io.BytesIO()
-    Image.fromarray(workflow.contact_sheet(config)).save(file, "PNG")
+    Image.fromarray(contact_sheet(config)).save(file, "PNG")
     write_atomically(out, file.getvalue())
     show.people.print(f"wrote {out}: left column as prepared, the others as training changes them", soft_wrap=True)
 
 
-def _say(verdict: workflow.Verdict) -> None:
+def _say(verdict: Verdict) -> None:
     """The findings as a table, the worst first."""
     made = show.table("class", "pictures", right=(1,))
     for label, n in verdict.classes.items():

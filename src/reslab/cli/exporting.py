@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
@@ -12,10 +12,10 @@ from reslab.cli.options import DATA_OPTIONS, DataOptions, outside_data
 from reslab.engine.choose import find_model
 from reslab.errors import ResLabError
 from reslab.export.certify import Certificate
-from reslab.export.forms import FORMS, SUFFIXES, Form
-from reslab.export.graph import Layout
-from reslab.export.quantize import Gate
-from reslab.ship import Shipping, ship
+from reslab.export.options import FORMS, SUFFIXES, Form, Layout
+
+if TYPE_CHECKING:
+    from reslab.export.quantize import Gate
 
 _NOT_MET = 1
 
@@ -66,6 +66,8 @@ def export(
     if data:
         outside_data(out, data)
     form, out = _form(how.form, out)
+    from reslab.ship import Shipping, ship
+
     shipping = Shipping(form, how.input_layout, how.opset, how.int8, how.max_drop_points, how.golden)
     with show.bar("exporting and comparing"):
         shipped = ship(model, out, shipping, data, source.given(), foreign.assumed())
@@ -116,7 +118,7 @@ def _say(found: Certificate) -> None:
     )
 
 
-def _say_gate(gate: Gate) -> None:
+def _say_gate(gate: "Gate") -> None:
     found = gate.comparison
     show.say(
         f"int8: accuracy {100 * found.a:.2f} % in float32, {100 * found.b:.2f} % in int8: a drop of {gate.drop_points:.2f} "

@@ -4,7 +4,7 @@ import csv as files
 import io
 from collections import Counter
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 
@@ -15,10 +15,10 @@ from reslab.cli.fields import apply
 from reslab.cli.options import DATA_OPTIONS, PICTURE_OPTIONS, DataOptions, PictureOptions, outside_data
 from reslab.cli.training import RUN_OPTIONS, RunListener, RunOptions, config_of
 from reslab.modelfile import write_atomically
-from reslab.search import hunt
-from reslab.search.figure import draw_rates
-from reslab.train.finder import RangeTest
 from reslab.train.journal import Event
+
+if TYPE_CHECKING:
+    from reslab.train.finder import RangeTest
 
 
 def search(
@@ -46,6 +46,8 @@ def search(
     config, user = config_of(data, options)
     config, user = apply(config, user, {**pictures.given(), **source.given()})
     outside_data(out, data)
+    from reslab.search import hunt
+
     listener = _SearchListener()
     with show.bar() as listener.bar:
         document = hunt.search(config, minutes, out, user, listener, STARTED.get())
@@ -81,6 +83,8 @@ def lr_find(
     with show.bar() as listener.bar:
         plan, found = workflow.find_rate(config, user, listener)
     if out:
+        from reslab.search.figure import draw_rates
+
         write_atomically(out, draw_rates(found).encode())
     if csv:
         write_atomically(csv, _table(found).encode())
@@ -200,7 +204,7 @@ def _say_how_to_tell(document: dict[str, Any], data: str, folder: str) -> None:
     show.say(f"{'':9}reslab compare {places['leader']} {places['default']} {data} --split out-of-fold")
 
 
-def _table(found: RangeTest) -> str:
+def _table(found: "RangeTest") -> str:
     file = io.StringIO()
     writer = files.writer(file, lineterminator="\n")
     writer.writerow(["rate", "loss", "average"])

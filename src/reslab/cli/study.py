@@ -12,7 +12,8 @@ from reslab.cli.options import outside_data
 from reslab.errors import ResLabError
 from reslab.modelfile import write_atomically, write_json
 from reslab.runfolder import RUNS
-from reslab.study import degradation, figure
+from reslab.study import figure
+from reslab.study.published import PAPER, published
 from reslab.train.journal import Event
 
 _LEAST_MINUTES = 1.0
@@ -41,7 +42,7 @@ def study(
     """
     outside_data(out, data)
     if minutes is None:
-        document, folder = degradation.published(), out
+        document, folder = published(), out
     else:
         if minutes < _LEAST_MINUTES:
             raise ResLabError(
@@ -60,6 +61,8 @@ def study(
 
 
 def _remade(minutes: float, data: str, data_dir: Path | None, seed: int, folder: Path) -> dict[str, Any]:
+    from reslab.study import degradation
+
     begun = time.monotonic()
     place = None if data_dir is None else str(data_dir)
     show.people.print("measuring the speed of six networks")
@@ -94,7 +97,7 @@ def _say(document: dict[str, Any], folder: Path | None) -> None:
         interval = f"{show.percent(test['error'])} ({100 * test['low']:.1f} to {100 * test['high']:.1f})"
         made.add_row(
             row["name"], str(len(row["epochs"])), show.percent(last["train_error"]), show.percent(last["val_error"]),
-            interval, degradation.PAPER.get(row["name"], "figure 6"),
+            interval, PAPER.get(row["name"], "figure 6"),
         )  # fmt: skip
     show.say(made)
     pictures = document["pictures"]

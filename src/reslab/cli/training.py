@@ -19,6 +19,7 @@ from reslab.cli.labels import say_labels
 from reslab.cli.options import DATA_OPTIONS, PICTURE_OPTIONS, DataOptions, PictureOptions, outside_data
 from reslab.errors import ResLabError
 from reslab.evaluate.labels import LabelsEvaluation
+from reslab.run.list import list_runs
 from reslab.runfolder import REPORT_NAME, RUNS, SPLIT_NAME, read_config, read_rows
 from reslab.train.config import Plan, TrainConfig
 from reslab.train.document import followed
@@ -151,7 +152,7 @@ def runs(folder: Path = RUNS, *, json: Annotated[bool, Parameter(negative="")] =
         folder: Where the runs lie.
         json: Print JSON.
     """
-    rows = workflow.list_runs(folder)
+    rows = list_runs(folder)
     if json:
         show.print_json({"schema": 1, "runs": rows})
         return

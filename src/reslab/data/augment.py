@@ -5,21 +5,23 @@ classes of torchvision.transforms.v2 would draw from a global generator, which n
 Pillow's images: on tensors the same functions would fight with the training for torch's threads.
 """
 
+from __future__ import annotations
+
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
 import torchvision.transforms.v2.functional
 from PIL import Image
-from scipy.special import betaincinv
-from torch import Tensor
 from torchvision.transforms import InterpolationMode
 
 from reslab.data.draws import uniforms
 from reslab.errors import ResLabError, nearest
 from reslab.pixels.preprocess import Preprocess, resized
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 V: Any = torchvision.transforms.v2.functional
 """It takes Pillow's images too, though its annotations name tensors only."""
@@ -134,7 +136,7 @@ class Mix:
 
     def targets(self, targets: Tensor) -> Tensor:
         """Blend the targets of a whole batch."""
-        return targets.lerp(targets[torch.from_numpy(self.partner)], 1 - self.share)
+        return targets.lerp(targets[self.partner], 1 - self.share)
 
 
 def draw_mix(augment: Augment, epoch: int, step: int, batch: int) -> Mix | None:
@@ -142,6 +144,8 @@ def draw_mix(augment: Augment, epoch: int, step: int, batch: int) -> Mix | None:
     kinds = [name for name in BATCH_CHANGES if name in augment.changes]
     if not kinds or batch < 2:
         return None
+    from scipy.special import betaincinv  # half a second, for those who blend
+
     coin, level, row, column = uniforms(augment.seed, "mix", epoch, np.array([step]), 4)[0]
     order = np.argsort(uniforms(augment.seed, f"mix {step}", epoch, np.arange(batch), 1)[:, 0], kind="stable")
     if kinds[int(coin * len(kinds))] == "mixup":

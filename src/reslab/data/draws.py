@@ -82,3 +82,9 @@ def balanced_order(seed: int, epoch: int, labels: np.ndarray) -> np.ndarray:
 def permutation(seed: int, epoch: int, count: int) -> np.ndarray:
     """The order in which epoch `epoch` visits `count` pictures."""
     return np.argsort(uniforms(seed, "order", epoch, np.arange(count), 1)[:, 0], kind="stable")
+
+
+def steps_per_epoch(pictures: int, batch_size: int) -> int:
+    """Batches of at most `batch_size`, but never one of a single picture where that can be helped (batch norm)."""
+    steps = -(-pictures // batch_size)
+    return max(1, min(steps, pictures // 2)) if batch_size > 1 else steps

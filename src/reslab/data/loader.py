@@ -11,7 +11,7 @@ from jaxtyping import Float, UInt8
 from torch import Tensor
 
 from reslab.data.augment import Augment, Mix, draw_mix
-from reslab.data.draws import balanced_order, permutation
+from reslab.data.draws import balanced_order, permutation, steps_per_epoch
 from reslab.data.reader import ordered
 from reslab.data.store import Store
 from reslab.shapes import PIXELS, TARGETS
@@ -109,9 +109,3 @@ class Loader:
         """The steps of an epoch from `first` on, made by `workers` threads while the caller trains."""
         steps = range(first, self.steps)
         return ordered(lambda step: self.batch(epoch, step), steps, workers, ahead=workers + 1)
-
-
-def steps_per_epoch(pictures: int, batch_size: int) -> int:
-    """Batches of at most `batch_size`, but never one of a single picture where that can be helped (batch norm)."""
-    steps = -(-pictures // batch_size)
-    return max(1, min(steps, pictures // 2)) if batch_size > 1 else steps

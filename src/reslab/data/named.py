@@ -1,4 +1,4 @@
-"""Data sets known by name: scikit-learn's handwritten digits, built in, and torchvision's, downloaded once."""
+"""torchvision's data sets by name, downloaded once."""
 
 import queue
 import threading
@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from sklearn.datasets import load_digits
 from torchvision import datasets
 
 from reslab.data.catalog import Catalog, Picture, Split
@@ -61,28 +60,6 @@ NAMED: dict[str, _Named] = {
 
 PATIENCE = 3.0
 """Seconds after which a server that does not answer counts as no network."""
-
-_DIGIT_LEVELS = 16
-_TEST_EVERY = 5
-
-
-def read_digits() -> Catalog:
-    """1,797 real handwritten digits, 8 x 8 pixels, from scikit-learn (UCI, Alpaydin and Kaynak 1998); no network.
-
-    Every fifth picture is for testing: a fixed set of 359, large enough for a useful interval.
-    """
-    digits: Any = load_digits()
-    grey = np.rint(digits.images * (255 / _DIGIT_LEVELS)).astype(np.uint8)
-    pictures = tuple(
-        Picture(
-            f"digits/{index:04d}",
-            np.repeat(grey[index][..., None], 3, axis=2),
-            str(digits.target[index]),
-            "test" if index % _TEST_EVERY == _TEST_EVERY - 1 else "train",
-        )
-        for index in range(len(grey))
-    )
-    return Catalog("digits", "digits", pictures, mirrored=False)
 
 
 def read_named(name: str, data_dir: Path | None) -> Catalog:

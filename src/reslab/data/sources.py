@@ -63,10 +63,15 @@ def _named(name: str, data_dir: Path | None) -> Catalog:
     if unpacked and (unpacked / "train").is_dir():
         return _with_mirror_rule(read_folder(unpacked))
     try:  # this leaf needs scikit-learn and torchvision, which a finished model does without
-        from reslab.data import named
+        if name == BUILT_IN:
+            from reslab.data.digits import read_digits
+
+            return read_digits()
+        from reslab.data.named import read_named
+
+        return read_named(name, data_dir)
     except ImportError as error:
         raise ResLabError(f"the data set {name} needs {error.name}", "pip install 'reslab[train]'") from None
-    return named.read_digits() if name == BUILT_IN else named.read_named(name, data_dir)
 
 
 def _with_mirror_rule(catalog: Catalog) -> Catalog:

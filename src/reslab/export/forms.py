@@ -4,7 +4,7 @@ import io
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any
 
 import onnx
 import torch
@@ -15,10 +15,6 @@ from reslab.engine.face import Engine
 from reslab.errors import ResLabError
 from reslab.export.graph import OnnxGraph
 from reslab.modelfile import Carried, metadata_of, write_atomically
-
-Form = Literal["onnx", "openvino", "pt2"]
-FORMS: tuple[Form, ...] = get_args(Form)
-SUFFIXES: dict[Form, str] = {"onnx": ".onnx", "openvino": ".xml", "pt2": ".pt2"}
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,6 @@
 import logging
 import warnings
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 import onnx
@@ -12,6 +11,7 @@ from torch import Tensor, nn
 from torch.export import ExportedProgram
 
 from reslab.errors import ResLabError
+from reslab.export.options import Layout
 from reslab.modelfile import Header, Task, metadata_of, write_atomically
 from reslab.nn.layers import to_images
 from reslab.nn.resnet import ResNet, folded
@@ -20,10 +20,6 @@ OnnxGraph = onnx.ModelProto
 
 OUTPUTS = ("logits", "probabilities", "features", "head_weight", "head_bias")
 """What the graph puts out; head and features are what an explanation needs."""
-
-Layout = Literal["nhwc-uint8", "nchw-float32"]
-"""What goes in: pixels as any decoder gives them, or planes in [0, 1], as other programs' pipelines end. Either is
-normalised inside."""
 
 
 class Graph(nn.Module):

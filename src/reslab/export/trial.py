@@ -12,10 +12,11 @@ from reslab.data.catalog import Picture
 from reslab.data.reader import blocks
 from reslab.errors import ResLabError
 from reslab.export.foreign import Foreign, InputRule, Order
+from reslab.export.options import Choices
 from reslab.metrics.calibration import fit_temperature, log_softmax
 from reslab.metrics.intervals import proportion
 from reslab.metrics.paired import Comparison, compared
-from reslab.pixels.preprocess import IMAGENET_MEAN, STATISTICS, Interpolation, Preprocess, Resize
+from reslab.pixels.preprocess import Preprocess
 
 SAMPLE = 256
 """Pictures that a rule is judged on at most."""
@@ -23,24 +24,6 @@ SAMPLE = 256
 _FEW = 64  # that the numbers are tried on first
 _ERRORS = 2
 _KEPT = 3  # of those, so many go on to the whole sample
-
-Numbers = tuple[tuple[float, ...], tuple[float, ...]]
-
-NUMBERS: dict[str, Numbers] = {
-    **STATISTICS,
-    "0-255": ((0.0,) * 3, (1 / 255,) * 3),
-    "0-255 less ImageNet's mean": (IMAGENET_MEAN, (1 / 255,) * 3),
-}
-"""What networks are trained on: mean and std of a picture in [0, 1]. The last one came with Caffe, whose colours are BGR."""
-
-
-@dataclass(frozen=True, slots=True)
-class Choices:
-    """What is tried. What a person gives is the only one of its kind."""
-
-    numbers: dict[str, Numbers]
-    resizes: tuple[Resize, ...] = get_args(Resize)
-    interpolations: tuple[Interpolation, ...] = get_args(Interpolation)
 
 
 @dataclass(frozen=True, slots=True)

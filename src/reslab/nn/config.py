@@ -13,6 +13,9 @@ EntryKind = Literal["block", "pool"]
 ShortcutKind = Literal["A", "B", "C", "D", "plain"]
 Activation = Literal["relu", "gelu"]
 
+SMALL_MAP = 3
+"""Pooling rounds odd sides down, but those of the smallest maps up: none becomes empty."""
+
 
 @dataclass(frozen=True, slots=True)
 class ResNetConfig:
@@ -111,3 +114,14 @@ def config_from(values: Mapping[str, Any]) -> ResNetConfig:
         raise ResLabError(f"the network has unknown fields: {', '.join(odd)}", "pip install -U reslab")
     plain: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in values.items() if k in known}
     return ResNetConfig(**plain)
+
+
+def last_map(config: ResNetConfig, size: int) -> int:
+    """Side of the last feature map for a square input of `size` pixels."""
+    if config.stem == "whitening":
+        size -= 1
+    if config.shrinks_early:
+        size = -(-size // 4)
+    for _ in range(len(config.depths) - (config.entry == "block")):  # a striding convolution rounds up
+        size = -(-size // 2) if config.entry == "block" or size <= SMALL_MAP else size // 2
+    return size

@@ -1,13 +1,10 @@
-"""Parameters, multiply-accumulates and shapes, measured on the network itself (nothing is computed: meta tensors)."""
+"""Parameters, multiply-accumulates and shapes, computed from a configuration; a test compares them with built networks."""
 
 from dataclasses import dataclass
 
-import torch
-from torch import nn
-from torch.utils.flop_counter import FlopCounterMode
+from reslab.nn.config import SMALL_MAP, ResNetConfig
 
-from reslab.nn.config import ResNetConfig
-from reslab.nn.resnet import ResNet
+_ANY_SIZE = 32  # parameters do not depend on it
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,11 +15,12 @@ class Layer:
     kind: str
     output: tuple[int, ...]
     parameters: int
+    macs: int
 
 
 def parameters(config: ResNetConfig) -> int:
     """Trainable numbers."""
-    return sum(p.numel() for p in on_meta(config).parameters())
+    return sum(layer.parameters for layer in layer_table(config, _ANY_SIZE))
 
 
 def macs(config: ResNetConfig, size: int) -> int:
@@ -30,37 +28,106 @@ def macs(config: ResNetConfig, size: int) -> int:
 
     Papers print these as "FLOPs (multiply-adds)"; other people's FLOPs are twice as many.
     """
-    counter = FlopCounterMode(display=False)
-    with counter, torch.no_grad():
-        on_meta(config).eval()(meta_images(config, size))
-    return counter.get_total_flops() // 2
+    return sum(layer.macs for layer in layer_table(config, size))
 
 
 def layer_table(config: ResNetConfig, size: int) -> list[Layer]:
     """Every layer that has weights or changes the shape, in the order of execution."""
-    network = on_meta(config).eval()
-    rows: list[Layer] = []
-
-    def watch(name: str, module: nn.Module) -> None:
-        own = sum(p.numel() for p in module.parameters())
-        module.register_forward_hook(
-            lambda _m, _i, output: rows.append(Layer(name, type(module).__name__, tuple(output.shape[1:]), own))
-        )
-
-    for name, module in network.named_modules():
-        if isinstance(module, nn.Conv2d | nn.BatchNorm2d | nn.Linear | nn.MaxPool2d):
-            watch(name, module)
-    with torch.no_grad():
-        network(meta_images(config, size))
-    return rows
-
-
-def on_meta(config: ResNetConfig) -> ResNet:
-    """The network without numbers: shapes only."""
-    with torch.device("meta"):
-        return ResNet(config)
+    table = _Table(config.in_channels, size)
+    _stem(table, config)
+    for index, (depth, width) in enumerate(zip(config.depths, config.widths, strict=True)):
+        stride, first = 1 if index == 0 else 2, 0
+        if config.entry == "pool":
+            table.conv(f"stages.{index}.0.conv", width, kernel=3)
+            table.side = -(-table.side // 2) if table.side <= SMALL_MAP else table.side // 2
+            table.norm(f"stages.{index}.0.norm")
+            stride, first = 1, 1
+        for number in range(depth):
+            _block(table, config, f"stages.{index}.{first + number}", width, stride if number == 0 else 1)
+    if config.preact:
+        table.norm("last", "NormRelu")
+    weights = table.channels * config.num_classes
+    return [*table.rows, Layer("head", "Linear", (config.num_classes,), weights + config.num_classes, weights)]
 
 
-def meta_images(config: ResNetConfig, size: int) -> torch.Tensor:
-    """One picture without numbers."""
-    return torch.zeros(1, config.in_channels, size, size, device="meta")
+class _Table:
+    """The rows so far, and the map that the last layer puts out."""
+
+    def __init__(self, channels: int, side: int) -> None:
+        self.rows: list[Layer] = []
+        self.channels, self.side = channels, side
+
+    def add(self, name: str, kind: str, parameters: int = 0, macs: int = 0) -> None:
+        self.rows.append(Layer(name, kind, (self.channels, self.side, self.side), parameters, macs))
+
+    def conv(
+        self, name: str, channels: int, kernel: int = 1, stride: int = 1, groups: int = 1, *, bias: bool = False
+    ) -> None:
+        """An odd kernel keeps the side, divided by the stride and rounded up; the whitening stem's 2x2 takes one pixel."""
+        weights = self.channels // groups * kernel**2 * channels
+        self.channels = channels
+        self.side = self.side - 1 if kernel == 2 else -(-self.side // stride)
+        self.add(name, "Conv2d", weights + bias * channels, weights * self.side**2)
+
+    def norm(self, name: str, kind: str = "BatchNorm2d") -> None:
+        self.add(name, kind, 2 * self.channels)
+
+    def conv_norm(self, name: str, channels: int, kernel: int = 1, stride: int = 1, groups: int = 1) -> None:
+        self.conv(f"{name}.conv", channels, kernel, stride, groups)
+        self.norm(f"{name}.norm")
+
+
+def _stem(table: _Table, config: ResNetConfig) -> None:
+    width = config.stem_width or config.widths[0]
+    match config.stem:
+        case "whitening":
+            table.conv("stem.conv", 8 * config.in_channels, kernel=2, bias=True)
+        case "deep":
+            table.conv_norm("stem.first", width // 2, 3, 2)
+            table.conv_norm("stem.second", width // 2, 3)
+            table.conv_norm("stem.third", width, 3)
+        case _:
+            kernel, stride = (7, 2) if config.stem == "7x7" else (3, 1)
+            if config.preact:
+                table.conv("stem.first", width, kernel, stride)
+            else:
+                table.conv_norm("stem.first", width, kernel, stride)
+    if config.shrinks_early:
+        table.side = -(-table.side // 2)
+        table.add("stem.pool", "MaxPool2d")
+
+
+def _block(table: _Table, config: ResNetConfig, name: str, width: int, stride: int) -> None:
+    """The layers of one block: norm, shortcut, residual, gate."""
+    channels, side = table.channels, table.side
+    out = 4 * width if config.block == "bottleneck" else width
+    if config.preact:
+        table.norm(f"{name}.norm", "NormRelu")
+    if config.shortcut == "C" or (config.shortcut in ("B", "D") and (stride != 1 or channels != out)):
+        project = table.conv if config.preact else table.conv_norm
+        project(f"{name}.shortcut", out, 1, stride)
+        table.channels, table.side = channels, side
+    for place, (layer, *shape) in enumerate(_convolutions(config, width, stride)):
+        if not config.preact:
+            table.conv_norm(f"{name}.{layer}", *shape)
+        elif place == 0:
+            table.conv(f"{name}.{layer}", *shape)
+        else:
+            table.norm(f"{name}.{layer}.norm", "NormRelu")
+            table.conv(f"{name}.{layer}.conv", *shape)
+    if config.squeeze:
+        side, table.side = table.side, 1
+        table.conv(f"{name}.gate.squeeze", max(1, out // 16), bias=True)
+        table.conv(f"{name}.gate.excite", out, bias=True)
+        table.side = side
+
+
+def _convolutions(config: ResNetConfig, width: int, stride: int) -> list[tuple[str, int, int, int, int]]:
+    """Name, channels, kernel, stride and groups of a block's weighted layers."""
+    if config.block == "single":
+        return [("only", width, 3, stride, 1)]
+    if config.block == "basic":
+        return [("first", width, 3, stride, 1), ("second", width, 3, 1, 1)]
+    inner = width * config.group_width // 64 * config.groups
+    early, late = (stride, 1) if config.stride_in_1x1 else (1, stride)
+    return [("first", inner, 1, early, 1), ("second", inner, 3, late, config.groups), ("third", 4 * width, 1, 1, 1)]

@@ -8,7 +8,7 @@ from jaxtyping import Float, UInt8
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-from reslab.nn.config import Activation
+from reslab.nn.config import SMALL_MAP, Activation
 from reslab.shapes import IMAGES, OUTPUT, PIXELS
 
 ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {"relu": torch.relu_, "gelu": F.gelu}
@@ -105,10 +105,6 @@ class PooledConvNorm(ConvNorm):
 
     def fold(self) -> None:
         """Pooling stands between: a negative factor would turn its greatest value into the least."""
-
-
-SMALL_MAP = 3
-"""Pooling rounds odd sides down, but those of the smallest maps up: none becomes empty."""
 
 
 class Whitening(nn.Module):

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from reslab.nn.blocks import BLOCKS, Block
 from reslab.nn.config import ResNetConfig
-from reslab.nn.layers import SMALL_MAP, ConvNorm, ConvNormRelu, Normalize, NormRelu, PooledConvNorm, Whitening, conv
+from reslab.nn.layers import ConvNorm, ConvNormRelu, Normalize, NormRelu, PooledConvNorm, Whitening, conv
 from reslab.shapes import FEATURES, IMAGES, LOGITS, OUTPUT
 
 
@@ -99,17 +99,6 @@ def build(config: ResNetConfig, seed: int = 0) -> ResNet:
             if isinstance(block, Block) and block.shortcut is not None:
                 nn.init.zeros_(block.last_weight)
     return network
-
-
-def last_map(config: ResNetConfig, size: int) -> int:
-    """Side of the last feature map for a square input of `size` pixels."""
-    if config.stem == "whitening":
-        size -= 1
-    if config.shrinks_early:
-        size = -(-size // 4)
-    for _ in range(len(config.depths) - (config.entry == "block")):  # a striding convolution rounds up
-        size = -(-size // 2) if config.entry == "block" or size <= SMALL_MAP else size // 2
-    return size
 
 
 def _stem(config: ResNetConfig) -> tuple[nn.Module, int]:

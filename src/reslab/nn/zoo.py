@@ -1,10 +1,13 @@
 """The zoo: name -> configuration. Data that one can read, print and test; no registry, no import side effects."""
 
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from reslab.errors import ResLabError, nearest
 from reslab.nn.config import ResNetConfig
-from reslab.nn.resnet import ResNet, build
+
+if TYPE_CHECKING:
+    import reslab.nn.resnet
 
 _WIDTHS = (64, 128, 256, 512)
 _CIFAR_WIDTHS = (16, 32, 64)
@@ -88,6 +91,8 @@ def configuration(name: str) -> ResNetConfig:
     return ZOO[name]
 
 
-def build_named(name: str, seed: int = 0, **changes: object) -> ResNet:
+def build_named(name: str, seed: int = 0, **changes: object) -> "reslab.nn.resnet.ResNet":
     """A fresh network of the zoo; `changes` replace fields of its configuration, e.g. `num_classes=10`."""
+    from reslab.nn.resnet import build  # the rest of the zoo needs no PyTorch
+
     return build(replace(configuration(name), **changes), seed)  # type: ignore[arg-type]

@@ -6,9 +6,7 @@ from typing import Any
 
 from reslab.data.augment import parse
 from reslab.errors import ResLabError
-from reslab.train.config import Origin, Plan
-from reslab.train.finetune import MODES
-from reslab.train.optim import at_rate
+from reslab.train.config import MODES, Origin, Plan, at_rate
 from reslab.train.start import SCRATCH
 
 _RATE, _DECAY = 5.0, 10.0  # how far from the default, either way

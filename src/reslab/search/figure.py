@@ -3,13 +3,15 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from markupsafe import Markup
 
 from reslab.learn.figure import between, power_of_ten, standalone, svg, text
 from reslab.report.charts import ticks
-from reslab.train.finder import RangeTest
+
+if TYPE_CHECKING:
+    from reslab.train.finder import RangeTest
 
 _WORDS = {
     "en": {
@@ -95,7 +97,7 @@ def draw_search(document: dict[str, Any], language: str = "en") -> str:
     return _drawn(panels, words["trials"], language)
 
 
-def draw_rates(test: RangeTest, language: str = "en") -> str:
+def draw_rates(test: "RangeTest", language: str = "en") -> str:
     """The losses of a range test over the rate, as an SVG file."""
     words = _WORDS[language]
     levels = ticks(min(test.averages), min(max(test.averages), 2 * test.averages[0]))

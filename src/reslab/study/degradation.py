@@ -4,7 +4,6 @@ He et al. 2015, sections 4.1 and 4.2, figures 1 and 6: networks that differ in n
 """
 
 import dataclasses
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -39,8 +38,6 @@ from reslab.train.speed import seconds_per_step
 
 SHALLOW = ("plain20", "plain56", "resnet20", "resnet56")
 DEEP = ("plain110", "resnet110")
-PAPER = {"resnet20": "8.75", "resnet56": "6.97", "resnet110": "6.43", "plain110": "above 60"}
-"""Test error in percent after 64,000 steps: table 6, and section 4.2 for plain-110; figure 6 alone has the others."""
 
 _BATCH = 128  # pictures whose gradient is looked at
 
@@ -56,11 +53,6 @@ class Length:
 
     def of(self, name: str) -> int:
         return self.deep_epochs if name in DEEP else self.epochs
-
-
-def published() -> dict[str, Any]:
-    """The run that docs/degradation.svg shows; `reproduce/degradation.py` makes it again."""
-    return json.loads(Path(__file__).with_suffix(".json").read_text(encoding="utf-8"))
 
 
 def fitted(minutes: float, seconds_per_epoch: Mapping[str, float]) -> Length:

@@ -9,28 +9,24 @@ from typing import Any
 
 import numpy as np
 
-from reslab import runtime
-from reslab.checkpoint import IMAGENET
 from reslab.data.catalog import Picture
 from reslab.data.store import free_memory
 from reslab.errors import ResLabError, nearest
 from reslab.fetch import reachable
-from reslab.nn.resnet import last_map
+from reslab.nn.config import last_map
 from reslab.nn.zoo import configuration, native_size
 from reslab.pixels.decode import facts
 from reslab.pixels.preprocess import STATISTICS, Preprocess
-from reslab.train.config import AUTO, NONE, PRECISIONS, Origin, TrainConfig
-from reslab.train.finetune import FRESH, chosen, refuse_unknown
-from reslab.train.loss import refuse_unknown_balance
-from reslab.train.memory import activation_bytes
+from reslab.train.config import AUTO, FRESH, NONE, Origin, TrainConfig
 from reslab.train.recipes import recipe
-from reslab.train.start import IMAGENET_WORD, SCRATCH, Start, open_start
+from reslab.train.start import IMAGENET, IMAGENET_WORD, SCRATCH, Start, open_start
 
 SMALL = 64
 """Pictures up to this side go to a CIFAR network at their own size."""
 
 _LARGE_SIZE, _HURRIED_SIZE, _HURRIED_MINUTES = 224, 160, 5
 _SAMPLE = 200
+_FEW = 20  # training pictures per class
 _SHARE_OF_FREE_MEMORY, _ROOM_TO_COMPUTE = 0.25, 1.5  # activations; the pictures take a half (store)
 _EPOCH_BUDGET = 600_000  # pictures shown in a run of the default length
 _EPOCHS = (12, 40)
@@ -160,8 +156,13 @@ def choose_finetune(choices: Choices, per_class: float) -> None:
         choices.set("finetune", FRESH, "from scratch: every layer learns alike")
     elif config.finetune == AUTO:
         choices.set("finetune", *chosen(per_class))
-    else:
-        refuse_unknown(config.finetune)
+
+
+def chosen(per_class: float) -> tuple[str, str]:
+    """Which layers of trained weights learn from so many training pictures per class, and why."""
+    if per_class < _FEW:
+        return "head", f"{per_class:.0f} pictures per class: too few to change what the layers see"
+    return "all", f"{per_class:.0f} pictures per class: every layer, slower towards the input"
 
 
 def choose_teacher(choices: Choices, classes: tuple[str, ...]) -> str | None:
@@ -214,13 +215,12 @@ def choose_length(choices: Choices, pictures: int) -> None:
 
 def choose_arithmetic(choices: Choices) -> None:
     """What depends on the machine: the precision, and into how many parts a batch must be divided to fit its memory."""
+    from reslab import runtime
+    from reslab.train.memory import activation_bytes
+
     config = choices.config
     if config.precision == AUTO:
         choices.set("precision", *runtime.precision(), "measured")
-    elif config.precision not in PRECISIONS:
-        raise ResLabError(f"--precision {config.precision} is unknown", nearest(config.precision, PRECISIONS))
-    if config.layout not in (AUTO, *runtime.LAYOUTS):
-        raise ResLabError(f"--layout {config.layout} is unknown", nearest(config.layout, (AUTO, *runtime.LAYOUTS)))
     if config.accumulate == 0:
         needed = _ROOM_TO_COMPUTE * activation_bytes(configuration(config.model), config.size)
         room = _SHARE_OF_FREE_MEMORY * free_memory()
@@ -239,7 +239,6 @@ def refuse_nonsense(config: TrainConfig) -> None:
     ):
         if value < 0:
             raise ResLabError(f"{flag} {value} is negative", "give a positive number, or leave it out")
-    refuse_unknown_balance(config.balance)
     if not 0 <= config.teacher_share <= 1 or not config.teacher_temperature > 0:
         raise ResLabError("the teacher's share lies between 0 and 1, and its temperature above 0")
     for flag, value in (("--start-decay", config.start_decay), ("--weight-decay", config.optim.weight_decay)):

@@ -1,15 +1,53 @@
 """What decides a run: one frozen object, made by a recipe, overridden field by field, resolved by `plan`."""
 
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal, get_args
 
+from reslab.errors import ResLabError, nearest
 from reslab.modelfile import Task
-from reslab.train.optim import OptimConfig
+from reslab.nn.zoo import configuration
 from reslab.train.schedule import Course, ScheduleConfig
 
 AUTO = "auto"
 NONE = "none"
 PRECISIONS = ("float32", "bfloat16", "float16")
+LAYOUTS = ("channels-last", "channels-first")
+BALANCES = ("none", "weights", "sampler", "logit-adjust")
+MODES = ("head", "last", "all", "gradual")
+FRESH = ""
+"""No fine-tuning: every layer learns alike."""
+
+OptimizerName = Literal["sgd", "adam", "adamw", "muon"]
+
+
+@dataclass(frozen=True, slots=True)
+class OptimConfig:
+    """One optimizer. `lr` is the peak that the schedule scales."""
+
+    name: OptimizerName = "sgd"
+    lr: float = 0.1
+    momentum: float = 0.9
+    """SGD and Muon, in Nesterov's form."""
+    rest_lr: float = 0.05
+    """Muon: the peak rate of what it leaves to SGD: norms, biases and the linear layer."""
+    betas: tuple[float, float] = (0.9, 0.999)
+    """Adam and AdamW."""
+    weight_decay: float = 5e-4
+    """On convolutions and the linear layer; norms and biases are left alone (Goyal et al. 2017, section 5.3)."""
+    clip_norm: float = 0.0
+    """Greatest norm of the whole gradient; 0 leaves it as it is."""
+
+    def __post_init__(self) -> None:
+        if self.name not in get_args(OptimizerName):
+            raise ResLabError(f"the optimizer {self.name!r} is unknown", nearest(self.name, get_args(OptimizerName)))
+        if not (self.lr > 0 and self.rest_lr > 0):
+            raise ResLabError(f"--lr {self.lr:g} is not positive", "0.1 suits SGD, 0.001 suits Adam")
+
+
+def at_rate(config: OptimConfig, lr: float) -> OptimConfig:
+    """The same optimizer at another peak rate; what Muon leaves to SGD keeps its proportion to it."""
+    rest = config.rest_lr * lr / config.lr if config.name == "muon" else config.rest_lr
+    return replace(config, lr=lr, rest_lr=rest)
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +77,7 @@ class TrainConfig:
     weights: str = AUTO
     """Where training starts: `none` for fresh weights, `imagenet`, a packaged name, a model, run or checkpoint."""
     finetune: str = AUTO
-    """Which layers of trained weights learn (`finetune.MODES`); empty where training starts from scratch."""
+    """Which layers of trained weights learn (one of `MODES`); empty where training starts from scratch."""
     start_decay: float = 0.0
     """Pull of the layers below the head towards the weights that training starts from, instead of `optim.weight_decay`
     towards zero (L2-SP: Li, Grandvalet and Davoine 2018, arXiv:1802.01483)."""
@@ -48,7 +86,7 @@ class TrainConfig:
     teacher_share: float = 0.9
     teacher_temperature: float = 4.0
     balance: str = "none"
-    """What is done about classes of unequal size: one of `loss.BALANCES`."""
+    """What is done about classes of unequal size: one of `BALANCES`."""
     zero_init: bool = True
     """Every block starts as the identity."""
     drop_path: float = 0.0
@@ -68,7 +106,7 @@ class TrainConfig:
     precision: str = AUTO
     """What is multiplied in training: one of `PRECISIONS`. Judging is always done in float32."""
     layout: str = AUTO
-    """How maps lie in memory in training (`runtime.LAYOUTS`)."""
+    """How maps lie in memory in training (one of `LAYOUTS`)."""
     minutes: float = 0.0
     """Fit the run into this many minutes instead of `epochs`."""
     course: tuple[tuple[int, float], ...] = ()
@@ -93,6 +131,19 @@ class TrainConfig:
     """Time between two saved states within an epoch; one is saved at its end in any case. Never changes a result."""
     workers: int = 1
     """Threads that prepare batches. Never changes a result."""
+
+    def __post_init__(self) -> None:
+        """A word that nobody knows is refused here, before the data are read and before PyTorch is imported."""
+        if self.model != AUTO:
+            configuration(self.model)
+        for flag, word, known in (
+            ("--balance", self.balance, BALANCES),
+            ("--finetune", self.finetune, (*MODES, AUTO, FRESH)),
+            ("--precision", self.precision, (*PRECISIONS, AUTO)),
+            ("--layout", self.layout, (*LAYOUTS, AUTO)),
+        ):
+            if word not in known:
+                raise ResLabError(f"{flag} {word} is unknown", nearest(word, filter(None, known)))
 
     @property
     def cross_validates(self) -> bool:

@@ -6,15 +6,15 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from reslab import runtime
 from reslab.runfolder import read_config, read_journal
-from reslab.train.config import Origin, Plan, TrainConfig
-from reslab.train.optim import OptimConfig
+from reslab.train.config import OptimConfig, Origin, Plan, TrainConfig
 from reslab.train.schedule import ScheduleConfig
 
 
 def plan_document(plan: Plan) -> dict[str, Any]:
     """`config.json`: every resolved value with where it came from, and the network."""
+    from reslab import runtime  # the machine as PyTorch sees it; reading a document needs no PyTorch
+
     return {
         "schema": 1,
         "config": asdict(plan.config),

@@ -17,12 +17,11 @@ import torch
 from reslab import runtime
 from reslab.data.loader import Batch, Loader
 from reslab.errors import ResLabError
-from reslab.train.config import Origin, Plan
+from reslab.train.config import Origin, Plan, at_rate
 from reslab.train.fit import fresh_training, loader_of
 from reslab.train.inputs import Stores
 from reslab.train.journal import Listener
 from reslab.train.loop import Diverged, update
-from reslab.train.optim import at_rate
 from reslab.train.start import SCRATCH
 
 LOWEST, HIGHEST, STEPS = 1e-7, 10.0, 100

@@ -4,35 +4,13 @@ The layers fall into groups by depth: stem, each stage, head. What learns is a p
 of the run that is behind, so a resumed run thaws where the first one would have.
 """
 
-from typing import Literal, get_args
-
 from torch import nn
 
-from reslab.errors import ResLabError, nearest
 from reslab.nn.resnet import ResNet
-
-Mode = Literal["head", "last", "all", "gradual"]
-MODES: tuple[str, ...] = get_args(Mode)
-
-FRESH = ""
-"""No fine-tuning: every layer learns alike."""
+from reslab.train.config import FRESH
 
 _THAW = 0.3  # of a gradual run passes before the lower layers learn (Kumar et al. 2022: the head must fit first)
 _SLOWER = 0.5  # each group learns at this share of the rate of the group above it (Howard and Ruder 2018, section 3.2)
-_FEW = 20  # training pictures per class
-
-
-def chosen(per_class: float) -> tuple[str, str]:
-    """What `auto` does with so many training pictures per class, and why."""
-    if per_class < _FEW:
-        return "head", f"{per_class:.0f} pictures per class: too few to change what the layers see"
-    return "all", f"{per_class:.0f} pictures per class: every layer, slower towards the input"
-
-
-def refuse_unknown(mode: str) -> None:
-    """One sentence for a mode that does not exist."""
-    if mode not in MODES:
-        raise ResLabError(f"--finetune {mode} is unknown", nearest(mode, (*MODES, "auto")))
 
 
 def by_depth(network: ResNet) -> list[nn.Module]:

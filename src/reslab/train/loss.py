@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal, get_args
 
 import numpy as np
 import torch
@@ -11,19 +10,9 @@ from jaxtyping import Float, Integer
 from torch import Tensor
 
 from reslab import runtime
-from reslab.errors import ResLabError, nearest
 from reslab.modelfile import Task
 from reslab.nn.resnet import ResNet
 from reslab.shapes import IMAGES, TARGETS
-
-Balance = Literal["none", "weights", "sampler", "logit-adjust"]
-BALANCES: tuple[str, ...] = get_args(Balance)
-
-
-def refuse_unknown_balance(word: str) -> None:
-    """One sentence for a way of balancing that does not exist."""
-    if word not in BALANCES:
-        raise ResLabError(f"--balance {word} is unknown", nearest(word, BALANCES))
 
 
 def class_weights(counts: Sequence[int]) -> np.ndarray:

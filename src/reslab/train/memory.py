@@ -3,12 +3,13 @@
 import torch
 
 from reslab.nn.config import ResNetConfig
-from reslab.nn.count import meta_images, on_meta
+from reslab.nn.resnet import ResNet
 
 
 def activation_bytes(config: ResNetConfig, size: int) -> int:
     """What one `size` x `size` picture leaves in memory between its way forward and its way back, in float32."""
-    network = on_meta(config)
+    with torch.device("meta"):
+        network = ResNet(config)
     kept: dict[int, int] = {}
 
     def note(tensor: torch.Tensor) -> torch.Tensor:
@@ -16,7 +17,7 @@ def activation_bytes(config: ResNetConfig, size: int) -> int:
         kept[storage._cdata] = storage.nbytes()
         return tensor
 
-    pair = meta_images(config, size).repeat(2, 1, 1, 1)  # batch norm needs two
+    pair = torch.zeros(2, config.in_channels, size, size, device="meta")  # batch norm needs two
     with torch.autograd.graph.saved_tensors_hooks(note, lambda tensor: tensor):
         output = network(pair)  # held until all is counted: it keeps the storages, and so their numbers, apart
     weights = {p.untyped_storage()._cdata for p in network.parameters()}

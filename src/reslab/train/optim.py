@@ -1,47 +1,14 @@
 """Which numbers are learnt how: optimizers, weight decay, clipping, and the moving average of the weights."""
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass, replace
-from typing import Any, Literal, get_args
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.optim import SGD, Adam, AdamW, Optimizer
 
-from reslab.errors import ResLabError, nearest
+from reslab.train.config import OptimConfig
 from reslab.train.muon import Muon
-
-Name = Literal["sgd", "adam", "adamw", "muon"]
-
-
-@dataclass(frozen=True, slots=True)
-class OptimConfig:
-    """One optimizer. `lr` is the peak that the schedule scales."""
-
-    name: Name = "sgd"
-    lr: float = 0.1
-    momentum: float = 0.9
-    """SGD and Muon, in Nesterov's form."""
-    rest_lr: float = 0.05
-    """Muon: the peak rate of what it leaves to SGD: norms, biases and the linear layer."""
-    betas: tuple[float, float] = (0.9, 0.999)
-    """Adam and AdamW."""
-    weight_decay: float = 5e-4
-    """On convolutions and the linear layer; norms and biases are left alone (Goyal et al. 2017, section 5.3)."""
-    clip_norm: float = 0.0
-    """Greatest norm of the whole gradient; 0 leaves it as it is."""
-
-    def __post_init__(self) -> None:
-        if self.name not in get_args(Name):
-            raise ResLabError(f"the optimizer {self.name!r} is unknown", nearest(self.name, get_args(Name)))
-        if not (self.lr > 0 and self.rest_lr > 0):
-            raise ResLabError(f"--lr {self.lr:g} is not positive", "0.1 suits SGD, 0.001 suits Adam")
-
-
-def at_rate(config: OptimConfig, lr: float) -> OptimConfig:
-    """The same optimizer at another peak rate; what Muon leaves to SGD keeps its proportion to it."""
-    rest = config.rest_lr * lr / config.lr if config.name == "muon" else config.rest_lr
-    return replace(config, lr=lr, rest_lr=rest)
 
 
 def build_optimizer(

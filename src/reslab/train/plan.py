@@ -7,16 +7,14 @@ from typing import Any
 
 import numpy as np
 
-from reslab.checkpoint import IMAGENET
 from reslab.data.augment import SETS, parse
 from reslab.data.catalog import Catalog
-from reslab.data.loader import steps_per_epoch
+from reslab.data.draws import steps_per_epoch
 from reslab.data.splits import most_folds
 from reslab.data.store import Store
 from reslab.errors import ResLabError
 from reslab.modelfile import Task
-from reslab.nn.config import config_from
-from reslab.nn.resnet import last_map
+from reslab.nn.config import config_from, last_map
 from reslab.nn.zoo import configuration, native_size
 from reslab.pixels.preprocess import STATISTICS, Preprocess
 from reslab.train.choices import (
@@ -38,7 +36,7 @@ from reslab.train.choices import (
     typical_side,
 )
 from reslab.train.config import Origin, Plan, TrainConfig
-from reslab.train.start import IMAGENET_WORD, Start
+from reslab.train.start import IMAGENET, IMAGENET_WORD, Start
 
 _UNEQUAL = 10  # times as many pictures in the greatest class as in the smallest
 _MANY, _FOLDS = 1000, 5  # pictures up to which cross-validation is worth its time (suggested, not chosen)

@@ -6,10 +6,10 @@ picture may bear several labels, by one regression for each of them.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
-from sklearn.linear_model import LogisticRegression
 from torch import nn
 
 from reslab import runtime
@@ -24,6 +24,9 @@ from reslab.nn.resnet import ResNet
 from reslab.train.config import Plan
 from reslab.train.inputs import Stores, preprocess_of
 from reslab.train.loss import class_weights, log_prior
+
+if TYPE_CHECKING:
+    from sklearn.linear_model import LogisticRegression
 
 PENALTIES = (1e-3, 1e-2, 1e-1, 1.0, 10.0)
 """scikit-learn's C: the inverse of the penalty; the first of the best on the validation pictures is taken."""
@@ -88,6 +91,8 @@ def fitted(
     shift = log_prior(counts) if counts and balance == "logit-adjust" else 0.0
     mean, std = features.mean(0), features.std(0) + 1e-6
     scaled = (features - mean) / std
+    from sklearn.linear_model import LogisticRegression  # a second, for those who compute a head
+
     best: tuple[float, Probe] | None = None
     for penalty in PENALTIES if validation else (_USUAL,):
         model = LogisticRegression(C=penalty, max_iter=_ROUNDS, tol=1e-5)
@@ -119,7 +124,7 @@ def _probe(weight: np.ndarray, bias: np.ndarray, penalty: float, features: np.nd
     return Probe(weight.astype(np.float32), bias.astype(np.float32), penalty, loss, int(hits.sum()), len(labels))
 
 
-def _row_by_row(model: LogisticRegression, features: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _row_by_row(model: "LogisticRegression", features: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Weight and bias of each of several labels, one regression after the other."""
     weight = np.zeros((labels.shape[1], features.shape[1]))
     bias = np.where(labels.all(0), _NEVER, -_NEVER)
@@ -137,7 +142,7 @@ def put(probe: Probe, head: nn.Linear) -> None:
         head.bias.copy_(torch.from_numpy(probe.bias))
 
 
-def _rows(model: LogisticRegression, classes: int) -> tuple[np.ndarray, np.ndarray]:
+def _rows(model: "LogisticRegression", classes: int) -> tuple[np.ndarray, np.ndarray]:
     """One row per class: of two classes scikit-learn keeps the difference only; one without pictures never wins."""
     weight, bias = model.coef_, model.intercept_
     if len(weight) == 1:

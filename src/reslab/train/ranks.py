@@ -1,19 +1,20 @@
 """Several processes, one run: the few things that all of them must agree on. With one process, nothing happens.
 
 Gradients and norm statistics are summed by hand in one flat message per step, instead of by a wrapper around the network:
-fifteen lines, the same on every device, and nothing that a saved state could miss.
+fifteen lines, the same on every device, and nothing that a saved state could miss. PyTorch is imported where there are
+several.
 """
+
+from __future__ import annotations
 
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
-import torch
-import torch.distributed as dist
-from torch import Tensor
-from torch.distributed.rendezvous import rendezvous
+if TYPE_CHECKING:
+    from torch import Tensor
 
 Value = TypeVar("Value")
 
@@ -36,6 +37,8 @@ class Ranks:
         """The first process's value, on all."""
         if self.world == 1:
             return value  # type: ignore[return-value]
+        import torch.distributed as dist
+
         box = [value]
         dist.broadcast_object_list(box)
         return box[0]  # type: ignore[return-value]
@@ -44,6 +47,8 @@ class Ranks:
         """Everybody's value, by rank."""
         if self.world == 1:
             return [value]
+        import torch.distributed as dist
+
         everybody: list[Value | None] = [None] * self.world
         dist.all_gather_object(everybody, value)
         return everybody  # type: ignore[return-value]
@@ -52,6 +57,9 @@ class Ranks:
         """Each tensor becomes its sum over the processes, in place, in one message. They share type and device."""
         if self.world == 1:
             return
+        import torch
+        import torch.distributed as dist
+
         flat = torch.cat([t.reshape(-1) for t in tensors])
         dist.all_reduce(flat)
         for tensor, part in zip(tensors, flat.split([t.numel() for t in tensors]), strict=True):
@@ -61,6 +69,9 @@ class Ranks:
         """Whether it is true for one of them."""
         if self.world == 1:
             return flag
+        import torch
+        import torch.distributed as dist
+
         told = torch.tensor(float(flag), device=_message_device())
         dist.all_reduce(told)
         return bool(told > 0)
@@ -78,6 +89,10 @@ def join() -> Ranks:
     """Take one's place among the processes that `torchrun` started; alone where it started none."""
     if "RANK" not in os.environ or "WORLD_SIZE" not in os.environ:
         return ALONE
+    import torch
+    import torch.distributed as dist
+    from torch.distributed.rendezvous import rendezvous
+
     if not dist.is_initialized():
         backend = "nccl" if torch.cuda.is_available() else "gloo"
         store, rank, world = next(rendezvous("env://", timeout=_PATIENCE))
@@ -89,4 +104,6 @@ def join() -> Ranks:
 
 
 def _message_device() -> str:
+    import torch.distributed as dist
+
     return "cuda" if dist.get_backend() == "nccl" else "cpu"

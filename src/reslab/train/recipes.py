@@ -4,8 +4,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from reslab.errors import ResLabError, nearest
-from reslab.train.config import TrainConfig
-from reslab.train.optim import OptimConfig
+from reslab.train.config import OptimConfig, TrainConfig
 from reslab.train.schedule import ScheduleConfig
 
 

@@ -1,27 +1,50 @@
-"""Where training starts: fresh weights, or somebody's trained ones with a new head."""
+"""Where training starts: fresh weights, or somebody's trained ones with a new head. PyTorch is imported to open them."""
+
+from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import torch
-from torch import Tensor
-
-from reslab.checkpoint import IMAGENET, network_of, read_checkpoint
-from reslab.engine.torch import stored_network
 from reslab.errors import ResLabError, nearest
-from reslab.fetch import fetch
+from reslab.fetch import Remote, fetch
 from reslab.modelfile import is_foreign, read_model
-from reslab.nn.resnet import ResNet
-from reslab.nn.weights import load_foreign
 from reslab.nn.zoo import ZOO
 from reslab.pixels.preprocess import IMAGENET_MEAN, IMAGENET_STD
 from reslab.runfolder import MODEL_NAME, PACKAGED, packaged
 
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from reslab.nn.resnet import ResNet
+
 SCRATCH = "none"
 IMAGENET_WORD = "imagenet"
 _CHANNELS = 3  # every picture is decoded to RGB
+_LICENCE = "torchvision (BSD-3-Clause); trained on ImageNet, whose terms allow non-commercial research"
+
+
+def _torchvision(file: str, megabytes: float) -> Remote:
+    """torchvision's files carry the first eight digits of their sha256 in their names."""
+    digits = file.rsplit("-", 1)[1].removesuffix(".pth")
+    return Remote(f"https://download.pytorch.org/models/{file}", digits, round(megabytes * 1e6), _LICENCE)
+
+
+IMAGENET: dict[str, Remote] = {
+    "resnet18": _torchvision("resnet18-f37072fd.pth", 44.661),
+    "resnet34": _torchvision("resnet34-b627a593.pth", 83.275),
+    "resnet50": _torchvision("resnet50-11ad3fa6.pth", 97.79),
+    "resnet101": _torchvision("resnet101-cd907fc2.pth", 170.53),
+    "resnet152": _torchvision("resnet152-f82ba261.pth", 230.474),
+    "resnext50_32x4d": _torchvision("resnext50_32x4d-1a0047aa.pth", 95.833),
+    "resnext101_32x8d": _torchvision("resnext101_32x8d-110c445d.pth", 339.673),
+    "resnext101_64x4d": _torchvision("resnext101_64x4d-173b62eb.pth", 319.318),
+    "wide_resnet50_2": _torchvision("wide_resnet50_2-9ba9bcbe.pth", 263.124),
+    "wide_resnet101_2": _torchvision("wide_resnet101_2-d733dc28.pth", 484.747),
+}
+"""Networks that torchvision has trained on ImageNet's 1,000 classes -> its file (the newest of each)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +91,8 @@ def open_start(weights: str, model: str, on_progress: Callable[[int, int], None]
         )
     if is_foreign(path):
         return _foreign(path, None, None)
+    from reslab.engine.torch import stored_network
+
     opened = read_model(path)
     training = opened.header.training
     return Start(
@@ -104,13 +129,17 @@ def begin_from(start: Start, network: ResNet, classes: tuple[str, ...]) -> None:
 
 
 def _with_rows(ours: Tensor, theirs: Tensor, pairs: list[tuple[int, int]]) -> Tensor:
-    rows = torch.zeros_like(ours)
+    rows = ours.new_zeros(ours.shape)
     for mine, other in pairs:
         rows[mine] = theirs[other]
     return rows
 
 
 def _foreign(path: Path, model: str | None, licence: str | None) -> Start:
+    from reslab.checkpoint import network_of, read_checkpoint
+    from reslab.nn.resnet import ResNet
+    from reslab.nn.weights import load_foreign
+
     state = read_checkpoint(path)
     name, config = network_of(state, model)
     if name not in ZOO:

@@ -1,0 +1,36 @@
+"""Look at a data set as a training would see it: split, checked, and drawn."""
+
+from collections.abc import Callable, Collection
+from dataclasses import replace
+
+import numpy as np
+
+from reslab.check.gate import Verdict, examine
+from reslab.data.catalog import SPLITS, Catalog, Split
+from reslab.data.sources import read_data
+from reslab.data.splits import assigned, folded
+from reslab.train.config import TrainConfig
+
+
+def read_and_split(config: TrainConfig) -> Catalog:
+    """The data that a config names, every picture in a split; in a cross-validation also in a fold."""
+    catalog = assigned(read_data(config.data, config.data_dir), config.val, config.split_seed, config.group_by)
+    return folded(catalog, config.folds, config.fold, config.split_seed) if config.folds else catalog
+
+
+def examine_data(
+    config: TrainConfig, on_progress: Callable[[int], None] | None = None, splits: Collection[Split] = SPLITS
+) -> Verdict:
+    """Check every split of a data set, without PyTorch."""
+    return examine(read_and_split(config).only(splits), on_progress=on_progress)
+
+
+def contact_sheet(config: TrainConfig, columns: int = 8, rows: int = 6) -> np.ndarray:
+    """What the network sees: training pictures as they are prepared (left) and augmented, as one RGB picture."""
+    from reslab.train.inputs import open_stores
+    from reslab.train.plan import resolve
+    from reslab.train.sheet import sheet
+
+    catalog = read_and_split(config).only(("train",))
+    plan = resolve(replace(config, skip_bad=True), catalog)
+    return sheet(plan, open_stores(plan, catalog).train, columns, rows)
