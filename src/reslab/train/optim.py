@@ -6,10 +6,10 @@ from typing import Any, Literal, get_args
 
 import torch
 from torch import Tensor, nn
-from torch.optim import SGD, Adam, AdamW, Optimizer
+from torch.optim import Optimizer
 
 from reslab.errors import ResLabError, nearest
-from reslab.train.muon import Muon
+from reslab.train.muon import SGD, Adam, AdamW, Muon
 
 Name = Literal["sgd", "adam", "adamw", "muon"]
 
