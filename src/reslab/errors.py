@@ -49,8 +49,9 @@ def nearest(word: str, known: Iterable[str]) -> str:
 
 def _apart(first: str, second: str) -> tuple[float, float]:
     """How different two words are without their numbers, and how far apart their numbers lie."""
-    texts = [re.sub(r"\d+", "0", word) for word in (first, second)]
+    mine, theirs = (re.sub(r"\d+", "0", word) for word in (first, second))
     numbers = [map(float, re.findall(r"\d+", word)) for word in (first, second)]
-    return -difflib.SequenceMatcher(None, *texts).ratio(), sum(
-        abs(a - b) for a, b in zip_longest(*numbers, fillvalue=0)
+    return (
+        -difflib.SequenceMatcher(None, mine, theirs).ratio(),
+        sum(abs(a - b) for a, b in zip_longest(*numbers, fillvalue=0)),
     )

@@ -26,6 +26,7 @@ from reslab.pixels.preprocess import Preprocess, shrunk
 
 SIZE = 32
 P_LEAST = 1e-3  # the draws are fixed: this holds always or never
+LINEAR = InterpolationMode.BILINEAR
 ROUNDING = 1  # level of 255
 SUM = 1e-6  # float32 weights of two labels
 
@@ -250,6 +251,45 @@ def test_each_operation_is_torchvisions_at_the_same_magnitude(number, m):
     ours, other = room._WIDE[number](picture, m), theirs(WIDE_NAMES[number], picture, m)
     difference = np.asarray(ours).astype(int) - np.asarray(other)
     assert np.abs(difference).max() <= ROUNDING  # their magnitudes are float32
+
+
+THEIR_WIDE = (
+    lambda p, m: p,
+    lambda p, m: V.affine(p, 0.0, [0, 0], 1.0, [float(np.degrees(np.arctan(0.99 * m))), 0.0], LINEAR, center=[0, 0]),
+    lambda p, m: V.affine(p, 0.0, [0, 0], 1.0, [0.0, float(np.degrees(np.arctan(0.99 * m)))], LINEAR, center=[0, 0]),
+    lambda p, m: V.affine(p, 0.0, [int(m * min(32, p.width)), 0], 1.0, [0.0, 0.0], LINEAR),
+    lambda p, m: V.affine(p, 0.0, [0, int(m * min(32, p.width))], 1.0, [0.0, 0.0], LINEAR),
+    lambda p, m: V.rotate(p, 135 * m, LINEAR),
+    lambda p, m: V.adjust_brightness(p, 1 + 0.99 * m),
+    lambda p, m: V.adjust_saturation(p, 1 + 0.99 * m),
+    lambda p, m: V.adjust_contrast(p, 1 + 0.99 * m),
+    lambda p, m: V.adjust_sharpness(p, 1 + 0.99 * m),
+    lambda p, m: V.posterize(p, 8 - round(6 * abs(m))),
+    lambda p, m: V.solarize(p, 255 * (1 - abs(m))),
+    lambda p, m: V.autocontrast(p),
+    lambda p, m: V.equalize(p),
+)
+
+
+@pytest.mark.parametrize("number", range(len(WIDE_NAMES)))
+def test_each_operation_gives_torchvisions_bytes(number):
+    """Ours are Pillow's, without the seconds that their import takes; a run of an earlier version can be repeated."""
+    rng = np.random.default_rng(number)
+    for side in (8, 33, 64):
+        for picture in (Image.fromarray(noise(1, side, side)[0]), Image.fromarray(smooth(side, side))):
+            for m in (*np.linspace(-1, 1, 9).tolist(), *rng.uniform(-1, 1, 30).tolist()):
+                ours, other = room._WIDE[number](picture, m), THEIR_WIDE[number](picture, m)
+                assert np.array_equal(np.asarray(ours), np.asarray(other)), (side, m)
+
+
+def test_colours_are_torchvisions_to_the_byte():
+    canvases = noise(40)
+    draws = uniforms(0, "color", 0, np.arange(40), 3)
+    for row, canvas, (b, c, s) in zip(
+        run(augment("color"), canvases), canvases, 1 + 0.3 * (2 * draws - 1), strict=True
+    ):
+        contrasted = V.adjust_contrast(V.adjust_brightness(Image.fromarray(canvas), float(b)), float(c))
+        assert np.array_equal(row, np.asarray(V.adjust_saturation(contrasted, float(s))))
 
 
 def test_all_operations_are_there_and_all_are_drawn_at_all_magnitudes():

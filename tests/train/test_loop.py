@@ -1,5 +1,7 @@
 """The step by itself: what stops it, and what it must not depend on."""
 
+import subprocess
+import sys
 from dataclasses import replace
 from statistics import fmean
 
@@ -219,3 +221,36 @@ def test_the_layout_is_measured_where_it_is_open_and_changes_only_rounding(made)
         assert (seen[0][1] == 1) == (layout == "channels-last")
         gradients.append(torch.cat([p.grad.flatten() for p in training.network.parameters()]))
     assert torch.linalg.norm(gradients[0] - gradients[1]) <= 1e-10 * torch.linalg.norm(gradients[0])
+
+
+STEP = """
+import sys
+from dataclasses import replace
+import numpy as np
+import torch
+from reslab.data.augment import SETS
+from reslab.data.catalog import Catalog, Picture
+from reslab.train.config import Plan
+from reslab.train.fit import fresh_training, loader_of
+from reslab.train.inputs import open_stores
+from reslab.train.loop import update
+from reslab.train.optim import OptimConfig
+from reslab.train.plan import resolve
+from reslab.train.recipes import recipe
+
+noise = np.random.default_rng(0).integers(0, 256, (8, 32, 32, 3)).astype(np.uint8)
+catalog = Catalog("noise", "noise", tuple(Picture(f"{i}", noise[i], "ab"[i % 2], "train") for i in range(8)))
+for name in ("sgd", "adam", "adamw", "muon"):
+    config = replace(recipe("standard"), model="resnet20", batch_size=8, epochs=1, precision="float32", accumulate=1,
+        optim=OptimConfig(name), augment="strong,standard,randaugment,mixup", val=0.0, weights="none")
+    plan = resolve(config, catalog, {"accumulate"})
+    training = fresh_training(plan)
+    update(training, loader_of(plan, open_stores(plan, catalog).train).batch(0, 0), plan, 0.1)
+    assert not [m for m in sys.modules if m == "torch._dynamo" or m.startswith("torchvision")], name
+"""
+
+
+def test_a_step_loads_neither_torchs_compiler_nor_torchvision():
+    """Each takes more than a second to import, and no update needs them."""
+    done = subprocess.run([sys.executable, "-c", STEP], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr

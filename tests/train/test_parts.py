@@ -77,6 +77,24 @@ def train_a_little(network, optimizer, steps, start=0):
         optimizer.step()
 
 
+@pytest.mark.parametrize(
+    ("name", "theirs"),
+    [
+        ("sgd", lambda groups: torch.optim.SGD(groups, lr=0.01, momentum=0.9, nesterov=True, fused=True)),
+        ("adam", lambda groups: torch.optim.Adam(groups, lr=0.01, fused=True)),
+        ("adamw", lambda groups: torch.optim.AdamW(groups, lr=0.01, fused=True)),
+    ],
+)
+def test_an_optimizer_that_is_never_compiled_takes_torchs_steps(name, theirs):
+    left, right = build(TINY), build(TINY)
+    ours = build_optimizer(left, OptimConfig(name, lr=0.01))
+    groups = build_optimizer(right, OptimConfig(name, lr=0.01)).param_groups
+    other = theirs([{key: group[key] for key in ("params", "weight_decay")} for group in groups])
+    train_a_little(left, ours, 4)
+    train_a_little(right, other, 4)
+    assert all(torch.equal(a, b) for a, b in zip(left.parameters(), right.parameters(), strict=True))
+
+
 @pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
 @pytest.mark.parametrize("name", ["sgd", "adam", "adamw", "muon"])
 def test_an_optimizer_goes_on_as_if_never_stopped(name, layout):

@@ -1,20 +1,19 @@
 """Augmentation: new pictures from old ones by changes that keep the label.
 
-Every number is drawn from (seed, epoch, index) beforehand (`draws`), then applied by torchvision's functions; the
-classes of torchvision.transforms.v2 would draw from a global generator, which no restart can put back. They are given
-Pillow's images: on tensors the same functions would fight with the training for torch's threads.
+Every number is drawn from (seed, epoch, index) beforehand (`draws`), then applied by Pillow, with the bytes that
+torchvision's functions give. Their module takes seconds to import (torch._dynamo), its classes draw from a global
+generator, which no restart can put back, and on tensors they compete with the training for torch's threads.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
-import torchvision.transforms.v2.functional
-from PIL import Image
-from torchvision.transforms import InterpolationMode
+from PIL import Image, ImageEnhance, ImageOps
 
 from reslab.data.draws import uniforms
 from reslab.errors import ResLabError, nearest
@@ -22,9 +21,6 @@ from reslab.pixels.preprocess import Preprocess, resized
 
 if TYPE_CHECKING:
     from torch import Tensor
-
-V: Any = torchvision.transforms.v2.functional
-"""It takes Pillow's images too, though its annotations name tensors only."""
 
 SETS: dict[str, tuple[str, ...]] = {
     "none": (),
@@ -53,7 +49,6 @@ _COLOR = 0.3
 _ERASE = (0.5, 0.02, 0.25)  # probability, least and greatest area (Zhong et al. 2017)
 _MIXUP_ALPHA, _CUTMIX_ALPHA = 0.2, 1.0
 _RANDAUGMENT = (2, 0.3)  # operations per picture, share of the widest magnitude
-_BILINEAR = InterpolationMode.BILINEAR
 
 
 def parse(text: str, mirrored: bool = True) -> tuple[str, ...]:
@@ -144,7 +139,7 @@ def draw_mix(augment: Augment, epoch: int, step: int, batch: int) -> Mix | None:
     kinds = [name for name in BATCH_CHANGES if name in augment.changes]
     if not kinds or batch < 2:
         return None
-    from scipy.special import betaincinv  # half a second, for those who blend
+    from scipy.special import betaincinv  # a quarter of a second that only mixing needs
 
     coin, level, row, column = uniforms(augment.seed, "mix", epoch, np.array([step]), 4)[0]
     order = np.argsort(uniforms(augment.seed, f"mix {step}", epoch, np.arange(batch), 1)[:, 0], kind="stable")
@@ -211,13 +206,17 @@ def _each(
 
 
 def _rotated(picture: Image.Image, draws: np.ndarray) -> Image.Image:
-    return V.rotate(picture, _DEGREES * float(2 * draws[0] - 1), _BILINEAR)
+    return _turned(picture, _DEGREES * float(2 * draws[0] - 1))
+
+
+def _turned(picture: Image.Image, degrees: float) -> Image.Image:
+    return picture.rotate(degrees, Image.Resampling.BILINEAR, fillcolor=(0, 0, 0))
 
 
 def _recolored(picture: Image.Image, draws: np.ndarray) -> Image.Image:
     brightness, contrast, saturation = (1 + _COLOR * float(2 * d - 1) for d in draws)
-    picture = V.adjust_brightness(picture, brightness)
-    return V.adjust_saturation(V.adjust_contrast(picture, contrast), saturation)
+    picture = ImageEnhance.Brightness(picture).enhance(brightness)
+    return ImageEnhance.Color(ImageEnhance.Contrast(picture).enhance(contrast)).enhance(saturation)
 
 
 def _erased(pixels: np.ndarray, draws: np.ndarray) -> np.ndarray:
@@ -235,12 +234,20 @@ def _erased(pixels: np.ndarray, draws: np.ndarray) -> np.ndarray:
 
 
 def _sheared(picture: Image.Image, x: float, y: float) -> Image.Image:
-    degrees = [float(np.degrees(np.arctan(x))), float(np.degrees(np.arctan(y)))]
-    return V.affine(picture, 0.0, [0, 0], 1.0, degrees, _BILINEAR, center=[0, 0])
+    """Shear about the upper left corner, by slopes."""
+    x, y = (math.radians(math.degrees(math.atan(slope))) for slope in (x, y))  # torchvision's way: the same last bit
+    return _mapped(picture, (1.0, math.tan(x), 0.0, math.sin(y) / math.cos(y), 1.0, 0.0))
 
 
 def _moved(picture: Image.Image, x: float, y: float) -> Image.Image:
-    return V.affine(picture, 0.0, [int(x), int(y)], 1.0, [0.0, 0.0], _BILINEAR)
+    return _mapped(picture, (1.0, 0.0, -int(x), 0.0, 1.0, -int(y)))
+
+
+def _mapped(picture: Image.Image, matrix: tuple[float, ...]) -> Image.Image:
+    """Each pixel taken from where the affine `matrix` sends it, zero outside."""
+    return picture.transform(
+        picture.size, Image.Transform.AFFINE, matrix, Image.Resampling.BILINEAR, fillcolor=(0, 0, 0)
+    )
 
 
 def _reach(side: int) -> int:
@@ -255,15 +262,15 @@ _WIDE: tuple[Callable[[Image.Image, float], Image.Image], ...] = (
     lambda p, m: _sheared(p, 0, 0.99 * m),
     lambda p, m: _moved(p, m * _reach(p.width), 0),
     lambda p, m: _moved(p, 0, m * _reach(p.height)),
-    lambda p, m: V.rotate(p, 135 * m, _BILINEAR),
-    lambda p, m: V.adjust_brightness(p, 1 + 0.99 * m),
-    lambda p, m: V.adjust_saturation(p, 1 + 0.99 * m),
-    lambda p, m: V.adjust_contrast(p, 1 + 0.99 * m),
-    lambda p, m: V.adjust_sharpness(p, 1 + 0.99 * m),
-    lambda p, m: V.posterize(p, 8 - round(6 * abs(m))),
-    lambda p, m: V.solarize(p, 255 * (1 - abs(m))),
-    lambda p, m: V.autocontrast(p),
-    lambda p, m: V.equalize(p),
+    lambda p, m: _turned(p, 135 * m),
+    lambda p, m: ImageEnhance.Brightness(p).enhance(1 + 0.99 * m),
+    lambda p, m: ImageEnhance.Color(p).enhance(1 + 0.99 * m),
+    lambda p, m: ImageEnhance.Contrast(p).enhance(1 + 0.99 * m),
+    lambda p, m: ImageEnhance.Sharpness(p).enhance(1 + 0.99 * m),
+    lambda p, m: ImageOps.posterize(p, 8 - round(6 * abs(m))),
+    lambda p, m: ImageOps.solarize(p, 255 * (1 - abs(m))),
+    lambda p, m: ImageOps.autocontrast(p),
+    lambda p, m: ImageOps.equalize(p),
 )
 
 

@@ -2,14 +2,16 @@
 
 torch.optim.Muon takes matrices only and works in bfloat16, which most processors multiply slowly; this one takes filters
 as they are and stays in their precision. The tests hold it against that one.
+
+Beside it torch's own optimizers without torch._dynamo, whose import takes a second.
 """
 
+import inspect
 from collections.abc import Iterable
 from typing import Any
 
 import torch
-from torch import Tensor
-from torch.optim import Optimizer
+from torch import Tensor, optim
 
 _QUINTIC = (3.4445, -4.7750, 2.0315)
 """Coefficients of the iteration (Jordan 2024, "Muon"): steep at 0, so that few rounds bring every singular value near 1."""
@@ -18,7 +20,35 @@ _ROUNDS = 3
 _REST_MOMENTUM = 0.85
 
 
-class Muon(Optimizer):
+class Eager(optim.Optimizer):
+    """An optimizer that is never compiled.
+
+    torch wraps these methods so that its compiler leaves them alone; at their first call the wrappers import it.
+    """
+
+    add_param_group = inspect.unwrap(optim.Optimizer.add_param_group)
+    zero_grad = inspect.unwrap(optim.Optimizer.zero_grad)
+
+
+class SGD(Eager, optim.SGD):
+    """torch.optim.SGD, never compiled."""
+
+    step = torch.no_grad()(inspect.unwrap(optim.SGD.step))
+
+
+class Adam(Eager, optim.Adam):
+    """torch.optim.Adam, never compiled."""
+
+    step = torch.no_grad()(inspect.unwrap(optim.Adam.step))
+
+
+class AdamW(Eager, optim.AdamW):
+    """torch.optim.AdamW, never compiled."""
+
+    step = torch.no_grad()(inspect.unwrap(optim.AdamW.step))
+
+
+class Muon(Eager):
     """Jordan 2024, kellerjordan.github.io/posts/muon, for convolutions; SGD with Nesterov momentum for everything else.
 
     Filters are kept at norm sqrt(out_channels): the batch norm behind them makes their scale meaningless, and a fixed one

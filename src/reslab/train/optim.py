@@ -5,10 +5,10 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.optim import SGD, Adam, AdamW, Optimizer
+from torch.optim import Optimizer
 
 from reslab.train.config import OptimConfig
-from reslab.train.muon import Muon
+from reslab.train.muon import SGD, Adam, AdamW, Muon
 
 
 def build_optimizer(
