@@ -1,7 +1,9 @@
 """Errors for people: one sentence that says what is wrong, one hint that says what to do."""
 
 import difflib
+import re
 from collections.abc import Iterable
+from itertools import zip_longest
 
 
 class ResLabError(Exception):
@@ -34,9 +36,22 @@ class BadPicture(ResLabError):
 
 
 def nearest(word: str, known: Iterable[str]) -> str:
-    """The known word that a person who typed `word` most likely meant, as the beginning of a hint."""
+    """The known word that a person who typed `word` most likely meant, as the beginning of a hint.
+
+    Words that differ in nothing but numbers are told apart by these: `resnet49` is nearest to `resnet50`.
+    """
     by_lower = {name.lower(): name for name in sorted(known)}
-    close = difflib.get_close_matches(word.lower(), by_lower, n=1, cutoff=0.5)
+    close = difflib.get_close_matches(word.lower(), by_lower, n=max(1, len(by_lower)), cutoff=0.5)
     if close:
-        return f"did you mean {by_lower[close[0]]!r}?"
+        return f"did you mean {by_lower[min(close, key=lambda name: _apart(word.lower(), name))]!r}?"
     return "known: " + ", ".join(by_lower.values()) if by_lower else "there is nothing to choose from"
+
+
+def _apart(first: str, second: str) -> tuple[float, float]:
+    """How different two words are without their numbers, and how far apart their numbers lie."""
+    mine, theirs = (re.sub(r"\d+", "0", word) for word in (first, second))
+    numbers = [map(float, re.findall(r"\d+", word)) for word in (first, second)]
+    return (
+        -difflib.SequenceMatcher(None, mine, theirs).ratio(),
+        sum(abs(a - b) for a, b in zip_longest(*numbers, fillvalue=0)),
+    )

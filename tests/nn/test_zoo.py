@@ -206,10 +206,24 @@ def test_any_size_channels_and_classes(name, size):
     assert network.classify(features).shape == (2, 3)
 
 
-def test_an_unknown_name_offers_the_nearest():
+@pytest.mark.parametrize(
+    ("word", "meant"),
+    [
+        ("resnet21", "resnet20"), ("resnet49", "resnet50"), ("resnet19", "resnet18"), ("ResNet-51", "resnet50"),
+        ("resnet", "resnet18"), ("wide_resnet50", "wide_resnet50_2"), ("wrn_28_9", "wrn_28_10"), ("plain100", "plain110"),
+        ("resnt50", "resnet50"), ("resnext50_32x3d", "resnext50_32x4d"),
+    ],
+)  # fmt: skip
+def test_an_unknown_name_offers_the_nearest(word, meant):
+    """Of names that differ in numbers only, the one whose number is closest."""
     with pytest.raises(ResLabError) as caught:
-        configuration("resnet19")
-    assert "resnet1" in caught.value.hint
+        configuration(word)
+    assert caught.value.hint == f"did you mean {meant!r}?"
+
+
+def test_an_impossible_network_is_not_built():
+    with pytest.raises(ResLabError):
+        configuration("resnet" + "9" * 5000)
     with pytest.raises(ResLabError):
         build_named("resnet18", num_classes=0)
 

@@ -19,6 +19,7 @@ from reslab.data.sources import read_data
 from reslab.engine.choose import EngineName, open_engine
 from reslab.engine.face import Engine, answers
 from reslab.errors import ResLabError
+from reslab.nn.zoo import ZOO
 
 _FILES, _SIDE = 512, 400
 _KINDS = 8  # different pictures behind those files
@@ -107,11 +108,11 @@ def _opened(model: str, kind: EngineName) -> Engine:
 
 
 def _fresh(name: str, unknown: ResLabError) -> Engine | None:
+    if name not in ZOO:
+        return None
     try:
         from reslab.bench.network import fresh
     except ImportError:
-        if Path(name).exists():
-            return None
         raise ResLabError(unknown.message, "a network of the zoo needs pip install 'reslab[train]'") from None
     return fresh(name)
 

@@ -85,6 +85,8 @@ def adopt(
         json: Print JSON.
     """
     outside_data(out, data)
+    if not foreign.is_file():
+        raise ResLabError(f"there is no file {foreign}", "adopt takes an ONNX file")
     if out.exists() and foreign.exists() and out.samefile(foreign):
         raise ResLabError(f"--out {out} is the foreign file itself", "choose another name")
     names = None if classes is None else class_names(classes)

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 
-from reslab import workflow
 from reslab.cli import show
 from reslab.cli.app import STARTED
 from reslab.cli.fields import apply
@@ -79,6 +78,8 @@ def lr_find(
         outside_data(file, data)
     config, user = config_of(data, options)
     config, user = apply(config, user, {**pictures.given(), **source.given()})
+    from reslab import workflow
+
     listener = RunListener()
     with show.bar() as listener.bar:
         plan, found = workflow.find_rate(config, user, listener)

@@ -6,11 +6,10 @@ import sys
 import webbrowser
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import Parameter
 
-from reslab import workflow
 from reslab.check.gate import Verdict
 from reslab.cli import show
 from reslab.cli.app import STARTED
@@ -18,7 +17,6 @@ from reslab.cli.fields import apply
 from reslab.cli.labels import say_labels
 from reslab.cli.options import DATA_OPTIONS, PICTURE_OPTIONS, DataOptions, PictureOptions, outside_data
 from reslab.errors import ResLabError
-from reslab.evaluate.labels import LabelsEvaluation
 from reslab.run.list import list_runs
 from reslab.runfolder import REPORT_NAME, RUNS, SPLIT_NAME, read_config, read_rows
 from reslab.train.config import Plan, TrainConfig
@@ -27,6 +25,9 @@ from reslab.train.journal import Event, Listener
 from reslab.train.ranks import restarts
 from reslab.train.recipes import recipe
 from reslab.train.track import tensorboard_listener
+
+if TYPE_CHECKING:
+    from reslab import workflow
 
 _DECISIONS = (
     "model", "weights", "finetune", "teacher", "balance", "size", "resize", "normalize", "augment", "epochs", "batch_size",
@@ -116,6 +117,8 @@ def train(
         track: Also write TensorBoard files into the run folder.
         json: Print the validation score as JSON.
     """
+    from reslab import workflow
+
     config, user = config_of(data, options)
     if minutes is not None:
         config, user = _within(minutes, config, user, options)
@@ -139,6 +142,8 @@ def resume(run: Path, *, epochs: int | None = None, json: Annotated[bool, Parame
         epochs: Make the run longer or shorter; the rate then follows the schedule of a run of that length.
         json: Print the validation score as JSON.
     """
+    from reslab import workflow
+
     listener = RunListener()
     with show.bar() as listener.bar:
         finished = workflow.resume(run, epochs, listener)
@@ -178,6 +183,8 @@ def demo(*, out: Path | None = None, epochs: int | None = None) -> None:
         out: The run folder; runs/DATE-resnet20-digits by default.
         epochs: Fewer make it quicker.
     """
+    from reslab import workflow
+
     listener = RunListener()
     with show.bar() as listener.bar:
         result = workflow.demo(out, epochs, listener)
@@ -341,7 +348,7 @@ def say_verdict(verdict: Verdict) -> None:
         show.people.print(f"  {problem.severity}: {problem.kind}: {problem.path}: {problem.detail}", soft_wrap=True)
 
 
-def _say_score(run: workflow.Run, json: bool) -> None:
+def _say_score(run: "workflow.Run", json: bool) -> None:
     if run.evaluation is None:
         show.people.print("nothing validated this run; score it on pictures it has not seen: reslab eval")
         return
@@ -349,7 +356,7 @@ def _say_score(run: workflow.Run, json: bool) -> None:
     if json:
         show.print_json(document)
         return
-    if isinstance(run.evaluation, LabelsEvaluation):
+    if document["task"] == "multi":
         say_labels(document, "\nvalidation", "; these pictures also chose the best epoch and the thresholds")
         return
     say = show.say
@@ -378,7 +385,7 @@ def _say_folds(document: dict[str, Any]) -> None:
         say(f"             {twins:,} of them have an exact copy in another fold, which flatters the score")
 
 
-def _next_steps(run: workflow.Run, data: str) -> None:
+def _next_steps(run: "workflow.Run", data: str) -> None:
     say = show.people.print
     say(f"model        {run.model}", soft_wrap=True)
     say(f"report       {run.folder / REPORT_NAME}", soft_wrap=True)

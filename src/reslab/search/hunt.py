@@ -15,7 +15,6 @@ from math import ceil
 from pathlib import Path
 from typing import Any
 
-from reslab import runtime
 from reslab.data.catalog import Catalog
 from reslab.data.sources import read_data
 from reslab.data.splits import assigned
@@ -29,12 +28,9 @@ from reslab.search.log import LOG_NAME, load_optuna, open_study
 from reslab.search.trial import KNOWN, TRIALS_NAME, Hunt, attempt, following, row_of
 from reslab.train.config import Origin, TrainConfig
 from reslab.train.document import plan_document, plan_from
-from reslab.train.finder import with_found_rate
-from reslab.train.fit import alone
 from reslab.train.inputs import open_stores
 from reslab.train.journal import Listener
 from reslab.train.plan import resolve
-from reslab.train.speed import with_speed
 
 BEST_NAME = "best"
 
@@ -83,7 +79,6 @@ def search(
         ResLabError: bad input, Optuna is missing, too little time, or `out` holds another search.
     """
     begun = time.monotonic() if begun is None else begun
-    load_optuna()
     show = on_event or silent
     if not minutes > 0:
         raise ResLabError(f"--minutes {minutes:g} leaves no time", "give the time that the whole search may take")
@@ -96,6 +91,9 @@ def search(
         raise ResLabError(
             "a search needs validation pictures to choose by", "leave --val as it is, or add a folder val/"
         )
+    load_optuna()
+    from reslab.train.fit import alone
+
     folder = out or fresh_folder(f"search-{whole.name}")
     reserve(folder)
     with alone(folder):
@@ -134,6 +132,9 @@ def _begun(folder: Path, whole: Catalog, wish: Wish, show: Listener) -> Hunt:
         config = replace(config, finetune="gradual")
         plan = resolve(config, whole.only(OPENED), user)
     dials_of(plan, mode, whole.mirrored, user)  # refuses before the long work
+    from reslab.train.finder import with_found_rate
+    from reslab.train.speed import with_speed
+
     plan, left_out, stores = checked(whole, config, plan, user, show)
     plan = with_found_rate(plan, stores, show)
     plan, seconds = with_speed(plan, len(stores.val))
@@ -193,6 +194,8 @@ def _length(wish: Wish, full: int, per_epoch: float) -> int:
 
 def _recorded(hunt: Hunt, minutes: float) -> dict[str, Any]:
     """Write what is known so far, keep the winner as a run of its own, and let go of the losers' folders."""
+    from reslab import runtime
+
     rows = [row_of(trial) for trial in hunt.study.get_trials(deepcopy=False)]
     best = hunt.study.best_trial.number
     default, leader = hunt.trial_folder(0), hunt.trial_folder(best)

@@ -4,8 +4,6 @@ from math import ceil
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock
-
 from reslab.errors import ResLabError
 from reslab.modelfile import write_atomically
 
@@ -16,6 +14,8 @@ _UNPRUNED = 3  # finished trials before one is stopped early
 
 def open_study(folder: Path, epochs: int = 1) -> Any:
     """Optuna's study in a folder, as far as it got."""
+    from filelock import FileLock
+
     optuna = load_optuna()
     path = folder / LOG_NAME
     if path.is_file() and not (content := path.read_bytes()).endswith(b"\n"):  # a crash in the middle of a line

@@ -16,10 +16,8 @@ from reslab.search.dials import Dial, defaults, drawn, turned
 from reslab.search.evidence import standing
 from reslab.search.log import load_optuna
 from reslab.train.config import Origin, Plan
-from reslab.train.fit import begin, fit
 from reslab.train.inputs import Stores
 from reslab.train.journal import Event, Listener
-from reslab.train.loop import Diverged, Interrupted
 
 TRIALS_NAME = "trials"
 KNOWN = "search"
@@ -77,6 +75,9 @@ def following(hunt: Hunt, seconds: float) -> Any:
 
 def attempt(hunt: Hunt, trial: Any, show: Listener) -> None:
     """One trial, from wherever it stands to its end; the study is told."""
+    from reslab.train.fit import begin, fit
+    from reslab.train.loop import Diverged, Interrupted
+
     optuna = load_optuna()
     values, plan = _turned(hunt, trial)
     folder, n = hunt.trial_folder(trial.number), len(hunt.stores.val)

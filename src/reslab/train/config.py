@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal, get_args
 
+from reslab.data.augment import parse
 from reslab.errors import ResLabError, nearest
 from reslab.modelfile import Task
 from reslab.nn.zoo import configuration
@@ -136,6 +137,7 @@ class TrainConfig:
         """A word that nobody knows is refused here, before the data are read and before PyTorch is imported."""
         if self.model != AUTO:
             configuration(self.model)
+        parse(self.augment)
         for flag, word, known in (
             ("--balance", self.balance, BALANCES),
             ("--finetune", self.finetune, (*MODES, AUTO, FRESH)),

@@ -74,10 +74,10 @@ def resolve(config: TrainConfig, catalog: Catalog, user: Collection[str] = ()) -
     classes = tuple(sorted(tally))
     choose_finetune(choices, tally.total() / max(1, len(classes)))
     choose_length(choices, len(basis))
-    choose_arithmetic(choices)
     choose_loss(choices, catalog.multi)
     digest = choose_teacher(choices, classes)
     refuse_lonely_pixels(choices.config)
+    choose_arithmetic(choices)  # the first that needs PyTorch
     changes = parse(choices.config.augment, catalog.mirrored)
     if not catalog.mirrored and config.augment in SETS and changes != SETS[config.augment]:
         reason = f"{config.augment}, but a mirror would change these labels"
