@@ -104,7 +104,8 @@ def ship(
         document |= {"int8": judged.document()}
     draft.write(out, document)
     if how.golden:
-        write_golden(how.golden, open_engine(out), [load(picture) for picture in _evenly(shown.pictures, _GOLDEN)])
+        written = draft.engine if how.form == "pt2" else open_engine(out)
+        write_golden(how.golden, written, [load(picture) for picture in _evenly(shown.pictures, _GOLDEN)])
     return Shipped(out, certificate, judged)
 
 

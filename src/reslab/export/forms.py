@@ -1,16 +1,18 @@
 """The three forms an exported model may have: an ONNX file, OpenVINO's pair of files, a `torch.export` program."""
 
+import hashlib
 import io
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, get_args
 
+import numpy as np
 import onnx
 import torch
 from torch.export import ExportedProgram
 
-from reslab.engine.exported import from_bytes
+from reslab.engine.exported import from_bytes, planes
 from reslab.engine.face import Engine
 from reslab.errors import ResLabError
 from reslab.export.graph import OnnxGraph
@@ -67,15 +69,32 @@ def as_openvino(graph: OnnxGraph, told: Carried) -> Draft:
     return Draft(OpenvinoEngine(model, told, ""), write)
 
 
+class _Program:
+    """A `torch.export` program in memory, to compare it with the network. Its file is never opened here: it is code."""
+
+    name = "torch.export"
+
+    def __init__(self, program: ExportedProgram, told: Carried) -> None:
+        self.header, self.seen, self.sha256 = told.header, told.seen, ""
+        self._module = program.module()
+        (taken,) = program.graph_signature.user_inputs
+        self._floats = next(n for n in program.graph.nodes if n.name == taken).meta["val"].dtype == torch.float32
+
+    def logits(self, pixels: np.ndarray) -> np.ndarray:
+        with torch.inference_mode():
+            return self._module(torch.from_numpy(planes(pixels) if self._floats else pixels))[0].numpy()
+
+
 def as_program(program: ExportedProgram, told: Carried) -> Draft:
-    from reslab.engine.program import ProgramEngine
+    engine = _Program(program, told)
 
     def write(path: Path, certificate: dict[str, Any]) -> None:
         file = io.BytesIO()
         torch.export.save(program, file, extra_files=metadata_of(told.header, told.seen, certificate))
         write_atomically(path, file.getvalue())
+        engine.sha256 = hashlib.sha256(file.getvalue()).hexdigest()
 
-    return Draft(ProgramEngine(program, told, ""), write)
+    return Draft(engine, write)
 
 
 def _inscribe(graph: OnnxGraph, told: Carried, certificate: dict[str, Any] | None = None) -> None:
