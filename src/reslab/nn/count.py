@@ -1,13 +1,17 @@
 """Parameters, multiply-accumulates and shapes, measured on the network itself (nothing is computed: meta tensors)."""
 
+from contextlib import suppress
 from dataclasses import dataclass
 
 import torch
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
+from reslab.errors import ResLabError
 from reslab.nn.config import ResNetConfig
 from reslab.nn.resnet import ResNet
+
+_ALWAYS = 2**24  # numbers of a network whose file is too small for it: then what differs is said by name
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +38,20 @@ def macs(config: ResNetConfig, size: int) -> int:
     with counter, torch.no_grad():
         on_meta(config).eval()(meta_images(config, size))
     return counter.get_total_flops() // 2
+
+
+def refuse_larger(config: ResNetConfig, tensors: int, numbers: int) -> None:
+    """One sentence where a file describes a network that its own tensors cannot fill, before anything is allocated.
+
+    Args:
+        tensors: how many the file holds.
+        numbers: how many all of them together hold.
+    """
+    if sum(config.depths) <= tensors:  # a block has one tensor at least
+        with suppress(RuntimeError):  # sizes beyond 64 bits
+            if parameters(config) <= 4 * numbers + _ALWAYS:
+                return
+    raise ResLabError(f"the file holds {numbers:,} numbers, too few for the network that it describes")
 
 
 def layer_table(config: ResNetConfig, size: int) -> list[Layer]:

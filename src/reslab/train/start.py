@@ -2,19 +2,18 @@
 
 import hashlib
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
-from reslab.checkpoint import IMAGENET, network_of, read_checkpoint
+from reslab.checkpoint import IMAGENET, network_from, read_checkpoint
 from reslab.engine.torch import stored_network
 from reslab.errors import ResLabError, nearest
 from reslab.fetch import fetch
 from reslab.modelfile import is_foreign, read_model
 from reslab.nn.resnet import ResNet
-from reslab.nn.weights import load_foreign
 from reslab.nn.zoo import ZOO
 from reslab.pixels.preprocess import IMAGENET_MEAN, IMAGENET_STD
 from reslab.runfolder import MODEL_NAME, PACKAGED, packaged
@@ -112,11 +111,10 @@ def _with_rows(ours: Tensor, theirs: Tensor, pairs: list[tuple[int, int]]) -> Te
 
 def _foreign(path: Path, model: str | None, licence: str | None) -> Start:
     state = read_checkpoint(path)
-    name, config = network_of(state, model)
+    name, network = network_from(state, model, IMAGENET_MEAN, IMAGENET_STD)  # nobody says otherwise
     if name not in ZOO:
         raise ResLabError(
             f"{path} is of a network that is not in the zoo", "reslab models lists those that can be trained"
         )
-    normalized = replace(config, mean=IMAGENET_MEAN, std=IMAGENET_STD)  # nobody says otherwise
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
-    return Start(name, load_foreign(ResNet(normalized), state), (), licence, digest)
+    return Start(name, network, (), licence, digest)
