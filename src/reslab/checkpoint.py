@@ -27,7 +27,16 @@ _PREFIXES = ("module.", "_orig_mod.", "model.", "net.", "network.", "backbone.",
 _MOST_WRAPPERS = 8
 _MOST_UNPACKED, _ALWAYS_UNPACKED = 4, 2**24
 """What a file's contents may take as a multiple of its bytes (weights hardly compress), and in any case."""
-_KINDS = (torch.float64, torch.float32, torch.float16, torch.bfloat16, torch.int64, torch.int32, torch.uint8, torch.bool)
+_KINDS = (
+    torch.float64,
+    torch.float32,
+    torch.float16,
+    torch.bfloat16,
+    torch.int64,
+    torch.int32,
+    torch.uint8,
+    torch.bool,
+)
 _CALLS = {"GLOBAL", "STACK_GLOBAL", "INST", "OBJ", "NEWOBJ", "NEWOBJ_EX", "REDUCE", "BUILD", "EXT1", "EXT2", "EXT4"}
 """What a pickle says in order to call something."""
 _LICENCE = "torchvision (BSD-3-Clause); trained on ImageNet, whose terms allow non-commercial research"
@@ -67,7 +76,9 @@ def read_checkpoint(path: Path) -> dict[str, Tensor]:
     except SafetensorError as error:
         raise ResLabError(f"{path} is damaged: {error}", "copy it again from where it came from") from None
     for _ in range(_MOST_WRAPPERS):
-        inner = [content[key] for key in _WRAPPERS if isinstance(content, Mapping) and isinstance(content.get(key), Mapping)]
+        inner = [
+            content[key] for key in _WRAPPERS if isinstance(content, Mapping) and isinstance(content.get(key), Mapping)
+        ]
         if not inner or _tensors(content):
             break
         content = inner[0]
@@ -229,7 +240,9 @@ def _refuse_bomb(path: Path) -> None:
 def _refuse_unpacked(path: Path, unpacked: int) -> None:
     size = path.stat().st_size
     if unpacked > max(_ALWAYS_UNPACKED, _MOST_UNPACKED * size):
-        raise ResLabError(f"{path} has {size:,} bytes and says that it holds {unpacked:,}", "it is no honest checkpoint")
+        raise ResLabError(
+            f"{path} has {size:,} bytes and says that it holds {unpacked:,}", "it is no honest checkpoint"
+        )
 
 
 def _refuse_odd(path: Path, tensors: Mapping[str, Tensor]) -> None:

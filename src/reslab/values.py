@@ -47,6 +47,10 @@ def build(kind: type[T], content: Any, where: object, place: str = "") -> T:
     Raises:
         ResLabError: a field is missing, unknown or of another type, or a number is not finite.
     """
+    return _value(kind, content, where, place)
+
+
+def _value(kind: Any, content: Any, where: object, place: str) -> Any:
     complain: Callable[[str], ResLabError] = lambda what: ResLabError(f"{where} is damaged: {place or 'it'} {what}")  # noqa: E731
     if dataclasses.is_dataclass(kind):
         return _dataclass(kind, content, where, place)
@@ -56,21 +60,21 @@ def build(kind: type[T], content: Any, where: object, place: str = "") -> T:
     origin, of = get_origin(kind), get_args(kind)
     if origin in (Union, types.UnionType):
         (other,) = (option for option in of if option is not type(None))
-        return content if content is None else build(other, content, where, place)
+        return content if content is None else _value(other, content, where, place)
     if origin is Literal:
         if not isinstance(content, str) or content not in of:
             raise complain(f"is {_shown(content)}, not {' or '.join(map(str, of))}")
-        return content  # type: ignore[return-value]
+        return content
     if origin is tuple:
         if not isinstance(content, list | tuple) or (of[-1] is not Ellipsis and len(content) != len(of)):
             raise complain(f"is {_shown(content)}, not a list" + (f" of {len(of)}" if of[-1] is not Ellipsis else ""))
         kinds = of[:1] * len(content) if of[-1] is Ellipsis else of
         pairs = enumerate(zip(kinds, content, strict=True))
-        return tuple(build(one, value, where, f"{place}[{n}]") for n, (one, value) in pairs)  # type: ignore[return-value]
+        return tuple(_value(one, value, where, f"{place}[{n}]") for n, (one, value) in pairs)
     if origin is dict:
         if not isinstance(content, dict):
             raise complain(f"is {_shown(content)}, not a set of fields")
-        return {k: build(of[1], value, where, _inner(place, k)) for k, value in content.items()}  # type: ignore[return-value]
+        return {k: _value(of[1], value, where, _inner(place, k)) for k, value in content.items()}
     accepted, word = _SIMPLE[kind]
     if not isinstance(content, accepted) or (isinstance(content, bool) and kind is not bool):
         raise complain(f"is {_shown(content)}, not {word}")
@@ -93,7 +97,7 @@ def _dataclass(kind: type[T], content: Any, where: object, place: str) -> T:
     for field in fields:
         if field.name not in content and field.default is empty and field.default_factory is empty:
             raise ResLabError(f"{where} is damaged: {_inner(place, field.name)} is missing")
-    values = {name: build(hints[name], value, where, _inner(place, name)) for name, value in content.items()}
+    values = {name: _value(hints[name], value, where, _inner(place, name)) for name, value in content.items()}
     try:
         return kind(**values)
     except ResLabError as error:
@@ -113,8 +117,8 @@ def _refuse_odd(content: Any, complain: Callable[[str], ResLabError], depth: int
         for value in (*content, *content.values()) if isinstance(content, dict) else content:
             _refuse_odd(value, complain, depth + 1)
     elif isinstance(content, str):
-        if any("\ud800" <= letter <= "\udfff" for letter in content):
-            raise complain(f"holds {_shown(content)}, which is no text")
+        if any("\ud800" <= letter < "\udc80" or "\udcff" < letter <= "\udfff" for letter in content):
+            raise complain(f"holds {_shown(content)}, which is no text")  # the others stand for bytes of a file name
     elif isinstance(content, float) and not math.isfinite(content):
         raise complain(f"holds {content}, which is no number")
     elif isinstance(content, int) and abs(content) > _LARGEST:

@@ -1,19 +1,21 @@
 """What one verb needs from several rooms: check, then train, then score, then report. Composition only."""
 
 import io
+import re
 import time
 from collections.abc import Callable, Collection
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from PIL import Image
 
+from reslab import runtime
 from reslab.check.gate import Verdict, examine
 from reslab.data.catalog import SPLITS, Catalog, Split
 from reslab.data.reader import load
-from reslab.data.sources import read_data
+from reslab.data.sources import absolute, read_data
 from reslab.engine.choose import find_model
 from reslab.errors import ResLabError
 from reslab.evaluate.judge import Judgement
@@ -44,6 +46,7 @@ from reslab.train.plan import resolve
 from reslab.train.ranks import ALONE, Ranks, join
 from reslab.train.recipes import recipe
 from reslab.train.sheet import sheet
+from reslab.values import build
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,16 +93,22 @@ def train(
     return _finished(folder, plan, whole, stores, show, ranks=ranks, spent=time.monotonic() - begun)
 
 
-def resume(folder: Path, epochs: int | None = None, on_event: Listener | None = None) -> Run:
+def resume(
+    folder: Path, epochs: int | None = None, on_event: Listener | None = None, data: str | Path | None = None
+) -> Run:
     """Continue a run where its last saved state left it.
 
     With `epochs`, the run is made longer or shorter: from the present step on, the learning rate follows the schedule
     of a run of that length.
 
+    Args:
+        data: where the pictures lie now, if they have moved; they must be the same ones.
+
     Raises:
-        ResLabError: there is no run, its data have changed, or its state is damaged.
+        ResLabError: there is no run, its data or its config have changed, or its state is damaged.
     """
-    plan = plan_from(read_config(folder))
+    document = read_config(folder)
+    plan = plan_from(document, folder)
     if epochs is not None and plan.config.folds:
         raise ResLabError(
             "the runs of a cross-validation are of one length, so none of them can be made longer or shorter",
@@ -111,15 +120,25 @@ def resume(folder: Path, epochs: int | None = None, on_event: Listener | None = 
         plan = replace(plan, config=config, origins={**plan.origins, "epochs": origin})
     ranks = join()
     show = on_event if on_event and ranks.first else silent
-    whole, expected = same_data(plan.config, folder)
+    whole, expected = same_data(plan.config, folder, data)
     catalog = whole.only(OPENED)
     stores = open_stores(plan, catalog)
     if ranks.first:
         refill(stores, catalog, expected, show)
-    if epochs is not None and ranks.first:
+    if data is not None:
+        plan = replace(plan, data_path=absolute(str(data)))
+    if (epochs is not None or data is not None) and ranks.first:
         write_json(folder / CONFIG_NAME, plan_document(plan))
     show(planned(plan, None, folder, stores))
+    if (there := _without_threads(document["machine"])) != (here := _without_threads(runtime.describe())):
+        text = f"this run began on {there}, and this is {here}: the last digits may differ"
+        show({"event": "warning", "text": text})
     return _finished(folder, plan, whole, stores, show, resume=True, ranks=ranks)
+
+
+def _without_threads(machine: str) -> str:
+    """A run keeps its number of threads wherever it goes on."""
+    return re.sub(r", \d+ threads", "", machine)
 
 
 def _finished(
@@ -196,25 +215,46 @@ def contact_sheet(config: TrainConfig, columns: int = 8, rows: int = 6) -> np.nd
 
 
 def list_runs(root: Path = RUNS) -> list[dict[str, Any]]:
-    """What was trained under `root`, oldest first: one row per run."""
+    """What was trained under `root`, oldest first: one row per run; that of a damaged one says so in `error`."""
     return [_row(folder) for folder in sorted(root.glob("*/")) if (folder / CONFIG_NAME).is_file()]
 
 
+_ROW = ("model", "data", "epochs", "split", "n", "top1", "mean_ap", "seconds")
+
+
 def _row(folder: Path) -> dict[str, Any]:
+    try:
+        return {"run": str(folder), **_told(folder), "error": None}
+    except ResLabError as error:
+        return {"run": str(folder), **dict.fromkeys(_ROW), "error": error.message}
+
+
+def _told(folder: Path) -> dict[str, Any]:
     document = read_config(folder)
     epochs = [event for event in read_journal(folder) if event["event"] == "epoch"]
     folds = [fold_folder(folder, k + 1) for k in range(document["config"].get("folds", 0))]
     spent = epochs + [event for fold in folds for event in read_journal(fold) if event["event"] == "epoch"]
     scored = next((p for split in JUDGED if (p := folder / evaluation_name(split)).is_file()), None)
-    score = read_json(scored) if scored else None
+    score = build(_Scored, _known(read_json(scored)), scored) if scored else _Scored(None, None)
     return {
-        "run": str(folder),
         "model": document["config"]["model"],
         "data": document["config"]["data"],
         "epochs": f"{sum(event['step'] > 0 for event in epochs)}/{document['config']['epochs']}",
-        "split": score and score["split"],
-        "n": score and score["n"],
-        "top1": score and score.get("top1"),
-        "mean_ap": score and score.get("mean_ap"),
+        **asdict(score),
         "seconds": round(sum(event["seconds"] for event in spent), 1),
     }
+
+
+@dataclass(frozen=True, slots=True)
+class _Scored:
+    """What a row shows of an evaluation."""
+
+    split: str | None
+    n: int | None
+    top1: dict[str, float] | None = None
+    mean_ap: dict[str, float] | None = None
+
+
+def _known(document: dict[str, Any]) -> dict[str, Any]:
+    names = {entry.name for entry in fields(_Scored)}
+    return {name: value for name, value in document.items() if name in names}

@@ -2,6 +2,7 @@
 
 import hashlib
 import io
+import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -48,25 +49,24 @@ def as_onnx(graph: OnnxGraph, told: Carried) -> Draft:
 
 def as_openvino(graph: OnnxGraph, told: Carried) -> Draft:
     try:
-        import openvino
-
-        from reslab.engine.openvino import PLACE, OpenvinoEngine
+        from reslab.engine.openvino import PLACE, OpenvinoEngine, openvino
     except ImportError:
         raise ResLabError("this form needs OpenVINO", "pip install 'reslab[openvino]'") from None
 
     _inscribe(graph, told)
-    model = openvino.Core().read_model(graph.SerializeToString())
+    engine = OpenvinoEngine(graph.SerializeToString(), b"", Path("the exported graph"))
+    model = engine.model
 
     def write(path: Path, certificate: dict[str, Any]) -> None:
         for key, text in metadata_of(told.header, told.seen, certificate).items():
             model.set_rt_info(text, [PLACE, key])
-        temporary = path.with_name(f".{path.stem}.tmp.xml")
-        path.parent.mkdir(parents=True, exist_ok=True)
-        openvino.save_model(model, temporary, compress_to_fp16=False)  # its default would halve the digits
-        temporary.with_suffix(".bin").replace(path.with_suffix(".bin"))
-        temporary.replace(path)
+        with tempfile.TemporaryDirectory(prefix="reslab-export-") as folder:
+            files = Path(folder) / "model.xml", Path(folder) / "model.bin"
+            openvino.save_model(model, files[0], compress_to_fp16=False)  # its default would halve the digits
+            for file, place in zip(reversed(files), (path.with_suffix(".bin"), path), strict=True):
+                write_atomically(place, file.read_bytes())
 
-    return Draft(OpenvinoEngine(model, told, ""), write)
+    return Draft(engine, write)
 
 
 class _Program:

@@ -70,7 +70,7 @@ def open_start(weights: str, model: str, on_progress: Callable[[int, int], None]
     opened = read_model(path)
     training = opened.header.training
     return Start(
-        opened.header.network["name"],
+        str(opened.header.network.get("name", "unnamed")),
         stored_network(opened, path),
         opened.header.classes,
         training.get("licence") or training.get("weights_licence"),
