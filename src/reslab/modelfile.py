@@ -12,8 +12,7 @@ import json
 import os
 import re
 import secrets
-from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -25,7 +24,7 @@ from safetensors.numpy import load, save
 from reslab.errors import ResLabError
 from reslab.pixels.fingerprint import FINGERPRINT_BYTES
 from reslab.pixels.preprocess import Preprocess
-from reslab.values import build, parse
+from reslab.values import build, parse, shown
 
 FORMATS = {"single": 1, "multi": 2}
 """What a model's task is written as, so that a version which only knows the first refuses the second."""
@@ -124,17 +123,16 @@ _REQUIRED = ("network", "classes", "preprocess", "calibration", "scores", "train
 def header_from(content: dict[str, Any], path: Path) -> Header:
     """The header from its JSON, in whatever file it stood."""
     number = content.get("format")
-    if number not in FORMATS.values():
+    if number not in tuple(FORMATS.values()):
         known = " and ".join(map(str, FORMATS.values()))
-        raise ResLabError(f"{path} has format {number}; this version reads {known}", "pip install -U reslab")
+        raise ResLabError(f"{path} has format {shown(number)}; this version reads {known}", "pip install -U reslab")
     if missing := [name for name in _REQUIRED if name not in content]:
         raise ResLabError(f"{path} is damaged: {missing[0]} is missing")
     header = build(Header, {name: value for name, value in content.items() if name != "format"}, path)
     build(_Training, {name: value for name, value in header.training.items() if name in _TRAINING}, path, "training")
-    twice = next((name for name, n in Counter(header.classes).items() if n > 1), None)
+    refuse_twins(header.classes, f"{path} is damaged: ")
     complaints = {
         "it names no classes": not header.classes,
-        f"two of its classes are named {twice!r}": twice is not None,
         "a class has no name": not all(header.classes),
         "it holds text that is no Unicode": not _is_unicode(content),
         f"its temperature {header.calibration.temperature} is not positive": not header.calibration.temperature > 0,
@@ -146,6 +144,23 @@ def header_from(content: dict[str, Any], path: Path) -> Header:
         if holds:
             raise ResLabError(f"{path} is damaged: {complaint}")
     return header
+
+
+def refuse_twins(names: Sequence[str], before: str = "", lines: Sequence[int] | None = None) -> None:
+    """Refuse two classes of one name: answers and labels are matched by name.
+
+    Args:
+        before: how the sentence begins.
+        lines: where each name stands in its file; by default its place in the list, from 1.
+    """
+    first: dict[str, int] = {}
+    for number, name in zip(lines or range(1, len(names) + 1), names, strict=True):
+        if name in first:
+            where = f"lines {first[name]} and {number}" if lines else f"number {first[name]} and number {number}"
+            raise ResLabError(
+                f"{before}two classes are named {shown(name)}: {where}", "labels are matched by name: tell them apart"
+            )
+        first[name] = number
 
 
 @dataclass(frozen=True, slots=True)
@@ -323,7 +338,7 @@ def read_json(path: Path) -> dict[str, Any]:
         raise ResLabError(f"cannot open {path}: {error.strerror or error}") from None
     content = build(dict[str, Any], parse(data, path), path)
     if (schema := content.get("schema", SCHEMA)) != SCHEMA:
-        raise ResLabError(f"{path} is of schema {schema!r:.20}; this version reads {SCHEMA}", "pip install -U reslab")
+        raise ResLabError(f"{path} is of schema {shown(schema)}; this version reads {SCHEMA}", "pip install -U reslab")
     return content
 
 

@@ -15,7 +15,7 @@ from reslab.data.splits import assigned, folded
 from reslab.errors import ResLabError
 from reslab.pixels.fingerprint import fingerprint
 from reslab.rundata import difference, place_of
-from reslab.runfolder import CONFIG_NAME, RUNS, SPLIT_NAME, SplitRow, fold_folder, read_split
+from reslab.runfolder import CONFIG_NAME, RUNS, SPLIT_NAME, SplitRow, fold_folder, read_config, read_split
 from reslab.train.config import Plan, TrainConfig
 from reslab.train.finder import with_found_rate
 from reslab.train.fit import begin
@@ -163,7 +163,7 @@ def same_data(config: TrainConfig, folder: Path, data: str | Path | None = None)
     Args:
         data: where the pictures lie now; by default where they lay when the run began.
     """
-    data = data or place_of(folder)
+    data = data or place_of(read_config(folder))
     catalog, table = read_data(data, config.data_dir), read_split(folder)
     if table is None:
         raise ResLabError(

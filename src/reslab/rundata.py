@@ -4,8 +4,9 @@ A word such as `pictures` says neither: typed in another folder it names others.
 its `split.csv`: every picture's name and label, and a fingerprint of what training looked at.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -19,9 +20,8 @@ from reslab.runfolder import SplitRow, read_config, read_split
 _LOOKED_AT = 64  # pictures whose content is compared before something is written into a run
 
 
-def place_of(run: Path) -> str:
-    """The data of a run: where they were when it began, if they are still there, else as the person named them."""
-    document = read_config(run)
+def place_of(document: Mapping[str, Any]) -> str:
+    """The data of a run with this `config.json`: where they lay when it began, if they are still there, else as named."""
     place = document.get("data_path")
     return place if isinstance(place, str) and Path(place).exists() else document["config"]["data"]
 
@@ -60,7 +60,8 @@ def is_of(run: Path, catalog: Catalog) -> bool:
 
 def own_data(run: Path) -> Catalog | None:
     """The pictures of a run, undivided, where they are at hand and still what they were."""
-    place, data_dir = place_of(run), read_config(run)["config"].get("data_dir")
+    document = read_config(run)
+    place, data_dir = place_of(document), document["config"].get("data_dir")
     try:
         catalog = read_data(place, data_dir) if at_hand(place, data_dir) else None
     except ResLabError:

@@ -15,7 +15,7 @@ from reslab.evaluate.judge import Judgement, judge, write_evaluation
 from reslab.modelfile import Task
 from reslab.report.page import write_report
 from reslab.rundata import is_of, place_of
-from reslab.runfolder import CONFIG_NAME, OUT_OF_FOLD, predictions_name, read_rows
+from reslab.runfolder import CONFIG_NAME, OUT_OF_FOLD, predictions_name, read_config, read_rows
 
 SEEN_LIMIT = 0.01
 """Share of evaluated pictures that the model may have been trained on before a score stops being one."""
@@ -98,7 +98,7 @@ def out_of_fold(model: str | Path, data: str | Path) -> dict[str, bool]:
     if not rows:
         raise ResLabError(f"{model} keeps no out-of-fold answers", "train it with --folds, or choose another --split")
     if not is_of(run, read_data(data)):
-        own = place_of(run)
+        own = place_of(read_config(run))
         raise ResLabError(
             f"the out-of-fold answers of {model} are about {own}, not about {data}", f"give {own} as DATA"
         )

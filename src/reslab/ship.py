@@ -161,7 +161,8 @@ def _shown(engine: Engine, path: Path, data: str | Path | None, division: dict[s
     header, run = engine.header, path.parent
     catalog = None if data is None else read_data(data, division.get("data_dir"))
     if catalog is None and (run / CONFIG_NAME).is_file() and (catalog := own_data(run)):
-        data, config = place_of(run), read_config(run)["config"]
+        document = read_config(run)
+        data, config = place_of(document), document["config"]
         division = {name: config[name] for name in _DIVIDES if name in config} | division
     if catalog is None or data is None:
         parts = _photographs()

@@ -63,21 +63,21 @@ def _value(kind: Any, content: Any, where: object, place: str) -> Any:
         return content if content is None else _value(other, content, where, place)
     if origin is Literal:
         if not isinstance(content, str) or content not in of:
-            raise complain(f"is {_shown(content)}, not {' or '.join(map(str, of))}")
+            raise complain(f"is {shown(content)}, not {' or '.join(map(str, of))}")
         return content
     if origin is tuple:
         if not isinstance(content, list | tuple) or (of[-1] is not Ellipsis and len(content) != len(of)):
-            raise complain(f"is {_shown(content)}, not a list" + (f" of {len(of)}" if of[-1] is not Ellipsis else ""))
+            raise complain(f"is {shown(content)}, not a list" + (f" of {len(of)}" if of[-1] is not Ellipsis else ""))
         kinds = of[:1] * len(content) if of[-1] is Ellipsis else of
         pairs = enumerate(zip(kinds, content, strict=True))
         return tuple(_value(one, value, where, f"{place}[{n}]") for n, (one, value) in pairs)
     if origin is dict:
         if not isinstance(content, dict):
-            raise complain(f"is {_shown(content)}, not a set of fields")
+            raise complain(f"is {shown(content)}, not a set of fields")
         return {k: _value(of[1], value, where, _inner(place, k)) for k, value in content.items()}
     accepted, word = _SIMPLE[kind]
     if not isinstance(content, accepted) or (isinstance(content, bool) and kind is not bool):
-        raise complain(f"is {_shown(content)}, not {word}")
+        raise complain(f"is {shown(content)}, not {word}")
     if isinstance(content, int | float):
         _refuse_odd(content, complain)
     return content
@@ -85,7 +85,7 @@ def _value(kind: Any, content: Any, where: object, place: str) -> Any:
 
 def _dataclass(kind: type[T], content: Any, where: object, place: str) -> T:
     if not isinstance(content, dict):
-        raise ResLabError(f"{where} is damaged: {place or 'it'} is {_shown(content)}, not a set of fields")
+        raise ResLabError(f"{where} is damaged: {place or 'it'} is {shown(content)}, not a set of fields")
     hints, fields = _hints(kind), dataclasses.fields(kind)  # type: ignore[arg-type]
     odd = sorted(content.keys() - {field.name for field in fields})
     if odd:
@@ -118,7 +118,7 @@ def _refuse_odd(content: Any, complain: Callable[[str], ResLabError], depth: int
             _refuse_odd(value, complain, depth + 1)
     elif isinstance(content, str):
         if any("\ud800" <= letter < "\udc80" or "\udcff" < letter <= "\udfff" for letter in content):
-            raise complain(f"holds {_shown(content)}, which is no text")  # the others stand for bytes of a file name
+            raise complain(f"holds {shown(content)}, which is no text")  # the others stand for bytes of a file name
     elif isinstance(content, float) and not math.isfinite(content):
         raise complain(f"holds {content}, which is no number")
     elif isinstance(content, int) and abs(content) > _LARGEST:
@@ -129,7 +129,7 @@ def _inner(place: str, name: str) -> str:
     return f"{place}.{name[:40]}" if place else name[:40]
 
 
-def _shown(content: Any) -> str:
+def shown(content: Any) -> str:
     """The value in a few letters."""
     if isinstance(content, dict | list | tuple):
         return f"{'a set' if isinstance(content, dict) else 'a list'} of {len(content)}"

@@ -9,7 +9,7 @@ from reslab.checkpoint import network_from, read_checkpoint
 from reslab.engine.face import Assumed
 from reslab.engine.torch import TorchEngine
 from reslab.errors import ResLabError
-from reslab.modelfile import Header
+from reslab.modelfile import Header, refuse_twins
 from reslab.nn.zoo import native_size
 from reslab.pixels.preprocess import IMAGENET_MEAN, IMAGENET_STD, Preprocess
 
@@ -47,6 +47,7 @@ def _classes(path: Path, count: int, assumed: Assumed) -> tuple[str, ...]:
             f"{path} answers with {count} classes, and {len(given)} are named",
             "name them with --classes FILE, one per line in the order of its answers",
         )
+    refuse_twins(given)
     if assumed.classes is None:
         shown = ", ".join(given[:3]) + (", …" if count > 3 else "")
         assumed.tell(f"its classes are those of the data in sorted order ({shown}; else say --classes)")
