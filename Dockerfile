@@ -11,6 +11,7 @@ RUN pip install --no-cache-dir --disable-pip-version-check ".[serve]"
 
 RUN useradd --create-home --uid 10001 reslab
 USER reslab
+ENV ORT_DISABLE_TELEMETRY=1
 WORKDIR /home/reslab
 
 EXPOSE 8000

@@ -4,7 +4,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 PIP    := $(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt
 
-.PHONY: demo test check lessons bench browser clean
+.PHONY: demo test check lessons bench browser audit clean
 
 demo: $(VENV)/.train
 	$(BIN)/reslab demo
@@ -28,6 +28,15 @@ bench: $(VENV)/.dev
 browser: $(VENV)/.dev
 	$(BIN)/python -m pytest -m browser
 
+# Known vulnerabilities of what is installed, by pip-audit in an environment of its own.
+audit: $(VENV)/.dev
+	@$(PYTHON) -m venv .audit && .audit/bin/pip install --quiet --disable-pip-version-check pip-audit
+	@$(BIN)/pip freeze --disable-pip-version-check --exclude-editable > .audit/installed.txt
+	@.audit/bin/pip-audit --no-deps --disable-pip --progress-spinner off -r .audit/installed.txt > .audit/found.txt 2>&1; code=$$?; \
+	  grep -v 'could not be audited' .audit/found.txt; skipped=$$(grep -c 'could not be audited' .audit/found.txt); \
+	  if [ $$code != 0 ] && ! grep -q '^Found' .audit/found.txt; then echo "nothing was audited: no advisories can be reached from here"; \
+	  else echo "$$skipped of $$(wc -l < .audit/installed.txt) packages could not be audited: this index has no advisories on them"; exit $$code; fi
+
 $(VENV)/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "ResLab needs Python 3.11 or newer")'
 	$(PYTHON) -m venv $(VENV)
@@ -41,4 +50,4 @@ $(VENV)/.dev: pyproject.toml constraints.txt | $(VENV)/bin/python
 	@touch $@ $(VENV)/.train
 
 clean:
-	rm -rf $(VENV) .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) .audit .pytest_cache .ruff_cache .hypothesis

@@ -10,7 +10,11 @@ Names are fetched when first used (PEP 562), so that `import reslab` loads neith
 """
 
 import importlib
+import os
 from typing import Any
+
+# onnxruntime reports to its maker unless this stands in the environment before it is imported, by whichever module.
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 _PUBLIC = {
     "build": ("reslab.nn.zoo", "build_named"),

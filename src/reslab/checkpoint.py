@@ -1,8 +1,9 @@
 """Somebody else's trained network: its file, its tensors, and what network they belong to."""
 
-import pickle
+import pickletools
 import re
 import warnings
+import zipfile
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -15,11 +16,28 @@ from torch import Tensor
 
 from reslab.errors import ResLabError
 from reslab.nn.config import ResNetConfig
-from reslab.nn.weights import translated
+from reslab.nn.count import refuse_larger
+from reslab.nn.resnet import ResNet
+from reslab.nn.weights import load_foreign, translated
 from reslab.nn.zoo import ZOO, configuration
 
 _WRAPPERS = ("state_dict", "model_state_dict", "model_state", "model", "net", "network", "weights")
 _PREFIXES = ("module.", "_orig_mod.", "model.", "net.", "network.", "backbone.", "encoder.", "resnet.")
+_MOST_WRAPPERS = 8
+_MOST_UNPACKED, _ALWAYS_UNPACKED = 4, 2**24
+"""What a file's contents may take as a multiple of its bytes (weights hardly compress), and in any case."""
+_KINDS = (
+    torch.float64,
+    torch.float32,
+    torch.float16,
+    torch.bfloat16,
+    torch.int64,
+    torch.int32,
+    torch.uint8,
+    torch.bool,
+)
+_CALLS = {"GLOBAL", "STACK_GLOBAL", "INST", "OBJ", "NEWOBJ", "NEWOBJ_EX", "REDUCE", "BUILD", "EXT1", "EXT2", "EXT4"}
+"""What a pickle says in order to call something."""
 
 
 def read_checkpoint(path: Path) -> dict[str, Tensor]:
@@ -34,14 +52,17 @@ def read_checkpoint(path: Path) -> dict[str, Tensor]:
         raise ResLabError(f"there is no file {path}") from None
     except SafetensorError as error:
         raise ResLabError(f"{path} is damaged: {error}", "copy it again from where it came from") from None
-    while isinstance(content, Mapping) and not _tensors(content):
-        inner = [content[key] for key in _WRAPPERS if isinstance(content.get(key), Mapping)]
-        if not inner:
+    for _ in range(_MOST_WRAPPERS):
+        inner = [
+            content[key] for key in _WRAPPERS if isinstance(content, Mapping) and isinstance(content.get(key), Mapping)
+        ]
+        if not inner or _tensors(content):
             break
         content = inner[0]
     found = _tensors(content) if isinstance(content, Mapping) else {}
     if not found:
         raise ResLabError(f"{path} holds no tensors by name", "save the network's state_dict(), not something else")
+    _refuse_odd(path, found)
     while prefix := next((p for p in _PREFIXES if any(name.startswith(p) for name in found)), None):
         found = {name.removeprefix(prefix): tensor for name, tensor in found.items()}
     return found
@@ -55,6 +76,26 @@ def network_of(state: Mapping[str, Tensor], model: str | None = None) -> tuple[s
     head = tensors.get("head.weight")
     known = configuration(model)
     return model, known if head is None else replace(known, num_classes=len(head))
+
+
+def network_from(
+    state: Mapping[str, Tensor], model: str | None, mean: tuple[float, ...], std: tuple[float, ...]
+) -> tuple[str, ResNet]:
+    """The network that these tensors belong to, filled with them, and its name.
+
+    Raises:
+        ResLabError: they are no residual network's, or not `model`'s; the message says what differs.
+    """
+    try:
+        name, config = network_of(state, model)
+        config = replace(config, mean=mean, std=std)
+        refuse_larger(config, len(state), sum(tensor.numel() for tensor in state.values()))
+        return name, load_foreign(ResNet(config), state)
+    except (LookupError, TypeError, ValueError, RuntimeError):  # tensors of other ranks than a network's
+        raise ResLabError(
+            "the tensors are not those of a residual network that this version knows",
+            "say which with --model, e.g. --model resnet50, and it says what is missing",
+        ) from None
 
 
 def inferred(shapes: Mapping[str, tuple[int, ...]], theirs: Mapping[str, str]) -> tuple[str, ResNetConfig]:
@@ -132,12 +173,18 @@ def _in_order(state: dict[str, Tensor]) -> dict[str, Tensor]:
 def _unpickled(path: Path) -> Any:
     """Tensors and plain containers only: anything else would run code."""
     try:
+        _refuse_bomb(path)
         with warnings.catch_warnings(action="ignore"):  # of what it cannot read it also complains aloud
             return torch.load(path, map_location="cpu", weights_only=True)
-    except FileNotFoundError:
+    except (FileNotFoundError, ResLabError):
         raise
     except Exception as error:  # a damaged file fails in any way
-        if isinstance(error, pickle.UnpicklingError) and re.search("GLOBAL|Unsupported", str(error)):
+        with path.open("rb") as file:
+            begins = file.read(64).lstrip()
+        if begins.startswith((b"<", b"version https://git-lfs", b"{")):
+            what = "a Git LFS pointer" if begins.startswith(b"v") else "a web page or another text"
+            raise ResLabError(f"{path} is {what}, not a checkpoint", "fetch the file itself") from None
+        if "GLOBAL" in str(error) or _calls(path):
             raise ResLabError(
                 f"{path} is a pickle that wants to run code, and is not opened",
                 "ask its author for a safetensors file, or for torch.save(network.state_dict(), …)",
@@ -147,3 +194,41 @@ def _unpickled(path: Path) -> Any:
 
 def _tensors(content: Mapping[Any, Any]) -> dict[str, Tensor]:
     return {str(name): value for name, value in content.items() if isinstance(value, Tensor)}
+
+
+def _calls(path: Path) -> bool:
+    """Whether a file is one whole pickle that calls something."""
+    with path.open("rb") as file:
+        try:
+            return bool({operation.name for operation, _, _ in pickletools.genops(file)} & _CALLS)
+        except Exception:  # no pickle, or a damaged one
+            return False
+
+
+def _refuse_bomb(path: Path) -> None:
+    """An archive whose contents are many times as large as itself."""
+    if not zipfile.is_zipfile(path):
+        return
+    with zipfile.ZipFile(path) as archive:
+        unpacked = sum(entry.file_size for entry in archive.infolist())
+    _refuse_unpacked(path, unpacked)
+
+
+def _refuse_unpacked(path: Path, unpacked: int) -> None:
+    size = path.stat().st_size
+    if unpacked > max(_ALWAYS_UNPACKED, _MOST_UNPACKED * size):
+        raise ResLabError(
+            f"{path} has {size:,} bytes and says that it holds {unpacked:,}", "it is no honest checkpoint"
+        )
+
+
+def _refuse_odd(path: Path, tensors: Mapping[str, Tensor]) -> None:
+    """Tensors that no network of ours takes: of other kinds, larger than their file, or with numbers that are none."""
+    for name, tensor in tensors.items():
+        if tensor.layout is not torch.strided or tensor.is_quantized or tensor.is_meta or tensor.dtype not in _KINDS:
+            kind = str(tensor.dtype if tensor.layout is torch.strided else tensor.layout).removeprefix("torch.")
+            raise ResLabError(f"{path} holds {name} as {kind}, which is not read", "save it as float32")
+    _refuse_unpacked(path, sum(tensor.numel() * tensor.element_size() for tensor in tensors.values()))
+    odd = next((name for name, tensor in tensors.items() if not torch.isfinite(tensor).all()), None)
+    if odd is not None:
+        raise ResLabError(f"{path} is no trained network: its tensor {odd} holds numbers that are not finite")

@@ -35,6 +35,15 @@ class BadPicture(ResLabError):
         self.reason = reason
 
 
+class NoAnswer(BadPicture):
+    """One picture was read, and the network answered with something that is no number."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(name, "the network gave no finite number")
+        self.message = f"no answer for {name}: {self.reason}"
+        self.hint = "the model is damaged, or was trained in too few bits; --skip-bad scores the others"
+
+
 def nearest(word: str, known: Iterable[str]) -> str:
     """The known word that a person who typed `word` most likely meant, as the beginning of a hint.
 

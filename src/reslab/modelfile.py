@@ -11,21 +11,26 @@ import hashlib
 import json
 import os
 import re
-from collections.abc import Mapping
+import secrets
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
 from reslab.errors import ResLabError
 from reslab.pixels.fingerprint import FINGERPRINT_BYTES
 from reslab.pixels.preprocess import Preprocess
+from reslab.values import build, parse, shown
 
 FORMATS = {"single": 1, "multi": 2}
 """What a model's task is written as, so that a version which only knows the first refuses the second."""
+
+SCHEMA = 1
+"""What documents are written as; keys are only ever added to one."""
 
 KEY = "reslab"
 """The one metadata key that holds the header."""
@@ -101,28 +106,83 @@ def read_model(path: Path) -> ModelFile:
     tensors, content = read_tensors(path)
     if "network" not in content:
         raise ResLabError(f"{path} is a safetensors file, but not a ResLab model")
-    digest = content["sha256"]
+    digest = content.pop("sha256")
     header = header_from(content, path)
-    seen = tensors.pop(_SEEN)
+    seen = tensors.pop(_SEEN, None)
+    if seen is None or seen.dtype != np.uint8 or seen.shape[1:] != (FINGERPRINT_BYTES,):
+        raise ResLabError(f"{path} is damaged: it lacks the hashes of its training pictures")
+    for name, tensor in tensors.items():
+        if not np.isfinite(tensor).all():
+            raise ResLabError(f"{path} is no trained network: its tensor {name} holds numbers that are not finite")
     return ModelFile(header, tensors, seen, digest)
+
+
+_REQUIRED = ("network", "classes", "preprocess", "calibration", "scores", "training")
 
 
 def header_from(content: dict[str, Any], path: Path) -> Header:
     """The header from its JSON, in whatever file it stood."""
     number = content.get("format")
-    if number not in FORMATS.values():
+    if number not in tuple(FORMATS.values()):
         known = " and ".join(map(str, FORMATS.values()))
-        raise ResLabError(f"{path} has format {number}; this version reads {known}", "pip install -U reslab")
-    return Header(
-        network=content["network"],
-        classes=tuple(content["classes"]),
-        preprocess=Preprocess(**content["preprocess"]),
-        calibration=Calibration(**content["calibration"]),
-        scores=content["scores"],
-        training=content["training"],
-        task=content.get("task", "single"),
-        thresholds=tuple(content.get("thresholds", ())),
-    )
+        raise ResLabError(f"{path} has format {shown(number)}; this version reads {known}", "pip install -U reslab")
+    if missing := [name for name in _REQUIRED if name not in content]:
+        raise ResLabError(f"{path} is damaged: {missing[0]} is missing")
+    header = build(Header, {name: value for name, value in content.items() if name != "format"}, path)
+    build(_Training, {name: value for name, value in header.training.items() if name in _TRAINING}, path, "training")
+    refuse_twins(header.classes, f"{path} is damaged: ")
+    complaints = {
+        "it names no classes": not header.classes,
+        "a class has no name": not all(header.classes),
+        "it holds text that is no Unicode": not _is_unicode(content),
+        f"its temperature {header.calibration.temperature} is not positive": not header.calibration.temperature > 0,
+        "its format is not that of its task": number != FORMATS[header.task],
+        "it has not one threshold per class": len(header.thresholds)
+        != (len(header.classes) if header.task == "multi" else 0),
+    }
+    for complaint, holds in complaints.items():
+        if holds:
+            raise ResLabError(f"{path} is damaged: {complaint}")
+    return header
+
+
+def refuse_twins(names: Sequence[str], before: str = "", lines: Sequence[int] | None = None) -> None:
+    """Refuse two classes of one name: answers and labels are matched by name.
+
+    Args:
+        before: how the sentence begins.
+        lines: where each name stands in its file; by default its place in the list, from 1.
+    """
+    first: dict[str, int] = {}
+    for number, name in zip(lines or range(1, len(names) + 1), names, strict=True):
+        if name in first:
+            where = f"lines {first[name]} and {number}" if lines else f"number {first[name]} and number {number}"
+            raise ResLabError(
+                f"{before}two classes are named {shown(name)}: {where}", "labels are matched by name: tell them apart"
+            )
+        first[name] = number
+
+
+@dataclass(frozen=True, slots=True)
+class _Training:
+    """What is read of a header's `training`, beside what is only shown."""
+
+    val: float | None = None
+    split_seed: int | None = None
+    group_by: str | None = None
+    data_dir: str | None = None
+    licence: str | None = None
+    weights_licence: str | None = None
+
+
+_TRAINING = {entry.name for entry in dataclasses.fields(_Training)}
+
+
+def _is_unicode(content: dict[str, Any]) -> bool:
+    try:
+        return bool(json.dumps(content, ensure_ascii=False).encode())
+    except UnicodeEncodeError:
+        return False
 
 
 def header_document(header: Header) -> dict[str, Any]:
@@ -162,11 +222,19 @@ def carried(metadata: Mapping[str, str], path: Path) -> Carried:
         )
     try:
         seen = np.frombuffer(base64.b64decode(metadata.get(SEEN_KEY, "")), np.uint8).reshape(-1, FINGERPRINT_BYTES)
-        certificate = json.loads(metadata.get(CERTIFICATE_KEY) or "null")
-        content = json.loads(metadata[KEY])
     except ValueError:
         raise ResLabError(f"{path} is damaged: what it says about itself cannot be read") from None
-    return Carried(header_from(content, path), seen, certificate)
+    certificate = parse(metadata.get(CERTIFICATE_KEY) or "null", path)
+    build(_Certificate, {"int8": (certificate or {}).get("int8")} if isinstance(certificate, dict) else {}, path)
+    content = build(dict[str, Any], parse(metadata[KEY], path), path)
+    return Carried(header_from(content, path), seen, build(dict[str, Any] | None, certificate, path, "certificate"))
+
+
+@dataclass(frozen=True, slots=True)
+class _Certificate:
+    """What is read of a certificate, beside what is only shown."""
+
+    int8: dict[str, Any] | None = None
 
 
 def is_foreign(path: Path) -> bool:
@@ -177,7 +245,7 @@ def is_foreign(path: Path) -> bool:
     try:
         outer = json.loads(_bytes(path, 8 + min(length, _LONGEST_HEADER))[8:])
         return KEY not in outer.get("__metadata__", {})
-    except (ValueError, AttributeError):
+    except (ValueError, AttributeError, TypeError, RecursionError):
         return False  # damaged: reading it as ours says so
 
 
@@ -203,7 +271,7 @@ def read_tensors(path: Path) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
         raise ResLabError(f"{path} is damaged: its checksum does not match", "copy it again from where it came from")
     try:
         return load(data), content
-    except SafetensorError as error:
+    except Exception as error:  # SafetensorError, and what numpy says to kinds of numbers that it lacks
         raise ResLabError(f"{path} is damaged: {error}") from None
 
 
@@ -216,23 +284,43 @@ def read_header(path: Path) -> dict[str, Any]:
 def write_atomically(path: Path, data: bytes | bytearray) -> None:
     """Temporary file beside it, fsync, rename: readers see the old file or the new one, never half of one.
 
+    The temporary file bears a name that nobody can foresee, and is opened only if it does not exist: in a folder that
+    others can write it is no link of theirs, and two writers at once do not share it.
+
     Raises:
         ResLabError: the folder cannot be written or the disk is full; the old file, if any, is untouched.
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+        temporary = path.with_name(f".{path.name}.{secrets.token_hex(6)}.tmp")
         try:
-            with temporary.open("wb") as file:
+            with temporary.open("xb") as file:
                 file.write(data)
                 file.flush()
                 os.fsync(file.fileno())
             temporary.replace(path)
+            _sync_folder(path.parent)
         except BaseException:
             temporary.unlink(missing_ok=True)
             raise
     except OSError as error:
         raise ResLabError(f"cannot write {path}: {error.strerror or error}", "free space or choose --out") from None
+
+
+def _sync_folder(folder: Path) -> None:
+    """The name is on disk as well, where the system can be asked for that."""
+    with suppress(OSError):
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
+def remove_leftovers(folder: Path) -> None:
+    """What writers that were killed left in a folder. Only for who holds its lock."""
+    for left in (*folder.glob(".*.tmp"), *folder.glob(".*.tmp.*"), folder / ".probe"):
+        left.unlink(missing_ok=True)
 
 
 def write_json(path: Path, content: object) -> None:
@@ -243,13 +331,15 @@ def write_json(path: Path, content: object) -> None:
 def read_json(path: Path) -> dict[str, Any]:
     """A JSON document, or one sentence about why there is none."""
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        data = path.read_bytes()
     except FileNotFoundError:
         raise ResLabError(f"there is no {path}") from None
     except OSError as error:
         raise ResLabError(f"cannot open {path}: {error.strerror or error}") from None
-    except ValueError:
-        raise ResLabError(f"{path} is damaged: it is not JSON") from None
+    content = build(dict[str, Any], parse(data, path), path)
+    if (schema := content.get("schema", SCHEMA)) != SCHEMA:
+        raise ResLabError(f"{path} is of schema {shown(schema)}; this version reads {SCHEMA}", "pip install -U reslab")
+    return content
 
 
 def _text(content: dict[str, Any]) -> str:
@@ -283,7 +373,7 @@ def _header(data: bytes, path: Path) -> dict[str, Any]:
     try:
         outer = json.loads(data[8 : 8 + length])
         content = json.loads(outer["__metadata__"][KEY])
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, RecursionError):
         raise ResLabError(f"{path} is not a ResLab model, or its header is damaged") from None
     if not isinstance(content, dict):
         raise ResLabError(f"{path} is not a ResLab model, or its header is damaged")

@@ -14,7 +14,7 @@ from reslab.data.folder import picture_files
 from reslab.data.reader import load
 from reslab.engine.choose import EngineName, open_engine
 from reslab.engine.face import Assumed, Engine, answers, probabilities
-from reslab.errors import BadPicture
+from reslab.errors import BadPicture, NoAnswer
 from reslab.modelfile import Header
 from reslab.pixels.decode import printable
 
@@ -82,6 +82,8 @@ class Model:
 
         Ranked by logits: probabilities may be equal where they saturate.
         """
+        if not np.isfinite(logits).all():
+            return failed(name, NoAnswer(name))
         order = np.argsort(-logits, kind="stable")[:TOP]
         top = tuple((self.header.classes[i], float(row[i])) for i in order)
         if self.header.task == "single":

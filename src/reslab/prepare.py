@@ -1,5 +1,7 @@
 """Before the first step: the data are checked and divided, every choice is made, and the run's folder begins."""
 
+import itertools
+import tempfile
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
 from datetime import datetime
@@ -10,9 +12,9 @@ from reslab.data.catalog import Catalog, Picture, Split
 from reslab.data.reader import default_workers, load, ordered
 from reslab.data.sources import read_data
 from reslab.errors import ResLabError
-from reslab.modelfile import write_atomically
 from reslab.pixels.fingerprint import fingerprint
-from reslab.runfolder import CONFIG_NAME, RUNS, SPLIT_NAME, fold_folder, read_rows
+from reslab.rundata import difference, place_of
+from reslab.runfolder import CONFIG_NAME, RUNS, SPLIT_NAME, SplitRow, fold_folder, read_config, read_split
 from reslab.train.config import Plan, TrainConfig
 from reslab.train.inputs import Stores, open_stores
 from reslab.train.journal import Event, Listener
@@ -114,21 +116,31 @@ def _refuse_lonely_classes(catalog: Catalog, config: TrainConfig) -> None:
 
 
 def fresh_folder(name: str) -> Path:
-    """A folder under `runs` that does not exist yet: the date and a name."""
+    """A new folder under `runs`: the date and a name. Who makes it has it; two runs of one second get two."""
     stem = f"{datetime.now():%Y%m%d-%H%M%S}-{name}"
-    folder, number = RUNS / stem, 2
-    while folder.exists():
-        folder, number = RUNS / f"{stem}-{number}", number + 1
-    return folder
+    for number in itertools.count(1):
+        folder = RUNS / (stem if number == 1 else f"{stem}-{number}")
+        try:
+            RUNS.mkdir(parents=True, exist_ok=True)
+            folder.mkdir()
+            return folder
+        except FileExistsError:
+            continue
+        except OSError as error:
+            raise ResLabError(f"cannot write {folder}: {error.strerror or error}", "choose --out") from None
+    raise AssertionError
 
 
 def reserve(folder: Path) -> None:
     """Make the run folder and see that it can be written, before any long work."""
     if any((place / CONFIG_NAME).exists() for place in (folder, fold_folder(folder, 1))):
         raise ResLabError(f"{folder} already holds a run", f"choose another --out, or: reslab resume {folder}")
-    probe = folder / ".probe"
-    write_atomically(probe, b"")
-    probe.unlink()
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise ResLabError(f"cannot write {folder}: {error.strerror or error}", "free space or choose --out") from None
 
 
 def give_back(folder: Path) -> None:
@@ -137,37 +149,29 @@ def give_back(folder: Path) -> None:
         folder.rmdir()
 
 
-def same_data(config: TrainConfig, folder: Path) -> tuple[Catalog, dict[str, str]]:
+def same_data(config: TrainConfig, folder: Path, data: str | Path | None = None) -> tuple[Catalog, dict[str, str]]:
     """The pictures of a run as its `split.csv` has them, and the fingerprints of those that training looks at.
 
-    Refused where pictures were added or removed; whether one was edited shows when it is decoded.
+    Refused where pictures were added, removed or labelled anew; whether one was edited shows when it is decoded.
+
+    Args:
+        data: where the pictures lie now; by default where they lay when the run began.
     """
-    catalog = read_data(config.data, config.data_dir)
-    table = read_rows(folder / SPLIT_NAME)
+    data = data or place_of(read_config(folder))
+    catalog, table = read_data(data, config.data_dir), read_split(folder)
     if table is None:
         raise ResLabError(
             f"{folder} holds no {SPLIT_NAME}", "without it nobody knows which picture was where: train anew"
         )
-    everything = {row["path"]: row for row in table}
+    if changed := difference(table, catalog, config.skip_bad):
+        raise ResLabError(f"in {data} {changed} since this run began", "put the data back as they were, or train anew")
     here = {p.key: p for p in catalog.pictures}
-    rows = {key: row for key, row in everything.items() if row["split"] in OPENED}
-    for change, keys in (
-        ("are gone from", rows.keys() - here.keys()),
-        ("were added to", here.keys() - everything.keys()),
-    ):
-        if keys and not (config.skip_bad and change == "were added to"):
-            raise ResLabError(
-                f"{len(keys)} picture(s) {change} {config.data} since this run began, e.g. {min(keys)}",
-                "put the folder back as it was, or train anew",
-            )
-    pictures = tuple(_as_recorded(here[key], row) for key, row in everything.items() if key in here)
-    return replace(catalog, pictures=pictures), {key: row["fingerprint"] for key, row in rows.items()}
+    pictures = tuple(_as_recorded(here[row.path], row) for row in table)
+    return replace(catalog, pictures=pictures), {row.path: row.fingerprint for row in table if row.split in OPENED}
 
 
-def _as_recorded(picture: Picture, row: Mapping[str, str]) -> Picture:
-    split: Split = row["split"]  # type: ignore[assignment]
-    fold = int(row.get("fold") or 0) or None  # runs of earlier versions have no such column
-    return replace(picture, label=row["label"], split=split, group=row["group"] or None, fold=fold)
+def _as_recorded(picture: Picture, row: SplitRow) -> Picture:
+    return replace(picture, split=row.split, group=row.group or None, fold=row.fold or None)
 
 
 def refill(stores: Stores, catalog: Catalog, expected: Mapping[str, str], show: Listener) -> None:

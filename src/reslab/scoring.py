@@ -14,6 +14,7 @@ from reslab.errors import ResLabError
 from reslab.evaluate.judge import Judgement, judge, write_evaluation
 from reslab.modelfile import Task
 from reslab.report.page import write_report
+from reslab.rundata import is_of, place_of
 from reslab.runfolder import CONFIG_NAME, OUT_OF_FOLD, predictions_name, read_config, read_rows
 
 SEEN_LIMIT = 0.01
@@ -77,9 +78,12 @@ def evaluate(
             else "choose another split or other data, or say --allow-seen",
         )
     run = path.parent
-    if (run / CONFIG_NAME).is_file() and _is_data_of(run, data) and chosen != "val" and not how.mirror:
-        write_evaluation(run, evaluation)
-        write_report(run)
+    if (run / CONFIG_NAME).is_file() and chosen != "val" and not how.mirror:
+        if is_of(run, whole):
+            write_evaluation(run, evaluation)
+            write_report(run)
+        else:
+            how.assumed.tell(f"these are not the pictures that {run} was trained on: nothing is written into it")
     return evaluation
 
 
@@ -90,11 +94,11 @@ def out_of_fold(model: str | Path, data: str | Path) -> dict[str, bool]:
         ResLabError: the run keeps no such answers, or was trained on other data.
     """
     run = find_model(model).parent
-    rows = read_rows(run / predictions_name(OUT_OF_FOLD))
+    rows = read_rows(run / predictions_name(OUT_OF_FOLD), ("path", "correct"))
     if not rows:
         raise ResLabError(f"{model} keeps no out-of-fold answers", "train it with --folds, or choose another --split")
-    if not _is_data_of(run, data):
-        own = read_config(run)["config"]["data"]
+    if not is_of(run, read_data(data)):
+        own = place_of(read_config(run))
         raise ResLabError(
             f"the out-of-fold answers of {model} are about {own}, not about {data}", f"give {own} as DATA"
         )
@@ -108,9 +112,3 @@ def _refuse_several(catalog: Catalog, task: Task) -> None:
             f"the model gives each picture one label, and in {catalog.root} a picture bears any number of them",
             "judge it on a table with one label per picture, or train a model on this one",
         )
-
-
-def _is_data_of(run: Path, data: str | Path) -> bool:
-    """Whether `data` is what the run was trained on, so that its score belongs into the run's folder."""
-    own = read_config(run)["config"]["data"]
-    return str(data) == own or (Path(data).exists() and Path(own).exists() and Path(data).samefile(own))

@@ -11,7 +11,7 @@ import torch
 
 from reslab.data.catalog import Picture, Split
 from reslab.data.reader import blocks, load
-from reslab.data.sources import at_hand, read_data
+from reslab.data.sources import read_data
 from reslab.data.splits import divided_as
 from reslab.engine.choose import find_model, open_engine
 from reslab.engine.exported import OnnxEngine
@@ -27,6 +27,7 @@ from reslab.export.options import Form, Layout
 from reslab.export.quantize import Gate, gate, quantized
 from reslab.modelfile import Carried
 from reslab.pixels.preprocess import Preprocess
+from reslab.rundata import own_data, place_of
 from reslab.runfolder import CONFIG_NAME, PACKAGED, packaged, read_config
 
 _MOST, _CALIBRATE = 2000, 256
@@ -104,7 +105,8 @@ def ship(
         document |= {"int8": judged.document()}
     draft.write(out, document)
     if how.golden:
-        write_golden(how.golden, open_engine(out), [load(picture) for picture in _evenly(shown.pictures, _GOLDEN)])
+        written = draft.engine if how.form == "pt2" else open_engine(out)
+        write_golden(how.golden, written, [load(picture) for picture in _evenly(shown.pictures, _GOLDEN)])
     return Shipped(out, certificate, judged)
 
 
@@ -122,8 +124,10 @@ def _smaller(draft: Draft, graph: OnnxGraph, told: Carried, shown: Shown, how: S
 
 
 def _refuse(how: Shipping) -> None:
-    if how.max_drop_points < 0:
-        raise ResLabError(f"--max-drop-points {how.max_drop_points:g} is negative", "0 allows no loss at all")
+    if not 0 <= how.max_drop_points <= 100:
+        raise ResLabError(
+            f"--max-drop-points {how.max_drop_points:g} is not between 0 and 100", "0 allows no loss at all"
+        )
     if how.int8 and how.form == "pt2":
         raise ResLabError("a torch.export program is written in float32 only", "--format onnx --int8, or openvino")
     if how.int8 and how.layout != "nhwc-uint8":
@@ -155,17 +159,17 @@ def _formed(graph: OnnxGraph, told: Carried, form: Form) -> Draft:
 def _shown(engine: Engine, path: Path, data: str | Path | None, division: dict[str, Any]) -> Shown:
     """Pictures of `data`, else of what the run was trained on where that is still here, else parts of photographs."""
     header, run = engine.header, path.parent
-    if data is None and (run / CONFIG_NAME).is_file():
-        config = read_config(run)["config"]
-        if at_hand(config["data"], config["data_dir"]):
-            data = config["data"]
-            division = {name: config[name] for name in _DIVIDES} | division
-    if data is None:
+    catalog = None if data is None else read_data(data, division.get("data_dir"))
+    if catalog is None and (run / CONFIG_NAME).is_file() and (catalog := own_data(run)):
+        document = read_config(run)
+        data, config = place_of(document), document["config"]
+        division = {name: config[name] for name in _DIVIDES if name in config} | division
+    if catalog is None or data is None:
         parts = _photographs()
         what = f"{len(parts)} parts of scikit-learn's photographs"
         return Shown(what, *_readable(parts, header.preprocess, skip_bad=False))
     skip_bad = bool(division.get("skip_bad"))
-    catalog = divided_as(read_data(data, division.get("data_dir")), header.training | division)
+    catalog = divided_as(catalog, header.training | division)
     split: Split = "val" if catalog.split("val") else "test"
     pictures, pixels = _readable(_evenly(catalog.split(split), _MOST), header.preprocess, skip_bad)
     labels = numbered(pictures, header.classes, split) if header.task == "single" else None

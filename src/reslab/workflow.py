@@ -4,6 +4,7 @@ PyTorch is imported where the first step needs it, when everything that can be r
 """
 
 import io
+import re
 import time
 from collections.abc import Collection
 from dataclasses import dataclass, replace
@@ -14,7 +15,7 @@ from PIL import Image
 
 from reslab.data.catalog import Catalog
 from reslab.data.reader import load
-from reslab.data.sources import read_data
+from reslab.data.sources import absolute, read_data
 from reslab.engine.choose import find_model
 from reslab.errors import ResLabError
 from reslab.evaluate.judge import Judgement
@@ -80,16 +81,22 @@ def train(
     return _finished(folder, plan, whole, stores, show, ranks=ranks, spent=time.monotonic() - begun)
 
 
-def resume(folder: Path, epochs: int | None = None, on_event: Listener | None = None) -> Run:
+def resume(
+    folder: Path, epochs: int | None = None, on_event: Listener | None = None, data: str | Path | None = None
+) -> Run:
     """Continue a run where its last saved state left it.
 
     With `epochs`, the run is made longer or shorter: from the present step on, the learning rate follows the schedule
     of a run of that length.
 
+    Args:
+        data: where the pictures lie now, if they have moved; they must be the same ones.
+
     Raises:
-        ResLabError: there is no run, its data have changed, or its state is damaged.
+        ResLabError: there is no run, its data or its config have changed, or its state is damaged.
     """
-    plan = plan_from(read_config(folder))
+    document = read_config(folder)
+    plan = plan_from(document, folder)
     if epochs is not None and plan.config.folds:
         raise ResLabError(
             "the runs of a cross-validation are of one length, so none of them can be made longer or shorter",
@@ -101,15 +108,27 @@ def resume(folder: Path, epochs: int | None = None, on_event: Listener | None = 
         plan = replace(plan, config=config, origins={**plan.origins, "epochs": origin})
     ranks = join()
     show = on_event if on_event and ranks.first else silent
-    whole, expected = same_data(plan.config, folder)
+    whole, expected = same_data(plan.config, folder, data)
     catalog = whole.only(OPENED)
     stores = open_stores(plan, catalog)
     if ranks.first:
         refill(stores, catalog, expected, show)
-    if epochs is not None and ranks.first:
+    if data is not None:
+        plan = replace(plan, data_path=absolute(str(data)))
+    if (epochs is not None or data is not None) and ranks.first:
         write_json(folder / CONFIG_NAME, plan_document(plan))
     show(planned(plan, None, folder, stores))
+    from reslab import runtime  # the machine as PyTorch sees it
+
+    if (there := _without_threads(document["machine"])) != (here := _without_threads(runtime.describe())):
+        text = f"this run began on {there}, and this is {here}: the last digits may differ"
+        show({"event": "warning", "text": text})
     return _finished(folder, plan, whole, stores, show, resume=True, ranks=ranks)
+
+
+def _without_threads(machine: str) -> str:
+    """A run keeps its number of threads wherever it goes on."""
+    return re.sub(r", \d+ threads", "", machine)
 
 
 def _finished(

@@ -2,8 +2,11 @@
 
 import csv
 import json
+import re
+import shutil
 import subprocess
 import sys
+import zipfile
 
 import numpy as np
 import onnx
@@ -72,7 +75,7 @@ def test_every_picture_is_asked_and_every_batch_size_used(n):
 
 
 @pytest.mark.parametrize("layout", ["nhwc-uint8", "nchw-float32"])
-@pytest.mark.parametrize("form, suffix", [("onnx", ".onnx"), ("openvino", ".xml"), ("pt2", ".pt2")])
+@pytest.mark.parametrize("form, suffix", [("onnx", ".onnx"), ("openvino", ".xml")])
 def test_every_form_answers_as_the_network(tmp_path, engine, data, form, suffix, layout):
     if form == "openvino":
         pytest.importorskip("openvino")
@@ -89,6 +92,51 @@ def test_every_form_answers_as_the_network(tmp_path, engine, data, form, suffix,
     assert told["n"] == 60 and told["other_answers"] == 0 and told["max_difference"] <= told["limit"]
     assert told["accuracy_before"]["value"] == told["accuracy_after"]["value"] == 1
     assert "60 validation pictures of pictures.csv" in told["pictures"]
+
+
+@pytest.mark.parametrize("layout", ["nhwc-uint8", "nchw-float32"])
+def test_a_program_answers_as_the_network(tmp_path, engine, data, layout):
+    shipped = ship(MODEL, tmp_path / "model.pt2", Shipping("pt2", layout), data)
+    told = {"reslab.certificate": ""}
+    asked = pixels(5)
+    planes = torch.from_numpy(asked.transpose(0, 3, 1, 2) / np.float32(255))
+    found = torch.export.load(shipped.path, extra_files=told).module()(
+        torch.from_numpy(asked) if layout == "nhwc-uint8" else planes
+    )
+    assert np.abs(found[0].detach().numpy() - engine.logits(asked)).max() < 1e-3
+    assert json.loads(told["reslab.certificate"]) == json.loads(json.dumps(shipped.certificate.document()))
+
+
+def evil(good, path, command):
+    """A program that runs a command when torch.export loads it."""
+    with zipfile.ZipFile(good) as files, zipfile.ZipFile(path, "w") as out:
+        for name in files.namelist():
+            content = files.read(name)
+            if name.endswith("models/model.json"):
+                text = content.decode()
+                old = re.search(r'"expr_str": "(Symbol[^"]*)"', text)[1]
+                code = f"(__import__('os').system('{command}'), {old})[1]"
+                content = text.replace(f'"{old}"', f'"{code}"', 1).encode()
+            out.writestr(name, content)
+
+
+def test_a_program_is_never_opened(tmp_path, monkeypatch, capsys):
+    """The file runs its code in torch.export.load, and in no verb of ours, whatever it is called."""
+    monkeypatch.chdir(tmp_path)
+    ship(MODEL, tmp_path / "good.pt2", Shipping("pt2"))
+    evil(tmp_path / "good.pt2", tmp_path / "evil.pt2", "touch RAN")
+    torch.export.load(tmp_path / "evil.pt2")
+    assert (tmp_path / "RAN").exists()
+    (tmp_path / "RAN").unlink()
+    Image.new("RGB", (8, 8)).save("a.png")
+    for words in (["predict", "a.png"], ["eval", "digits"], ["explain", "a.png", "--out", "heat.png"], ["bench"], ["serve"],
+                  ["export", "--out", "m.onnx"], ["compare", "evil.pt2", "digits"]):  # fmt: skip
+        assert run([words[0], "evil.pt2", *words[1:]]) == 2, words
+        assert ".onnx" in capsys.readouterr().err
+    for suffix in (".pth", ".pt", ".bin", ".safetensors", ".onnx", ".xml"):
+        shutil.copy("evil.pt2", "evil" + suffix)
+        assert run(["predict", "evil" + suffix, "a.png"]) == 2
+    assert not (tmp_path / "RAN").exists()
 
 
 def test_the_planes_are_what_other_programs_give(tmp_path, engine):

@@ -26,7 +26,7 @@ class ExportOptions:
     """How the file is made."""
 
     form: Annotated[Form | None, Parameter(name="--format")] = None
-    "onnx, openvino or pt2 (torch.export); by the ending of --out, else onnx."
+    "onnx, openvino or pt2 (torch.export: a program, which ResLab writes and never opens); by --out's ending, else onnx."
     input_layout: Layout = "nhwc-uint8"
     "nhwc-uint8: pixels as any decoder gives them; nchw-float32: planes in [0, 1]. Either is normalised inside."
     opset: int | None = None
@@ -82,7 +82,8 @@ def export(
         kept = " (float32)" if refused else " (int8)" if shipped.gate else ""
         if how.golden:
             show.say(f"{how.golden}: golden vectors, for programs in other languages to check themselves")
-        show.say(f"{out}{kept}: {out.stat().st_size / 1e6:.1f} MB. Next: reslab predict {out} photos/")
+        following = f"torch.export.load({str(out)!r})" if form == "pt2" else f"reslab predict {out} photos/"
+        show.say(f"{out}{kept}: {out.stat().st_size / 1e6:.1f} MB. Next: {following}")
     return _NOT_MET if refused else 0
 
 

@@ -10,7 +10,7 @@ from cyclopts import Parameter
 from reslab.cli import show
 from reslab.engine.face import Assumed
 from reslab.errors import ResLabError
-from reslab.modelfile import is_foreign
+from reslab.modelfile import is_foreign, refuse_twins
 
 
 @Parameter(name="*")
@@ -45,9 +45,13 @@ class ForeignOptions:
 def class_names(path: Path) -> tuple[str, ...]:
     """One per line."""
     try:
-        return tuple(line.strip() for line in path.read_text(encoding="utf-8-sig").splitlines() if line.strip())
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise ResLabError(f"cannot read the class names in {path}: {error}", "one name per line, UTF-8") from None
+    numbered = [(number, line.strip()) for number, line in enumerate(lines, 1) if line.strip()]
+    names = tuple(name for _, name in numbered)
+    refuse_twins(names, f"{path}: ", [number for number, _ in numbered])
+    return names
 
 
 FOREIGN_OPTIONS = ForeignOptions()

@@ -18,7 +18,7 @@ from reslab.cli.labels import say_labels
 from reslab.cli.options import DATA_OPTIONS, PICTURE_OPTIONS, DataOptions, PictureOptions, outside_data
 from reslab.errors import ResLabError
 from reslab.run.list import list_runs
-from reslab.runfolder import REPORT_NAME, RUNS, SPLIT_NAME, read_config, read_rows
+from reslab.runfolder import REPORT_NAME, RUNS, read_config, read_split
 from reslab.train.config import Plan, TrainConfig
 from reslab.train.document import followed
 from reslab.train.journal import Event, Listener
@@ -134,19 +134,26 @@ def train(
     _next_steps(run, data)
 
 
-def resume(run: Path, *, epochs: int | None = None, json: Annotated[bool, Parameter(negative="")] = False) -> None:
+def resume(
+    run: Path,
+    *,
+    epochs: int | None = None,
+    data: str | None = None,
+    json: Annotated[bool, Parameter(negative="")] = False,
+) -> None:
     """Continue a run exactly where its last saved state left it.
 
     Args:
         run: The run folder.
         epochs: Make the run longer or shorter; the rate then follows the schedule of a run of that length.
+        data: Where the pictures lie now, if they have moved; they must be the same ones.
         json: Print the validation score as JSON.
     """
     from reslab import workflow
 
     listener = RunListener()
     with show.bar() as listener.bar:
-        finished = workflow.resume(run, epochs, listener)
+        finished = workflow.resume(run, epochs, listener, data)
     _say_score(finished, json)
 
 
@@ -166,6 +173,9 @@ def runs(folder: Path = RUNS, *, json: Annotated[bool, Parameter(negative="")] =
         return
     made = show.table("run", "model", "data", "epochs", "score", "on", "time", right=(3, 4, 6))
     for row in rows:
+        if row["error"]:
+            made.add_row(row["run"], "-", "-", "-", row["error"], "-", "-")
+            continue
         found, kind = row["top1"] or row["mean_ap"], "mAP " if row["mean_ap"] else ""
         score = "-"
         if found:
@@ -389,6 +399,6 @@ def _next_steps(run: "workflow.Run", data: str) -> None:
     say = show.people.print
     say(f"model        {run.model}", soft_wrap=True)
     say(f"report       {run.folder / REPORT_NAME}", soft_wrap=True)
-    unseen = any(row["split"] in ("val", "test") for row in read_rows(run.folder / SPLIT_NAME) or [])
+    unseen = any(row.split in ("val", "test") for row in read_split(run.folder) or [])
     nxt = f"reslab eval {run.folder} {data}" if unseen else f"reslab predict {run.folder} path/to/new/pictures"
     say(f"next: {nxt}", soft_wrap=True)

@@ -50,6 +50,11 @@ def read_data(data: str | Path, data_dir: str | Path | None = None) -> Catalog:
     return _with_mirror_rule(catalog)
 
 
+def absolute(data: str) -> str | None:
+    """Where data lie, whatever the working directory; None for a named set."""
+    return str(Path(data).resolve()) if Path(data).exists() else None
+
+
 def at_hand(data: str | Path, data_dir: str | Path | None = None) -> bool:
     """Whether reading the data fetches nothing: they are a path that is here, built in, or were fetched before."""
     if Path(data).exists() or str(data).lower() == BUILT_IN:

@@ -52,10 +52,14 @@ def open_engine(model: str | Path, assumed: Assumed | None = None, engine: Engin
         ResLabError: there is no such model, the library cannot read it or is not installed.
     """
     path = find_model(model)
+    if path.suffix == ".pt2":
+        raise ResLabError(
+            f"{path} is a torch.export program: whoever loads it runs its code, so it is written and never opened",
+            "export the model as .onnx and give that",
+        )
     readers: dict[str, dict[EngineName, Callable[[Path], Any]]] = {
         ".onnx": {"auto": _exported, "onnxruntime": _exactly_exported, "openvino": _openvino},
         ".xml": {"auto": _openvino, "openvino": _openvino},
-        ".pt2": {"auto": _program, "torch": _program},
     }
     ours: dict[EngineName, Callable[[Path], Any]] = {"auto": _torch, "torch": _torch}
     if is_foreign(path):
@@ -92,12 +96,6 @@ def _openvino(path: Path) -> Any:
     with _needs(path, "OpenVINO", "openvino"):
         from reslab.engine.openvino import open_openvino
     return open_openvino(path)
-
-
-def _program(path: Path) -> Any:
-    with _needs(path, "PyTorch", "train"):
-        from reslab.engine.program import open_program
-    return open_program(path)
 
 
 def _foreign(path: Path, assumed: Assumed) -> Any:

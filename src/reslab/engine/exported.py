@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 import onnxruntime
 
+from reslab.engine.protobuf import refuse_unfit
 from reslab.errors import ResLabError
-from reslab.modelfile import Carried, carried
+from reslab.modelfile import Header, carried
 
 EXPLAINING = {"features", "head_weight", "head_bias"}
 """The outputs that an explanation needs."""
@@ -23,13 +24,22 @@ class OnnxEngine:
 
     name = "onnxruntime"
 
-    def __init__(self, data: bytes, one_core: onnxruntime.InferenceSession, told: Carried) -> None:
-        """`data` is the graph, and `one_core` the session that answers for it on one core."""
-        self._data, self._one_core = data, one_core
+    def __init__(self, data: bytes, path: Path) -> None:
+        """`data` is the graph; `path` is what errors call it."""
+        self._data = data
+        told = carried(self._one_core.get_modelmeta().custom_metadata_map, path)
         self.header, self.seen, self.certificate = told.header, told.seen, told.certificate
         self.sha256 = hashlib.sha256(data).hexdigest()
-        self._floats = one_core.get_inputs()[0].type == _FLOATS
-        self._outputs = {output.name for output in one_core.get_outputs()}
+        self._floats = self._one_core.get_inputs()[0].type == _FLOATS
+        self._outputs = {output.name for output in self._one_core.get_outputs()}
+
+    def __getstate__(self) -> dict[str, Any]:
+        """A copy makes sessions of its own."""
+        return {name: value for name, value in vars(self).items() if name not in ("session", "_one_core")}
+
+    @cached_property
+    def _one_core(self) -> onnxruntime.InferenceSession:
+        return _session(self._data, 1)
 
     @cached_property
     def session(self) -> onnxruntime.InferenceSession:
@@ -92,11 +102,26 @@ def open_exported(path: Path) -> OnnxEngine:
 
 def from_bytes(data: bytes, path: Path) -> OnnxEngine:
     """The same from the file's content; `path` is what errors call it."""
+    refuse_unfit(data, path)
     try:
-        session = _session(data, 1)
+        engine = OnnxEngine(data, path)
+        size = engine.header.preprocess.size
+        refuse_other_answers(engine.one_core_logits(np.zeros((1, size, size, 3), np.uint8)), engine.header, path)
+    except ResLabError:
+        raise
     except Exception as error:  # onnxruntime's errors have no common class
         raise ResLabError(f"{path} is damaged or no ONNX model: {str(error).splitlines()[0]}") from None
-    return OnnxEngine(data, session, carried(session.get_modelmeta().custom_metadata_map, path))
+    return engine
+
+
+def refuse_other_answers(logits: np.ndarray, header: Header, path: Path) -> None:
+    """One sentence where a graph's answer for one picture is not a finite number for each class of its header."""
+    if logits.shape != (1, len(header.classes)):
+        raise ResLabError(
+            f"{path} is damaged: it answers with {list(logits.shape)} numbers, and its header names {len(header.classes)} classes"
+        )
+    if not np.isfinite(logits).all():
+        raise ResLabError(f"{path} is no trained network: it gives no finite number")
 
 
 def _session(data: bytes, threads: int) -> onnxruntime.InferenceSession:
@@ -104,4 +129,5 @@ def _session(data: bytes, threads: int) -> onnxruntime.InferenceSession:
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    options.add_session_config_entry("session.load_model_format", "ONNX")  # what `refuse_unfit` has looked through
     return onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])

@@ -5,13 +5,11 @@ import hashlib
 from pathlib import Path
 
 from reslab import runtime
-from reslab.checkpoint import network_of, read_checkpoint
+from reslab.checkpoint import network_from, read_checkpoint
 from reslab.engine.face import Assumed
 from reslab.engine.torch import TorchEngine
 from reslab.errors import ResLabError
-from reslab.modelfile import Header
-from reslab.nn.resnet import ResNet
-from reslab.nn.weights import load_foreign
+from reslab.modelfile import Header, refuse_twins
 from reslab.nn.zoo import native_size
 from reslab.pixels.preprocess import IMAGENET_MEAN, IMAGENET_STD, Preprocess
 
@@ -24,11 +22,10 @@ def open_foreign(path: Path, assumed: Assumed) -> TorchEngine:
     """
     runtime.keep_memory()
     state = read_checkpoint(path)
-    name, config = network_of(state, assumed.model)
-    size = assumed.size or native_size(config)
     mean, std = assumed.mean or IMAGENET_MEAN, assumed.std or IMAGENET_STD
-    config = dataclasses.replace(config, mean=mean, std=std)
-    network = load_foreign(ResNet(config), state)
+    name, network = network_from(state, assumed.model, mean, std)
+    config = network.config
+    size = assumed.size or native_size(config)
     classes = _classes(path, config.num_classes, assumed)
     if assumed.model is None:
         assumed.tell(f"the network looks like {name} ({config.layers} layers; else say --model)")
@@ -50,6 +47,7 @@ def _classes(path: Path, count: int, assumed: Assumed) -> tuple[str, ...]:
             f"{path} answers with {count} classes, and {len(given)} are named",
             "name them with --classes FILE, one per line in the order of its answers",
         )
+    refuse_twins(given)
     if assumed.classes is None:
         shown = ", ".join(given[:3]) + (", …" if count > 3 else "")
         assumed.tell(f"its classes are those of the data in sorted order ({shown}; else say --classes)")

@@ -1,18 +1,23 @@
 """The engine for exported models in OpenVINO: Intel's compiler for its own processors and graphics."""
 
 import hashlib
+import sys
 import threading
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-import openvino
 
 from reslab.data.reader import default_workers
-from reslab.engine.exported import planes, refuse_unexplained
+from reslab.engine.exported import planes, refuse_other_answers, refuse_unexplained
+from reslab.engine.protobuf import refuse_unfit
 from reslab.errors import ResLabError
 from reslab.machine import kept_signal_stack
-from reslab.modelfile import CERTIFICATE_KEY, KEY, SEEN_KEY, Carried, carried
+from reslab.modelfile import CERTIFICATE_KEY, KEY, SEEN_KEY, carried
+
+sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]  else the next line reports to Intel and Google
+import openvino  # noqa: E402
 
 # Left alone, it computes in bfloat16 where the processor can, and answers differ from all other engines.
 _EXACT = {"INFERENCE_PRECISION_HINT": "f32"}
@@ -26,18 +31,33 @@ class OpenvinoEngine:
 
     name = "openvino"
 
-    def __init__(self, model: openvino.Model, told: Carried, sha256: str) -> None:
-        self.sha256 = sha256
+    def __init__(self, data: bytes, weights: bytes, path: Path) -> None:
+        """`data` is the graph, `weights` what lies beside it, `path` what errors call it."""
+        self._data, self._weights = data, weights
+        told = carried(texts(self.model), path)
+        self.sha256 = hashlib.sha256(data + weights).hexdigest()
         self.header, self.seen, self.certificate = told.header, told.seen, told.certificate
-        self._floats = model.input("images").get_element_type() == openvino.Type.f32
-        self._model, self._threads = model, threading.local()
-        self._outputs = {name for output in model.outputs for name in output.get_names()}
+        self._floats = self.model.input("images").get_element_type() == openvino.Type.f32
+        self._outputs = {name for output in self.model.outputs for name in output.get_names()}
+
+    def __getstate__(self) -> dict[str, Any]:
+        """A copy compiles for itself."""
+        made = ("model", "_threads", "_all_cores", "_one_core")
+        return {name: value for name, value in vars(self).items() if name not in made}
+
+    @cached_property
+    def model(self) -> openvino.Model:
+        return openvino.Core().read_model(self._data, self._weights)
+
+    @cached_property
+    def _threads(self) -> threading.local:
+        return threading.local()
 
     @cached_property
     def _all_cores(self) -> openvino.CompiledModel:
         """For who asks for one batch and waits."""
         with kept_signal_stack():
-            return openvino.Core().compile_model(self._model, "CPU", _EXACT)
+            return openvino.Core().compile_model(self.model, "CPU", _EXACT)
 
     @cached_property
     def _one_core(self) -> openvino.CompiledModel:
@@ -45,7 +65,7 @@ class OpenvinoEngine:
         cores = default_workers()
         streams = {"NUM_STREAMS": str(cores), "INFERENCE_NUM_THREADS": cores}
         with kept_signal_stack():
-            return openvino.Core().compile_model(self._model, "CPU", _EXACT | streams)
+            return openvino.Core().compile_model(self.model, "CPU", _EXACT | streams)
 
     def logits(self, pixels: np.ndarray) -> np.ndarray:
         return self._run(pixels)["logits"]
@@ -80,13 +100,38 @@ def open_openvino(path: Path) -> OpenvinoEngine:
     """
     try:
         data = path.read_bytes()
-        model = openvino.Core().read_model(path)
         weights = path.with_suffix(".bin").read_bytes() if path.suffix == ".xml" else b""
     except OSError as error:
         raise ResLabError(f"cannot open the model {path}: {error.strerror or error}") from None
+    if path.suffix != ".xml":
+        refuse_unfit(data, path)
+    try:
+        engine = OpenvinoEngine(data, weights, path)
+        _refuse_unfit(engine, path)
+    except ResLabError:
+        raise
     except Exception as error:  # openvino's errors have no common class
-        raise ResLabError(f"{path} is damaged or no model of OpenVINO: {str(error).splitlines()[-1]}") from None
-    return OpenvinoEngine(model, carried(texts(model), path), hashlib.sha256(data + weights).hexdigest())
+        raise ResLabError(
+            f"{path} is damaged or no model of OpenVINO: {(str(error).splitlines() or [''])[-1]}"
+        ) from None
+    return engine
+
+
+def _refuse_unfit(engine: OpenvinoEngine, path: Path) -> None:
+    """The same for a graph of OpenVINO, which says what it puts out; compiling it takes too long to ask."""
+    wide = engine.model.output("logits").get_partial_shape()[1]
+    count = len(engine.header.classes)
+    refuse_other_answers(
+        np.zeros((1, count if wide.is_dynamic else wide.get_length()), np.float32), engine.header, path
+    )
+    for operation in engine.model.get_ops():
+        if operation.get_type_name() == "Constant" and operation.get_element_type().is_real():
+            numbers = np.asarray(operation.data)
+            if numbers.size > 1 and numbers.dtype.kind == "f" and not np.isfinite(numbers).all():
+                name = operation.get_friendly_name()
+                raise ResLabError(
+                    f"{path} is no trained network: its tensor {name!r} holds numbers that are not finite"
+                )
 
 
 def texts(model: openvino.Model) -> dict[str, str]:

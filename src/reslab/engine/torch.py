@@ -9,6 +9,7 @@ from reslab import runtime
 from reslab.errors import ResLabError
 from reslab.modelfile import Header, ModelFile, read_model
 from reslab.nn.config import config_from
+from reslab.nn.count import refuse_larger
 from reslab.nn.layers import to_images
 from reslab.nn.resnet import ResNet, folded
 
@@ -54,7 +55,14 @@ def stored_network(model: ModelFile, path: Path) -> ResNet:
     Raises:
         ResLabError: its tensors are not those of the network that its header describes.
     """
-    network = ResNet(config_from(model.header.network))
+    config = config_from(model.header.network)
+    if config.num_classes != len(model.header.classes):
+        raise ResLabError(
+            f"{path} is damaged: its network answers with {config.num_classes} numbers, and it names "
+            f"{len(model.header.classes)} classes"
+        )
+    refuse_larger(config, len(model.tensors), sum(tensor.size for tensor in model.tensors.values()))
+    network = ResNet(config)
     try:
         network.load_state_dict({name: torch.from_numpy(tensor) for name, tensor in model.tensors.items()})
     except RuntimeError as error:

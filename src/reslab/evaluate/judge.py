@@ -13,7 +13,7 @@ import numpy as np
 from reslab.data.catalog import Picture
 from reslab.data.reader import load
 from reslab.engine.face import Engine, answers
-from reslab.errors import BadPicture, ResLabError, nearest
+from reslab.errors import BadPicture, NoAnswer, ResLabError, nearest
 from reslab.evaluate.labels import LabelsEvaluation, marked
 from reslab.metrics.calibration import cross_fitted, fit_temperature, reliability, softmax
 from reslab.metrics.intervals import Spread, spread
@@ -156,7 +156,9 @@ def judge(
     rows, errors = [], {}
     for block, logits in answers(engine, pictures, workers, read):
         rows.append(logits)
-        errors |= block.errors
+        bad = np.flatnonzero(~np.isfinite(logits).all(axis=1))
+        unanswered = {int(block.indices[i]): NoAnswer(pictures[int(block.indices[i])].key) for i in bad}
+        errors |= unanswered | block.errors
         if errors and not skip_bad:
             raise next(iter(errors.values()))
         if on_progress:

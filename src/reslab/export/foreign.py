@@ -6,7 +6,6 @@ Nothing here decides how pixels become the graph's numbers: that is an `InputRul
 import ast
 import dataclasses
 import hashlib
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -15,11 +14,11 @@ import numpy as np
 import onnx
 import onnxruntime
 from onnx import TensorProto, helper, numpy_helper
-from onnx.external_data_helper import load_external_data_for_model, uses_external_data
 
 from reslab.engine.face import batch_size
+from reslab.engine.protobuf import refuse_unfit
 from reslab.errors import ResLabError
-from reslab.modelfile import KEY
+from reslab.modelfile import KEY, refuse_twins
 from reslab.pixels.preprocess import Preprocess
 
 Order = Literal["RGB", "BGR"]
@@ -37,6 +36,7 @@ LEAST = 1e-30
 """Of a probability whose logarithm is taken."""
 
 _CLOSE = 1e-3
+_SMALLEST, _LARGEST = 8, 8192  # sides of an input, in pixels
 _HINT = "adopt takes a classifier of one picture with one label"
 
 
@@ -167,7 +167,11 @@ def producers(proto: onnx.ModelProto) -> dict[str, onnx.NodeProto]:
 
 def _read(path: Path) -> onnx.ModelProto:
     try:
-        proto = onnx.load(str(path), load_external_data=False)
+        data = path.read_bytes()
+        refuse_unfit(data, path)
+        proto = onnx.load_from_string(data)
+    except ResLabError:
+        raise
     except OSError as error:
         raise ResLabError(f"cannot open the model {path}: {error.strerror or error}") from None
     except Exception as error:  # protobuf's errors have no common class
@@ -179,22 +183,7 @@ def _read(path: Path) -> onnx.ModelProto:
     opset = max((entry.version for entry in proto.opset_import if not entry.domain), default=0)
     if opset < _OLDEST:
         raise ResLabError(f"{path} is written in opset {opset}, which is too old", "export it anew, say in opset 17")
-    absent = sorted(name for name in set(_external(proto)) if not (path.parent / name).is_file())
-    if absent:
-        raise ResLabError(
-            f"{path} keeps its weights in {', '.join(absent)}, which is not there", "put it beside the graph"
-        )
-    try:
-        load_external_data_for_model(proto, str(path.parent))
-    except Exception as error:  # onnx's checker has several
-        raise ResLabError(f"the weights beside {path} cannot be read: {str(error).splitlines()[0]}") from None
     return proto
-
-
-def _external(proto: onnx.ModelProto) -> Iterator[str]:
-    for tensor in proto.graph.initializer:
-        if uses_external_data(tensor):
-            yield from (entry.value for entry in tensor.external_data if entry.key == "location")
 
 
 def _said(proto: onnx.ModelProto) -> dict[str, Any]:
@@ -205,19 +194,19 @@ def _said(proto: onnx.ModelProto) -> dict[str, Any]:
     for key in said.keys() & {"names", "imgsz"}:
         try:
             said[key] = ast.literal_eval(said[key])
-        except (ValueError, SyntaxError):
+        except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
             del said[key]
-    if isinstance(said.get("names"), dict):
-        said["names"] = tuple(str(name) for _, name in sorted(said["names"].items()))
-    return said
+    names = said.get("names")
+    if isinstance(names, dict):
+        names = [names.get(number) for number in range(len(names))]  # by number, from 0
+    whole = isinstance(names, list | tuple) and all(isinstance(name, str) for name in names)
+    return said | {"names": tuple(names) if whole else None}  # type: ignore[arg-type]
 
 
 def _names(path: Path, names: tuple[str, ...] | None) -> tuple[str, ...]:
     if not names:
         raise ResLabError(f"{path} does not say its classes", "--classes FILE: one name per line, in its order")
-    twice = next((name for i, name in enumerate(names) if name in names[:i]), None)
-    if twice is not None:
-        raise ResLabError(f"two classes are named {twice!r}", "labels are matched by name: tell them apart")
+    refuse_twins(names)
     return tuple(names)
 
 
@@ -242,8 +231,11 @@ def _picture(path: Path, proto: onnx.ModelProto, asked: int | None, said: Any) -
     own = next(iter(sides), None)
     if own and asked and own != asked:
         raise ResLabError(f"--size {asked}, but {path} takes {own} px and no other", "leave --size out")
-    told = said[0] if isinstance(said, list) and said and isinstance(said[0], int) else None
-    return Picture(inputs[0].name, taken.elem_type, channels_last, batch, own or asked or told or USUAL_SIZE)
+    told = said[0] if isinstance(said, list) and said and type(said[0]) is int else None
+    size = own or asked or told or USUAL_SIZE
+    if not _SMALLEST <= size <= _LARGEST:
+        raise ResLabError(f"{path} says that it takes pictures of {size} px", "give its --size")
+    return Picture(inputs[0].name, taken.elem_type, channels_last, batch, size)
 
 
 def _shown(dims: list[int | None]) -> str:

@@ -1,11 +1,11 @@
 """The shape of a residual network as plain values: what is printed, compared, stored in a file and turned into layers."""
 
-import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
 from reslab.errors import ResLabError, nearest
+from reslab.values import build
 
 BlockKind = Literal["basic", "bottleneck", "single"]
 StemKind = Literal["7x7", "3x3", "deep", "whitening"]
@@ -108,12 +108,7 @@ _WORDS: dict[str, Any] = {
 
 def config_from(values: Mapping[str, Any]) -> ResNetConfig:
     """A configuration from plain values, as a file holds them: lists become tuples, `name` is the zoo's business."""
-    known = {f.name for f in dataclasses.fields(ResNetConfig)}
-    odd = sorted(values.keys() - known - {"name"})
-    if odd:
-        raise ResLabError(f"the network has unknown fields: {', '.join(odd)}", "pip install -U reslab")
-    plain: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in values.items() if k in known}
-    return ResNetConfig(**plain)
+    return build(ResNetConfig, {k: v for k, v in values.items() if k != "name"}, "the description of the network")
 
 
 def last_map(config: ResNetConfig, size: int) -> int:

@@ -1,10 +1,14 @@
 """Parameters, multiply-accumulates and shapes, computed from a configuration; a test compares them with built networks."""
 
+from contextlib import suppress
 from dataclasses import dataclass
 
+from reslab.errors import ResLabError
 from reslab.nn.config import SMALL_MAP, ResNetConfig
 
 _ANY_SIZE = 32  # parameters do not depend on it
+
+_ALWAYS = 2**24  # numbers of a network whose file is too small for it: then what differs is said by name
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +33,20 @@ def macs(config: ResNetConfig, size: int) -> int:
     Papers print these as "FLOPs (multiply-adds)"; other people's FLOPs are twice as many.
     """
     return sum(layer.macs for layer in layer_table(config, size))
+
+
+def refuse_larger(config: ResNetConfig, tensors: int, numbers: int) -> None:
+    """One sentence where a file describes a network that its own tensors cannot fill, before anything is allocated.
+
+    Args:
+        tensors: how many the file holds.
+        numbers: how many all of them together hold.
+    """
+    if sum(config.depths) <= tensors:  # a block has one tensor at least
+        with suppress(RuntimeError):  # sizes beyond 64 bits
+            if parameters(config) <= 4 * numbers + _ALWAYS:
+                return
+    raise ResLabError(f"the file holds {numbers:,} numbers, too few for the network that it describes")
 
 
 def layer_table(config: ResNetConfig, size: int) -> list[Layer]:

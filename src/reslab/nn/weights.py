@@ -127,19 +127,20 @@ def _our_modules(state: Mapping[str, Tensor]) -> dict[str, str]:
     weights = {name.removesuffix(".weight"): t for name, t in state.items() if name.endswith(".weight")}
     kinds = {module: {1: "norm", 2: "linear", 4: "conv"}.get(weight.ndim, "") for module, weight in weights.items()}
     inside = {module: found for module in kinds if (found := _IN_A_BLOCK.search(module))}
-    stages = list(dict.fromkeys(found[1] for found in inside.values()))
+    stages = {name: number for number, name in enumerate(dict.fromkeys(found[1] for found in inside.values()))}
     preact = _norms_first({m: weights[m] for m, found in inside.items() if not _SHORTCUT.search(found[3])}, inside)
     ours: dict[str, str] = {}
+    taken: set[str] = set()
     for module, kind in kinds.items():
         if found := inside.get(module):
-            words = [f"stages.{stages.index(found[1])}.{found[2]}.{word}" for word in _roles(found[3], kind, preact)]
+            words = [f"stages.{stages[found[1]]}.{found[2]}.{word}" for word in _roles(found[3], kind, preact)]
         elif kind == "linear" or weights[module].shape[2:] == (1, 1):
             words = ["head"]
         else:
             words = ["last" if kind == "norm" and preact else f"stem.{word}" for word in _roles("", kind, preact)]
-        taken = ours.values()
         if free := [word for word in words if word not in taken]:
             ours[module] = free[0]
+            taken.add(free[0])
     return ours
 
 

@@ -9,6 +9,7 @@ from reslab.report import charts, pictures
 from reslab.report.folder import Judged, RunFolder
 from reslab.report.labels import label_heading
 from reslab.report.speak import Phrase, percent, say
+from reslab.rundata import place_of
 from reslab.runfolder import OUT_OF_FOLD
 
 READABLE = 30
@@ -193,7 +194,7 @@ def mistakes(judged: Judged, run: RunFolder) -> dict[str, Any]:
     if not wrong:
         return {"text": say("mistakes.none", split=split), "rows": [], "note": None}
     worst = sorted(wrong, key=lambda row: -float(row["probability"]))[:WORST]
-    found = pictures.find_pictures(run.config, pictures.labels_of(worst))
+    found = pictures.find_pictures({**run.config, "data": place_of(run.document)}, pictures.labels_of(worst))
     rows = [_card(row, found.get(row["path"])) for row in worst]
     why = None if found else say("mistakes.gone", why=say("mistakes.no_data", data=run.config["data"]))
     return {

@@ -9,12 +9,12 @@ from reslab.modelfile import read_header, read_json
 from reslab.runfolder import (
     JUDGED,
     MODEL_NAME,
-    SPLIT_NAME,
     evaluation_name,
     predictions_name,
     read_config,
     read_journal,
     read_rows,
+    read_split,
 )
 
 Event = dict[str, Any]
@@ -125,7 +125,7 @@ def read_run(path: Path) -> RunFolder:
         epochs=[event for event in events if event["event"] == "epoch"],
         steps=[event for event in events if event["event"] == "step"],
         early=events[-1] if events and events[-1]["event"] == "early stop" else None,
-        shares=Counter((row["split"], row["label"]) for row in read_rows(path / SPLIT_NAME) or []),
+        shares=Counter((row.split, row.label) for row in read_split(path) or []),
         header=header,
         judged={split: found for split, found in judged.items() if found},
     )
@@ -136,5 +136,5 @@ def _judged(path: Path, split: str, header: dict[str, Any] | None) -> Judged | N
     if not file.is_file():
         return None
     document = read_json(file)
-    answers = read_rows(path / predictions_name(split))
+    answers = read_rows(path / predictions_name(split), ("path", "label", "answer", "correct"))
     return Judged(split, document, answers, stale=header is not None and header["sha256"] != document["model"])

@@ -161,7 +161,7 @@ def _continued(folder: Path, whole: Catalog, wish: Wish, show: Listener) -> Hunt
         if asked.get(name) != value:
             change = f"{name} was {value} and is {asked.get(name)}"
             raise ResLabError(f"{folder} holds another search: {change}", "choose another --out")
-    plan = plan_from(known["plan"])
+    plan = plan_from(known["plan"], folder)
     recorded, expected = same_data(wish.config, folder / TRIALS_NAME / "000")
     catalog = recorded.only(OPENED)
     stores = open_stores(plan, catalog)

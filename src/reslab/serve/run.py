@@ -84,7 +84,9 @@ def open_served(
     size = engine.header.preprocess.size
     noise = np.random.default_rng(0).integers(0, 256, (2, size, size, 3), dtype=np.uint8)
     expected, got = engine.logits(noise), exported.logits(noise)
-    if np.abs(got - expected).max() > _AGREE * max(1, np.abs(expected).max()):
+    if not np.abs(got - expected).max() <= _AGREE * max(
+        1, np.abs(expected).max()
+    ):  # what is no number agrees with none
         tell("PyTorch answers itself, for the exported graph differs from it")
         return engine
     return exported

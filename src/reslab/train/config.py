@@ -181,6 +181,8 @@ class Plan:
     teacher_digest: str | None = None
     """sha256 of the teacher's file."""
     task: Task = "single"
+    data_path: str | None = None
+    """Where the pictures lay when the run began, whatever the working directory; None for a named set."""
 
     @property
     def total_steps(self) -> int:

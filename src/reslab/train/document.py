@@ -1,14 +1,16 @@
 """A plan as the run folder's `config.json`, and back."""
 
 import dataclasses
+import hashlib
+import json
 from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from reslab.runfolder import read_config, read_journal
-from reslab.train.config import OptimConfig, Origin, Plan, TrainConfig
-from reslab.train.schedule import ScheduleConfig
+from reslab.runfolder import CONFIG_NAME, read_config, read_journal
+from reslab.train.config import Plan, TrainConfig
+from reslab.values import build
 
 
 def plan_document(plan: Plan) -> dict[str, Any]:
@@ -27,41 +29,49 @@ def plan_document(plan: Plan) -> dict[str, Any]:
         "counts": list(plan.counts),
         "teacher_digest": plan.teacher_digest,
         "task": plan.task,
+        "data_path": plan.data_path,
         "machine": runtime.describe(),
         "reslab": version("reslab"),
     }
 
 
-def plan_from(document: dict[str, Any]) -> Plan:
-    """The inverse of `plan_document`."""
-    values = dict(document["config"])
-    optim, schedule = _with_tuples(values.pop("optim")), _with_tuples(values.pop("schedule"))
-    values["course"] = tuple((step, share) for step, share in values["course"])
-    config = TrainConfig(**values, optim=OptimConfig(**optim), schedule=ScheduleConfig(**schedule))
-    return Plan(
-        config=config,
-        origins={name: Origin(**origin) for name, origin in document["origins"].items()},
-        network=document["network"],
-        classes=tuple(document["classes"]),
-        steps_per_epoch=document["steps_per_epoch"],
-        changes=tuple(document["changes"]),
-        weights_licence=document.get("weights_licence"),
-        counts=tuple(document.get("counts", ())),
-        teacher_digest=document.get("teacher_digest"),
-        task=document.get("task", "single"),
-    )
+def plan_from(document: dict[str, Any], run: Path = Path()) -> Plan:
+    """The inverse of `plan_document`; `run` is what errors name.
+
+    Raises:
+        ResLabError: a field is missing, of another type, or unknown: written by a later version.
+    """
+    known = {entry.name for entry in dataclasses.fields(Plan)}
+    return build(Plan, {k: v for k, v in document.items() if k in known}, run / CONFIG_NAME)
+
+
+_FREE = ("data", "data_dir", "epochs", "minutes", "course", "workers", "save_seconds", "log_every")
+
+
+def decisions(plan: Plan) -> str:
+    """sha256 of what a run must not change on its way: all of its config but its length, its place, and what never
+    changes a result. Numbers to nine digits: what is measured on pictures may differ in the last one elsewhere."""
+    document = plan_document(plan)
+    chosen = {name: value for name, value in document["config"].items() if name not in _FREE}
+    kept = {
+        name: document[name] for name in ("network", "classes", "steps_per_epoch", "counts", "teacher_digest", "task")
+    }
+    return hashlib.sha256(json.dumps(_rounded({**kept, "config": chosen}), sort_keys=True).encode()).hexdigest()
+
+
+def _rounded(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: _rounded(inner) for name, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [_rounded(inner) for inner in value]
+    return f"{value:.9g}" if isinstance(value, int | float) and not isinstance(value, bool) else value
 
 
 def followed(run: Path) -> TrainConfig:
     """The config that repeats an earlier run: one that had a time to keep is followed step by step, without a clock."""
-    config = plan_from(read_config(run)).config
+    config = plan_from(read_config(run), run).config
     course = config.course
     for event in read_journal(run):
         if event["event"] == "replan":
             course = tuple((step, share) for step, share in event["knots"])
     return dataclasses.replace(config, minutes=0.0, course=course)
-
-
-def _with_tuples(values: dict[str, Any]) -> dict[str, Any]:
-    """JSON knows lists only."""
-    return {k: tuple(v) if isinstance(v, list) else v for k, v in values.items()}

@@ -31,7 +31,7 @@ from reslab.evaluate.judge import Judgement, judge, truth, write_evaluation
 from reslab.metrics.calibration import negative_log_likelihood
 from reslab.metrics.multilabel import UNDECIDED, labels_likelihood, mean_average_precision
 from reslab.metrics.scores import balanced_accuracy
-from reslab.modelfile import Header, read_model, write_atomically, write_json, write_model
+from reslab.modelfile import Header, read_model, remove_leftovers, write_atomically, write_json, write_model
 from reslab.nn.config import config_from
 from reslab.nn.resnet import ResNet, build
 from reslab.runfolder import (
@@ -42,9 +42,10 @@ from reslab.runfolder import (
     SHEET_NAME,
     SPLIT_NAME,
     STATE_NAME,
+    read_journal,
 )
 from reslab.train.config import AUTO, NONE, Plan
-from reslab.train.document import plan_document
+from reslab.train.document import decisions, plan_document
 from reslab.train.finetune import speeds
 from reslab.train.inputs import Stores, augment_of, preprocess_of
 from reslab.train.journal import Event, Journal, Listener
@@ -105,10 +106,15 @@ def fit(
     with alone(out) if ranks.first else nullcontext():
         runtime.exact()
         runtime.keep_memory()
-        folder = StateFolder(out / STATE_NAME)
+        folder = StateFolder(out / STATE_NAME, decisions(plan))
         goes_on = resume and folder.exists()
-        training = fresh_training(plan, None if goes_on else stores)
         show = on_event if on_event and ranks.first else (lambda event: None)
+        if ranks.first:
+            remove_leftovers(out)
+            remove_leftovers(out / STATE_NAME)
+            if resume and not goes_on:
+                _begin_again(out, show)
+        training = fresh_training(plan, None if goes_on else stores)
         if goes_on:
             if complaint := folder.load(training):
                 show({"event": "warning", "text": complaint})
@@ -116,10 +122,37 @@ def fit(
         ranks.gather(None)  # nobody writes a state before everybody has read it
         training.progress.threads = runtime.threads()
         training.progress.follow(plan.course)
+        if ranks.first and training.progress.best_epoch >= 0 and not (out / MODEL_NAME).is_file():
+            _keep_again(out, plan, stores, training, show)
         if not training.progress.finished:
             training.progress.seconds += spent
             _train(out, plan, stores, training, folder, show, ranks)
         return ranks.share(_finish(out, plan, stores) if ranks.first else None)
+
+
+def _begin_again(out: Path, show: Listener) -> None:
+    """A run without a saved state begins again, unless it must have had one."""
+    epochs = sum(event["event"] == "epoch" for event in read_journal(out))
+    settled = (out / MODEL_NAME).is_file() and read_model(out / MODEL_NAME).header.calibration.n > 0
+    if epochs > 1 or settled:
+        raise ResLabError(
+            f"{out / STATE_NAME} is missing, so the run cannot go on",
+            f"{out / MODEL_NAME} is as good as it was; or train anew: reslab train DATA --like {out}",
+        )
+    show({"event": "warning", "text": "the run was stopped before its first saved state: it begins again at step 0"})
+
+
+def _keep_again(out: Path, plan: Plan, stores: Stores, training: Training, show: Listener) -> None:
+    """The best weights anew where their file is gone; possible as long as they are the ones in the state."""
+    progress = training.progress
+    last = -(-progress.step // plan.steps_per_epoch) - 1
+    if progress.pictures or progress.best_epoch != max(0, last):
+        raise ResLabError(
+            f"{out / MODEL_NAME} is missing: it held the weights of epoch {progress.best_epoch + 1}, the state holds later ones",
+            f"put it back, or train anew: reslab train DATA --like {out}",
+        )
+    _keeper(out, plan, stores.train, training)()
+    show({"event": "warning", "text": f"{out / MODEL_NAME} was missing and is written again from the state"})
 
 
 def _train(
@@ -135,6 +168,9 @@ def _train(
             train(training, loader, plan, hooks)
             return
         with Journal(out / JOURNAL_NAME, training.progress.journal) as journal:
+            if journal.lacking:
+                text = f"{out / JOURNAL_NAME} lacks {journal.lacking} bytes: the curves of earlier epochs are lost"
+                show({"event": "warning", "text": text})
 
             def emit(event: Event) -> None:
                 journal.write(event)

@@ -21,7 +21,9 @@ class Journal:
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             self._file = path.open("ab")
-            self._file.truncate(keep)
+            self.lacking = max(0, keep - self._file.seek(0, os.SEEK_END))
+            """Bytes that a saved state refers to and that are gone: their events are lost, the training is not."""
+            self._file.truncate(keep - self.lacking)
         except OSError as error:
             raise ResLabError(f"cannot write {path}: {error.strerror}", "free space or choose another --out") from None
         self._path = path

@@ -10,6 +10,7 @@ import numpy as np
 from reslab.data.augment import SETS, parse
 from reslab.data.catalog import Catalog
 from reslab.data.draws import steps_per_epoch
+from reslab.data.sources import absolute
 from reslab.data.splits import most_folds
 from reslab.data.store import Store
 from reslab.errors import ResLabError
@@ -92,7 +93,10 @@ def resolve(config: TrainConfig, catalog: Catalog, user: Collection[str] = ()) -
     if licence and not choices.origins["weights"].reason:
         choices.origins["weights"] = Origin(choices.origins["weights"].origin, f"licence: {licence}")
     task: Task = "multi" if catalog.multi else "single"
-    return Plan(choices.config, choices.origins, network, classes, steps, changes, licence, counts, digest, task)
+    return Plan(
+        choices.config, choices.origins, network, classes, steps, changes, licence, counts, digest, task,
+        data_path=absolute(config.data),
+    )  # fmt: skip
 
 
 def cautions(plan: Plan) -> list[str]:

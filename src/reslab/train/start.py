@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -96,7 +96,7 @@ def open_start(weights: str, model: str, on_progress: Callable[[int, int], None]
     opened = read_model(path)
     training = opened.header.training
     return Start(
-        opened.header.network["name"],
+        str(opened.header.network.get("name", "unnamed")),
         stored_network(opened, path),
         opened.header.classes,
         training.get("licence") or training.get("weights_licence"),
@@ -136,16 +136,13 @@ def _with_rows(ours: Tensor, theirs: Tensor, pairs: list[tuple[int, int]]) -> Te
 
 
 def _foreign(path: Path, model: str | None, licence: str | None) -> Start:
-    from reslab.checkpoint import network_of, read_checkpoint
-    from reslab.nn.resnet import ResNet
-    from reslab.nn.weights import load_foreign
+    from reslab.checkpoint import network_from, read_checkpoint
 
     state = read_checkpoint(path)
-    name, config = network_of(state, model)
+    name, network = network_from(state, model, IMAGENET_MEAN, IMAGENET_STD)  # nobody says otherwise
     if name not in ZOO:
         raise ResLabError(
             f"{path} is of a network that is not in the zoo", "reslab models lists those that can be trained"
         )
-    normalized = replace(config, mean=IMAGENET_MEAN, std=IMAGENET_STD)  # nobody says otherwise
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
-    return Start(name, load_foreign(ResNet(normalized), state), (), licence, digest)
+    return Start(name, network, (), licence, digest)

@@ -2,6 +2,7 @@
 
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -13,6 +14,7 @@ from reslab.nn.resnet import ResNet
 from reslab.train.loss import Objective
 from reslab.train.optim import Average, optimizer_tensors, restore_optimizer
 from reslab.train.schedule import Course
+from reslab.values import build
 
 FORMAT = 2
 _GENERATIONS = ("a.safetensors", "b.safetensors")
@@ -83,8 +85,9 @@ class Training:
 class StateFolder:
     """The two generations of one run. Each save overwrites the one that was not loaded or written last."""
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
+    def __init__(self, folder: Path, decisions: str | None = None) -> None:
+        """`decisions` is the digest of what must not change on the way (`document.decisions`)."""
+        self.folder, self.decisions = folder, decisions
         self._next = 0
 
     def exists(self) -> bool:
@@ -99,7 +102,8 @@ class StateFolder:
             tensors |= {f"average.{k}": v for k, v in training.average.tensors.items()}
         tensors |= {f"anchor.{k}": v for k, v in training.anchor.items()}
         arrays = {name: tensor.detach().cpu().numpy() for name, tensor in tensors.items()}
-        content = {"format": FORMAT, "progress": asdict(training.progress), "scaler": training.scaler.state_dict()}
+        content: dict[str, Any] = {"format": FORMAT, "progress": asdict(training.progress), "decisions": self.decisions}
+        content["scaler"] = training.scaler.state_dict()
         write_tensors(self.folder / _GENERATIONS[self._next], arrays, content)
         self._next = 1 - self._next
 
@@ -120,19 +124,34 @@ class StateFolder:
                 complaints.append(error.message)
         if not found:
             raise ResLabError(f"{self.folder} holds no whole state: " + "; ".join(complaints), "train anew")
-        arrays, content, number = max(found, key=lambda generation: generation[1]["progress"]["step"])
+        arrays, content, number = max(found, key=lambda generation: _step(generation[1]))
         if (written := content.get("format", 1)) != FORMAT:
             raise ResLabError(
                 f"{self.folder} was written by another version of ResLab (state format {written}; this one reads {FORMAT})",
                 "finish the run with the version that began it; its model.safetensors is good in any",
             )
-        _restore(training, {k: torch.from_numpy(v) for k, v in arrays.items()}, self.folder)
-        training.scaler.load_state_dict(content["scaler"])
-        progress = content["progress"]
-        training.progress = Progress(**progress | {"knots": tuple((step, share) for step, share in progress["knots"])})
+        if self.decisions and content.get("decisions") not in (None, self.decisions):  # None: of an earlier version
+            raise ResLabError(
+                f"config.json beside {self.folder} was edited since this run began",
+                "put it back as it was, or train anew",
+            )
+        training.progress = build(Progress, content.get("progress"), self.folder, "progress")
+        try:
+            _restore(training, {k: torch.from_numpy(v) for k, v in arrays.items()}, self.folder)
+            training.scaler.load_state_dict(content["scaler"])
+        except (LookupError, TypeError, ValueError, RuntimeError):
+            raise ResLabError(
+                f"{self.folder} belongs to another run than config.json describes", "train anew"
+            ) from None
         self._next = 1 - number
         damaged = [text for text in complaints if "damaged" in text]
         return f"{damaged[0]}; the other generation, of step {training.progress.step}, was taken" if damaged else None
+
+
+def _step(content: dict[str, Any]) -> int:
+    progress = content.get("progress")
+    step = progress.get("step") if isinstance(progress, dict) else None
+    return step if isinstance(step, int) else -1
 
 
 def _restore(training: Training, tensors: dict[str, Tensor], folder: Path) -> None:

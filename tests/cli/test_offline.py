@@ -1,0 +1,93 @@
+"""No verb looks up a name, connects to anything, or writes into the home folder, whatever its libraries would like to do.
+
+The variables that silence onnxruntime elsewhere (`CI`, `ORT_DISABLE_TELEMETRY`) are taken away first.
+"""
+
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+import urllib.request
+
+import pytest
+
+from reslab.runfolder import packaged
+from tests.pictures import colour_folder
+
+SILENCING = ("CI", "ORT_DISABLE_TELEMETRY", "RESLAB_CACHE", "RESLAB_MIRROR", "XDG_CACHE_HOME", "XDG_CONFIG_HOME")
+GRAPH = packaged("cifar10_resnet20", ".onnx")
+TALK = re.compile(r"(connect|sendto|sendmsg|sendmmsg)\(.*(sin_port|sin6_port|resolve)")
+"""A system call that reaches for another machine or asks for a name."""
+
+VERBS = """
+import sys
+from reslab.cli.app import run
+small = ["--model", "resnet20", "--size", "16", "--layout", "channels-last", "--epochs", "1"]
+for words in (
+    ["check", "data"], ["train", "data", *small, "--out", "run"], ["resume", "run"], ["report", "run"], ["runs"], ["models"],
+    ["eval", "run", "data", "--split", "val"], ["export", "run", "--out", "m.onnx"], ["export", "run", "--out", "m.xml"],
+    ["predict", "m.xml", "data"], ["predict", "m.onnx", "data", "--csv", "rows.csv"], ["predict", GRAPH, "data"],
+    ["predict", "m.onnx", "data", "--engine", "openvino"], ["explain", "m.onnx", "data/green/000.png", "--out", "heat.png"],
+    ["eval", "m.onnx", "data", "--split", "val"], ["compare", "m.onnx", "run", "data", "--split", "val"],
+    ["export", "run", "--out", "small.onnx", "--int8", "--max-drop-points", "100"],
+    ["bench", "m.onnx", "--seconds", "0.05"], ["preview", "data", "--out", "sheet.png"], ["lr-find", "data", *small[:6]],
+    ["search", "data", *small[:6], "--minutes", "0.15", "--out", "found"],
+):
+    begun = time.perf_counter(); code = run(words); print(words[0], time.perf_counter() - begun, flush=True)
+    assert code in (0, 1), (words, code)
+"""
+
+
+@pytest.fixture
+def place(tmp_path):
+    (tmp_path / "home").mkdir()
+    colour_folder(tmp_path / "data", each=30)
+    return tmp_path
+
+
+def watched(words, place):
+    """A process with an empty home, its system calls on the network written down where `strace` can do that."""
+    environment = {k: v for k, v in os.environ.items() if k not in SILENCING} | {"HOME": str(place / "home")}
+    strace = ["strace", "-f", "--seccomp-bpf", "-qq", "-e", "trace=network", "-o", str(place / "net.txt")]
+    if shutil.which("strace") and subprocess.run([*strace, "true"], capture_output=True).returncode == 0:
+        words = [*strace, *words]
+    return subprocess.Popen(
+        words, cwd=place, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    )
+
+
+def refuse_traces(place):
+    assert [path for path in (place / "home").rglob("*") if path.is_file()] == []
+    if not (place / "net.txt").exists():
+        pytest.skip("the home stayed empty; strace, which shows look-ups, is missing or forbidden here")
+    assert [line for line in (place / "net.txt").read_text().splitlines() if TALK.search(line)] == []
+
+
+def test_no_verb_talks_or_leaves_anything_in_the_home(place):
+    pytest.importorskip("openvino")
+    child = watched([sys.executable, "-c", VERBS.replace("GRAPH", repr(str(GRAPH)))], place)
+    output, _ = child.communicate(timeout=300)
+    assert child.returncode == 0, output
+    refuse_traces(place)
+
+
+def test_a_server_talks_to_those_who_ask_it_only(place):
+    child = watched([sys.executable, "-m", "reslab", "serve", "cifar10_resnet20", "--port", "0"], place)
+    try:
+        for line in child.stdout:
+            if found := re.search(r"http://\S+?:\d+", line):
+                break
+        body = next((place / "data").rglob("*.png")).read_bytes()
+        asked = urllib.request.Request(found[0] + "/predict", body, {"Content-Type": "image/png"})
+        assert urllib.request.urlopen(asked, timeout=30).status == 200
+        time.sleep(3)  # reports go out in the background
+    finally:
+        pid = subprocess.run(
+            ["ps", "-o", "pid=", "--ppid", str(child.pid)], capture_output=True, text=True
+        ).stdout.split()
+        os.kill(int(pid[0]) if "strace" in str(child.args[0]) else child.pid, signal.SIGTERM)
+        child.communicate(timeout=60)
+    refuse_traces(place)
