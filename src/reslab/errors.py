@@ -1,7 +1,16 @@
 """Errors for people: one sentence that says what is wrong, one hint that says what to do."""
 
 import difflib
+import re
 from collections.abc import Iterable
+
+_UNSEEN = re.compile("[\0-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff\ud800-\udfff]")
+"""Characters that steer a terminal, break a line, turn the direction of writing or cannot be encoded."""
+
+
+def visible(text: str) -> str:
+    """The text on one line that says what it holds: control and bidirectional characters are spelt out, as in `\\x1b`."""
+    return _UNSEEN.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
 
 
 class ResLabError(Exception):
@@ -13,6 +22,7 @@ class ResLabError(Exception):
     exit_code = 2
 
     def __init__(self, message: str, hint: str | None = None) -> None:
+        message, hint = visible(message), hint and visible(hint)
         super().__init__(message)
         self.message = message
         self.hint = hint

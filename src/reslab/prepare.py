@@ -9,7 +9,7 @@ from reslab.check.gate import Verdict, examine
 from reslab.data.catalog import Catalog, Picture, Split
 from reslab.data.reader import default_workers, load, ordered
 from reslab.data.sources import read_data
-from reslab.data.splits import assigned, folded
+from reslab.data.splits import FINER, LONELY, assigned, folded, lonely_groups
 from reslab.errors import ResLabError
 from reslab.modelfile import write_atomically
 from reslab.pixels.fingerprint import fingerprint
@@ -112,6 +112,9 @@ def _past_the_gate(
 def _refuse_lonely_classes(catalog: Catalog, config: TrainConfig) -> None:
     """With a validation split, a class needs two pictures: one to learn from and one to be judged by."""
     if catalog.declares_splits and config.val and not config.folds and not catalog.split("val"):
+        for label, n in lonely_groups(catalog.pictures):
+            reason = f"nothing is left to validate on: class {label!r}: {LONELY.format(n=n)}"
+            raise ResLabError(reason, f"{FINER}, or train on all of them with --val none")
         lonely = min(catalog.counts().items(), key=lambda item: (item[1], item[0]), default=("", 0))
         raise ResLabError(
             f"nothing is left to validate on: class {lonely[0]!r} has {lonely[1]} picture(s)",

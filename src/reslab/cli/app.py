@@ -12,7 +12,7 @@ from contextvars import ContextVar
 from cyclopts import App, CycloptsError, MissingArgumentError
 from PIL import Image
 
-from reslab.errors import ResLabError
+from reslab.errors import ResLabError, visible
 
 STARTED: ContextVar[float] = ContextVar("STARTED")
 """When the command began, before anything large was imported: what `--minutes` counts from (`time.monotonic`)."""
@@ -83,7 +83,7 @@ def run(tokens: list[str]) -> int:
     tokens = [t for t in tokens if t != "--debug"]
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
-            stream.reconfigure(encoding="utf-8", errors="replace")
+            stream.reconfigure(encoding="utf-8", errors="backslashreplace")  # \udce9 is how JSON has it, too
     warnings.simplefilter("error", Image.DecompressionBombWarning)
     try:
         result = build_app()(tokens or ["--help"], exit_on_error=False, print_error=False, result_action="return_value")
@@ -118,9 +118,9 @@ def _fault(error: Exception, debug: bool) -> int:
 def _complain(message: str, hint: str | None, code: int, debug: bool) -> int:
     if debug:
         traceback.print_exc()
-    print(f"error: {message}", file=sys.stderr)
+    print(f"error: {visible(message)}", file=sys.stderr)
     if hint:
-        print(f"hint: {hint}", file=sys.stderr)
+        print(f"hint: {visible(hint)}", file=sys.stderr)
     return code
 
 
