@@ -2,7 +2,7 @@
 
 import csv
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -57,11 +57,16 @@ def fold_folder(run: Path, number: int) -> Path:
     return run / f"fold-{number}"
 
 
+def mark(classes: Iterable[str]) -> str:
+    """What a CSV of answers begins with: a byte order mark, without which Excel misreads names that are not ASCII."""
+    return "" if all(name.isascii() for name in classes) else "\ufeff"
+
+
 def read_rows(path: Path) -> list[dict[str, str]] | None:
     """A table of a run folder, row by row; None where the file is missing."""
     if not path.is_file():
         return None
-    with path.open(encoding="utf-8", newline="") as file:
+    with path.open(encoding="utf-8-sig", newline="") as file:
         return list(csv.DictReader(file))
 
 

@@ -14,7 +14,7 @@ from reslab.checkpoint import IMAGENET
 from reslab.data.catalog import Picture
 from reslab.data.store import free_memory
 from reslab.errors import ResLabError, nearest
-from reslab.fetch import reachable
+from reslab.fetch import has_place, reachable
 from reslab.nn.resnet import last_map
 from reslab.nn.zoo import configuration, native_size
 from reslab.pixels.decode import facts
@@ -128,6 +128,8 @@ def choose_weights(choices: Choices, side: int) -> None:
         choices.set(
             "weights", SCRATCH, "from scratch: " + ("small pictures" if side <= SMALL else f"none fit {config.model}")
         )
+    elif not has_place():
+        choices.set("weights", SCRATCH, "from scratch: there is no home folder for weights; RESLAB_CACHE names another")
     elif remote.place.is_file():
         choices.set("weights", IMAGENET_WORD, f"photographs, and {remote.place} is here ({remote.licence})")
     elif reachable(remote.address):
