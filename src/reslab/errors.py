@@ -46,7 +46,7 @@ class BadPicture(ResLabError):
 def nearest(word: str, known: Iterable[str]) -> str:
     """The known word that a person who typed `word` most likely meant, as the beginning of a hint."""
     by_lower = {name.lower(): name for name in sorted(known)}
-    close = difflib.get_close_matches(word.lower(), by_lower, n=1, cutoff=0.5)
+    close = difflib.get_close_matches(str(word).lower(), by_lower, n=1, cutoff=0.5)
     if close:
         return f"did you mean {by_lower[close[0]]!r}?"
     return "known: " + ", ".join(by_lower.values()) if by_lower else "there is nothing to choose from"

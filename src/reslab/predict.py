@@ -8,7 +8,6 @@ from collections import deque
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-
 from typing import Any
 
 import numpy as np
@@ -145,8 +144,8 @@ def _given(item: Any, number: int) -> Picture:
 
 
 def _content(file: Any, name: str) -> bytes:
-    content = file.read()
-    if not isinstance(content, bytes):
+    content = b"" if isinstance(file, io.TextIOBase) else file.read()
+    if isinstance(file, io.TextIOBase) or not isinstance(content, bytes):
         raise BadPicture(name, 'the file is opened as text; open it with "rb"')
     return content
 
@@ -166,13 +165,17 @@ def _as_png(image: Image.Image) -> bytes:
 
 def _pixels(item: Any, name: str) -> np.ndarray:
     """uint8 `[height, width, 3]`."""
-    pixels = item if isinstance(item, np.ndarray) else item.detach().cpu().numpy()
-    if pixels is not item and pixels.ndim == 3 and pixels.shape[0] == 3:  # as PyTorch has them
-        pixels = pixels.transpose(1, 2, 0)
+    given = item if isinstance(item, np.ndarray) else item.detach().cpu().numpy()
+    planes = given is not item and given.ndim == 3 and given.shape[0] == 3  # as PyTorch has them
+    pixels = given.transpose(1, 2, 0) if planes else given
     if not (pixels.dtype == np.uint8 and pixels.ndim == 3 and pixels.shape[2] == 3 and pixels.size):
-        form = "an array must be uint8 [height, width, 3]" if pixels is item else "a tensor must be uint8 [3, height, width]"
-        several = "; of several pictures, give a list" if pixels.ndim == 4 else ""
-        raise BadPicture(name, f"{form}, not {pixels.dtype} {list(pixels.shape)}{several}")
+        form = (
+            "an array must be uint8 [height, width, 3]"
+            if given is item
+            else "a tensor must be uint8 [3, height, width]"
+        )
+        several = "; of several pictures, give a list" if given.ndim == 4 else ""
+        raise BadPicture(name, f"{form}, not {given.dtype} {list(given.shape)}{several}")
     return pixels
 
 
@@ -215,7 +218,7 @@ def _listed(written: str) -> Iterator[Path | BadPicture]:
         yield path  # of what is missing, the decoder says what it is
     elif stat.S_ISDIR(mode):
         first = None
-        for first in picture_files(path):  # noqa: B007
+        for first in picture_files(path):
             yield first
         if first is None:
             yield BadPicture(printable(path), "the folder holds no picture")

@@ -13,7 +13,7 @@ from PIL import Image
 from reslab.check.gate import Verdict, examine
 from reslab.data.catalog import SPLITS, Catalog, Split
 from reslab.data.reader import load
-from reslab.data.sources import read_data
+from reslab.data.sources import path_of, read_data
 from reslab.engine.choose import find_model
 from reslab.errors import ResLabError
 from reslab.evaluate.judge import Judgement
@@ -79,6 +79,11 @@ def train(
     Raises:
         ResLabError: bad input, a diverged run, or a full disk; one sentence and a hint.
     """
+    if not isinstance(config, TrainConfig):
+        example = "reslab.fit(dataclasses.replace(reslab.recipe('standard'), data='pictures'))"
+        raise ResLabError(
+            f"a run is made from a TrainConfig, not from {type(config).__name__}: {config!r:.80}", example
+        )
     begun = time.monotonic() if begun is None else begun
     ranks = join()
     show = on_event if on_event and ranks.first else silent
@@ -90,7 +95,7 @@ def train(
     return _finished(folder, plan, whole, stores, show, ranks=ranks, spent=time.monotonic() - begun)
 
 
-def resume(folder: Path, epochs: int | None = None, on_event: Listener | None = None) -> Run:
+def resume(folder: str | Path, epochs: int | None = None, on_event: Listener | None = None) -> Run:
     """Continue a run where its last saved state left it.
 
     With `epochs`, the run is made longer or shorter: from the present step on, the learning rate follows the schedule
@@ -99,6 +104,7 @@ def resume(folder: Path, epochs: int | None = None, on_event: Listener | None = 
     Raises:
         ResLabError: there is no run, its data have changed, or its state is damaged.
     """
+    folder = path_of(folder, "the run folder")
     plan = plan_from(read_config(folder))
     if epochs is not None and plan.config.folds:
         raise ResLabError(
@@ -182,9 +188,12 @@ def find_rate(
 
 
 def examine_data(
-    config: TrainConfig, on_progress: Callable[[int], None] | None = None, splits: Collection[Split] = SPLITS
+    config: TrainConfig | str | Path,
+    on_progress: Callable[[int], None] | None = None,
+    splits: Collection[Split] = SPLITS,
 ) -> Verdict:
-    """The data gate over every split of a data set."""
+    """The data gate over every split of a data set, which a config or its path or name alone may say."""
+    config = config if isinstance(config, TrainConfig) else TrainConfig(data=config)  # type: ignore[arg-type]
     return examine(divided(config).only(splits), on_progress=on_progress)
 
 

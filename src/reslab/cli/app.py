@@ -8,15 +8,18 @@ import time
 import traceback
 import warnings
 from contextvars import ContextVar
+from typing import Any, get_args
 
 from cyclopts import App, CycloptsError, MissingArgumentError
 from PIL import Image
 
+from reslab.bounds import bounded
 from reslab.errors import ResLabError, visible
 
 STARTED: ContextVar[float] = ContextVar("STARTED")
 """When the command began, before anything large was imported: what `--minutes` counts from (`time.monotonic`)."""
 
+_NUMBER = re.compile(r"[+-]?(?:\d+\.?\d*(?:e[+-]?\d+)?|\.\d+|nan|inf(?:inity)?)", re.IGNORECASE)
 _INTERNAL = 70  # sysexits.h: software error
 _INTERRUPTED = 130
 
@@ -70,10 +73,24 @@ def build_app() -> App:
         help="From a folder of pictures to a classifier that you can understand, train, trust and ship.",
         help_epilogue="Start with: reslab demo. Each verb explains itself: reslab train --help. Tracebacks: --debug.",
         suppress_keyboard_interrupt=False,  # `run` has a word to say
+        config=_refuse_nonsense,
     )
     for verb, (place, help_line) in VERBS.items():
         app.command(f"reslab.cli.{place}", name=verb, help=help_line)
     return app
+
+
+def _refuse_nonsense(app: App, commands: tuple[str, ...], arguments: Any) -> None:
+    """Every number on the command line is within its bounds, and nothing is empty, before anything begins."""
+    for argument in arguments:
+        name = argument.name.lstrip("-")
+        kinds = {argument.hint, *get_args(argument.hint)}
+        kinds |= {kind for each in kinds for kind in get_args(each)}
+        for value in [token.value for token in argument.tokens]:
+            if not value and name != "PATHS":  # an empty picture is a row that says so
+                raise ResLabError(f"{argument.name} is empty", "is a variable of the shell unset?")
+            if {int, float} & kinds and _NUMBER.fullmatch(value):
+                bounded(name.replace("-", "_"), int(value) if value.lstrip("+-").isdigit() else float(value))
 
 
 def run(tokens: list[str]) -> int:

@@ -50,7 +50,7 @@ def rows_in(path: Path | None, engine: Engine, fresh: bool) -> Iterator["Rows | 
         raise ResLabError(f"cannot write {part}: {error.strerror or error}", "choose another --csv") from None
     with opened as file:
         _claim(file, part)
-        answering = {"schema": 1, "model": engine.sha256, "header": _digest(engine)}
+        answering: dict[str, object] = {"schema": 1, "model": engine.sha256, "header": _digest(engine)}
         _begin(file, part, told, answering, engine.header.classes, fresh)
         rows = Rows(file, part)
         try:
@@ -130,7 +130,9 @@ def as_text(cell: str) -> str:
 def spreadsheet(table: str) -> str:
     """A whole CSV with such cells."""
     file = io.StringIO()
-    csv.writer(file, lineterminator="\n").writerows(map(as_text, row) for row in csv.reader(io.StringIO(table, newline="")))
+    csv.writer(file, lineterminator="\n").writerows(
+        map(as_text, row) for row in csv.reader(io.StringIO(table, newline=""))
+    )
     return file.getvalue()
 
 

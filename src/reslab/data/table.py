@@ -121,9 +121,15 @@ def _doubts(
     """What was understood, but may have been meant otherwise."""
     if chinese:
         shown = ", ".join(catalog.classes[:_SHOWN]) + (", ..." if len(catalog.classes) > _SHOWN else "")
-        yield "encoding", f"it is not UTF-8 and was read as Chinese (GBK); if these are not its classes, save it as UTF-8: {shown}"
+        yield (
+            "encoding",
+            f"it is not UTF-8 and was read as Chinese (GBK); if these are not its classes, save it as UTF-8: {shown}",
+        )
     if broken:
-        yield "line breaks", f"{len(broken):,} row(s) go over several lines, the first from line {min(broken)}: is each one picture?"
+        yield (
+            "line breaks",
+            f"{len(broken):,} row(s) go over several lines, the first from line {min(broken)}: is each one picture?",
+        )
     if completed:
         yield "no ending", f"{len(completed):,} path(s) without an ending, this one first: read as {completed[0]}"
 
@@ -311,9 +317,9 @@ class _Files:
 def key_of(written: str, folder: Path) -> str:
     """A picture's path in its one spelling: relative to the folder if it lies below it, without `./`, in composed Unicode."""
     written = unicodedata.normalize("NFC", written)
-    for base in dict.fromkeys((os.path.abspath(folder), os.path.realpath(folder))):
-        base = unicodedata.normalize("NFC", base)
-        whole = os.path.normpath(os.path.join(base, written))
+    for place in dict.fromkeys((folder.absolute(), folder.resolve())):
+        base = unicodedata.normalize("NFC", os.path.normpath(place))
+        whole = os.path.normpath(Path(base) / written)
         if whole.startswith(base.rstrip(os.sep) + os.sep):
             return Path(os.path.relpath(whole, base)).as_posix()
     return posixpath.normpath(written)
@@ -333,7 +339,7 @@ def _other_spelling(folder: Path, written: str) -> str | None:
     found = Path()
     for part in posixpath.normpath(written).split("/"):
         try:
-            names = os.listdir(folder / found)
+            names = [entry.name for entry in (folder / found).iterdir()]
         except (OSError, ValueError):
             return None
         same = [name for name in names if _folded(name) == _folded(part)] if part not in (*names, "..") else [part]

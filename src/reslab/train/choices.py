@@ -4,7 +4,8 @@ import dataclasses
 import statistics
 from collections.abc import Collection
 from dataclasses import asdict, replace
-from math import ceil, inf
+from math import ceil
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -21,7 +22,6 @@ from reslab.pixels.decode import facts
 from reslab.pixels.preprocess import STATISTICS, Preprocess
 from reslab.train.config import AUTO, NONE, PRECISIONS, Origin, TrainConfig
 from reslab.train.finetune import FRESH, chosen, refuse_unknown
-from reslab.train.loss import refuse_unknown_balance
 from reslab.train.memory import activation_bytes
 from reslab.train.recipes import recipe
 from reslab.train.start import IMAGENET_WORD, SCRATCH, Start, open_start
@@ -231,29 +231,6 @@ def choose_arithmetic(choices: Choices) -> None:
         choices.set("accumulate", parts, reason, "measured" if parts > 1 else "default")
 
 
-def refuse_nonsense(config: TrainConfig) -> None:
-    """What no choice can mend; 0 still means "decide for me" here."""
-    for flag, value in (
-        ("--epochs", config.epochs),
-        ("--batch-size", config.batch_size),
-        ("--patience", config.patience),
-        ("--accumulate", config.accumulate),
-    ):
-        if value < 0:
-            raise ResLabError(f"{flag} {value} is negative", "give a positive number, or leave it out")
-    refuse_unknown_balance(config.balance)
-    if not 0 <= config.teacher_share <= 1 or not config.teacher_temperature > 0:
-        raise ResLabError("the teacher's share lies between 0 and 1, and its temperature above 0")
-    for flag, value in (("--start-decay", config.start_decay), ("--weight-decay", config.optim.weight_decay)):
-        if not 0 <= value < inf:
-            raise ResLabError(f"{flag} {value:g} is {'negative' if value < 0 else 'no number'}", "0 does without")
-    for flag, value in (("--label-smoothing", config.label_smoothing), ("--ema", config.ema)):
-        if not 0 <= value < 1:
-            raise ResLabError(f"{flag} {value:g} is not between 0 and 1", "0 does without")
-    if config.minutes < 0:
-        raise ResLabError(f"--minutes {config.minutes:g} is negative", "give a positive number, or leave it out")
-
-
 def choose_validation(choices: Choices) -> None:
     """In a cross-validation every picture validates; the share only says, as ever, which pictures are left to test."""
     if choices.config.folds:
@@ -293,7 +270,7 @@ def typical_side(pictures: tuple[Picture, ...]) -> int:
             sides.append(max(picture.box[2:]))
         elif isinstance(picture.source, np.ndarray):
             sides.append(max(picture.source.shape[:2]))
-        else:
+        elif isinstance(picture.source, Path | bytes):
             try:
                 header = facts(picture.source)
             except Exception:  # the check names it; here it only has no size

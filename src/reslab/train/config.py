@@ -1,8 +1,11 @@
 """What decides a run: one frozen object, made by a recipe, overridden field by field, resolved by `plan`."""
 
-from dataclasses import dataclass, field
+import os
+from dataclasses import dataclass, field, fields
 from typing import Any
 
+from reslab.bounds import BOUNDS, bounded
+from reslab.errors import ResLabError
 from reslab.modelfile import Task
 from reslab.train.optim import OptimConfig
 from reslab.train.schedule import Course, ScheduleConfig
@@ -10,6 +13,11 @@ from reslab.train.schedule import Course, ScheduleConfig
 AUTO = "auto"
 NONE = "none"
 PRECISIONS = ("float32", "bfloat16", "float16")
+
+
+_KINDS: dict[str, Any] = {
+    "optim": OptimConfig, "schedule": ScheduleConfig, "data_dir": str | None, "group_by": str | None, "course": tuple,
+}  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +101,21 @@ class TrainConfig:
     """Time between two saved states within an epoch; one is saved at its end in any case. Never changes a result."""
     workers: int = 1
     """Threads that prepare batches. Never changes a result."""
+
+    def __post_init__(self) -> None:
+        """Paths become text, numbers of any library Python's own; what cannot be what it is, is refused."""
+        for each in fields(self):
+            value = getattr(self, each.name)
+            if each.name in BOUNDS:
+                value = bounded(each.name, value)
+            elif each.name in ("data", "data_dir") and isinstance(value, os.PathLike):
+                value = os.fspath(value)
+            known = type(each.default) if isinstance(each.default, bool | str) else _KINDS.get(each.name, object)
+            if not isinstance(value, known):
+                raise ResLabError(f"{each.name} of a TrainConfig cannot be {type(value).__name__}: {value!r:.80}")
+            object.__setattr__(self, each.name, value)
+        if self.data.startswith("~"):
+            object.__setattr__(self, "data", os.path.expanduser(self.data))  # noqa: PTH111
 
     @property
     def cross_validates(self) -> bool:

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim import SGD, Adam, AdamW, Optimizer
 
+from reslab.bounds import bounded
 from reslab.errors import ResLabError, nearest
 from reslab.train.muon import Muon
 
@@ -34,8 +35,8 @@ class OptimConfig:
     def __post_init__(self) -> None:
         if self.name not in get_args(Name):
             raise ResLabError(f"the optimizer {self.name!r} is unknown", nearest(self.name, get_args(Name)))
-        if not (self.lr > 0 and self.rest_lr > 0):
-            raise ResLabError(f"--lr {self.lr:g} is not positive", "0.1 suits SGD, 0.001 suits Adam")
+        for name in ("lr", "rest_lr", "momentum", "weight_decay", "clip_norm"):
+            object.__setattr__(self, name, bounded(name, getattr(self, name)))
 
 
 def at_rate(config: OptimConfig, lr: float) -> OptimConfig:

@@ -34,10 +34,10 @@ from reslab.train.choices import (
     choose_weights,
     refuse_contradictions,
     refuse_lonely_pixels,
-    refuse_nonsense,
     typical_side,
 )
 from reslab.train.config import Origin, Plan, TrainConfig
+from reslab.train.loss import refuse_unknown_balance
 from reslab.train.start import IMAGENET_WORD, Start
 
 _UNEQUAL = 10  # times as many pictures in the greatest class as in the smallest
@@ -61,7 +61,7 @@ def resolve(config: TrainConfig, catalog: Catalog, user: Collection[str] = ()) -
         raise ResLabError(
             f"{catalog.root} has no training pictures", "put them into a folder train/ or leave it undivided"
         )
-    refuse_nonsense(config)
+    refuse_unknown_balance(config.balance)
     refuse_contradictions(config, user)
     choices = Choices(config, user)
     choose_validation(choices)
