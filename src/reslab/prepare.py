@@ -10,7 +10,7 @@ from reslab.data.catalog import Catalog, Picture, Split
 from reslab.data.reader import default_workers, load, ordered
 from reslab.data.sources import read_data
 from reslab.data.splits import FINER, LONELY, assigned, folded, lonely_groups
-from reslab.data.table import key_of
+from reslab.data.table import bases_of, key_of
 from reslab.errors import ResLabError
 from reslab.modelfile import write_atomically
 from reslab.pixels.fingerprint import fingerprint
@@ -158,7 +158,8 @@ def same_data(config: TrainConfig, folder: Path) -> tuple[Catalog, dict[str, str
         raise ResLabError(
             f"{folder} holds no {SPLIT_NAME}", "without it nobody knows which picture was where: train anew"
         )
-    everything = {key_of(row["path"], Path(config.data).parent): row for row in table}  # earlier runs kept ./ and NFD
+    bases = bases_of(Path(config.data).parent)  # earlier runs keep ./ and separate accents
+    everything = {key_of(row["path"], bases): row for row in table}
     here = {p.key: p for p in catalog.pictures}
     rows = {key: row for key, row in everything.items() if row["split"] in OPENED}
     for change, keys in (

@@ -49,10 +49,10 @@ def read_folder(root: Path) -> Catalog:
 def _with_keys(found: list[tuple[Path, str, Split | None]], root: Path) -> tuple[Picture, ...]:
     """Pictures in the order of their keys: paths in composed Unicode, unless two files differ in nothing else."""
     pictures: dict[str, Picture] = {}
-    for path, label, split in sorted(found):
-        written = printable(path.relative_to(root).as_posix())
-        composed = unicodedata.normalize("NFC", written)
-        key = written if composed in pictures else composed
+    written = {path: printable(path.relative_to(root).as_posix()) for path, _, _ in found}
+    composed = {path: unicodedata.normalize("NFC", name) for path, name in written.items()}
+    for path, label, split in sorted(found, key=lambda one: (composed[one[0]] != written[one[0]], one[0])):
+        key = written[path] if composed[path] in pictures else composed[path]
         pictures[key] = Picture(key, path, label, split)
     return tuple(sorted(pictures.values(), key=lambda p: p.key))
 

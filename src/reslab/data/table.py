@@ -289,6 +289,7 @@ class _Files:
 
     def __init__(self, table: Path) -> None:
         self._folder = table.parent
+        self._bases = bases_of(table.parent)
         self._keys: dict[tuple[int, int], str] = {}
         self.completed: list[str] = []
         """Paths that were found with an ending added."""
@@ -311,18 +312,27 @@ class _Files:
             hint = f"there is {other}" if other else f"paths are relative to {printable(self._folder)}"
             raise ResLabError(f"{where}: there is no file {written}", hint)
         name, identity = found[0]
-        return self._folder / name, self._keys.setdefault(identity, key_of(name, self._folder))
+        return self._folder / name, self._keys.setdefault(identity, key_of(name, self._bases))
 
 
-def key_of(written: str, folder: Path) -> str:
-    """A picture's path in its one spelling: relative to the folder if it lies below it, without `./`, in composed Unicode."""
+def key_of(written: str, bases: Sequence[str]) -> str:
+    """A picture's path in its one spelling: relative to the first base above it, without `./`, in composed Unicode.
+
+    Args:
+        bases: what `bases_of` gives.
+    """
     written = unicodedata.normalize("NFC", written)
-    for place in dict.fromkeys((folder.absolute(), folder.resolve())):
-        base = unicodedata.normalize("NFC", os.path.normpath(place))
+    for base in bases:
         whole = os.path.normpath(Path(base) / written)
         if whole.startswith(base.rstrip(os.sep) + os.sep):
             return Path(os.path.relpath(whole, base)).as_posix()
     return posixpath.normpath(written)
+
+
+def bases_of(folder: Path) -> list[str]:
+    """What paths are relative to: the folder as it is called, and as it is called without links."""
+    names = (os.path.normpath(folder.absolute()), str(folder.resolve()))
+    return [unicodedata.normalize("NFC", name) for name in dict.fromkeys(names)]
 
 
 def _regular(path: Path) -> tuple[int, int] | None:
