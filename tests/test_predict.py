@@ -80,7 +80,8 @@ def test_every_error_is_a_row_with_its_reason(model, pictures):
 )
 def test_an_array_that_is_no_picture_says_what_it_is(model, array):
     (row,) = model.predict(array)
-    assert row.error == f"an array must be uint8 [height, width, 3], not {array.dtype} {list(array.shape)}"
+    said = f"an array must be uint8 [height, width, 3], not {array.dtype} {list(array.shape)}"
+    assert row.error == said + ("; of several pictures, give a list" if array.ndim == 4 else "")
 
 
 def test_a_folder_is_all_its_pictures(model, pictures):

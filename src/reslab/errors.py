@@ -5,6 +5,14 @@ import re
 from collections.abc import Iterable
 from itertools import zip_longest
 
+_UNSEEN = re.compile("[\0-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff\ud800-\udfff]")
+"""Characters that steer a terminal, break a line, turn the direction of writing or cannot be encoded."""
+
+
+def visible(text: str) -> str:
+    """The text on one line that says what it holds: control and bidirectional characters are spelt out, as in `\\x1b`."""
+    return _UNSEEN.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
+
 
 class ResLabError(Exception):
     """Something the person at the keyboard can mend. Shown as `error: …` and `hint: …`, never as a traceback.
@@ -15,6 +23,7 @@ class ResLabError(Exception):
     exit_code = 2
 
     def __init__(self, message: str, hint: str | None = None) -> None:
+        message, hint = visible(message), hint and visible(hint)
         super().__init__(message)
         self.message = message
         self.hint = hint
@@ -49,7 +58,7 @@ def nearest(word: str, known: Iterable[str]) -> str:
 
     Words that differ in nothing but numbers are told apart by these: `resnet49` is nearest to `resnet50`.
     """
-    by_lower = {name.lower(): name for name in sorted(known)}
+    word, by_lower = str(word), {name.lower(): name for name in sorted(known)}
     close = difflib.get_close_matches(word.lower(), by_lower, n=max(1, len(by_lower)), cutoff=0.5)
     if close:
         return f"did you mean {by_lower[min(close, key=lambda name: _apart(word.lower(), name))]!r}?"

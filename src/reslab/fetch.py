@@ -22,8 +22,23 @@ _STALLED = 30.0
 
 
 def kept(what: str) -> Path:
-    """The folder for fetched `weights` or `data`: in RESLAB_CACHE, or ~/.cache/reslab."""
-    return Path(os.environ.get("RESLAB_CACHE") or Path.home() / ".cache" / "reslab") / what
+    """The folder for fetched `weights` or `data`: in RESLAB_CACHE, or ~/.cache/reslab.
+
+    Raises:
+        ResLabError: neither is there, as for a user of a container without an entry in its passwd.
+    """
+    try:
+        return Path(os.environ.get("RESLAB_CACHE") or Path.home() / ".cache" / "reslab") / what
+    except RuntimeError:
+        raise ResLabError(f"there is no home folder to keep {what} in", "name a folder in RESLAB_CACHE") from None
+
+
+def has_place() -> bool:
+    """Whether there is a folder for what is fetched."""
+    try:
+        return bool(kept("weights"))
+    except ResLabError:
+        return False
 
 
 @dataclass(frozen=True, slots=True)

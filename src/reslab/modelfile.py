@@ -325,7 +325,10 @@ def remove_leftovers(folder: Path) -> None:
 
 def write_json(path: Path, content: object) -> None:
     """Indented JSON for people, written atomically."""
-    write_atomically(path, (json.dumps(content, ensure_ascii=False, indent=1, allow_nan=False) + "\n").encode())
+    text = json.dumps(content, ensure_ascii=False, indent=1, allow_nan=False) + "\n"
+    write_atomically(
+        path, text.encode("utf-8", "backslashreplace")
+    )  # of a name that is no UTF-8: \udce9, as JSON has it
 
 
 def read_json(path: Path) -> dict[str, Any]:

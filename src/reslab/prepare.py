@@ -11,10 +11,11 @@ from reslab.check.gate import Verdict, examine
 from reslab.data.catalog import Catalog, Picture, Split
 from reslab.data.reader import default_workers, load, ordered
 from reslab.data.sources import read_data
+from reslab.data.splits import FINER, LONELY, lonely_groups
 from reslab.errors import ResLabError
 from reslab.pixels.fingerprint import fingerprint
-from reslab.rundata import difference, place_of
-from reslab.runfolder import CONFIG_NAME, RUNS, SPLIT_NAME, SplitRow, fold_folder, read_config, read_split
+from reslab.rundata import difference, place_of, recorded
+from reslab.runfolder import CONFIG_NAME, RUNS, SPLIT_NAME, SplitRow, fold_folder, read_config
 from reslab.train.config import Plan, TrainConfig
 from reslab.train.inputs import Stores, open_stores
 from reslab.train.journal import Event, Listener
@@ -108,6 +109,9 @@ def _past_the_gate(
 def _refuse_lonely_classes(catalog: Catalog, config: TrainConfig) -> None:
     """With a validation split, a class needs two pictures: one to learn from and one to be judged by."""
     if catalog.declares_splits and config.val and not config.folds and not catalog.split("val"):
+        for label, n in lonely_groups(catalog.pictures):
+            reason = f"nothing is left to validate on: class {label!r}: {LONELY.format(n=n)}"
+            raise ResLabError(reason, f"{FINER}, or train on all of them with --val none")
         lonely = min(catalog.counts().items(), key=lambda item: (item[1], item[0]), default=("", 0))
         raise ResLabError(
             f"nothing is left to validate on: class {lonely[0]!r} has {lonely[1]} picture(s)",
@@ -158,7 +162,7 @@ def same_data(config: TrainConfig, folder: Path, data: str | Path | None = None)
         data: where the pictures lie now; by default where they lay when the run began.
     """
     data = data or place_of(read_config(folder))
-    catalog, table = read_data(data, config.data_dir), read_split(folder)
+    catalog, table = read_data(data, config.data_dir), recorded(folder)
     if table is None:
         raise ResLabError(
             f"{folder} holds no {SPLIT_NAME}", "without it nobody knows which picture was where: train anew"

@@ -5,6 +5,7 @@ its `split.csv`: every picture's name and label, and a fingerprint of what train
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ import numpy as np
 from reslab.data.catalog import Catalog
 from reslab.data.reader import load
 from reslab.data.sources import at_hand, read_data
+from reslab.data.table import bases_of, key_of
 from reslab.errors import BadPicture, ResLabError
 from reslab.pixels.fingerprint import fingerprint
 from reslab.runfolder import SplitRow, read_config, read_split
@@ -24,6 +26,12 @@ def place_of(document: Mapping[str, Any]) -> str:
     """The data of a run with this `config.json`: where they lay when it began, if they are still there, else as named."""
     place = document.get("data_path")
     return place if isinstance(place, str) and Path(place).exists() else document["config"]["data"]
+
+
+def recorded(run: Path) -> list[SplitRow] | None:
+    """Which picture was where in a run, by the keys of today: earlier runs keep `./` and separate accents."""
+    rows, bases = read_split(run), bases_of(Path(place_of(read_config(run))).parent)
+    return rows and [replace(row, path=key_of(row.path, bases)) for row in rows]
 
 
 def difference(rows: Sequence[SplitRow], catalog: Catalog, left_out: bool = False) -> str | None:
@@ -47,7 +55,7 @@ def difference(rows: Sequence[SplitRow], catalog: Catalog, left_out: bool = Fals
 
 def is_of(run: Path, catalog: Catalog) -> bool:
     """Whether a catalog is what a run was trained on: the same names and labels, and, as far as looked at, content."""
-    rows = read_split(run)
+    rows = recorded(run)
     if not rows or difference(rows, catalog, bool(read_config(run)["config"].get("skip_bad"))):
         return False
     here, looked = {p.key: p for p in catalog.pictures}, [row for row in rows if row.fingerprint]

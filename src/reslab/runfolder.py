@@ -1,7 +1,7 @@
 """The run folder, and the models in the package: what files are called and how they are read, agreed on once."""
 
 import csv
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, Literal
@@ -58,6 +58,11 @@ def fold_folder(run: Path, number: int) -> Path:
     return run / f"fold-{number}"
 
 
+def mark(classes: Iterable[str]) -> str:
+    """What a CSV of answers begins with: a byte order mark, without which Excel misreads names that are not ASCII."""
+    return "" if all(name.isascii() for name in classes) else "\ufeff"
+
+
 def read_rows(path: Path, columns: Collection[str]) -> list[dict[str, str]] | None:
     """A table of a run folder, row by row; None where the file is missing.
 
@@ -67,7 +72,7 @@ def read_rows(path: Path, columns: Collection[str]) -> list[dict[str, str]] | No
     if not path.is_file():
         return None
     try:
-        with path.open(encoding="utf-8", newline="") as file:
+        with path.open(encoding="utf-8-sig", newline="") as file:
             rows = list(csv.DictReader(file))
     except (ValueError, csv.Error):
         raise ResLabError(f"{path} is damaged: it is no table in UTF-8") from None

@@ -1,6 +1,7 @@
-"""What PyTorch finds on this machine. Functions, called by whoever runs; importing does nothing."""
+"""What PyTorch finds on this machine. Functions, called by whoever runs."""
 
 import ctypes
+import os
 import platform
 from contextlib import AbstractContextManager
 from typing import Any
@@ -13,6 +14,9 @@ from reslab import machine
 
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # malloc.h
 _KEPT_BYTES = 2**30
+
+if hasattr(os, "register_at_fork"):  # a forked child has none of the threads that PyTorch would hand its work to
+    os.register_at_fork(after_in_child=lambda: torch.set_num_threads(1))
 
 
 def device() -> torch.device:

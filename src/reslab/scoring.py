@@ -5,12 +5,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from reslab.data.catalog import Catalog, Split
+from reslab.data.catalog import SPLIT_WORDS, SPLITS, Catalog, Split
 from reslab.data.sources import read_data
 from reslab.data.splits import divided_as
 from reslab.engine.choose import EngineName, find_model, open_engine
 from reslab.engine.face import Assumed, Mirrored
-from reslab.errors import ResLabError
+from reslab.errors import ResLabError, nearest
 from reslab.evaluate.judge import Judgement, judge, write_evaluation
 from reslab.modelfile import Task
 from reslab.report.page import write_report
@@ -58,6 +58,8 @@ def evaluate(
         ResLabError: the split is empty, its classes are not the model's, a picture is unreadable or bears several labels
             where the model gives one, or more than 1 % of the pictures trained the model (unless `how.allow_seen`).
     """
+    if split is not None and split not in SPLITS:
+        raise ResLabError(f"there is no split {split!r}", nearest(SPLIT_WORDS.get(str(split), str(split)), SPLITS))
     given = dict(division or {})
     path = find_model(model)
     whole = read_data(data, given.get("data_dir"))

@@ -15,7 +15,7 @@ from PIL import Image
 
 from reslab.data.catalog import Catalog
 from reslab.data.reader import load
-from reslab.data.sources import absolute, read_data
+from reslab.data.sources import absolute, path_of, read_data
 from reslab.engine.choose import find_model
 from reslab.errors import ResLabError
 from reslab.evaluate.judge import Judgement
@@ -70,6 +70,11 @@ def train(
     Raises:
         ResLabError: bad input, a diverged run, or a full disk; one sentence and a hint.
     """
+    if not isinstance(config, TrainConfig):
+        example = "reslab.fit(dataclasses.replace(reslab.recipe('standard'), data='pictures'))"
+        raise ResLabError(
+            f"a run is made from a TrainConfig, not from {type(config).__name__}: {config!r:.80}", example
+        )
     begun = time.monotonic() if begun is None else begun
     ranks = join()
     show = on_event if on_event and ranks.first else silent
@@ -82,7 +87,7 @@ def train(
 
 
 def resume(
-    folder: Path, epochs: int | None = None, on_event: Listener | None = None, data: str | Path | None = None
+    folder: str | Path, epochs: int | None = None, on_event: Listener | None = None, data: str | Path | None = None
 ) -> Run:
     """Continue a run where its last saved state left it.
 
@@ -95,6 +100,7 @@ def resume(
     Raises:
         ResLabError: there is no run, its data or its config have changed, or its state is damaged.
     """
+    folder = path_of(folder, "the run folder")
     document = read_config(folder)
     plan = plan_from(document, folder)
     if epochs is not None and plan.config.folds:

@@ -79,7 +79,7 @@ def test_backslashes_quotes_blank_lines_and_spaces(table):
 
 def test_an_absolute_path(table, tmp_path):
     place = (tmp_path / "data" / "pics" / "a.png").as_posix()
-    assert listed(read_table(table(f"path,label\n{place},cat\n"))) == [(place, "cat")]
+    assert listed(read_table(table(f"path,label\n{place},cat\n"))) == EXPECTED[:1]
 
 
 @pytest.mark.parametrize("path_column", ["path", "Path", "file", "filename", "filepath", "image", "image_path"])

@@ -11,6 +11,7 @@ import numpy as np
 
 from reslab.data.catalog import Catalog, Picture, Split
 from reslab.data.reader import default_workers, load, ordered
+from reslab.data.splits import FINER, LONELY, lonely_groups
 from reslab.errors import BadPicture, nearest
 from reslab.pixels.decode import Facts, facts
 from reslab.pixels.fingerprint import fingerprint
@@ -25,6 +26,10 @@ _SEVERITIES = ("error", "warning", "note")
 _BLANK = 8  # grey levels: a deep picture with less contrast than this came out almost uniform
 _DARK = 64  # a deep picture without a brighter level came out dark: its samples use 14 bits or fewer of the 16
 _TWIN_BYTES = 16  # of the hash: no chance match among any number of pictures
+_ONE_EACH = (
+    "every picture bears exactly one label, and each label will be answered with yes or no; "
+    "for one answer per picture, write them in one column called label"
+)
 _BLOCKING = ("unreadable", "unknown class", "empty class", "one class")
 
 
@@ -149,8 +154,10 @@ def _about_split(catalog: Catalog, split: Split, known: set[str]) -> list[Proble
         problems.append(Problem("unknown class", f"{split}: {label}", detail, "error"))
     if pictures:
         threshold = " and its threshold stays at 0.5" if catalog.multi and split == "val" else ""
+        lonely = dict(lonely_groups(catalog.pictures))
         for label in sorted(known - here.keys()):
-            detail = f"no picture of it in {split}, so its score there is unknown{threshold}"
+            why = f": {LONELY.format(n=lonely[label])}" if label in lonely else ""
+            detail = f"no picture of it in {split}{why}, so its score there is unknown{threshold}"
             problems.append(Problem("missing class", f"{split}: {label}", detail, "warning"))
     return problems
 
@@ -158,8 +165,11 @@ def _about_split(catalog: Catalog, split: Split, known: set[str]) -> list[Proble
 def _about_label_sets(catalog: Catalog) -> list[Problem]:
     """What can only be odd where pictures bear several labels."""
     problems = [Problem(kind, catalog.root, where, "note") for kind, where in catalog.remarks]
+    problems += [Problem(kind, catalog.root, detail, "warning") for kind, detail in catalog.doubts]
     if not catalog.multi:
         return problems
+    if all(len(catalog.labels_of(p)) == 1 for p in catalog.pictures):
+        problems.append(Problem("one label each", catalog.root, _ONE_EACH, "warning"))
     trained, counts = catalog.split("train"), catalog.only(("train",)).counts()
     for label in sorted(label for label, n in counts.items() if n == len(trained)):
         detail = "every training picture bears it, so nothing can be learnt about it"
@@ -172,11 +182,13 @@ def _about_label_sets(catalog: Catalog) -> list[Problem]:
 
 def _about_groups(catalog: Catalog) -> list[Problem]:
     """Data that declare their splits may divide a patient or a video; what we divide ourselves never is."""
+    lonely = [] if catalog.split("val") or catalog.split("test") else lonely_groups(catalog.pictures)
+    problems = [Problem("one group", label, f"{LONELY.format(n=n)}; {FINER}", "error") for label, n in lonely]
     splits: dict[str, set[str]] = defaultdict(set)
     for picture in catalog.pictures:
         if picture.group is not None and picture.split is not None:
             splits[picture.group].add(picture.split)
-    return [
+    return problems + [
         Problem("divided group", group, f"its pictures lie in {' and '.join(sorted(found))}", "warning")
         for group, found in sorted(splits.items())
         if len(found) > 1

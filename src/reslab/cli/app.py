@@ -8,15 +8,18 @@ import time
 import traceback
 import warnings
 from contextvars import ContextVar
+from typing import Any, get_args
 
 from cyclopts import App, CycloptsError, MissingArgumentError
 from PIL import Image
 
-from reslab.errors import ResLabError
+from reslab.bounds import bounded
+from reslab.errors import ResLabError, visible
 
 STARTED: ContextVar[float] = ContextVar("STARTED")
 """When the command began, before anything large was imported: what `--minutes` counts from (`time.monotonic`)."""
 
+_NUMBER = re.compile(r"[+-]?(?:\d+\.?\d*(?:e[+-]?\d+)?|\.\d+|nan|inf(?:inity)?)", re.IGNORECASE)
 _INTERNAL = 70  # sysexits.h: software error
 _INTERRUPTED = 130
 
@@ -70,10 +73,24 @@ def build_app() -> App:
         help="From a folder of pictures to a classifier that you can understand, train, trust and ship.",
         help_epilogue="Start with: reslab demo. Each verb explains itself: reslab train --help. Tracebacks: --debug.",
         suppress_keyboard_interrupt=False,  # `run` has a word to say
+        config=_refuse_nonsense,
     )
     for verb, (place, help_line) in VERBS.items():
         app.command(f"reslab.cli.{place}", name=verb, help=help_line)
     return app
+
+
+def _refuse_nonsense(app: App, commands: tuple[str, ...], arguments: Any) -> None:
+    """Every number on the command line is within its bounds, and nothing is empty, before anything begins."""
+    for argument in arguments:
+        name = argument.name.lstrip("-")
+        kinds = {argument.hint, *get_args(argument.hint)}
+        kinds |= {kind for each in kinds for kind in get_args(each)}
+        for value in [token.value for token in argument.tokens]:
+            if not value and name != "PATHS":  # an empty picture is a row that says so
+                raise ResLabError(f"{argument.name} is empty", "is a variable of the shell unset?")
+            if {int, float} & kinds and _NUMBER.fullmatch(value):
+                bounded(name.replace("-", "_"), int(value) if value.lstrip("+-").isdigit() else float(value))
 
 
 def run(tokens: list[str]) -> int:
@@ -83,7 +100,7 @@ def run(tokens: list[str]) -> int:
     tokens = [t for t in tokens if t != "--debug"]
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
-            stream.reconfigure(encoding="utf-8", errors="replace")
+            stream.reconfigure(encoding="utf-8", errors="backslashreplace")  # \udce9 is how JSON has it, too
     warnings.simplefilter("error", Image.DecompressionBombWarning)
     try:
         result = build_app()(tokens or ["--help"], exit_on_error=False, print_error=False, result_action="return_value")
@@ -118,9 +135,9 @@ def _fault(error: Exception, debug: bool) -> int:
 def _complain(message: str, hint: str | None, code: int, debug: bool) -> int:
     if debug:
         traceback.print_exc()
-    print(f"error: {message}", file=sys.stderr)
+    print(f"error: {visible(message)}", file=sys.stderr)
     if hint:
-        print(f"hint: {hint}", file=sys.stderr)
+        print(f"hint: {visible(hint)}", file=sys.stderr)
     return code
 
 

@@ -3,7 +3,9 @@
 import dataclasses
 import io
 import json as json_format
+import re
 import sys
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
@@ -23,6 +25,7 @@ from reslab.explain.draw import figure
 from reslab.modelfile import write_atomically
 from reslab.predict import expand
 
+_LONGEST = 200  # bytes of a file's name
 _SIDE = 384  # of a drawn picture, in pixels, whatever the network's input is
 
 
@@ -52,9 +55,9 @@ def explain(
     opened = open_engine(model, foreign.assumed(), engine)
     prepare, seen = opened.header.preprocess, replace(opened.header.preprocess, size=_SIDE)
     pictures = list(expand(paths))
-    drawn = 0
+    names, drawn = _file_names(picture.key for picture in pictures), 0
     with show.bar("explaining", len(pictures)) as progress:
-        for picture in pictures:
+        for number, picture in enumerate(pictures):
             progress.move(1)
             try:
                 pixels = load(picture)
@@ -62,13 +65,26 @@ def explain(
                 show.people.print(f"{picture.key}: cannot explain: {error.reason}")
                 continue
             found = explained(opened, prepare(pixels), label)
-            place = out if len(pictures) == 1 else out / (picture.key.strip("/").replace("/", "_") + ".png")
-            outside_data(place, paths[0])
+            place = out if len(pictures) == 1 else out / names[number]
+            for path in paths:
+                outside_data(place, path)
             _draw(place, seen(pixels), found)
             _print_row(picture.key, place, found, prepare.size, json)
             drawn += 1
     if not drawn:
         raise ResLabError("none of the inputs could be read", "each row above says why")
+
+
+def _file_names(keys: Iterable[str]) -> list[str]:
+    """A PNG for each picture, no two alike in any system: its path with _ for / and, where that is taken, a number."""
+    names: dict[str, str] = {}
+    for key in keys:
+        plain = re.sub(r'[\\/:*?"<>|\0-\x1f]', "_", key.strip("/"))
+        stem, number = plain.encode()[-_LONGEST:].decode(errors="ignore"), 1
+        while (name := stem + (f"-{number}" if number > 1 else "") + ".png").casefold() in names:
+            number += 1
+        names[name.casefold()] = name
+    return list(names.values())
 
 
 def _draw(place: Path, picture: np.ndarray, found: Explanation) -> None:

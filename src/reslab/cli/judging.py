@@ -13,6 +13,7 @@ from reslab.cli import show
 from reslab.cli.foreign import FOREIGN_OPTIONS, ForeignOptions
 from reslab.cli.labels import say_difference, say_labels
 from reslab.cli.options import DATA_OPTIONS, DataOptions
+from reslab.cli.rows import spreadsheet
 from reslab.engine.choose import EngineName, find_model
 from reslab.errors import ResLabError
 from reslab.evaluate.judge import Evaluation, Judgement
@@ -67,7 +68,7 @@ def evaluate(
     with show.bar("scoring") as progress:
         evaluation = scoring.evaluate(model, data, split, source.given(), judging, progress.move)
     if csv:
-        write_atomically(csv, evaluation.table().encode())
+        write_atomically(csv, spreadsheet(evaluation.table()).encode())
     document = evaluation.document() | {"mirrored": how.mirror}
     if json:
         show.print_json(document)

@@ -1,11 +1,13 @@
 """The rows of `predict` as a CSV that is whole or absent; of a command that was killed, the same command continues them."""
 
+import codecs
 import csv
 import hashlib
 import io
 import itertools
 import json
 import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,8 +19,10 @@ from reslab.engine.face import Engine
 from reslab.errors import ResLabError
 from reslab.modelfile import header_document, read_json, write_json
 from reslab.predict import Prediction
+from reslab.runfolder import mark
 
 COLUMNS = ("path", "label", "probability", "error")
+_FORMULA = re.compile(r"[=@\t\r]|[+-](?!\d*\.?\d*\Z)")
 _FRESH = "or begin anew with --fresh"
 
 
@@ -46,7 +50,8 @@ def rows_in(path: Path | None, engine: Engine, fresh: bool) -> Iterator["Rows | 
         raise ResLabError(f"cannot write {part}: {error.strerror or error}", "choose another --csv") from None
     with opened as file:
         _claim(file, part)
-        _begin(file, part, told, {"schema": 1, "model": engine.sha256, "header": _digest(engine)}, fresh)
+        answering: dict[str, object] = {"schema": 1, "model": engine.sha256, "header": _digest(engine)}
+        _begin(file, part, told, answering, engine.header.classes, fresh)
         rows = Rows(file, part)
         try:
             yield rows
@@ -60,7 +65,9 @@ def rows_in(path: Path | None, engine: Engine, fresh: bool) -> Iterator["Rows | 
     told.unlink(missing_ok=True)
 
 
-def _begin(file: BinaryIO, part: Path, told: Path, answering: dict[str, object], fresh: bool) -> None:
+def _begin(
+    file: BinaryIO, part: Path, told: Path, answering: dict[str, object], classes: tuple[str, ...], fresh: bool
+) -> None:
     """A file without a row is begun anew; one with rows must tell of the same columns and model."""
     if part.stat().st_size and not told.is_file() and not fresh:
         raise ResLabError(f"{part} is there, and no {told.name} says which model began it", f"move it away, {_FRESH}")
@@ -68,8 +75,9 @@ def _begin(file: BinaryIO, part: Path, told: Path, answering: dict[str, object],
     if fresh or len(found) < 2:
         file.truncate(0)
         write_json(told, answering)
+        file.write(mark(classes).encode())
         _append(file, COLUMNS)
-    elif _cells(found[0]) != [*COLUMNS]:
+    elif _cells(found[0].removeprefix(codecs.BOM_UTF8)) != [*COLUMNS]:
         raise ResLabError(f"{part} has other columns than the rows to come", f"move it away, {_FRESH}")
     elif read_json(told) != answering:
         raise ResLabError(f"{part} was begun with another model", f"give the model of its rows, {_FRESH}")
@@ -94,7 +102,7 @@ class Rows:
             if number:  # the first names the columns
                 path, _, _, error = _cells(record)
                 picture = next(pictures, None)
-                if picture is None or picture.key != path:
+                if picture is None or as_text(picture.key) != path:
                     other = "the inputs end before" if picture is None else f"the input there is {picture.key}"
                     sentence = f"row {number:,} of {self._part} is about {path}, and {other}"
                     raise ResLabError(sentence, f"give the same inputs in the same order, {_FRESH}")
@@ -107,11 +115,25 @@ class Rows:
         """Write one row."""
         each = [p for _, p in row.labels or ()] if row.probability is None else [row.probability]
         cells = (row.path, row.label or "", SEPARATOR.join(f"{p:.6f}" for p in each), row.error or "")
-        _append(self._file, cells)
+        _append(self._file, tuple(map(as_text, cells)))
         self._count(row.error)
 
     def _count(self, error: str | None) -> None:
         self.answered, self.failed = self.answered + 1, self.failed + bool(error)
+
+
+def as_text(cell: str) -> str:
+    """A cell that a spreadsheet would take for a formula, kept text by an apostrophe (OWASP, CSV injection)."""
+    return f"'{cell}" if _FORMULA.match(cell) else cell
+
+
+def spreadsheet(table: str) -> str:
+    """A whole CSV with such cells."""
+    file = io.StringIO()
+    csv.writer(file, lineterminator="\n").writerows(
+        map(as_text, row) for row in csv.reader(io.StringIO(table, newline=""))
+    )
+    return file.getvalue()
 
 
 def _append(file: BinaryIO, cells: tuple[str, ...]) -> None:

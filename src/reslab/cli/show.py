@@ -18,15 +18,29 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 from rich.table import Table
+from rich.text import Text
+
+from reslab.errors import visible
 
 _WIDE = 200  # a file or a pipe has no width: tables there must not fold
 
 _SILENT = os.environ.get("RANK", "0") != "0"  # of processes that train together, the first one talks
 
-people = Console(stderr=True, highlight=False, width=None if sys.stderr.isatty() else _WIDE, quiet=_SILENT)
+
+class _Literal(Console):
+    """A console that takes every text as it is: no markup, no emoji, and nothing that steers a terminal."""
+
+    def render_str(self, text: str, **style: Any) -> Text:
+        """A line break within a text is part of a name."""
+        return super().render_str(visible(text), **style)
+
+
+_LITERAL: dict[str, Any] = {"markup": False, "emoji": False, "highlight": False, "quiet": _SILENT}
+
+people = _Literal(stderr=True, width=None if sys.stderr.isatty() else _WIDE, **_LITERAL)
 """Progress, warnings, decisions: never mixed with results."""
 
-results = Console(highlight=False, width=None if sys.stdout.isatty() else _WIDE, quiet=_SILENT)
+results = _Literal(width=None if sys.stdout.isatty() else _WIDE, **_LITERAL)
 """What was asked for."""
 
 
@@ -40,7 +54,7 @@ def print_json(document: Any) -> None:
 def say(what: Any = "", **style: Any) -> None:
     """Print a result: a table as wide as the terminal, a line unbroken and taken literally."""
     if isinstance(what, str):
-        style = {"soft_wrap": True, "markup": False, **style}
+        style = {"soft_wrap": True, **style}
     results.print(what, **style)
 
 
@@ -108,13 +122,13 @@ def bar(label: str = "", total: int | None = None) -> Iterator[Bar]:
         yield Bar(None)
         return
     columns = (
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         BarColumn(),
         MofNCompleteColumn(),
         TimeElapsedColumn(),
         TextColumn("eta"),
         TimeRemainingColumn(),
-        TextColumn("{task.fields[note]}"),
+        TextColumn("{task.fields[note]}", markup=False),
     )
     with Progress(*columns, console=people, transient=True) as progress:
         made = Bar(progress)

@@ -200,12 +200,14 @@ def demo(*, out: Path | None = None, epochs: int | None = None) -> None:
         result = workflow.demo(out, epochs, listener)
     say = show.say
     document = result.evaluation.document()
-    say(f"\ntest score   {show.interval(document['top1'], document['n'])}; never seen in training")
+    say()
+    say(f"test score   {show.interval(document['top1'], document['n'])}; never seen in training")
     say(f"             always answering one class would score {show.percent(document['majority_baseline'])}")
     say(f"prediction   {result.prediction.path}: {result.prediction.label}, {result.prediction.probability:.3f}")
     say(f"model        {result.model}")
     say(f"report       {result.report}")
-    say("\nTry next:")
+    say()
+    say("Try next:")
     say(f"  reslab predict {result.model} {result.prediction.path}")
     say(f"  reslab export {result.model} --out digits.onnx")
     say("  reslab serve digits.onnx                  a web page and an HTTP door: http://127.0.0.1:8000")
@@ -328,7 +330,7 @@ class RunListener:
         self.bar.move(to=done, note=f"epoch {event['epoch']}/{event['epochs']}  {speed:.0f} images/s  loss {loss:.3f}")
         if event["step"] % event["log_every"] == 0:
             where = f"Epoch [{event['epoch']}/{event['epochs']}], Step [{event['step']}/{event['steps']}]"
-            show.people.print(f"{where}, Loss: {event['loss']:.4f}", markup=False)
+            show.people.print(f"{where}, Loss: {event['loss']:.4f}")
 
     def _epoch(self, event: Event) -> None:
         text = f"epoch {event['epoch']}/{event['epochs']}: train loss {event['train_loss']:.4f}"
@@ -367,15 +369,17 @@ def _say_score(run: "workflow.Run", json: bool) -> None:
         show.print_json(document)
         return
     if document["task"] == "multi":
-        say_labels(document, "\nvalidation", "; these pictures also chose the best epoch and the thresholds")
+        show.say()
+        say_labels(document, "validation", "; these pictures also chose the best epoch and the thresholds")
         return
     say = show.say
+    say()
     if document["folds"]:
         _say_folds(document)
     else:
         alone = read_config(run.folder)["config"].get("fold")
         note = "the pictures of this fold, which chose nothing" if alone else "these pictures also chose the best epoch"
-        say(f"\nvalidation   {show.interval(document['top1'], document['n'])}; {note}")
+        say(f"validation   {show.interval(document['top1'], document['n'])}; {note}")
     balanced, baseline = (show.percent(document[key]) for key in ("balanced_accuracy", "majority_baseline"))
     say(f"             balanced {balanced}; always answering one class would score {baseline}")
     fit = document["calibration"]
@@ -386,7 +390,7 @@ def _say_folds(document: dict[str, Any]) -> None:
     """The score of a cross-validation, and how far its folds lie apart."""
     say, folds = show.say, document["folds"]
     say(
-        f"\nout-of-fold  {show.interval(document['top1'], document['n'])}; each answered by a network that had not seen it"
+        f"out-of-fold  {show.interval(document['top1'], document['n'])}; each answered by a network that had not seen it"
     )
     each = ", ".join(f"{100 * value:.1f}" for value in folds["values"])
     say(f"             folds {each} %: mean {show.percent(folds['mean'])}, 95 % interval of the mean", end=" ")

@@ -9,8 +9,17 @@ from typing import Literal
 
 import numpy as np
 
+from reslab.errors import BadPicture
+
 Split = Literal["train", "val", "test"]
 SPLITS: tuple[Split, ...] = ("train", "val", "test")
+
+SPLIT_WORDS: dict[str, Split] = {
+    "train": "train", "training": "train",
+    "val": "val", "valid": "val", "validation": "val",
+    "test": "test", "testing": "test",
+}  # fmt: skip
+"""What people call the splits, in lower case."""
 
 SEPARATOR = ";"
 """Between the labels of a picture that may bear several."""
@@ -28,8 +37,8 @@ class Picture:
     key: str
     """Its stable name: the path inside the data folder with forward slashes, or `digits/0042`."""
 
-    source: Path | bytes | np.ndarray
-    """A file, a file's content, or the picture itself as uint8 `[height, width, 3]`."""
+    source: Path | bytes | np.ndarray | BadPicture
+    """A file, a file's content, the picture itself as uint8 `[height, width, 3]`, or why there is none."""
 
     label: str
     """Its class; in a set where pictures bear several labels, all of them in sorted order: `cat;outdoor`."""
@@ -71,6 +80,9 @@ class Catalog:
 
     remarks: tuple[tuple[str, str], ...] = ()
     """What was written untidily and understood all the same: a word for it, and where."""
+
+    doubts: tuple[tuple[str, str], ...] = ()
+    """What was taken for what it seemed to be, and should be looked at: a word for it, and how it was taken."""
 
     def labels_of(self, picture: Picture) -> tuple[str, ...]:
         """The labels that a picture bears: exactly one, unless the set is `multi`."""

@@ -1,51 +1,60 @@
 """A folder of class folders, with or without `train/`, `val/`, `test/` around them."""
 
 import os
+import re
 import unicodedata
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
-from reslab.data.catalog import Catalog, Picture, Split
-from reslab.errors import ResLabError
+from reslab.data.catalog import SPLIT_WORDS, Catalog, Picture, Split
+from reslab.errors import BadPicture, ResLabError
 from reslab.pixels.decode import EXTENSIONS, printable
 
-_SPLIT_NAMES: dict[str, Split] = {
-    "train": "train", "training": "train",
-    "val": "val", "valid": "val", "validation": "val",
-    "test": "test", "testing": "test",
-}  # fmt: skip
 OUTSIDE = "files outside a class folder"
+_BESIDE = "folders beside the splits"
+_LOCKED = "make it readable, or move it out of the data folder"
 _HIDDEN = ("__MACOSX", "@eaDir", "$RECYCLE.BIN", "System Volume Information")
 
 
 def read_folder(root: Path) -> Catalog:
     """List a folder. Hidden folders and files that are no pictures are skipped and counted; nothing is opened."""
     skipped: Counter[str] = Counter()
-    splits = _split_folders(root)
-    pictures: list[Picture] = []
+    top, splits = _layout(root)
+    found: list[tuple[Path, str, Split | None]] = []
     empty: list[tuple[str, Split | None]] = []
-    for base, split in splits or [(root, None)]:
+    for base, split in splits or [(top, None)]:
         for class_folder in _visible_folders(base, skipped):
-            found = [
-                Picture(printable(path.relative_to(root).as_posix()), path, label_of(class_folder.name), split)
-                for path in _picture_files(class_folder, skipped)
-            ]
-            pictures += found
-            if not found:
+            paths = list(_picture_files(class_folder, skipped))
+            found += [(path, label_of(class_folder.name), split) for path in paths]
+            if not paths:
                 empty.append((printable(class_folder.relative_to(root).as_posix()), split))
         skipped[OUTSIDE] += _loose_files(base)
     if splits:
-        taken = {base for base, _ in splits}
-        skipped["folders beside the splits"] += sum(f not in taken for f in _visible_folders(root, Counter()))
-        skipped[OUTSIDE] += _loose_files(root)
+        skipped[OUTSIDE] += _loose_files(top)
+    unused = _unused(top, splits)
+    skipped[_BESIDE] += len(unused)
+    holding = [label_of(f.name) for f in unused if f.name.lower() not in SPLIT_WORDS and _holds_pictures(f)]
+    doubt = f"{', '.join(sorted(holding))}: beside {', '.join(sorted(base.name for base, _ in splits))}; not used"
     return Catalog(
         name=printable(root.resolve().name) or "data",
         root=printable(root),
-        pictures=tuple(sorted(pictures, key=lambda p: p.key)),
+        pictures=_with_keys(found, root),
         skipped={reason: n for reason, n in skipped.items() if n},
         empty_classes=tuple(empty),
+        doubts=((_BESIDE, doubt),) if holding else (),
     )
+
+
+def _with_keys(found: list[tuple[Path, str, Split | None]], root: Path) -> tuple[Picture, ...]:
+    """Pictures in the order of their keys: paths in composed Unicode, unless two files differ in nothing else."""
+    pictures: dict[str, Picture] = {}
+    written = {path: printable(path.relative_to(root).as_posix()) for path, _, _ in found}
+    composed = {path: unicodedata.normalize("NFC", name) for path, name in written.items()}
+    for path, label, split in sorted(found, key=lambda one: (composed[one[0]] != written[one[0]], one[0])):
+        key = written[path] if composed[path] in pictures else composed[path]
+        pictures[key] = Picture(key, path, label, split)
+    return tuple(sorted(pictures.values(), key=lambda p: p.key))
 
 
 def label_of(name: str) -> str:
@@ -53,35 +62,97 @@ def label_of(name: str) -> str:
     return unicodedata.normalize("NFC", printable(name))
 
 
-def picture_files(folder: Path) -> Iterator[Path]:
-    """Every picture below a folder, in sorted order; hidden folders are passed over."""
-    yield from _picture_files(folder, Counter())
+def picture_files(folder: Path) -> Iterator[Path | BadPicture]:
+    """Every picture below a folder, in sorted order, then the folders that cannot be listed; hidden ones are passed over."""
+    locked: list[BadPicture] = []
+    yield from _picture_files(folder, Counter(), locked)
+    yield from locked
+
+
+def _layout(root: Path) -> tuple[Path, list[tuple[Path, Split]]]:
+    """Where the class folders, or the split folders with their splits, lie: in the folder, or in the only one within it."""
+    splits, folders = _split_folders(root), _visible_folders(root, Counter())
+    if not splits and len(folders) == 1:
+        inner, within = folders[0], _split_folders(folders[0])
+        return (inner, within) if within else (root, [])
+    return root, splits
 
 
 def _split_folders(root: Path) -> list[tuple[Path, Split]]:
     """The split folders, or none: a folder `train` that directly holds pictures is a class of trains.
 
-    One of them must be for training, unless there is nothing but splits (somebody's test set, to be scored).
+    One of them must be for training, unless there is nothing but splits (somebody's test set, to be scored). Names may
+    have something in common: `seg_train` and `seg_test`. A folder in a folder of the same name counts as one.
     """
     folders = _visible_folders(root, Counter())
-    splits = [(folder, _SPLIT_NAMES.get(folder.name.lower())) for folder in folders]
-    found = [(folder, split) for folder, split in splits if split and _visible_folders(folder, Counter())]
-    return found if any(split == "train" for _, split in found) or len(found) == len(folders) else []
+    common: dict[str, list[tuple[Path, Split]]] = {}
+    for folder in folders:
+        split, rest = _split_word(folder.name)
+        if split and _visible_folders(folder, Counter()):
+            common.setdefault(rest, []).append((_unwrapped(folder), split))
+    plain = common.pop("", [])
+    if plain:
+        trains = any(split == "train" for _, split in plain)
+        lone = len(plain) == 1 and len(_visible_folders(plain[0][0], Counter())) == 1
+        others = [f for f in folders if f.name.lower() not in SPLIT_WORDS and _holds_pictures(f)]
+        return plain if len(plain) == len(folders) or (trains and not (lone and others)) else []
+    return next((found for found in common.values() if {"train"} < {split for _, split in found}), [])
 
 
-def _picture_files(folder: Path, skipped: Counter[str], seen: set[str] | None = None) -> Iterator[Path]:
-    """In sorted order, following links, each real folder once and never one that contains the first."""
+def _split_word(name: str) -> tuple[Split | None, str]:
+    """The split that a folder's name speaks of, and the rest of the name."""
+    parts = re.split(r"[ ._-]+", name.lower())
+    for word, rest in ((parts[0], parts[1:]), (parts[-1], parts[:-1])):
+        if word in SPLIT_WORDS:
+            return SPLIT_WORDS[word], "_".join(rest)
+    return None, name
+
+
+def _unwrapped(folder: Path) -> Path:
+    """The folder, or the only one in it where both have one name and it has folders of its own, as in train/train/cats."""
+    inner = _visible_folders(folder, Counter())
+    wraps = len(inner) == 1 and inner[0].name == folder.name and _visible_folders(inner[0], Counter())
+    return inner[0] if wraps else folder
+
+
+def _unused(top: Path, splits: list[tuple[Path, Split]]) -> list[Path]:
+    """Folders beside the split folders."""
+    taken = {base for base, _ in splits} | {base.parent for base, _ in splits}
+    return [f for f in _visible_folders(top, Counter()) if f not in taken] if splits else []
+
+
+def _holds_pictures(folder: Path) -> bool:
+    return any(_is_pictorial(e.name) and not _is_folder(e) and not _is_hidden(e.name) for e in _entries(folder))
+
+
+def _picture_files(
+    folder: Path, skipped: Counter[str], locked: list[BadPicture] | None = None, seen: set[str] | None = None
+) -> Iterator[Path]:
+    """In sorted order, following links, each real folder once and never one that contains the first.
+
+    Args:
+        locked: takes the folders that cannot be listed, which otherwise are an error.
+    """
     real = os.path.realpath(folder)
     seen = {str(parent) for parent in Path(real).parents} if seen is None else seen
     if real in seen:
         return
     seen.add(real)
-    for entry in _entries(folder):
-        pictorial = Path(entry.name).suffix.lower() in EXTENSIONS
+    try:
+        entries = _entries(folder)
+    except ResLabError as error:
+        if locked is None:
+            raise
+        locked.append(BadPicture(printable(folder), f"the folder cannot be listed: {error.message.rsplit(': ')[-1]}"))
+        return
+    for entry in entries:
+        pictorial = _is_pictorial(entry.name)
         if _is_hidden(entry.name):
             skipped["hidden folders" if _is_folder(entry) else "hidden files"] += 1
         elif _is_folder(entry) and not pictorial:
-            yield from _picture_files(Path(entry.path), skipped, seen)
+            yield from _picture_files(Path(entry.path), skipped, locked, seen)
+        elif pictorial and _is_special(entry):
+            skipped["pipes, sockets and devices"] += 1
         elif pictorial:
             yield Path(entry.path)
         else:
@@ -99,8 +170,7 @@ def _entries(folder: Path) -> list[os.DirEntry[str]]:
         with os.scandir(folder) as entries:
             return sorted(entries, key=lambda entry: entry.name)
     except OSError as error:
-        hint = "make it readable, or move it out of the data folder"
-        raise ResLabError(f"cannot list {printable(folder)}: {error.strerror}", hint) from None
+        raise ResLabError(f"cannot list {printable(folder)}: {error.strerror}", _LOCKED) from None
 
 
 def _loose_files(folder: Path) -> int:
@@ -112,6 +182,18 @@ def _is_folder(entry: os.DirEntry[str]) -> bool:
         return entry.is_dir()
     except OSError:  # a link that leads in a circle
         return False
+
+
+def _is_special(entry: os.DirEntry[str]) -> bool:
+    """Neither a file nor a folder, so that reading it may wait for ever; a broken link is no such thing."""
+    try:
+        return not (entry.is_file() or entry.is_dir()) and bool(entry.stat())
+    except OSError:
+        return False
+
+
+def _is_pictorial(name: str) -> bool:
+    return Path(name).suffix.lower() in EXTENSIONS
 
 
 def _is_hidden(name: str) -> bool:

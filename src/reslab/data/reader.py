@@ -47,6 +47,8 @@ def default_workers() -> int:
 def load(picture: Picture) -> np.ndarray:
     """The whole decoded picture, or the part that its box names: uint8 `[height, width, 3]`."""
     source = picture.source
+    if isinstance(source, BadPicture):
+        raise source
     name = picture.key if isinstance(source, bytes) else None
     pixels = source if isinstance(source, np.ndarray) else decode(source, name)
     if picture.box is None:

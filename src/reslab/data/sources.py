@@ -1,6 +1,7 @@
 """DATA, as a person writes it, becomes a catalog. Reading only: nothing is ever written to DATA."""
 
 import dataclasses
+import os
 import re
 from pathlib import Path
 
@@ -9,6 +10,7 @@ from reslab.data.folder import OUTSIDE, read_folder
 from reslab.data.table import read_table
 from reslab.errors import ResLabError, nearest
 from reslab.fetch import kept
+from reslab.pixels.decode import printable
 
 NAMES = ("digits", "cifar10", "cifar100", "mnist", "fashion_mnist", "svhn", "stl10")
 """Sets known by name. `digits` is built in."""
@@ -30,7 +32,7 @@ def read_data(data: str | Path, data_dir: str | Path | None = None) -> Catalog:
     Raises:
         ResLabError: there is no such path, or no picture in it.
     """
-    path = Path(data)
+    path = path_of(data, "DATA")
     if path.is_dir():
         catalog = read_folder(path)
     elif path.is_file():
@@ -55,12 +57,33 @@ def absolute(data: str) -> str | None:
     return str(Path(data).resolve()) if Path(data).exists() else None
 
 
+def path_of(written: str | Path, what: str) -> Path:
+    """A path as a person writes it; `~` is their home.
+
+    Raises:
+        ResLabError: it is empty, as an unset variable of the shell is, or no path at all.
+    """
+    if not isinstance(written, str | os.PathLike):
+        raise ResLabError(f"{what} is a path or a name, not {type(written).__name__}: {written!r:.80}")
+    text = os.fspath(written)
+    if not text or "\0" in text:
+        raise ResLabError(f"{what} is no path: {text!r:.80}", "is a variable of the shell unset?")
+    try:
+        path = Path(os.path.expanduser(text))  # noqa: PTH111  which raises where there is no home
+        path.exists()
+        return path
+    except OSError as error:
+        raise ResLabError(f"{what} {printable(text[:80])}: {error.strerror}") from None
+
+
 def at_hand(data: str | Path, data_dir: str | Path | None = None) -> bool:
     """Whether reading the data fetches nothing: they are a path that is here, built in, or were fetched before."""
     if Path(data).exists() or str(data).lower() == BUILT_IN:
         return True
+    if str(data).lower() not in NAMES:
+        return False
     folder = Path(data_dir) if data_dir else kept("data")
-    return str(data).lower() in NAMES and folder.is_dir() and any(folder.iterdir())
+    return folder.is_dir() and any(folder.iterdir())
 
 
 def _named(name: str, data_dir: Path | None) -> Catalog:

@@ -11,7 +11,7 @@ import dataclasses
 import hashlib
 import re
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import PurePosixPath
 from typing import Any
 
@@ -99,6 +99,17 @@ def _units_by_class(pictures: Iterable[Picture]) -> dict[str, set[str]]:
     for picture in pictures:
         units[picture.label].add(_unit(picture))
     return units
+
+
+LONELY = "its {n} pictures are one group, which cannot be divided"
+FINER = "group by something finer, such as --group-by 'patient(\\d+)'"
+
+
+def lonely_groups(pictures: Collection[Picture]) -> list[tuple[str, int]]:
+    """Classes of several pictures that are all in one group, with their number."""
+    counts, grouped = Counter(p.label for p in pictures), {p.label for p in pictures if p.group is not None}
+    alone = [label for label, units in sorted(_units_by_class(pictures).items()) if len(units) == 1]
+    return [(label, counts[label]) for label in alone if label in grouped and counts[label] > 1]
 
 
 def _dealt(pictures: list[Picture], folds: int, seed: int) -> dict[str, int]:

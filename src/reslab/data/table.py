@@ -4,27 +4,37 @@ Pictures may bear several labels (or none): `cat;outdoor` in the label column, a
 and one of 0 and 1 for each label.
 """
 
-import csv
-import io
+import dataclasses
+import os
+import posixpath
+import re
+import stat
 import unicodedata
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from reslab.data.catalog import SEPARATOR, Catalog, Picture, Split
+from reslab.data.catalog import SEPARATOR, SPLIT_WORDS, Catalog, Picture, Split
+from reslab.data.cells import Row, read_cells, refuse_line_breaks
 from reslab.errors import ResLabError, nearest
+from reslab.pixels.decode import EXTENSIONS, printable
 
 _COLUMNS = ("path", "label", "split", "group", "x", "y", "w", "h")
 _SYNONYMS = {
     "file": "path", "filename": "path", "filepath": "path", "image": "path", "image_path": "path",
+    "file_name": "path", "file_path": "path", "filenames": "path", "filepaths": "path", "img_path": "path",
     "class": "label", "category": "label", "target": "label", "labels": "label",
     "width": "w", "height": "h",
 }  # fmt: skip
-_SPLITS: dict[str, Split] = {
-    "train": "train", "training": "train",
-    "val": "val", "valid": "val", "validation": "val",
-    "test": "test", "testing": "test",
-}  # fmt: skip
+_MAYBE_PATHS = ("image_id", "image_name", "img", "id", "name")
+"""Columns that may name the pictures; a person has to say so."""
+_ENDINGS = (".jpg", ".jpeg", ".png", ".JPG", ".JPEG", ".PNG")
+"""What a path without an ending is tried with."""
+_WORDS: dict[str, Split] = SPLIT_WORDS | {"dev": "val", "publictest": "val", "privatetest": "test"}
+_SPLIT_COLUMNS = ("subset", "set", "dataset", "partition", "phase", "usage", "part", "datasplit", "splitname", "stage")
+_FLAG = re.compile(r"is[ _-]?(train(?:ing)?|val(?:id(?:ation)?)?|test(?:ing)?)")
+"""A column that says yes or no to one split."""
+_YES = {"1": True, "1.0": True, "true": True, "yes": True, "0": False, "0.0": False, "false": False, "no": False}
 _BOX = ("x", "y", "w", "h")
 _SEVERAL = "labels"
 """A column of this name may hold several labels, whether or not any of its cells does."""
@@ -32,7 +42,9 @@ _MARKS = {"0": False, "1": True, "0.0": False, "1.0": True, "false": False, "tru
 _MOSTLY = 0.5
 """A column with a larger share of marks than this was meant to hold nothing else."""
 
-Row = dict[str, str]
+_SHOWN = 10  # classes in a remark
+
+SplitOf = Callable[[Row], Split | None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,79 +60,78 @@ class _Labels:
 
 
 def read_table(path: Path) -> Catalog:
-    """List a table. UTF-8 (with or without BOM) or GBK; `,` `;` or tab; either slash; paths relative to the table.
+    """List a table (`read_cells`). Either slash; paths relative to the table.
 
-    A row that says again what another row said is skipped and counted.
+    A picture is known by the path of its file in one spelling (`key_of`); a row that says again what another row said
+    about it is skipped and counted.
 
     Raises:
         ResLabError: no header with `path` and labels, a row without a label where each has one, an unknown split, a
             missing file, or two rows that disagree about one picture; the message gives the line.
     """
-    rows, names, others = _cells(path)
-    labels = _label_cells(rows, names, path) if "label" in names else _label_columns(rows, names, others, path)
+    cells = read_cells(path)
+    rows, shown = cells.rows, printable(path)
+    names = _header(cells.fields, shown)
+    refuse_line_breaks(cells, list(names.values()), path)
+    others = [field for field in cells.fields if field and _ours(field) not in _COLUMNS]
+    split_of, declaring = _splits(rows, names, others, shown)
+    others = [field for field in others if field not in declaring]
+    labels = _label_cells(rows, names, shown) if "label" in names else _label_columns(rows, names, others, shown)
     pictures: dict[str, Picture] = {}
     lines: dict[str, int] = {}
+    files = _Files(path)
     repeated = 0
-    for line, cells in rows:
-        picture = _picture({ours: cells[written] for ours, written in names.items()}, labels.read(cells), path, line)
+    for line, row in rows:
+        where = f"{shown}, line {line}"
+        ours = {name: row[written] for name, written in names.items()}
+        picture = _picture(ours, labels.read(row), split_of(row), files, where)
         if not (picture.label or labels.multi):
             raise ResLabError(
-                f"{path}, line {line}: {picture.key} has no label",
-                f"pictures may bear none where the column is called {_SEVERAL}",
+                f"{where}: {picture.key} has no label", f"pictures may bear none where the column is called {_SEVERAL}"
             )
         before = pictures.setdefault(picture.key, picture)
         first_line = lines.setdefault(picture.key, line)
         if (before.label, before.split, before.group) != (picture.label, picture.split, picture.group):
             raise ResLabError(
-                f"{path}, line {line}: line {first_line} says something else about {picture.key}",
+                f"{where}: line {first_line} says something else about {picture.key}",
                 "a picture has one line: remove the other, or write several labels together, as in cat;outdoor",
             )
         repeated += line != first_line
-    return Catalog(
+    catalog = Catalog(
         path.stem,
         str(path),
         tuple(pictures.values()),
         {"repeated lines": repeated} if repeated else {},
         empty_classes=tuple((label, None) for label in labels.unused),
         multi=labels.multi,
-        remarks=labels.remarks,
+        remarks=labels.remarks + tuple(_remarks(declaring)),
     )
+    broken = [line for field in others for line in cells.over_lines(field)]
+    return dataclasses.replace(catalog, doubts=tuple(_doubts(catalog, cells.chinese, broken, files.completed)))
 
 
-def _cells(path: Path) -> tuple[list[tuple[int, Row]], dict[str, str], list[str]]:
-    """Line number and cells of every row that is not blank; our name -> how it is written; the other columns."""
-    text = _text(path)
-    heading = text.split("\n", 1)[0]
-    delimiter = max(",;\t", key=heading.count)
-    reader = csv.DictReader(io.StringIO(text, newline=""), delimiter=delimiter, restval="")
-    names = _header(reader.fieldnames or [], path)
-    try:
-        rows = list(_rows(reader, path))
-    except csv.Error as error:
-        raise ResLabError(f"{path}, after line {reader.line_num}: {error}", "save the table as CSV UTF-8") from None
-    return rows, names, [field for field in reader.fieldnames or [] if field and _ours(field) not in _COLUMNS]
+def _remarks(declaring: Sequence[str]) -> Iterator[tuple[str, str]]:
+    if named := [field.strip() for field in declaring if _ours(field) != "split"]:
+        yield "declared splits", f"by the column {' and '.join(named)}"
 
 
-def _rows(reader: csv.DictReader, path: Path) -> Iterator[tuple[int, Row]]:
-    for row in reader:
-        if any(cell.strip() for cell in row.pop(None, [])):  # type: ignore[call-overload]
-            raise ResLabError(
-                f"{path}, line {reader.line_num}: it has more cells than the first line has names",
-                f"quote what contains a {reader.reader.dialect.delimiter}",
-            )
-        cells = {written: cell.strip() for written, cell in row.items()}
-        if any(cells.values()):
-            yield reader.line_num, cells
-
-
-def _text(path: Path) -> str:
-    data = path.read_bytes()
-    for encoding in ("utf-8-sig", "gbk"):
-        try:
-            return data.decode(encoding)
-        except UnicodeDecodeError:
-            continue
-    raise ResLabError(f"{path} is neither UTF-8 nor GBK text", "save the table as CSV UTF-8")
+def _doubts(
+    catalog: Catalog, chinese: bool, broken: Sequence[int], completed: Sequence[str]
+) -> Iterator[tuple[str, str]]:
+    """What was understood, but may have been meant otherwise."""
+    if chinese:
+        shown = ", ".join(catalog.classes[:_SHOWN]) + (", ..." if len(catalog.classes) > _SHOWN else "")
+        yield (
+            "encoding",
+            f"it is not UTF-8 and was read as Chinese (GBK); if these are not its classes, save it as UTF-8: {shown}",
+        )
+    if broken:
+        yield (
+            "line breaks",
+            f"{len(broken):,} row(s) go over several lines, the first from line {min(broken)}: is each one picture?",
+        )
+    if completed:
+        yield "no ending", f"{len(completed):,} path(s) without an ending, this one first: read as {completed[0]}"
 
 
 def _ours(field: str) -> str:
@@ -129,14 +140,16 @@ def _ours(field: str) -> str:
     return _SYNONYMS.get(word, word)
 
 
-def _header(fields: Sequence[str], path: Path) -> dict[str, str]:
+def _header(fields: Sequence[str], path: str) -> dict[str, str]:
     """Our name for a column -> how it is written; our own word wins over a synonym, the first synonym over others."""
     words = {field: field.strip().lower() for field in fields if field}
     names = {word: field for field, word in words.items() if word in _COLUMNS}
     for field in words:
         names.setdefault(_ours(field), field)
     if "path" not in names:
-        raise ResLabError(f"{path} has no column 'path'", f"its first line must name path and label; {_named(words)}")
+        maybe = next((field.strip() for word in _MAYBE_PATHS for field in words if words[field] == word), None)
+        advice = f"if {maybe} names the pictures, call it path" if maybe else "its first line must name path and label"
+        raise ResLabError(f"{path} has no column 'path'", f"{advice}; {_named(words)}")
     return {name: written for name, written in names.items() if name in _COLUMNS}
 
 
@@ -144,7 +157,66 @@ def _named(words: Iterable[str]) -> str:
     return "it names " + ", ".join(word.strip().lower() for word in words) if words else "the file is empty"
 
 
-def _label_cells(rows: list[tuple[int, Row]], names: dict[str, str], path: Path) -> _Labels:
+def _splits(
+    rows: list[tuple[int, Row]], names: dict[str, str], others: list[str], path: str
+) -> tuple[SplitOf, list[str]]:
+    """How a table says who trains, validates and tests, and the columns that do: `split`, or what speaks of nothing else.
+
+    Raises:
+        ResLabError: a column holds other words too, or two columns disagree.
+    """
+    own = names.get("split")
+    readers: dict[str, SplitOf] = {}
+    flags: set[Split] = set()
+    if own and any(row[own] for _, row in rows):
+        readers[own] = _words_reader(rows, own, path)
+    for column in others:
+        word = column.strip().lower()
+        filled = [row[column].lower() for _, row in rows if row[column]]
+        found = {_WORDS[cell] for cell in filled if cell in _WORDS}
+        known = sum(cell in _WORDS for cell in filled)
+        if (flag := _FLAG.fullmatch(word)) and filled:
+            flags.add(_WORDS[flag[1]])
+            readers[column] = _flag_reader(rows, column, _WORDS[flag[1]], path)
+        elif found and (
+            known == len(filled)
+            or re.sub("[ _-]", "", word) in _SPLIT_COLUMNS
+            or (len(found) > 1 and known > _MOSTLY * len(filled))
+        ):
+            readers[column] = _words_reader(rows, column, path)
+    for line, row in rows:
+        said = {column: split for column, read in readers.items() if (split := read(row))}
+        if len(set(said.values())) > 1:
+            one, other = list(said)[:2]
+            raise ResLabError(
+                f"{path}, line {line}: {one.strip()} says {said[one]} and {other.strip()} says {said[other]}",
+                "remove the column that does not divide the pictures",
+            )
+
+    rest: Split | None = None if not flags else "test" if flags == {"train"} else "train"  # where every flag says no
+    return lambda row: next((split for read in readers.values() if (split := read(row))), rest), list(readers)
+
+
+def _words_reader(rows: list[tuple[int, Row]], column: str, path: str) -> SplitOf:
+    for line, row in rows:
+        if row[column] and row[column].lower() not in _WORDS:
+            what = "split" if _ours(column) == "split" else f"{column.strip()} (which divides the pictures)"
+            close = nearest(row[column], _WORDS)
+            raise ResLabError(f"{path}, line {line}: the {what} {row[column]!r} is unknown", close)
+    return lambda row: _WORDS.get(row[column].lower())
+
+
+def _flag_reader(rows: list[tuple[int, Row]], column: str, split: Split, path: str) -> SplitOf:
+    for line, row in rows:
+        if row[column].lower() not in _YES:
+            raise ResLabError(
+                f"{path}, line {line}: {column.strip()} is {row[column]!r}, neither true nor false",
+                "a column called split says it with the words train, val and test",
+            )
+    return lambda row: split if _YES[row[column].lower()] else None
+
+
+def _label_cells(rows: list[tuple[int, Row]], names: dict[str, str], path: str) -> _Labels:
     """Labels that stand in one column."""
     column = names["label"]
     if not (column.strip().lower() == _SEVERAL or any(SEPARATOR in cells[column] for _, cells in rows)):
@@ -183,7 +255,7 @@ def _close(cell: str) -> str:
     return SEPARATOR.join(part.strip() for part in cell.split(SEPARATOR))
 
 
-def _label_columns(rows: list[tuple[int, Row]], names: dict[str, str], others: list[str], path: Path) -> _Labels:
+def _label_columns(rows: list[tuple[int, Row]], names: dict[str, str], others: list[str], path: str) -> _Labels:
     """Labels that have a column each: those others that hold nothing but 0 and 1."""
     columns: dict[str, str] = {}
     for column in others:
@@ -212,19 +284,90 @@ def _label_columns(rows: list[tuple[int, Row]], names: dict[str, str], others: l
     return _Labels(read, True, unused=tuple(label for label in columns.values() if label not in borne))
 
 
-def _picture(cells: Row, label: str, table: Path, line: int) -> Picture:
-    where = f"{table}, line {line}"
-    written = cells["path"].replace("\\", "/")
-    file = table.parent / written
-    if not file.is_file():
-        raise ResLabError(f"{where}: there is no file {written}", f"paths are relative to {table.parent}")
-    split = None
-    if cells.get("split"):
-        split = _SPLITS.get(cells["split"].lower())
-        if split is None:
-            raise ResLabError(f"{where}: the split {cells['split']!r} is unknown", nearest(cells["split"], _SPLITS))
+class _Files:
+    """The files that a table names, each known by one key."""
+
+    def __init__(self, table: Path) -> None:
+        self._folder = table.parent
+        self._bases = bases_of(table.parent)
+        self._keys: dict[tuple[int, int], str] = {}
+        self.completed: list[str] = []
+        """Paths that were found with an ending added."""
+
+    def find(self, written: str, where: str) -> tuple[Path, str]:
+        """The file that a path stands for, and its key: that of the first path to the same file."""
+        if not written:
+            raise ResLabError(f"{where}: the path is empty")
+        spellings = dict.fromkeys((written, *(unicodedata.normalize(form, written) for form in ("NFC", "NFD"))))
+        found = [(name, identity) for name in spellings if (identity := _regular(self._folder / name))]
+        if not found and posixpath.splitext(written)[1].lower() not in EXTENSIONS:
+            tried = (written + ending for ending in _ENDINGS)
+            found = [(name, identity) for name in tried if (identity := _regular(self._folder / name))]
+            self.completed += [name for name, _ in found[:1]]
+            if len({identity for _, identity in found}) > 1:
+                names = " and ".join(name for name, _ in found[:2])
+                raise ResLabError(f"{where}: {written} may be {names}", "write the path with its ending")
+        if not found:
+            other = _other_spelling(self._folder, written)
+            hint = f"there is {other}" if other else f"paths are relative to {printable(self._folder)}"
+            raise ResLabError(f"{where}: there is no file {written}", hint)
+        name, identity = found[0]
+        return self._folder / name, self._keys.setdefault(identity, key_of(name, self._bases))
+
+
+def key_of(written: str, bases: Sequence[str]) -> str:
+    """A picture's path in its one spelling: relative to the first base above it, without `./`, in composed Unicode.
+
+    Args:
+        bases: what `bases_of` gives.
+    """
+    written = unicodedata.normalize("NFC", written)
+    for base in bases:
+        whole = os.path.normpath(Path(base) / written)
+        if whole.startswith(base.rstrip(os.sep) + os.sep):
+            return Path(os.path.relpath(whole, base)).as_posix()
+    return posixpath.normpath(written)
+
+
+def bases_of(folder: Path) -> list[str]:
+    """What paths are relative to: the folder as it is called, and as it is called without links."""
+    names = (os.path.normpath(folder.absolute()), str(folder.resolve()))
+    return [unicodedata.normalize("NFC", name) for name in dict.fromkeys(names)]
+
+
+def _regular(path: Path) -> tuple[int, int] | None:
+    """What identifies a file that can be read to its end; None where there is none."""
+    try:
+        found = path.stat()
+    except (OSError, ValueError):  # a name too long, no permission; a NUL within
+        return None
+    return (found.st_dev, found.st_ino) if stat.S_ISREG(found.st_mode) else None
+
+
+def _other_spelling(folder: Path, written: str) -> str | None:
+    """The path that differs from this one in capitals or in how its accents are stored."""
+    found = Path()
+    for part in posixpath.normpath(written).split("/"):
+        try:
+            names = [entry.name for entry in (folder / found).iterdir()]
+        except (OSError, ValueError):
+            return None
+        same = [name for name in names if _folded(name) == _folded(part)] if part not in (*names, "..") else [part]
+        if not same:
+            return None
+        found /= same[0]
+    return printable(found.as_posix())
+
+
+def _folded(name: str) -> str:
+    return unicodedata.normalize("NFC", name).casefold()
+
+
+def _picture(cells: Row, label: str, split: Split | None, files: _Files, where: str) -> Picture:
+    file, key = files.find(cells["path"].replace("\\", "/"), where)
     box = _box(cells, where)
-    key = written if box is None else f"{written}#{','.join(map(str, box))}"
+    if box is not None:
+        key = f"{key}#{','.join(map(str, box))}"
     return Picture(key, file, label, split, cells.get("group") or None, box)
 
 

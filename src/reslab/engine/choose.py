@@ -6,6 +6,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Literal
 
+from reslab.data.sources import path_of
 from reslab.engine.face import Assumed
 from reslab.errors import ResLabError, nearest
 from reslab.modelfile import is_foreign
@@ -18,7 +19,7 @@ def find_model(model: str | Path, runs: Path = RUNS) -> Path:
     Raises:
         ResLabError: there is none.
     """
-    path = Path(model)
+    path = path_of(model, "MODEL")
     if str(model) == "latest":
         found = sorted(runs.glob(f"*/{MODEL_NAME}"), key=lambda p: (p.stat().st_mtime_ns, p))
         if not found:

@@ -21,7 +21,7 @@ from reslab.metrics.multilabel import fit_labels_temperature
 from reslab.metrics.scores import Score, score
 from reslab.modelfile import Calibration, Header, Task, write_atomically, write_json
 from reslab.pixels.fingerprint import fingerprint
-from reslab.runfolder import evaluation_name, predictions_name
+from reslab.runfolder import evaluation_name, mark, predictions_name
 
 _WORST = 8
 _EXAMPLES = 5
@@ -124,7 +124,7 @@ class Evaluation:
             answer = int(row.argmax())
             cells = [key, self.classes[label], self.classes[answer], f"{row[answer]:.6f}", int(answer == label)]
             writer.writerow(cells + [f"{p:.6f}" for p in row] if every else cells)
-        return file.getvalue()
+        return mark(self.classes) + file.getvalue()
 
 
 Judgement = Evaluation | LabelsEvaluation

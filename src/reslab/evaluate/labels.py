@@ -22,6 +22,7 @@ from reslab.metrics.multilabel import (
     sigmoid,
 )
 from reslab.modelfile import Calibration, Header
+from reslab.runfolder import mark
 
 
 @dataclass(frozen=True, eq=False)  # without slots, which would leave no room for the score once it is computed
@@ -107,7 +108,7 @@ class LabelsEvaluation:
         for key, marks, answers, probabilities in rows:
             cells = [key, self._named(marks), self._named(answers), int((marks == answers).all())]
             writer.writerow([*cells, *(f"{p:.6f}" for p in probabilities)])
-        return file.getvalue()
+        return mark(self.classes) + file.getvalue()
 
     def _named(self, marks: np.ndarray) -> str:
         return SEPARATOR.join(label for label, there in zip(self.classes, marks, strict=True) if there)

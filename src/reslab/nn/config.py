@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
+from reslab.bounds import bounded
 from reslab.errors import ResLabError, nearest
 from reslab.values import build
 
@@ -67,6 +68,7 @@ class ResNetConfig:
 
     def __post_init__(self) -> None:
         """A file may describe anything; what no network can be is refused here, once, for every door."""
+        object.__setattr__(self, "num_classes", bounded("num_classes", self.num_classes))
         for field, known in _WORDS.items():
             word = getattr(self, field)
             if word not in get_args(known):

@@ -6,6 +6,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from reslab.bounds import bounded
 from reslab.nn.blocks import BLOCKS, Block
 from reslab.nn.config import ResNetConfig
 from reslab.nn.layers import ConvNorm, ConvNormRelu, Normalize, NormRelu, PooledConvNorm, Whitening, conv
@@ -82,7 +83,7 @@ def build(config: ResNetConfig, seed: int = 0) -> ResNet:
     """
     with torch.random.fork_rng(devices=[]):
         network = ResNet(config)
-    generator = torch.Generator().manual_seed(seed)
+    generator = torch.Generator().manual_seed(bounded("seed", seed))
     for module in network.modules():
         if isinstance(module, nn.Conv2d):
             nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu", generator=generator)

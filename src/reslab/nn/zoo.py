@@ -1,6 +1,6 @@
 """The zoo: name -> configuration. Data that one can read, print and test; no registry, no import side effects."""
 
-from dataclasses import replace
+from dataclasses import fields, replace
 from typing import TYPE_CHECKING
 
 from reslab.errors import ResLabError, nearest
@@ -86,13 +86,16 @@ def native_size(config: ResNetConfig) -> int:
 
 def configuration(name: str) -> ResNetConfig:
     """The zoo's configuration of that name; an unknown name raises and offers the nearest one."""
-    if name not in ZOO:
+    if not isinstance(name, str) or name not in ZOO:
         raise ResLabError(f"there is no network named {name!r}", nearest(name, ZOO))
     return ZOO[name]
 
 
 def build_named(name: str, seed: int = 0, **changes: object) -> "reslab.nn.resnet.ResNet":
     """A fresh network of the zoo; `changes` replace fields of its configuration, e.g. `num_classes=10`."""
+    known = {field.name for field in fields(ResNetConfig)}
+    if odd := sorted(changes.keys() - known):
+        raise ResLabError(f"a network has no {odd[0]}", nearest(odd[0], known))
     from reslab.nn.resnet import build  # the rest of the zoo needs no PyTorch
 
     return build(replace(configuration(name), **changes), seed)  # type: ignore[arg-type]

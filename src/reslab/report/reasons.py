@@ -11,6 +11,10 @@ REASONS: tuple[tuple[str, str], ...] = (
         r"from scratch: (\S+) \((\d+) MB\) is neither at (.+) nor to be fetched",
         "从零开始：{2} 处没有 {0}（{1} MB），也无法下载",
     ),
+    (
+        r"from scratch: there is no home folder for weights; RESLAB_CACHE names another",
+        "从零开始：没有可存放权重的主目录；可用 RESLAB_CACHE 指定一个",
+    ),
     (r"photographs, and (.+) is here \((.+)\)", "照片，且本机已有 {0}（{1}）"),
     (r"photographs, and (.+) can be fetched \((.+)\)", "照片，且可下载 {0}（{1}）"),
     (r"from scratch: every layer learns alike", "从零开始：各层一样学习"),

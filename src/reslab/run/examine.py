@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Collection
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 
@@ -19,9 +20,12 @@ def read_and_split(config: TrainConfig) -> Catalog:
 
 
 def examine_data(
-    config: TrainConfig, on_progress: Callable[[int], None] | None = None, splits: Collection[Split] = SPLITS
+    config: TrainConfig | str | Path,
+    on_progress: Callable[[int], None] | None = None,
+    splits: Collection[Split] = SPLITS,
 ) -> Verdict:
-    """Check every split of a data set, without PyTorch."""
+    """Check every split of a data set, given by a config or by its path or name alone. Without PyTorch."""
+    config = config if isinstance(config, TrainConfig) else TrainConfig(data=config)  # type: ignore[arg-type]
     return examine(read_and_split(config).only(splits), on_progress=on_progress)
 
 

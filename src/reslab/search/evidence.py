@@ -76,5 +76,5 @@ def table(trials: Sequence[dict[str, Any]], dials: Sequence[str]) -> str:
 
 def _right(folder: Path) -> dict[str, bool]:
     """Which validation pictures a run answers correctly, by key."""
-    with (folder / predictions_name("val")).open(encoding="utf-8", newline="") as file:
+    with (folder / predictions_name("val")).open(encoding="utf-8-sig", newline="") as file:
         return {row["path"]: row["correct"] == "1" for row in csv.DictReader(file)}

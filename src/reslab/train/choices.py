@@ -4,7 +4,8 @@ import dataclasses
 import statistics
 from collections.abc import Collection
 from dataclasses import asdict, replace
-from math import ceil, inf
+from math import ceil
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,7 @@ import numpy as np
 from reslab.data.catalog import Picture
 from reslab.data.store import free_memory
 from reslab.errors import ResLabError, nearest
-from reslab.fetch import reachable
+from reslab.fetch import has_place, reachable
 from reslab.nn.config import last_map
 from reslab.nn.zoo import configuration, native_size
 from reslab.pixels.decode import facts
@@ -124,6 +125,8 @@ def choose_weights(choices: Choices, side: int) -> None:
         choices.set(
             "weights", SCRATCH, "from scratch: " + ("small pictures" if side <= SMALL else f"none fit {config.model}")
         )
+    elif not has_place():
+        choices.set("weights", SCRATCH, "from scratch: there is no home folder for weights; RESLAB_CACHE names another")
     elif remote.place.is_file():
         choices.set("weights", IMAGENET_WORD, f"photographs, and {remote.place} is here ({remote.licence})")
     elif reachable(remote.address):
@@ -229,28 +232,6 @@ def choose_arithmetic(choices: Choices) -> None:
         choices.set("accumulate", parts, reason, "measured" if parts > 1 else "default")
 
 
-def refuse_nonsense(config: TrainConfig) -> None:
-    """What no choice can mend; 0 still means "decide for me" here."""
-    for flag, value in (
-        ("--epochs", config.epochs),
-        ("--batch-size", config.batch_size),
-        ("--patience", config.patience),
-        ("--accumulate", config.accumulate),
-    ):
-        if value < 0:
-            raise ResLabError(f"{flag} {value} is negative", "give a positive number, or leave it out")
-    if not 0 <= config.teacher_share <= 1 or not config.teacher_temperature > 0:
-        raise ResLabError("the teacher's share lies between 0 and 1, and its temperature above 0")
-    for flag, value in (("--start-decay", config.start_decay), ("--weight-decay", config.optim.weight_decay)):
-        if not 0 <= value < inf:
-            raise ResLabError(f"{flag} {value:g} is {'negative' if value < 0 else 'no number'}", "0 does without")
-    for flag, value in (("--label-smoothing", config.label_smoothing), ("--ema", config.ema)):
-        if not 0 <= value < 1:
-            raise ResLabError(f"{flag} {value:g} is not between 0 and 1", "0 does without")
-    if config.minutes < 0:
-        raise ResLabError(f"--minutes {config.minutes:g} is negative", "give a positive number, or leave it out")
-
-
 def choose_validation(choices: Choices) -> None:
     """In a cross-validation every picture validates; the share only says, as ever, which pictures are left to test."""
     if choices.config.folds:
@@ -290,7 +271,7 @@ def typical_side(pictures: tuple[Picture, ...]) -> int:
             sides.append(max(picture.box[2:]))
         elif isinstance(picture.source, np.ndarray):
             sides.append(max(picture.source.shape[:2]))
-        else:
+        elif isinstance(picture.source, Path | bytes):
             try:
                 header = facts(picture.source)
             except Exception:  # the check names it; here it only has no size

@@ -1,8 +1,10 @@
 """What decides a run: one frozen object, made by a recipe, overridden field by field, resolved by `plan`."""
 
-from dataclasses import dataclass, field, replace
+import os
+from dataclasses import dataclass, field, fields, replace
 from typing import Any, Literal, get_args
 
+from reslab.bounds import BOUNDS, bounded
 from reslab.data.augment import parse
 from reslab.errors import ResLabError, nearest
 from reslab.modelfile import Task
@@ -41,14 +43,19 @@ class OptimConfig:
     def __post_init__(self) -> None:
         if self.name not in get_args(OptimizerName):
             raise ResLabError(f"the optimizer {self.name!r} is unknown", nearest(self.name, get_args(OptimizerName)))
-        if not (self.lr > 0 and self.rest_lr > 0):
-            raise ResLabError(f"--lr {self.lr:g} is not positive", "0.1 suits SGD, 0.001 suits Adam")
+        for name in ("lr", "rest_lr", "momentum", "weight_decay", "clip_norm"):
+            object.__setattr__(self, name, bounded(name, getattr(self, name)))
 
 
 def at_rate(config: OptimConfig, lr: float) -> OptimConfig:
     """The same optimizer at another peak rate; what Muon leaves to SGD keeps its proportion to it."""
     rest = config.rest_lr * lr / config.lr if config.name == "muon" else config.rest_lr
     return replace(config, lr=lr, rest_lr=rest)
+
+
+_KINDS: dict[str, Any] = {
+    "optim": OptimConfig, "schedule": ScheduleConfig, "data_dir": str | None, "group_by": str | None, "course": tuple,
+}  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,7 +141,25 @@ class TrainConfig:
     """Threads that prepare batches. Never changes a result."""
 
     def __post_init__(self) -> None:
-        """A word that nobody knows is refused here, before the data are read and before PyTorch is imported."""
+        """Paths become text, numbers of any library Python's own; what cannot be what it is, is refused.
+
+        All before the data are read and PyTorch is imported.
+        """
+        for each in fields(self):
+            value = getattr(self, each.name)
+            if each.name in BOUNDS:
+                value = bounded(each.name, value)
+            elif each.name in ("data", "data_dir") and isinstance(value, os.PathLike):
+                value = os.fspath(value)
+            known = type(each.default) if isinstance(each.default, bool | str) else _KINDS.get(each.name, object)
+            if not isinstance(value, known):
+                raise ResLabError(f"{each.name} of a TrainConfig cannot be {type(value).__name__}: {value!r:.80}")
+            object.__setattr__(self, each.name, value)
+        if self.data.startswith("~"):
+            object.__setattr__(self, "data", os.path.expanduser(self.data))  # noqa: PTH111
+        self._refuse_unknown_words()
+
+    def _refuse_unknown_words(self) -> None:
         if self.model != AUTO:
             configuration(self.model)
         parse(self.augment)

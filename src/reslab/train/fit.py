@@ -77,10 +77,10 @@ def begin(out: Path, plan: Plan, catalog: Catalog, stores: Stores) -> None:
     writer.writerow(["path", "label", "split", "group", "fold", "fingerprint"])
     for p in catalog.pictures:
         writer.writerow((p.key, p.label, p.split, p.group or "", p.fold or "", hashes.get(p.key, "")))
-    write_atomically(out / SPLIT_NAME, file.getvalue().encode())
-    write_json(out / CONFIG_NAME, plan_document(plan))
     png = io.BytesIO()
     Image.fromarray(sheet(plan, stores.train)).save(png, "PNG")
+    write_atomically(out / SPLIT_NAME, file.getvalue().encode())
+    write_json(out / CONFIG_NAME, plan_document(plan))
     write_atomically(out / SHEET_NAME, png.getvalue())
 
 

@@ -33,7 +33,6 @@ from reslab.train.choices import (
     choose_weights,
     refuse_contradictions,
     refuse_lonely_pixels,
-    refuse_nonsense,
     typical_side,
 )
 from reslab.train.config import Origin, Plan, TrainConfig
@@ -60,7 +59,6 @@ def resolve(config: TrainConfig, catalog: Catalog, user: Collection[str] = ()) -
         raise ResLabError(
             f"{catalog.root} has no training pictures", "put them into a folder train/ or leave it undivided"
         )
-    refuse_nonsense(config)
     refuse_contradictions(config, user)
     choices = Choices(config, user)
     choose_validation(choices)

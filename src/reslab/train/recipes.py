@@ -109,6 +109,6 @@ RECIPES: dict[str, Callable[[], TrainConfig]] = {
 
 def recipe(name: str) -> TrainConfig:
     """The config of a recipe; an unknown name raises and offers the nearest one."""
-    if name not in RECIPES:
+    if not isinstance(name, str) or name not in RECIPES:
         raise ResLabError(f"there is no recipe {name!r}", nearest(name, RECIPES))
     return RECIPES[name]()

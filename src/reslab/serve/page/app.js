@@ -354,7 +354,7 @@ function drawBatch() {
 
 /** RFC 4180. A cell that a spreadsheet would take for a formula is kept text by an apostrophe (OWASP, CSV injection). */
 function csv() {
-  const safe = (text) => (/^[=+\-@\t\r]/.test(text) ? `'${text}` : text);
+  const safe = (text) => (/^(?:[=@\t\r]|[+-](?!\d*\.?\d*$))/.test(text) ? `'${text}` : text);
   const quoted = (text) => (/[",\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text);
   const lines = state.pictures.filter(({ stage }) => stage === "done" || stage === "failed").map(({ name, row, stage, trouble }) => {
     if (stage === "failed") return [name, "", "", "", reasonIn(trouble.sentence)?.english ?? trouble.sentence ?? why(trouble)];
