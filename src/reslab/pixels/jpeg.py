@@ -29,7 +29,8 @@ _MOST_WORK = 2_000_000_000
 
 _ONES = b"\xff\x00" * 8
 """What libjpeg reads ahead behind a scan's last bit, 64 bits at most. No Huffman code is all ones, so nothing is decoded."""
-_PAD = bytes(range(0x15, 0xF5, 7)) * 4
+_PAD = b"".join(bytes(range(0x15, 0xF5, 7)) + bytes([255, restart]) for restart in range(0xD0, 0xD8))
+"""What a scan that lacks data decodes instead, also where the next thing it wants is a restart marker."""
 
 
 @dataclass(slots=True)
