@@ -66,10 +66,10 @@ class _Frame:
         return all(self.missing.get(place, 1) == 0 for place in wanted)
 
     @property
-    def coefficient_bytes(self) -> int:
-        """Of a picture in several scans, kept until its last one: two bytes a sample."""
+    def scratch(self) -> int:
+        """Of several scans: two bytes a sample until the last one, beside the result (3 bytes a pixel) of the other try."""
         largest = max(self.components.values(), default=1) or 1
-        return 2 * self.width * self.height * sum(self.components.values()) // largest
+        return self.width * self.height * (3 + 2 * sum(self.components.values()) // largest)
 
 
 def stored_jpeg(data: bytes) -> Stored:
@@ -105,7 +105,7 @@ def stored_jpeg(data: bytes) -> Stored:
         return Stored(whole, orientation, scan_end=end + len(_ONES))
     cuts = [0, *scan_ends, len(whole)]
     padded = _PAD.join(whole[a:b] for a, b in zip(cuts, cuts[1:], strict=False))
-    return Stored(whole, orientation, scratch=frame.coefficient_bytes, padded=padded)
+    return Stored(whole, orientation, scratch=frame.scratch, padded=padded)
 
 
 def _check_work(scans: int, frame: _Frame) -> None:
