@@ -67,9 +67,9 @@ class _Frame:
 
     @property
     def scratch(self) -> int:
-        """Of several scans: two bytes a sample until the last one, beside the result (3 bytes a pixel) of the other try."""
+        """Of several scans: two bytes a sample until the last one, then a result, beside the result of the other try."""
         largest = max(self.components.values(), default=1) or 1
-        return self.width * self.height * (3 + 2 * sum(self.components.values()) // largest)
+        return self.width * self.height * (3 + max(3, -(-2 * sum(self.components.values()) // largest)))
 
 
 def stored_jpeg(data: bytes) -> Stored:
