@@ -284,7 +284,7 @@ BOMBS = {
     "gif, a frame beyond its screen": lambda: gif(8, 8, frame=(65_535, 65_535)),
     "bmp, 75 M, header": lambda: bmp(8700, 8700, 24),
     "bmp, 89 M, one bit": lambda: bmp(SIDE89, SIDE89, 1, bytes(8 + 1184 * SIDE89)),
-    "webp, 27 M": lambda: blank("WEBP", 16383, 1640, "RGBA", lossless=True, method=0, exact=True),
+    "webp, 31 M": lambda: blank("WEBP", 16383, 1900, "RGBA", lossless=True, method=0, exact=True),
     "webp, 89 M": lambda: blank("WEBP", 16383, 5461, "RGB", quality=1, method=0),
     "avif, 33 M": lambda: blank("AVIF", 5800, 5700, "RGBA", speed=10),
     # parsers

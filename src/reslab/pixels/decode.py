@@ -51,10 +51,13 @@ MAX_BYTES = 560_000_000
 SECONDS = 60.0
 """Time for a picture."""
 
+_COUNTING_SECONDS = 5.0
+"""Time for the frames of an animation, which are counted for a note only."""
+
 _RESULT_BYTES = 3
 _PILLOW_BYTES = {"1": 1, "L": 1, "P": 1, "I;16": 2, "I;16B": 2, "I;16L": 2, "I;16N": 2}  # of a pixel; 4 in other modes
 _ROW_BYTES = 16
-_LIBRARY_BYTES = {"WEBP": 17, "AVIF": 13, "HEIF": 13}  # of a pixel, in libraries that hand over the whole picture
+_LIBRARY_BYTES = {"WEBP": 10, "AVIF": 9, "HEIF": 9}  # of a pixel, in libraries that hand over the whole picture
 
 _BYTEWISE = ("bmp_rle", "ppm", "ppm_plain")
 """Pillow's decoders that are written in Python, with two million pixels a second."""
@@ -144,7 +147,7 @@ class Facts:
 def facts(source: str | os.PathLike | bytes) -> Facts:
     """Read the header only. Call it for files that `decode` accepts; others raise Pillow's errors."""
     kind, stored = _stored(_read(source))
-    with _open(kind, stored, stored.data, time.monotonic() + SECONDS) as image:
+    with _open(kind, stored, stored.data, time.monotonic() + _COUNTING_SECONDS) as image:
         rotated = _orientation(image, stored) in _LYING
         frames = stored.frames or _frames(image)
         return Facts(image.format or "?", image.mode, image.width, image.height, rotated, frames)
@@ -317,7 +320,7 @@ def _orientation(image: Image.Image, stored: Stored) -> int:
 
 
 def _frames(image: Image.Image) -> int:
-    """How many pictures the file holds, 1 where what follows the first one is damaged."""
+    """How many pictures the file holds, 1 where what follows the first one is damaged or takes too long to count."""
     try:
         return getattr(image, "n_frames", 1)
     except Exception:
