@@ -245,7 +245,7 @@ def test_no_upload_is_written_to_disk(engine):
 
     def hook(event, arguments):
         if watching[0] and event == "open" and isinstance(arguments[2], int):
-            if arguments[2] & (os.O_WRONLY | os.O_RDWR):
+            if arguments[2] & (os.O_WRONLY | os.O_RDWR) and arguments[0] != os.devnull:  # of processes
                 opened.append(arguments[0])
         elif watching[0] and event.startswith("tempfile."):
             opened.append(event)

@@ -8,7 +8,6 @@ a process that a hostile file has taken over can give wrong pixels, and nothing 
 import asyncio
 import contextlib
 import dataclasses
-import io
 import json
 import os
 import socket
@@ -20,16 +19,18 @@ from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
-from PIL import Image
 
 from reslab.data.reader import default_workers
 from reslab.errors import BadPicture
-from reslab.pixels.decode import FORMATS, decode
+from reslab.pixels.decode import decode, facts
 from reslab.pixels.preprocess import Preprocess
 from reslab.serve.limits import Limits, Refused
 
 _SMALL_PIXELS, _SMALL_SECONDS, _SMALL_MEMORY = 2_000_000, 1.0, 64 * 2**20
-_PIXEL_BYTES = 9  # of memory per pixel while a large picture is decoded: the image, the array, a part of a copy
+_QUICK_SECONDS = 0.25
+_LARGE_MEMORY = 480 * 2**20  # for all large pictures that are being decoded
+_USUAL_PIXEL_BYTES = 9  # of memory for a pixel: four in Pillow, three in the array, parts of copies
+_PIXEL_BYTES = {"WEBP": 25, "AVIF": 21, "HEIF": 21}  # libraries with buffers of their own
 _SPARE = 24 * 2**20  # beside them, for a decoder's tables
 _START_SECONDS, _GRACE = 60.0, 2.0  # a process may take to start; and to go on without its server
 _LONGEST_REASON, _LONGEST_ANSWER = 10_000, 2**26
@@ -39,18 +40,11 @@ _CHILD = "import json, sys; sys.path[:] = json.loads(sys.argv[1]); from reslab.s
 
 
 class Allowance:
-    """What one request may take: so many small pictures at a time; after one took too long, one last deadline for all."""
+    """What the pictures of one request share: turns in the small lane, and the seconds for those that are not quick."""
 
-    def __init__(self) -> None:
+    def __init__(self, limits: Limits) -> None:
         self.turn = asyncio.Semaphore(default_workers())
-        self._end = float("inf")
-
-    def end_within(self, seconds: float) -> None:
-        self._end = min(self._end, time.monotonic() + seconds)
-
-    def seconds(self, most: float) -> float:
-        """How long the next picture may take: 0 or less where the request's time is over."""
-        return min(most, self._end - time.monotonic())
+        self.seconds = limits.decode_seconds
 
 
 class Decoders:
@@ -58,12 +52,10 @@ class Decoders:
 
     def __init__(self, prepare: Preprocess, limits: Limits) -> None:
         self._side, self._seconds = prepare.size, limits.decode_seconds
-        self._memory = _Memory(limits.max_pixels * _PIXEL_BYTES + _SPARE)
+        self._memory = _Memory(max(_LARGE_MEMORY, limits.max_pixels * _USUAL_PIXEL_BYTES + _SPARE))
         given = json.dumps(sys.path), json.dumps(dataclasses.asdict(prepare)), str(limits.max_pixels)
         self._small = _Lane(default_workers() + 1, [*given, str(_SMALL_PIXELS), "0"])  # one more than a request's turns
-        self._large = _Lane(
-            default_workers(), [*given, str(limits.max_pixels), "5"]
-        )  # niceness: small pictures come first
+        self._large = _Lane(default_workers(), [*given, str(limits.max_pixels), "5"])  # nice to small pictures
 
     async def able(self) -> bool:
         """Whether there is a process that takes pictures; tries to start one where the last could not be."""
@@ -76,21 +68,16 @@ class Decoders:
             BadPicture: it cannot be decoded, or not within its time and memory. Its name is left empty.
             Refused: no process can be started.
         """
-        pixels = 0
         async with allowance.turn:
             try:
-                seconds = min(_SMALL_SECONDS, self._seconds)
-                kind, answer = await self._small.ask(data, side, _SMALL_MEMORY, allowance, seconds)
+                kind, answer = await self._small.ask(data, side, _SMALL_MEMORY, allowance, _SMALL_SECONDS)
             except TimeoutError:
-                allowance.end_within(self._seconds)
                 kind, answer = _LARGE, b""
         if kind == _LARGE:
-            pixels = int.from_bytes(answer, "little")
-            async with self._memory.of(max(_SMALL_MEMORY, pixels * _PIXEL_BYTES + _SPARE)) as memory:
+            async with self._memory.of(max(_SMALL_MEMORY, int.from_bytes(answer, "little"))) as memory:
                 try:
                     kind, answer = await self._large.ask(data, side, memory, allowance, self._seconds)
                 except TimeoutError:
-                    allowance.end_within(0)
                     raise BadPicture("", f"it takes longer than {self._seconds:g} seconds to decode") from None
         if kind != _PIXELS:
             raise BadPicture("", answer.decode(errors="replace"))
@@ -155,7 +142,7 @@ class _Lane:
             Refused: no process can be started.
         """
         async with self._process() as process:
-            seconds = allowance.seconds(seconds)
+            seconds, begin = min(seconds, allowance.seconds), time.monotonic()
             if seconds <= 0:
                 raise TimeoutError
             try:
@@ -167,6 +154,9 @@ class _Lane:
             except BaseException:
                 process.stop()
                 raise
+            finally:
+                spent = time.monotonic() - begin
+                allowance.seconds -= spent if spent > _QUICK_SECONDS else 0
 
     def stop(self) -> None:
         for process in self._all:
@@ -290,9 +280,9 @@ def work() -> None:
 
 
 def _answer(data: bytes, prepare: Preprocess, side: int, most: int, small: int) -> tuple[int, bytes]:
-    pixels = _claimed(data)
+    pixels, memory = _needed(data)
     if small < pixels <= most:
-        return _LARGE, pixels.to_bytes(8, "little")
+        return _LARGE, memory.to_bytes(8, "little")
     try:
         squares = _prepared(decode(data, "", most), prepare, side)
     except BadPicture as error:
@@ -300,13 +290,14 @@ def _answer(data: bytes, prepare: Preprocess, side: int, most: int, small: int) 
     return _PIXELS, b"".join(square.tobytes() for square in squares)
 
 
-def _claimed(data: bytes) -> int:
-    """The pixels that the header names; 0 where it cannot be read, and `decode` will say why."""
+def _needed(data: bytes) -> tuple[int, int]:
+    """The pixels that the header names, and the bytes to decode them; 0 where it cannot be read, as `decode` will say."""
     try:
-        with Image.open(io.BytesIO(data), formats=[name for name in FORMATS if name in Image.OPEN]) as image:
-            return image.width * image.height
+        header = facts(data)
     except Exception:
-        return 0
+        return 0, 0
+    pixels = header.width * header.height
+    return pixels, pixels * _PIXEL_BYTES.get(header.format, _USUAL_PIXEL_BYTES) + _SPARE
 
 
 def _prepared(whole: np.ndarray, prepare: Preprocess, side: int) -> list[np.ndarray]:

@@ -63,7 +63,7 @@ class Service:
 
     async def predict(self, files: Sequence[Upload]) -> list[Prediction]:
         """One row per file, in order."""
-        allowance = Allowance()
+        allowance = Allowance(self.limits)
         rows = await asyncio.gather(*(self._answer(file, allowance) for file in files))
         for row in rows:
             self.metrics.row(row)
@@ -76,7 +76,7 @@ class Service:
             BadPicture: the file cannot be read.
             ResLabError: the model does not know the label.
         """
-        pixels, picture = await self._read(file, Allowance(), _SIDE)
+        pixels, picture = await self._read(file, Allowance(self.limits), _SIDE)
         found = await self._batcher.run(explained, self._engine, pixels, label)
         if not np.isfinite([*found.heat.flat, found.probability]).all():
             raise BadPicture(file.name, _NO_NUMBER)
