@@ -137,10 +137,24 @@ def test_a_wrong_checksum_in_a_png_is_noticed():
         ("drawing.png", b'<svg xmlns="http://www.w3.org/2000/svg"/>', "SVG"),
         ("photo.heic", b"\0\0\0\x18ftypheic\0\0\0\0mif1heic" + b"\0" * 40, "reslab[heic]"),
         ("photo.heif", b"\0\0\0\x18ftypmif1\0\0\0\0mif1heic" + b"\0" * 40, "reslab[heic]"),
-        ("paper.pdf", b"%PDF-1.7\n", "not a picture in a known format"),
-        ("icon.ico", encoded("ICO"), "not a picture in a known format"),  # Pillow reads it; it is on no allowlist
-        ("begun.jpg", b"\xff\xd8\xff", "begins like a JPEG"),
-        ("begun.tif", b"II*\0", "begins like a TIFF"),
+        ("paper.pdf", b"%PDF-1.7\n", "a PDF document"),
+        ("icon.ico", encoded("ICO"), "an icon"),  # Pillow reads it; it is on no allowlist
+        ("begun.jpg", b"\xff\xd8\xff", "cut short"),
+        ("begun.tif", b"II*\0", "cut short"),
+        ("begun.png", b"\x89PNG\r\n", "begins like a PNG"),
+        ("begun.gif", b"GIF89a\1\0", "begins like a GIF"),
+        ("pointer.jpg", b"version https://git-lfs.github.com/spec/v1\noid sha256:0\n", "git lfs pull"),
+        ("photo.jxl", b"\xff\x0a\xfa\x1f\x01", "JPEG XL"),
+        ("photo2.jxl", b"\0\0\0\x0cJXL \r\n\x87\n", "JPEG XL"),
+        ("photo.jp2", encoded("JPEG2000") if features.check("jpg_2000") else b"\xff\x4f\xff\x51", "JPEG 2000"),
+        ("layers.psd", b"8BPS\0\1", "Photoshop"),
+        ("pictures.zip", b"PK\3\4\x14\0", "zip archive"),
+        ("pictures.tar", b"a.png".ljust(257, b"\0") + b"ustar\0", "tar archive"),
+        ("scan.dcm", bytes(128) + b"DICM", "DICOM"),
+        ("film.mp4", b"\0\0\0\x20ftypisom\0\0\2\0isomiso2", "a video"),
+        ("sound.wav", b"RIFF\x24\0\0\0WAVEfmt ", "sound"),
+        ("array.npy", b"\x93NUMPY\1\0", "NumPy"),
+        ("._a.jpg", b"\0\5\x16\7\0\2\0\0Mac OS X", "macOS"),
     ],
 )
 def test_files_that_are_no_pictures(tmp_path, name, content, reason):

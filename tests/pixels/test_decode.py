@@ -11,8 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image, features
 
-from reslab.pixels.decode import EXTENSIONS, FORMATS, decode, facts
+from reslab.pixels.decode import EXTENSIONS, decode, facts
 from reslab.pixels.fingerprint import FINGERPRINT_BYTES, fingerprint
+from reslab.pixels.kinds import FORMATS
 
 LOSSLESS = 2  # levels of 255: what rounding in Pillow's colour arithmetic may cost (DESIGN, section 6)
 JPEG = 6  # levels of 255 at quality 100 without chroma subsampling (NEEDS, item 5)
@@ -263,7 +264,7 @@ def test_unknown_orientation_and_damaged_exif_leave_the_picture_as_it_lies():
     assert np.array_equal(decode(damaged), pixels)
 
 
-def test_exif_that_follows_the_pixels_counts_but_is_no_header():
+def test_exif_that_follows_the_pixels_counts():
     """The PNG standard allows it; cameras do not do it."""
     file = with_exif(STORED[6](smooth()), "PNG", 6)
     at = file.index(b"eXIf") - 4
@@ -272,13 +273,15 @@ def test_exif_that_follows_the_pixels_counts_but_is_no_header():
     late = (file[:at] + file[at + len(chunk) :]).replace(b"\0\0\0\0IEND", chunk + b"\0\0\0\0IEND")
     assert late.index(b"eXIf") > late.index(b"IDAT")
     assert np.array_equal(decode(late), smooth())
-    assert not facts(late).rotated  # else facts would have decoded the whole picture
+    assert facts(late).rotated
 
 
-def test_facts_of_a_png_read_the_header_only():
-    file = with_exif(STORED[6](smooth()), "PNG", 6)
-    start = file.index(b"IDAT")
-    assert facts(file[: start + 4]).rotated  # not a byte of pixels is there
+def test_facts_of_a_png_decode_no_pixels():
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    chunk = struct.pack(">I", len(exif.tobytes())) + b"eXIf" + exif.tobytes()
+    file = png(40, 30, 8, 0, [], chunk + struct.pack(">I", zlib.crc32(chunk[4:])))  # not a byte of pixels is there
+    assert facts(file).rotated and (facts(file).width, facts(file).height) == (40, 30)
 
 
 # ------------------------------------------------------------------ several pictures in a file

@@ -6,29 +6,39 @@ The rule, which `docs/pixels.md` publishes with golden vectors:
 - transparency is laid over white; grey, palette, 1-bit, CMYK and other colour spaces become RGB;
 - 16-bit samples are scaled over their full range, v -> round(v * 255 / 65535);
 - float samples are read as [0, 1], as [0, 255] or as [0, 65535]: the first range that holds all of them;
-- a file that is cut short, empty, not a picture, or larger than `MAX_PIXELS` is an error that names it.
+- a file that is cut short, empty, not a picture, or beyond the budget of pixels, memory or time is an error that names it.
 
-`Image.verify()` alone is not enough: it accepts a JPEG cut in half, so the whole picture is always decoded.
+Pillow decodes, but sees only what bears pixels (`stored`, `jpeg`, `png`, `tiff`), and reads it from a file that stops at
+the deadline. The result is filled in boxes of a million pixels, so that no second copy of a large picture exists.
 """
 
 import functools
 import importlib
 import importlib.util
 import io
+import logging
 import os
+import re
+import stat
+import struct
+import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from jaxtyping import UInt8
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
 from reslab.errors import BadPicture
+from reslab.pixels.fingerprint import fingerprint
+from reslab.pixels.jpeg import stored_jpeg
+from reslab.pixels.kinds import kind_of, not_a_picture
+from reslab.pixels.png import DEFLATE, png_is_whole, stored_png
+from reslab.pixels.rgb import deep, write_rgb
+from reslab.pixels.stored import CUT_SHORT, Stored, Unreadable
+from reslab.pixels.tiff import exif_orientation, stored_tiff
 from reslab.shapes import PICTURE
-
-FORMATS = ("JPEG", "PNG", "GIF", "BMP", "TIFF", "WEBP", "AVIF", "PPM", "HEIF")
-"""The only formats that are tried, JPEG's multi-picture kind (MPO) included: fewer parsers, a smaller door for hostile
-files."""
 
 EXTENSIONS = frozenset({
     ".jpg", ".jpeg", ".jpe", ".jfif", ".mpo", ".png", ".gif", ".bmp", ".dib", ".tif", ".tiff", ".webp", ".avif",
@@ -39,26 +49,42 @@ EXTENSIONS = frozenset({
 MAX_PIXELS = 89_478_485
 """Larger headers are refused before a byte is decoded (Pillow's own threshold: 256 MiB of RGB)."""
 
-_EXIF_ORIENTATION = 0x0112
-_UPRIGHT = {
-    2: Image.Transpose.FLIP_LEFT_RIGHT,
-    3: Image.Transpose.ROTATE_180,
-    4: Image.Transpose.FLIP_TOP_BOTTOM,
-    5: Image.Transpose.TRANSPOSE,
-    6: Image.Transpose.ROTATE_270,
-    7: Image.Transpose.TRANSVERSE,
-    8: Image.Transpose.ROTATE_90,
-}  # EXIF orientation -> what brings the stored picture upright; 1, and anything unknown, leaves it as it is
-_HEIC_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"mif1", b"msf1", b"hevc")
-_BEGINNINGS = {
-    b"\xff\xd8\xff": "JPEG", b"\x89PNG": "PNG", b"GIF8": "GIF", b"BM": "BMP", b"II*\0": "TIFF", b"MM\0*": "TIFF",
-    b"RIFF": "WebP",
-}  # fmt: skip
-_WHITE = (255, 255, 255, 255)
+MAX_BYTES = 560_000_000
+"""Memory for a picture: its file, the decoder's working memory and the result. Judged before a byte is decoded."""
+
+SECONDS = 60.0
+"""Time for a picture."""
+
+_RESULT_BYTES = 3
+_PILLOW_BYTES = {"1": 1, "L": 1, "P": 1, "I;16": 2, "I;16B": 2, "I;16L": 2, "I;16N": 2}  # of a pixel; 4 in other modes
+_LIBRARY_BYTES = {"WEBP": 17, "AVIF": 13, "HEIF": 13}  # of a pixel, in libraries that hand over the whole picture
+
+_BYTEWISE = ("bmp_rle", "ppm", "ppm_plain")
+"""Pillow's decoders that are written in Python, with two million pixels a second."""
+_MOST_BYTEWISE = 2**22
+
+_LYING: dict[int, Callable[[np.ndarray], np.ndarray]] = {
+    2: lambda upright: upright[:, ::-1],
+    3: lambda upright: upright[::-1, ::-1],
+    4: lambda upright: upright[::-1],
+    5: lambda upright: upright.transpose(1, 0, 2),
+    6: lambda upright: np.rot90(upright, 1),
+    7: lambda upright: upright[::-1, ::-1].transpose(1, 0, 2),
+    8: lambda upright: np.rot90(upright, -1),
+}
+"""EXIF orientation -> the upright picture as it lies in the file, as a view; 1, and anything unknown, leaves it as it is."""
+
+_PPM_HEADER = 4096
+_LOWER_BYTES = "RGB;16L"  # Pillow takes the second byte of each sample for the upper one
+
+logging.getLogger("PIL").addHandler(logging.NullHandler())  # what it has to say of a file stands in the error
 
 
 def decode(
-    source: str | os.PathLike | bytes, name: str | None = None, max_pixels: int = MAX_PIXELS
+    source: str | os.PathLike | bytes,
+    name: str | None = None,
+    max_pixels: int = MAX_PIXELS,
+    seconds: float = SECONDS,
 ) -> UInt8[np.ndarray, PICTURE]:
     """Decode one picture.
 
@@ -66,27 +92,27 @@ def decode(
         source: a path, or the bytes of a file.
         name: what to call it in an error; the path by default, `printable`.
         max_pixels: larger headers are refused; never more than `MAX_PIXELS`.
+        seconds: after which decoding is given up. Looked at whenever the decoder asks for more of the file, which WebP,
+            AVIF and compressed TIFF do once only: those end when they end, at the latest after some seconds.
 
     Returns:
         uint8 array `[height, width, 3]`, RGB.
 
     Raises:
-        BadPicture: the file cannot be opened or decoded in full; the message names it.
+        BadPicture: the file cannot be opened or decoded in full, within the budget of pixels, memory and time; the
+            message names it.
     """
     name = name or ("<bytes>" if isinstance(source, bytes) else printable(source))
+    deadline = time.monotonic() + seconds
     try:
-        with _open(source, name, max_pixels) as image:
-            pixels = _rgb(image, name)
-        if image.format == "PNG":  # the checksums of its pixel chunks are compared only here
-            with _open(source, name) as image:
-                image.verify()
-        return pixels
-    except BadPicture:
-        raise
+        kind, stored = _stored(_read(source))
+        return _whole(kind, stored, max_pixels, deadline)
+    except Unreadable as error:
+        raise BadPicture(name, str(error)) from None
+    except _Late:
+        raise BadPicture(name, f"it takes more than {seconds:g} seconds to decode") from None
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
         raise BadPicture(name, f"its header claims more than {MAX_PIXELS:,} pixels") from None
-    except UnidentifiedImageError:
-        raise BadPicture(name, _not_a_picture(_head(source))) from None
     except FileNotFoundError:
         raise BadPicture(name, _missing(source)) from None
     except IsADirectoryError:
@@ -114,14 +140,16 @@ class Facts:
     @property
     def deep(self) -> bool:
         """More than 8 bits a sample in the file, so the scaling rule decides how bright it comes out."""
-        return self.mode == "F" or self.mode.startswith("I")
+        return deep(self.mode)
 
 
 def facts(source: str | os.PathLike | bytes) -> Facts:
     """Read the header only. Call it for files that `decode` accepts; others raise Pillow's errors."""
-    with _open(source, "") as image:
-        rotated = _orientation(image) in _UPRIGHT
-        return Facts(image.format or "?", image.mode, image.width, image.height, rotated, _frames(image))
+    kind, stored = _stored(_read(source))
+    with _open(kind, stored, stored.data, time.monotonic() + SECONDS) as image:
+        rotated = _orientation(image, stored) in _LYING
+        frames = stored.frames or _frames(image)
+        return Facts(image.format or "?", image.mode, image.width, image.height, rotated, frames)
 
 
 def printable(path: str | os.PathLike) -> str:
@@ -129,65 +157,164 @@ def printable(path: str | os.PathLike) -> str:
     return str(path).encode("utf-8", "backslashreplace").decode()
 
 
-def _open(source: str | os.PathLike | bytes, name: str, max_pixels: int = MAX_PIXELS) -> Image.Image:
-    """The picture, lazily opened, its size already judged."""
-    file = io.BytesIO(source) if isinstance(source, bytes) else Path(source)
-    image = Image.open(file, formats=_formats())
-    if image.width * image.height > max_pixels:
-        raise BadPicture(name, f"its header claims {image.width} x {image.height} pixels, more than {max_pixels:,}")
-    return image
+# ------------------------------------------------------------------ the file
+
+
+class _Late(Exception):
+    """The deadline has passed."""
+
+
+class _Watched(io.BytesIO):
+    """A file in memory that stops at the deadline, and once on the way, at `pause`, calls `on_pause`."""
+
+    def __init__(self, data: bytes, deadline: float) -> None:
+        super().__init__(data)
+        self.deadline = deadline
+        self.pause: int | None = None
+        self.on_pause: Callable[[], None] = lambda: None
+
+    def read(self, size: int | None = -1) -> bytes:
+        if time.monotonic() > self.deadline:
+            raise _Late
+        if self.pause is not None:
+            left = self.pause - self.tell()
+            if left <= 0:
+                self.pause = None
+                self.on_pause()
+            else:
+                size = left if size is None or size < 0 else min(size, left)
+        return super().read(size)
+
+
+def _read(source: str | os.PathLike | bytes) -> bytes:
+    """The file in memory. Only regular files are opened: a pipe would be waited for."""
+    if isinstance(source, bytes):
+        return source
+    path = Path(source)
+    state = path.stat()
+    if not stat.S_ISREG(state.st_mode) and not stat.S_ISDIR(state.st_mode):
+        raise Unreadable("it is no regular file")
+    if state.st_size > MAX_BYTES:
+        raise Unreadable(f"its {state.st_size:,} bytes are more than {MAX_BYTES:,}")
+    return path.read_bytes()
+
+
+def _stored(data: bytes) -> tuple[str, Stored]:
+    """Kind of file, and what of it is decoded."""
+    kind = kind_of(data)
+    if kind not in _readable():
+        raise Unreadable(not_a_picture(data))
+    return kind, _REDUCED.get(kind, Stored)(data)
+
+
+def _stored_ppm(data: bytes) -> Stored:
+    """As it is, if its header is short: Pillow reads it byte by byte."""
+    words = re.sub(rb"#[^\r\n]*", b"", data[:_PPM_HEADER]).split(None, 3)
+    if len(data) > _PPM_HEADER and len(words) < (3 if data[:2] in (b"P1", b"P4") else 4):
+        raise Unreadable(f"its header is longer than {_PPM_HEADER:,} bytes")
+    return Stored(data)
+
+
+_REDUCED: dict[str, Callable[[bytes], Stored]] = {
+    "JPEG": stored_jpeg, "PNG": stored_png, "TIFF": stored_tiff, "PPM": _stored_ppm,
+}  # fmt: skip
+
+
+def _open(kind: str, stored: Stored, data: bytes, deadline: float) -> Image.Image:
+    """The picture, its header read."""
+    factory, _ = Image.OPEN[kind]  # as Image.open does, without its warning on stderr of many pixels
+    try:
+        return factory(_Watched(data, deadline), "")
+    except (SyntaxError, IndexError, TypeError, struct.error):
+        layout = f"it is a TIFF of {stored.layout}, which is not read" if stored.layout else not_a_picture(data)
+        raise Unreadable(layout) from None
 
 
 @functools.cache
-def _formats() -> list[str]:
-    """Those of `FORMATS` that this Pillow was built with, and HEIF where pillow-heif (extra `heic`) is installed."""
+def _readable() -> frozenset[str]:
+    """The formats of `kinds` that this Pillow was built with, and HEIF where pillow-heif (extra `heic`) is installed."""
     Image.init()
     if importlib.util.find_spec("pillow_heif"):
         importlib.import_module("pillow_heif").register_heif_opener()
-    return [name for name in FORMATS if name in Image.OPEN]
+    return frozenset(Image.OPEN)
 
 
-def _rgb(image: Image.Image, name: str) -> UInt8[np.ndarray, PICTURE]:
-    """Every colour mode becomes uint8 RGB, upright."""
-    image.load()
-    turn = _UPRIGHT.get(_orientation(image))
-    if turn is not None:
-        image = image.transpose(turn)
-    if image.mode == "F" or image.mode.startswith("I"):
-        samples = np.asarray(image)
-        grey = _eight_bits(samples, name)
-        if "transparency" in image.info:  # one value of a 16-bit PNG that stands for clear
-            grey[samples == image.info["transparency"]] = 255
-        return np.repeat(grey[..., None], 3, axis=2)
-    if image.has_transparency_data:
-        white = Image.new("RGBA", image.size, _WHITE)
-        image = Image.alpha_composite(white, image.convert("RGBA"))
-    return np.array(image.convert("RGB"), dtype=np.uint8)
+# ------------------------------------------------------------------ whole or not at all
 
 
-def _eight_bits(samples: np.ndarray, name: str) -> np.ndarray:
-    """Deep samples scaled to 0..255 by the documented rule."""
-    values = samples.astype(np.float64)
-    if not np.isfinite(values).all():
-        raise BadPicture(name, "it holds values that are not finite numbers")
-    low, high = values.min(), values.max()
-    if low < 0 or high > 65535:
-        raise BadPicture(name, f"its samples run from {low:g} to {high:g}; known ranges end at 1, 255 or 65535")
-    top = 65535.0
-    if samples.dtype.kind == "f":
-        top = next(t for t in (1.0, 255.0, 65535.0) if high <= t)
-    return np.rint(values * (255.0 / top)).astype(np.uint8)
+def _whole(kind: str, stored: Stored, max_pixels: int, deadline: float) -> UInt8[np.ndarray, PICTURE]:
+    """The pixels, or `Unreadable` where the file does not hold all of them."""
+    pixels_of = functools.partial(_pixels, kind, stored, max_pixels=max_pixels, deadline=deadline)
+    if stored.padded is None:
+        return pixels_of(stored.data)
+    padded = fingerprint(pixels_of(stored.padded), 16)
+    pixels = pixels_of(stored.data)
+    if fingerprint(pixels, 16) != padded:
+        raise Unreadable(f"{CUT_SHORT}: a scan ends early")
+    return pixels
 
 
-def _orientation(image: Image.Image) -> int:
-    """EXIF orientation, 1 when absent or when the EXIF block itself is damaged (viewers show it unturned).
+def _pixels(kind: str, stored: Stored, data: bytes, max_pixels: int, deadline: float) -> UInt8[np.ndarray, PICTURE]:
+    with _open(kind, stored, data, deadline) as image:
+        _check_budget(image, stored, max_pixels)
+        _load(image, stored)
+        turn = _LYING.get(_orientation(image, stored), _as_it_lies)
+        width, height = image.size
+        turned = turn(np.empty((height, width, 0))).shape[0] != height
+        pixels = np.empty((width, height, 3) if turned else (height, width, 3), np.uint8)
+        lower = None
+        if stored.clear is not None and stored.sixteen_bits:
+            lower = _open(kind, stored, data, deadline)
+            lower.tile = [tile._replace(args=_LOWER_BYTES) for tile in lower.tile]
+            lower.load()
+        write_rgb(image, turn(pixels), stored, lower)
+        return pixels
 
-    Asked of the base class: PNG's own `getexif` would decode the whole picture first.
+
+def _check_budget(image: Image.Image, stored: Stored, max_pixels: int) -> None:
+    """Before anything is decoded."""
+    width, height = image.size
+    pixels = width * height
+    if pixels > max_pixels:
+        raise Unreadable(f"its header claims {width} x {height} pixels, more than {max_pixels:,}")
+    if stored.unpacked > DEFLATE * len(stored.data):
+        raise Unreadable(CUT_SHORT)
+    if image.tile and image.tile[0][0] in _BYTEWISE and max(pixels, len(stored.data)) > _MOST_BYTEWISE:
+        raise Unreadable(f"more than {_MOST_BYTEWISE:,} bytes or pixels in a run-length BMP or a plain or scaled PNM")
+    decoder = _PILLOW_BYTES.get(image.mode, 4) + _LIBRARY_BYTES.get(image.format or "", 0)
+    needed = len(stored.data) + decoder * pixels + max(_RESULT_BYTES * pixels, stored.scratch)
+    if needed > MAX_BYTES:
+        megabytes = f"{needed / 1e6:,.0f} MB of memory, more than {MAX_BYTES / 1e6:.0f}"
+        raise Unreadable(f"its {width} x {height} pixels would take {megabytes}")
+
+
+def _load(image: Image.Image, stored: Stored) -> None:
+    """Decode; the two libraries that fill what is missing are caught at it.
+
+    Memory for the picture is zero until it is decoded, so a last row of zeros is one that nobody has written, or black.
     """
-    try:
-        return Image.Image.getexif(image).get(_EXIF_ORIENTATION, 1)
-    except Exception:
-        return 1
+    bottom = (0, image.height - 1, *image.size)
+    absent: list[bool] = []
+
+    def note() -> None:
+        absent.append(image.im.crop(bottom).getbbox() is None)
+
+    if stored.scan_end is not None and isinstance(image.fp, _Watched):
+        image.fp.pause, image.fp.on_pause = stored.scan_end, note
+    image.load()
+    if absent == [True] and image.im.crop(bottom).getbbox() is not None:
+        raise Unreadable(f"{CUT_SHORT}: its scan ends early")
+    if stored.unpacked and (stored.interlaced or image.im.crop(bottom).getbbox() is None) and not png_is_whole(stored):
+        raise Unreadable(f"{CUT_SHORT}: its pixels end early")
+
+
+def _as_it_lies(upright: np.ndarray) -> np.ndarray:
+    return upright
+
+
+def _orientation(image: Image.Image, stored: Stored) -> int:
+    """From the EXIF block alone. JPEG, PNG and TIFF have lost theirs by now; AVIF's is made by Pillow from its own boxes."""
+    return exif_orientation(image.info["exif"]) if "exif" in image.info else stored.orientation
 
 
 def _frames(image: Image.Image) -> int:
@@ -203,31 +330,10 @@ def _missing(source: str | os.PathLike | bytes) -> str:
     return "it is a link to a file that is not there" if link else "no such file"
 
 
-def _head(source: str | os.PathLike | bytes) -> bytes:
-    if isinstance(source, bytes):
-        return source[:32]
-    with Path(source).open("rb") as file:
-        return file.read(32)
-
-
-def _not_a_picture(head: bytes) -> str:
-    """Why Pillow did not recognise the file, in the words of somebody who looks at its first bytes."""
-    if not head:
-        return "the file is empty"
-    if head[4:8] == b"ftyp" and head[8:12] in _HEIC_BRANDS:
-        return "it is a HEIC photo; `pip install reslab[heic]` reads those"
-    if head.lstrip().lower().startswith((b"<!doctype", b"<html", b"<?xml", b"<svg")):
-        return "it is a web page or an SVG drawing, not a picture of pixels"
-    for beginning, kind in _BEGINNINGS.items():
-        if head.startswith(beginning):
-            return f"it begins like a {kind} file but is damaged or cut short"
-    return "it is not a picture in a known format"
-
-
 def _reason(error: Exception) -> str:
     if isinstance(error, OSError) and error.errno:  # from the system, not from Pillow
         return f"the system says: {error.strerror}"
     text = str(error) or type(error).__name__
     if "truncated" in text.lower() or isinstance(error, EOFError):
-        return "the file is cut short"
-    return f"it is damaged ({text.splitlines()[0].strip()})"
+        return CUT_SHORT
+    return f"it is damaged ({text.splitlines()[0].strip()[:80]})"

@@ -1,0 +1,138 @@
+"""The segments of a JPEG that bear its pixels, and whether its scans are all there (ITU-T T.81).
+
+libjpeg fills what is missing with grey and only warns, which Pillow does not pass on. But a scan is whole exactly when
+its pixels do not depend on what follows it, up to the next marker:
+
+- a picture in one scan comes out row by row, so its last row must be there before the end marker has been read;
+- a picture in several scans comes out at the end, so it is decoded once more with bytes put behind each scan.
+"""
+
+import re
+import struct
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from reslab.pixels.stored import CUT_SHORT, Stored, Unreadable
+from reslab.pixels.tiff import exif_orientation
+
+_MARKER = re.compile(rb"\xff[^\x00\xff]")
+_AFTER_SCAN = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]")  # restart markers belong to the scan
+_SOI, _EOI, _SOS, _ADOBE, _EXIF, _MPF = b"\xff\xd8", b"\xff\xd9", 0xDA, 0xEE, 0xE1, 0xE2
+_FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
+_PROGRESSIVE = 0xC2
+_KEPT = frozenset({*range(0xC0, 0xD0), 0xDA, 0xDB, 0xDD, 0xE0}) - {0xC8}  # frames, tables, scans, restarts, JFIF
+_BARE = frozenset({0x01, *range(0xD0, 0xD9)})  # markers without a segment
+_MOST_SEGMENTS = 20_000
+_MOST_SCANS = 100
+_MOST_WORK = 2_000_000_000
+"""Scans times pixels: every scan passes over the whole picture, were it only a few bytes long."""
+
+_ONES = b"\xff\x00" * 8
+"""What libjpeg reads ahead behind a scan's last bit, 64 bits at most. No Huffman code is all ones, so nothing is decoded."""
+_PAD = b"".join(bytes(range(0x15, 0xF5, 7)) + bytes([255, restart]) for restart in range(0xD0, 0xD8))
+"""What a scan that lacks data decodes instead, also where the next thing it wants is a restart marker."""
+
+
+@dataclass(slots=True)
+class _Frame:
+    """What the header says, and what the scans have brought so far."""
+
+    width: int = 0
+    height: int = 0
+    progressive: bool = False
+    components: dict[int, int] = field(default_factory=dict)
+    """Component -> sampling factors, horizontal times vertical."""
+    missing: dict[tuple[int, int], int] = field(default_factory=dict)
+    """(Component, coefficient) -> bits that no scan has brought; 0: all are there."""
+
+    def begin(self, marker: int, body: bytes) -> None:
+        if marker > 0xC8:
+            raise Unreadable("it is a JPEG with arithmetic coding, which is not read")
+        self.height, self.width, count = struct.unpack_from(">HHB", body, 1)
+        self.progressive = marker == _PROGRESSIVE
+        for number, factors in struct.iter_unpack(">BBx", body[6 : 6 + 3 * count]):
+            self.components[number] = (factors >> 4) * (factors & 15)
+
+    def scan(self, body: bytes) -> None:
+        count = body[0]
+        first, last, bits = body[1 + 2 * count : 4 + 2 * count]
+        for component in body[1 : 1 + 2 * count : 2]:
+            for coefficient in range(first, min(last, 63) + 1) if self.progressive else (0,):
+                self.missing[component, coefficient] = bits & 15 if self.progressive else 0
+
+    @property
+    def complete(self) -> bool:
+        wanted = ((c, k) for c in self.components for k in range(64 if self.progressive else 1))
+        return all(self.missing.get(place, 1) == 0 for place in wanted)
+
+    @property
+    def coefficient_bytes(self) -> int:
+        """Of a picture in several scans, kept until its last one: two bytes a sample."""
+        largest = max(self.components.values(), default=1) or 1
+        return 2 * self.width * self.height * sum(self.components.values()) // largest
+
+
+def stored_jpeg(data: bytes) -> Stored:
+    """The first picture without previews, profiles and texts."""
+    frame, orientation, parts, scan_ends = _Frame(), None, [_SOI], []
+    previews = False
+    size = len(_SOI)
+    try:
+        for marker, body, scan in _segments(data):
+            if marker in _FRAMES:
+                frame.begin(marker, body)
+            elif marker == _SOS:
+                frame.scan(body)
+                scan_ends.append(size + 4 + len(body) + len(scan))
+                _check_work(len(scan_ends), frame)
+            elif marker == _EXIF and orientation is None and body.startswith(b"Exif\0\0"):
+                orientation = exif_orientation(body)
+            multi_picture = marker == _MPF and body.startswith(b"MPF\0") and len(body) < 1000 and not previews
+            previews = previews or multi_picture
+            if marker in _KEPT or multi_picture or (marker == _ADOBE and body.startswith(b"Adobe")):
+                parts.append(struct.pack(">BBH", 255, marker, len(body) + 2) + body)
+                parts.append(scan)
+                size += 4 + len(body) + len(scan)
+    except (struct.error, IndexError, ValueError):
+        raise Unreadable("it is damaged (one of its segments is too short)") from None
+    if not scan_ends or not frame.complete:
+        raise Unreadable(f"{CUT_SHORT}: it holds no more than a part of its scans")
+    parts.append(_EOI)
+    whole, orientation = b"".join(parts), orientation or 1
+    if len(scan_ends) == 1:
+        end = scan_ends[0]
+        whole = whole[:end] + _ONES + whole[end:]
+        return Stored(whole, orientation, scan_end=end + len(_ONES))
+    cuts = [0, *scan_ends, len(whole)]
+    padded = _PAD.join(whole[a:b] for a, b in zip(cuts, cuts[1:], strict=False))
+    return Stored(whole, orientation, scratch=frame.coefficient_bytes, padded=padded)
+
+
+def _check_work(scans: int, frame: _Frame) -> None:
+    if scans > _MOST_SCANS or scans * frame.width * frame.height > _MOST_WORK:
+        raise Unreadable(f"it passes over its {frame.width:,} x {frame.height:,} pixels more than {scans - 1} times")
+
+
+def _segments(data: bytes) -> Iterator[tuple[int, bytes, bytes]]:
+    """Marker, content and, behind the head of a scan, its data: up to the end of the first picture."""
+    at, count = len(_SOI), 0
+    while found := _MARKER.search(data, at):
+        marker, at = data[found.end() - 1], found.end()
+        if marker == _EOI[1]:
+            return
+        if marker in _BARE:
+            continue
+        length = int.from_bytes(data[at : at + 2])
+        if length < 2 or at + length > len(data):
+            break
+        body, at, scan = data[at + 2 : at + length], at + length, b""
+        if marker == _SOS:
+            end = _AFTER_SCAN.search(data, at)
+            if end is None:
+                break
+            scan, at = data[at : end.start()], end.start()
+        yield marker, body, scan
+        count += 1
+        if count > _MOST_SEGMENTS:
+            raise Unreadable(f"it has more than {_MOST_SEGMENTS:,} segments")
+    raise Unreadable(CUT_SHORT)

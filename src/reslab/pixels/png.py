@@ -1,0 +1,111 @@
+"""The chunks of a PNG that bear its pixels, and whether these are all there (RFC 2083, PNG third edition)."""
+
+import struct
+import zlib
+from collections.abc import Iterator
+
+from reslab.pixels.stored import CUT_SHORT, Stored, Unreadable
+from reslab.pixels.tiff import exif_orientation
+
+_SIGNATURE = b"\x89PNG\r\n\x1a\n"
+_KEPT = (b"IHDR", b"PLTE", b"acTL", b"fcTL")  # acTL and fcTL: an animation's first frame and how many there are
+_MOST_CHUNKS = 200_000
+"""Of 8 kB, as many programs write them: 1.6 GB of picture."""
+
+_CHANNELS = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}
+DEFLATE = 1032
+"""Bytes that one byte of a zlib stream unpacks to, at most."""
+
+_STEP = 2**20
+_ADAM7 = (
+    (0, 0, 8, 8),
+    (4, 0, 8, 8),
+    (0, 4, 4, 8),
+    (2, 0, 4, 4),
+    (0, 2, 2, 4),
+    (1, 0, 2, 2),
+    (0, 1, 1, 2),
+)  # x, y, dx, dy
+
+
+def stored_png(data: bytes) -> Stored:
+    """Its pixel chunks as one, checksums compared. Texts, profiles and later frames stay behind, whatever their size."""
+    kept, pixels, clear, orientation = [_SIGNATURE], [], b"", 1
+    for kind, body in _chunks(data):
+        if kind == b"IDAT":
+            pixels.append(body)
+        elif kind == b"tRNS":
+            clear = bytes(body)
+        elif kind == b"eXIf":
+            orientation = exif_orientation(bytes(body))
+        elif kind in _KEPT and not pixels:
+            kept.append(_chunk(kind, body))
+    if len(kept) < 2 or len(kept[1]) != 25:
+        raise Unreadable("it is damaged (its first chunk is no header)")
+    width, height, depth, color, _, _, interlace = struct.unpack_from(">IIBBBBB", kept[1], 8)
+    unpacked = _unpacked_bytes(width, height, depth * _CHANNELS.get(color, 1), interlace)
+    if clear and color == 3:
+        kept.append(_chunk(b"tRNS", clear))
+    head = struct.pack(">I4s", sum(map(len, pixels)), b"IDAT")
+    unchecked = bytes(4)  # nobody reads the checksum of the joined chunk: those of its parts have been compared
+    return Stored(
+        b"".join([*kept, head, *pixels, unchecked, _chunk(b"IEND", b"")]),
+        orientation=orientation,
+        clear=_clear(clear, depth, color),
+        sixteen_bits=color == 2 and depth == 16,
+        unpacked=unpacked,
+        interlaced=bool(interlace),
+    )
+
+
+def png_is_whole(stored: Stored) -> bool:
+    """Do the pixel chunks unpack to as many bytes as the header needs?"""
+    at = stored.data.index(b"IDAT")
+    (length,) = struct.unpack_from(">I", stored.data, at - 4)
+    stream, rest, total = zlib.decompressobj(), memoryview(stored.data)[at + 4 : at + 4 + length], 0
+    try:
+        while total < stored.unpacked and not stream.eof and len(rest):
+            total += len(stream.decompress(rest, _STEP))
+            rest = stream.unconsumed_tail
+    except zlib.error:
+        return False
+    return total >= stored.unpacked
+
+
+def _chunks(data: bytes) -> Iterator[tuple[bytes, memoryview]]:
+    """Kind and content of each chunk up to IEND."""
+    at, count, view = len(_SIGNATURE), 0, memoryview(data)
+    while True:
+        if at + 12 > len(data):
+            raise Unreadable(CUT_SHORT)
+        length, kind = struct.unpack_from(">I4s", data, at)
+        end = at + 12 + length
+        if end > len(data):
+            raise Unreadable(CUT_SHORT)
+        if zlib.crc32(view[at + 4 : end - 4]) != int.from_bytes(view[end - 4 : end]):
+            raise Unreadable(f"it is damaged (the checksum of a chunk {kind!r} does not fit)")
+        if kind == b"IEND":
+            return
+        yield kind, view[at + 8 : end - 4]
+        at, count = end, count + 1
+        if count > _MOST_CHUNKS:
+            raise Unreadable(f"it has more than {_MOST_CHUNKS:,} chunks")
+
+
+def _chunk(kind: bytes, body: bytes | memoryview) -> bytes:
+    return struct.pack(">I", len(body)) + kind + bytes(body) + struct.pack(">I", zlib.crc32(body, zlib.crc32(kind)))
+
+
+def _clear(chunk: bytes, depth: int, color: int) -> tuple[int, ...] | None:
+    """What tRNS says of grey (color 0) and RGB (2), of which only `depth` bits count, as Pillow scales the samples."""
+    if color not in (0, 2) or len(chunk) < 2 * _CHANNELS[color]:
+        return None
+    scale = 255 // (2**depth - 1) if depth < 8 else 1
+    return tuple((value & 2**depth - 1) * scale for value in struct.unpack_from(f">{_CHANNELS[color]}H", chunk))
+
+
+def _unpacked_bytes(width: int, height: int, bits: int, interlace: int) -> int:
+    """Every row of every pass, with the byte that names its filter."""
+    passes = _ADAM7 if interlace else ((0, 0, 1, 1),)
+    sizes = ((-(-(width - x) // dx), -(-(height - y) // dy)) for x, y, dx, dy in passes)
+    return sum((-(-columns * bits // 8) + 1) * rows for columns, rows in sizes if columns > 0 and rows > 0)

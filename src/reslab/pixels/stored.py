@@ -1,0 +1,39 @@
+"""A file as it is handed to the decoder: without what bears no pixels, and with the facts that decide how it is read."""
+
+from dataclasses import dataclass
+
+CUT_SHORT = "the file is cut short"
+
+
+class Unreadable(Exception):
+    """Why a file is not decoded, in words that fit a table cell."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """One picture file, reduced."""
+
+    data: bytes
+    """The file without texts, profiles, previews, further pictures: no library has to parse them."""
+    orientation: int = 1
+    """EXIF 0x0112."""
+    scratch: int = 0
+    """Bytes that decoding takes beside the picture itself."""
+    frames: int = 0
+    """TIFF: pictures in the file; 0 where Pillow counts them."""
+    layout: str = ""
+    """TIFF: bands, bits and kind of the samples, in words."""
+    inverted: bool = False
+    """TIFF: samples of more than 8 bits where 0 is white."""
+    clear: tuple[int, ...] | None = None
+    """PNG: the grey value or the colour that stands for clear, scaled like the samples."""
+    sixteen_bits: bool = False
+    """PNG: colour with 16 bits a sample, of which Pillow keeps the upper eight."""
+    unpacked: int = 0
+    """PNG: bytes that its pixels unpack to."""
+    interlaced: bool = False
+    """PNG: the last row is not the last to be written."""
+    scan_end: int | None = None
+    """JPEG of one scan: where its data end."""
+    padded: bytes | None = None
+    """JPEG of several scans: the same file with some bytes behind each scan, which change nothing if the scan is whole."""
