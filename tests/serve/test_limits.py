@@ -326,4 +326,6 @@ def connected(client):
 
 
 def head(length):
-    return f"POST /predict HTTP/1.1\r\nHost: localhost\r\nContent-Type: image/png\r\nContent-Length: {length}\r\n".encode()
+    return (
+        f"POST /predict HTTP/1.1\r\nHost: localhost\r\nContent-Type: image/png\r\nContent-Length: {length}\r\n".encode()
+    )

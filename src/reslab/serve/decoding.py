@@ -141,10 +141,10 @@ class _Lane:
             TimeoutError: it took longer than `seconds`, or than the request's allowance.
             Refused: no process can be started.
         """
+        if allowance.seconds <= 0:
+            raise TimeoutError
         async with self._process() as process:
-            seconds, begin = min(seconds, allowance.seconds), time.monotonic()
-            if seconds <= 0:
-                raise TimeoutError
+            seconds, begin = min(seconds, max(allowance.seconds, 0.0)), time.monotonic()
             try:
                 async with asyncio.timeout(seconds):
                     return await process.ask(data, side, memory, seconds)
