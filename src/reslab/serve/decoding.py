@@ -33,6 +33,7 @@ _USUAL_PIXEL_BYTES = 9  # of memory for a pixel: four in Pillow, three in the ar
 _PIXEL_BYTES = {"WEBP": 25, "AVIF": 21, "HEIF": 21}  # libraries with buffers of their own
 _SPARE = 24 * 2**20  # beside them, for a decoder's tables
 _START_SECONDS, _GRACE = 60.0, 2.0  # a process may take to start; and to go on without its server
+_ONE_WRITE = 2**16  # bytes that are sooner copied than sent apart
 _LONGEST_REASON, _LONGEST_ANSWER = 10_000, 2**26
 _ASK, _ANSWER = struct.Struct("<QIQd"), struct.Struct("<BQ")
 _PIXELS, _REASON, _LARGE = range(3)  # what an answer holds
@@ -54,7 +55,9 @@ class Decoders:
         self._side, self._seconds = prepare.size, limits.decode_seconds
         self._memory = _Memory(max(_LARGE_MEMORY, limits.max_pixels * _USUAL_PIXEL_BYTES + _SPARE))
         given = json.dumps(sys.path), json.dumps(dataclasses.asdict(prepare)), str(limits.max_pixels)
-        self._small = _Lane(default_workers() + 1, [*given, str(_SMALL_PIXELS), "0"])  # one more than a request's turns
+        self._small = _Lane(
+            default_workers() + 1, [*given, str(min(_SMALL_PIXELS, limits.max_pixels)), "0"]
+        )  # one more than a request's turns
         self._large = _Lane(default_workers(), [*given, str(limits.max_pixels), "5"])  # nice to small pictures
 
     async def able(self) -> bool:
@@ -208,8 +211,9 @@ class _Process:
     async def ask(self, data: bytes, side: int, memory: int, seconds: float) -> tuple[int, bytearray]:
         assert self._wire is not None
         loop = asyncio.get_running_loop()
-        await loop.sock_sendall(self._wire, _ASK.pack(len(data), side, memory, seconds))
-        await loop.sock_sendall(self._wire, data)
+        head = _ASK.pack(len(data), side, memory, seconds)
+        for part in [head + data] if len(data) < _ONE_WRITE else [head, data]:
+            await loop.sock_sendall(self._wire, part)
         kind, size = _ANSWER.unpack(await self._received(_ANSWER.size))
         if size > _LONGEST_ANSWER:
             raise EOFError
@@ -280,18 +284,18 @@ def work() -> None:
 
 
 def _answer(data: bytes, prepare: Preprocess, side: int, most: int, small: int) -> tuple[int, bytes]:
-    pixels, memory = _needed(data)
-    if small < pixels <= most:
-        return _LARGE, memory.to_bytes(8, "little")
     try:
-        squares = _prepared(decode(data, "", most), prepare, side)
+        squares = _prepared(decode(data, "", small), prepare, side)
     except BadPicture as error:
+        pixels, memory = _needed(data) if small < most else (0, 0)
+        if pixels > small:
+            return _LARGE, (memory if pixels <= most else 0).to_bytes(8, "little")
         return _REASON, error.reason[:_LONGEST_REASON].encode("utf-8", "backslashreplace")
     return _PIXELS, b"".join(square.tobytes() for square in squares)
 
 
 def _needed(data: bytes) -> tuple[int, int]:
-    """The pixels that the header names, and the bytes to decode them; 0 where it cannot be read, as `decode` will say."""
+    """The pixels that the header names, and the bytes to decode them; 0 where it cannot be read."""
     try:
         header = facts(data)
     except Exception:
