@@ -42,7 +42,8 @@ FIELD = b'--b\r\nContent-Disposition: form-data; name="a"\r\n\r\n1\r\n'
         (400, "the body is empty", b"", FORM),
         (400, "not JSON", b"{", JSON),
         (400, "not JSON", b"\xff\xfe", JSON),
-        (400, "not JSON", b"[" * 100_000, JSON),
+        (400, "not JSON", b"[" * 2_000, JSON),
+        (413, "more parts than 64 pictures", b"[" * 100_000, JSON),
         (400, "boundary", PART, {"Content-Type": "multipart/form-data"}),
         (400, "cut short", PART, FORM),
         (400, "cannot be read", b"no form at all", FORM),
@@ -66,8 +67,8 @@ FIELD = b'--b\r\nContent-Disposition: form-data; name="a"\r\n\r\n1\r\n'
         (422, "web page", b"<html></html>", {"Content-Type": "image/png"}),
         (422, "cut short", PICTURE[:60], {}),
         (422, "claims 8000 x 8000 pixels, more than 50,000,000", png_header(8_000, 8_000), {}),
-        (422, "claims more than 89,478,485 pixels", png_header(10_000, 10_000), {}),
-        (422, "claims more than 89,478,485 pixels", png_header(60_000, 60_000), {}),
+        (422, "pixels, more than", png_header(10_000, 10_000), {}),
+        (422, "pixels", png_header(60_000, 60_000), {}),
     ],
 )  # fmt: skip
 def test_a_body_that_is_no_picture(client, status, sentence, content, headers):
@@ -244,7 +245,7 @@ def test_no_upload_is_written_to_disk(engine):
 
     def hook(event, arguments):
         if watching[0] and event == "open" and isinstance(arguments[2], int):
-            if arguments[2] & (os.O_WRONLY | os.O_RDWR):
+            if arguments[2] & (os.O_WRONLY | os.O_RDWR) and arguments[0] != os.devnull:  # of processes
                 opened.append(arguments[0])
         elif watching[0] and event.startswith("tempfile."):
             opened.append(event)
@@ -272,9 +273,10 @@ def test_the_token_is_asked_for(engine):
         right = {"Authorization": "bearer gehe1m wort"}
         assert client.post("/predict", content=PICTURE, headers=right).status_code == 200
         assert client.get("/metrics", headers=right).status_code == 200
-        for path in ("/livez", "/readyz", "/openapi.json"):
+        for path in ("/livez", "/readyz"):
             assert client.get(path).status_code == 200
-        assert "HTTPBearer" in client.get("/openapi.json").json()["components"]["securitySchemes"]
+        told(client.get("/openapi.json"), 401, "wants its token")
+        assert "HTTPBearer" in client.get("/openapi.json", headers=right).json()["components"]["securitySchemes"]
 
 
 def test_a_rate_is_kept(engine):
@@ -324,4 +326,6 @@ def connected(client):
 
 
 def head(length):
-    return f"POST /predict HTTP/1.1\r\nHost: a\r\nContent-Type: image/png\r\nContent-Length: {length}\r\n".encode()
+    return (
+        f"POST /predict HTTP/1.1\r\nHost: localhost\r\nContent-Type: image/png\r\nContent-Length: {length}\r\n".encode()
+    )

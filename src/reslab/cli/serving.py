@@ -1,5 +1,6 @@
 """`serve`: a model over HTTP."""
 
+import ipaddress
 import os
 from typing import Annotated
 
@@ -14,7 +15,6 @@ from reslab.serve.limits import Limits
 TOKEN_VARIABLE = "RESLAB_TOKEN"
 """The environment variable whose value clients must send."""
 
-_HERE = ("127.0.0.1", "localhost", "::1")
 _LIMITS = Limits()
 
 
@@ -31,7 +31,8 @@ def serve(
     """Answer over HTTP: POST /predict, POST /explain, GET /model, the web page at /.
 
     Where the environment has RESLAB_TOKEN, clients must send it: Authorization: Bearer TOKEN. Requests are logged as
-    JSON lines on stderr. SIGTERM and Ctrl-C let running requests finish.
+    JSON lines on stderr. SIGTERM and Ctrl-C let running requests finish. Without a token, a server that only this
+    machine can reach answers to the names localhost, 127.0.0.1 and [::1], and to no other server's pages.
 
     Args:
         model: An exported model.onnx, a packaged model, or what PyTorch can open and export on the fly.
@@ -45,15 +46,27 @@ def serve(
         from reslab.serve.run import answer, bound, open_served
     except ModuleNotFoundError as error:
         raise ResLabError(f"serve needs the package {error.name}", "pip install 'reslab[serve]'") from None
-    token = os.environ.get(TOKEN_VARIABLE)
-    if token is not None and not token.strip():
-        raise ResLabError(f"{TOKEN_VARIABLE} is empty", "set it to a long random word, or unset it")
+    token = _token()
     with bound(host, port) as listener:
-        app = create_app(open_served(model, foreign.assumed(), show.people.print, engine), limits, token)
-        if host not in _HERE and token is None:
+        local = ipaddress.ip_address(listener.getsockname()[0]).is_loopback
+        served = open_served(model, foreign.assumed(), show.people.print, engine)
+        app = create_app(served, limits, token, local=local and token is None)
+        if not local and token is None:
             show.people.print(
                 f"anybody who reaches {host} may ask: {TOKEN_VARIABLE} in the environment asks for a token"
             )
         shown = f"[{host}]" if ":" in host else host
-        show.say(f"{model} answers at http://{shown}:{listener.getsockname()[1]}")
-        answer(app, listener)
+        address = f"http://{shown}:{listener.getsockname()[1]}"
+        answer(app, listener, lambda: show.say(f"{model} answers at {address}"))
+
+
+def _token() -> str | None:
+    """What clients must send; blanks at its ends, as files of secrets have them, are no part of it."""
+    token = os.environ.get(TOKEN_VARIABLE)
+    if token is None:
+        return None
+    if not token.strip():
+        raise ResLabError(f"{TOKEN_VARIABLE} is empty", "set it to a long random word, or unset it")
+    if not token.strip().isprintable():
+        raise ResLabError(f"{TOKEN_VARIABLE} holds what no header can carry", "set it to one line of plain text")
+    return token.strip()

@@ -2,6 +2,7 @@
 
 import hmac
 import importlib.metadata
+import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Annotated, Any
@@ -68,23 +69,25 @@ _IMAGES = {
 }
 
 
-def create_app(engine: Engine, limits: Limits | None = None, token: str | None = None) -> FastAPI:
+def create_app(engine: Engine, limits: Limits | None = None, token: str | None = None, local: bool = False) -> FastAPI:
     """The server of one model, as an ASGI app.
 
     Args:
         token: what `Authorization: Bearer` must carry; nobody is asked for it by default.
+        local: refuse requests to another host than this machine's own names, and those of other servers' pages.
     """
     version = importlib.metadata.version("reslab")
     service = Service(engine, limits or Limits(), version)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        await service.decoders.able()
         yield
         service.close()
 
-    app = FastAPI(title="ResLab", version=version, lifespan=lifespan, docs_url=None, redoc_url=None)  # their pages
-    app.state.service = service  # would load scripts from elsewhere
-    app.add_middleware(Front, service=service)
+    app = FastAPI(title="ResLab", version=version, lifespan=lifespan, openapi_url=None, redirect_slashes=False)
+    app.state.service = service
+    app.add_middleware(Front, service=service, local=local)
     app.add_exception_handler(ResLabError, _refusal)
     app.add_exception_handler(HTTPException, _http_error)
     app.add_exception_handler(RequestValidationError, _invalid)
@@ -102,7 +105,7 @@ def _add_work(app: FastAPI, service: Service, guards: list[Any]) -> None:
     async def predict(request: Request) -> Response:
         """Answer for one or several pictures. Some may be unreadable: their rows say why."""
         with service.admission.reading() as count:
-            files = await read_uploads(request, service.limits, count)
+            files = await read_uploads(request, service.limits, count, service.aside)
             request.state.pictures = len(files)
             with service.admission.answering(len(files)):
                 rows = await service.predict(files)
@@ -122,7 +125,7 @@ def _add_work(app: FastAPI, service: Service, guards: list[Any]) -> None:
         if not service.explains:
             raise Refused(409, "no-features", "this model cannot be explained: it has no features and linear head")
         with service.admission.reading() as count:
-            files = await read_uploads(request, service.limits, count)
+            files = await read_uploads(request, service.limits, count, service.aside)
             request.state.pictures = len(files)
             if len(files) != 1:
                 raise Refused(422, "one-picture", f"explain takes one picture, and {len(files)} were sent")
@@ -151,7 +154,13 @@ def _add_state(app: FastAPI, service: Service, guards: list[Any]) -> None:
         """Requests are taken."""
         if service.draining:
             raise _ending()
+        if not await service.decoders.able():
+            raise Refused(503, "decoders", "no picture can be decoded", "try again later", 1)
         return _json(StateDocument(1, True))
+
+    @app.get("/openapi.json", dependencies=guards, include_in_schema=False)
+    async def openapi() -> Response:
+        return Response(json.dumps(app.openapi(), ensure_ascii=False), media_type="application/json")
 
     metrics_text = {"content": {"text/plain": {"schema": {"type": "string"}}}}
 
@@ -167,7 +176,7 @@ def _guards(service: Service, token: str | None) -> list[Any]:
     async def enter(request: Request) -> None:
         if token is not None:
             scheme, _, sent = request.headers.get("authorization", "").partition(" ")
-            right = hmac.compare_digest(sent.strip().encode("latin-1"), token.encode())
+            right = hmac.compare_digest(sent.strip().encode("latin-1"), token.strip().encode())
             if scheme.lower() != "bearer" or not right:
                 raise Refused(401, "token", "this server wants its token", "send Authorization: Bearer TOKEN")
         if request.url.path in PROBES:

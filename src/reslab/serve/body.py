@@ -2,9 +2,8 @@
 
 import asyncio
 import base64
-import binascii
 import json
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,10 +13,15 @@ from reslab.pixels.decode import printable
 from reslab.serve.form import Form
 from reslab.serve.limits import Limits, Refused, too_large, too_many
 
+Aside = Callable[[Callable[[], Any]], Awaitable[Any]]
+
 KINDS = "multipart/form-data, image/*, application/octet-stream or application/json"
 """The content types that a body may have."""
 
 _LONGEST_NAME = 200
+_MARKS = 256  # of JSON's structure, or bytes that are not ASCII, for every picture that may come
+_ESCAPED = 16  # one byte in so many may be a backslash: base64 has line breaks (2 in 60) or `\/` (1 in 64)
+_NO_MARKS = bytes(set(range(128)) - set(b'{[":,'))
 _SHAPE = '{"images": [{"name": "a.jpg", "data": "<base64>"}]} or {"image": "<base64>"}'
 
 
@@ -29,11 +33,12 @@ class Upload:
     data: bytes
 
 
-async def read_uploads(request: Request, limits: Limits, count: Callable[[int], None]) -> list[Upload]:
+async def read_uploads(request: Request, limits: Limits, count: Callable[[int], None], aside: Aside) -> list[Upload]:
     """The files that a request brings.
 
     Args:
         count: hears of every byte that arrives, and refuses when there are too many.
+        aside: does what takes a while in a thread.
 
     Raises:
         Refused: no body, another content type, too large, too many files, too slow, or not what it says it is.
@@ -41,6 +46,8 @@ async def read_uploads(request: Request, limits: Limits, count: Callable[[int], 
     kind = request.headers.get("content-type", "application/octet-stream").partition(";")[0].strip().lower()
     if kind not in ("multipart/form-data", "application/octet-stream", "application/json") and not _is_image(kind):
         raise Refused(415, "content-type", f"the content type {printable(kind)[:80]} is not read here", f"send {KINDS}")
+    if request.headers.get("content-encoding", "identity").lower() != "identity":
+        raise Refused(415, "content-encoding", "a body with a Content-Encoding is not read here", "send it as it is")
     if _declared(request) > limits.max_bytes:
         raise too_large(limits)
     body = _Body(request, count)
@@ -48,9 +55,11 @@ async def read_uploads(request: Request, limits: Limits, count: Callable[[int], 
         async with asyncio.timeout(limits.timeout):
             if kind == "multipart/form-data":
                 files = await _from_form(request, body, limits)
+            elif kind == "application/json":
+                document = await _measured(body, limits)
+                files = await aside(lambda: _from_json(document, limits)) if document else []
             else:
-                data = b"".join([chunk async for chunk in body.chunks()])
-                files = _from_json(data, limits) if data and kind == "application/json" else [Upload(_unnamed(0), data)]
+                files = [Upload(_unnamed(0), b"".join([chunk async for chunk in body.chunks()]))]
     except TimeoutError:
         raise Refused(408, "slow", f"the body did not arrive within {limits.timeout:g} seconds") from None
     if not body.size:
@@ -90,9 +99,25 @@ async def _from_form(request: Request, body: _Body, limits: Limits) -> list[Uplo
     return [Upload(harmless(name), data) for name, data in form.files]
 
 
+async def _measured(body: _Body, limits: Limits) -> bytes:
+    """A JSON body that is quick to parse, whatever it holds: the parser cannot be stopped."""
+    chunks, marks, escapes = [], 0, 0
+    async for chunk in body.chunks():
+        chunks.append(chunk)
+        marks += len(chunk.translate(None, _NO_MARKS))
+        escapes += chunk.count(b"\\")
+        most = _MARKS * (limits.max_files + 1)
+        if marks > most or escapes > most + body.size // _ESCAPED:
+            raise Refused(
+                413, "too-many-files", f"the JSON has more parts than {limits.max_files} pictures", f"send {_SHAPE}"
+            )
+    return b"".join(chunks)
+
+
 def _from_json(data: bytes, limits: Limits) -> list[Upload]:
+    """Numbers, which the form does not have, are not computed."""
     try:
-        document = json.loads(data)
+        document = json.loads(data, parse_int=_nothing, parse_float=_nothing, parse_constant=_nothing)
     except (ValueError, RecursionError):
         raise Refused(400, "malformed", "the body is not JSON", f"send {_SHAPE}") from None
     images = _images(document)
@@ -127,9 +152,13 @@ def _from_base64(text: str, number: int) -> bytes:
             if not head.startswith("data:") or not head.endswith(";base64"):
                 raise ValueError
             text = rest
-        return base64.b64decode("".join(text.split()), validate=True)
-    except (binascii.Error, ValueError):
+        return base64.b64decode(text.encode("ascii").translate(None, b" \t\r\n"), validate=True)
+    except ValueError:  # binascii.Error is one
         raise Refused(422, "malformed", f"picture {number} is not base64", "data: URLs must be base64 too") from None
+
+
+def _nothing(number: str) -> None:
+    return None
 
 
 def _is_image(kind: str) -> bool:

@@ -1,10 +1,16 @@
 """A multipart form, read as it arrives, its files kept in memory: Starlette's own would put large ones on disk."""
 
+import email.errors
+import email.header
+import re
+from urllib.parse import unquote_to_bytes
+
 from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
 
 from reslab.serve.limits import Limits, Refused, too_many
 
+_PARAMETER = re.compile(rb';\s*([^=;\s]+)\s*=\s*("(?:[^"\\]|\\.)*"|[^;]*)')
 _FIELDS = 100  # that are no files, and are not looked at
 
 
@@ -45,8 +51,7 @@ class Form:
 
     def header_ends(self) -> None:
         if self._name.lower() == b"content-disposition":
-            _, options = parse_options_header(bytes(self._value))
-            self._filename = options.get(b"filename")
+            self._filename = filename(bytes(self._value))
         self._name, self._value = bytearray(), bytearray()
 
     def headers_end(self) -> None:
@@ -63,7 +68,7 @@ class Form:
 
     def part_ends(self) -> None:
         if self._filename or self._content:  # a field of files that was left empty has neither
-            self.files.append(((self._filename or b"").decode("utf-8", "replace"), bytes(self._content)))
+            self.files.append((self._filename or "", bytes(self._content)))
         self._forget()
 
     def ends(self) -> None:
@@ -71,7 +76,35 @@ class Form:
 
     def _forget(self) -> None:
         self._name, self._value, self._content = bytearray(), bytearray(), bytearray()
-        self._filename: bytes | None = None
+        self._filename: str | None = None
+
+
+def filename(disposition: bytes) -> str | None:
+    """The name of a part's file as its header gives it; None where the part is no file.
+
+    `filename*` (RFC 5987; in pieces, RFC 2231) comes before `filename`, in which encoded words (RFC 2047) are decoded:
+    RFC 7578 forbids all of them in forms, and clients send them.
+    """
+    given = [(key.lower(), value.strip(b'"')) for key, value in _PARAMETER.findall(disposition)]
+    pieces = [value for key, value in given if key.startswith(b"filename*")]
+    if pieces:
+        charset, *_, text = b"".join(pieces).split(b"'", 2)  # and the language between them
+        return _decoded(unquote_to_bytes(text), charset.decode("latin-1"))
+    _, options = parse_options_header(disposition)
+    if b"filename" not in options:
+        return None
+    plain = options[b"filename"].decode("utf-8", "replace")
+    try:
+        return str(email.header.make_header(email.header.decode_header(plain))) if "=?" in plain else plain
+    except (email.errors.MessageError, LookupError, ValueError):
+        return plain
+
+
+def _decoded(text: bytes, charset: str) -> str:
+    try:
+        return text.decode(charset, "replace")
+    except (LookupError, ValueError):  # no such charset, or one that is none
+        return text.decode("utf-8", "replace")
 
 
 def _parser(boundary: bytes, form: Form) -> MultipartParser:

@@ -1,8 +1,8 @@
-"""Around every request: an id, a line in the log, a measured time, and a body that is never left half read."""
+"""Around every request: who may ask, an id, a line in the log, a measured time, a body that is never left half read."""
 
 import asyncio
+import ipaddress
 import json
-import logging
 import re
 import time
 import uuid
@@ -16,13 +16,12 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from reslab.serve.documents import ErrorDocument, encoded
+from reslab.serve.limits import Refused
+from reslab.serve.log import LOG
 from reslab.serve.service import Service
 
 PROBES = ("/livez", "/readyz", "/metrics")
 """Paths that are answered while the server drains, and never counted as work."""
-
-LOG = logging.getLogger("reslab.serve")
-"""One JSON line per request; never what a picture holds."""
 
 _SANE_ID = re.compile(r"[A-Za-z0-9._:/+=-]{1,128}")
 _GONE = 499  # nginx's number for a client that hung up: only the log sees it
@@ -31,36 +30,39 @@ _GONE = 499  # nginx's number for a client that hung up: only the log sees it
 class Front:
     """ASGI middleware; `scope["state"]` carries `request_id` in, and `pictures` and `reason` out."""
 
-    def __init__(self, app: ASGIApp, service: Service) -> None:
-        self._app, self._service = app, service
+    def __init__(self, app: ASGIApp, service: Service, local: bool) -> None:
+        """`local`: only programs on this machine may ask, and no web page but the server's own."""
+        self._app, self._service, self._local = app, service, local
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        begin, asked = time.perf_counter(), scope["path"]
+        begin, method, headers = time.perf_counter(), scope["method"], Headers(scope=scope)
+        scope = _routed(scope)
         state: MutableMapping[str, Any] = scope.setdefault("state", {})
-        state["request_id"] = _request_id(Headers(scope=scope))
+        state["request_id"] = _request_id(headers)
         exchange = _Exchange(scope, receive, send, self._service)
-        counted = asked not in PROBES
+        counted = scope["path"] not in PROBES
         self._service.running += counted
         try:
+            _check_head(scope, headers, self._local)
             await self._app(scope, exchange.receive, exchange.send)
+        except Refused as error:
+            state["reason"] = error.reason
+            await exchange.refuse(error)
         except ClientDisconnect:
             exchange.status, state["reason"] = _GONE, "disconnected"
         except Exception:
             state["reason"] = "fault"
             LOG.exception(json.dumps({"id": state["request_id"], "error": "unexpected"}))
             if not exchange.status:
-                sentence = ErrorDocument(1, "unexpected: this is a fault of ResLab", None, state["request_id"])
-                await Response(encoded(sentence), 500, media_type="application/json")(
-                    scope, exchange.receive, exchange.send
-                )
+                await exchange.refuse(Refused(500, "fault", "unexpected: this is a fault of ResLab"))
         finally:
             self._service.running -= counted
-            self._note(scope, asked, exchange.status, time.perf_counter() - begin)
+            self._note(scope, method, exchange.status, time.perf_counter() - begin)
 
-    def _note(self, scope: Scope, asked: str, status: int, seconds: float) -> None:
+    def _note(self, scope: Scope, method: str, status: int, seconds: float) -> None:
         state = scope["state"]
         path = getattr(scope.get("route"), "path", None) or "other"  # few values, whatever is asked for
         self._service.metrics.request(path, status, seconds)
@@ -69,8 +71,8 @@ class Front:
         line = {
             "time": datetime.now(UTC).isoformat(timespec="milliseconds"),
             "id": state["request_id"],
-            "method": scope["method"],
-            "path": asked,
+            "method": method,
+            "path": scope["path"],
             "status": status,
             "ms": round(1000 * seconds, 1),
             "pictures": state.get("pictures", 0),
@@ -83,16 +85,18 @@ class _Exchange:
 
     def __init__(self, scope: Scope, receive: Receive, send: Send, service: Service) -> None:
         headers = Headers(scope=scope)
-        self._request_id, self._receive, self._send, self._service = (
-            scope["state"]["request_id"],
-            receive,
-            send,
-            service,
-        )
+        self._scope, self._receive, self._send, self._service = scope, receive, send, service
         self._deadline = asyncio.get_running_loop().time() + service.limits.timeout
         self._ended = headers.get("content-length", "0") == "0" and "transfer-encoding" not in headers
         self._hesitates = headers.get("expect", "").lower() == "100-continue"
+        self._trusted = not ("content-length" in headers and "transfer-encoding" in headers)
         self.status = 0
+
+    async def refuse(self, error: Refused) -> None:
+        document = ErrorDocument(1, error.message, error.hint, self._scope["state"]["request_id"])
+        await Response(encoded(document), error.status, media_type="application/json")(
+            self._scope, self.receive, self.send
+        )
 
     async def receive(self) -> Message:
         self._hesitates = False  # the server tells the client to go on when it is asked for the body
@@ -104,8 +108,9 @@ class _Exchange:
         if message["type"] == "http.response.start":
             self.status = message["status"]
             headers = MutableHeaders(scope=message)
-            headers["X-Request-ID"] = self._request_id
-            if not await self._read_up() or self._service.draining:
+            headers["X-Request-ID"] = self._scope["state"]["request_id"]
+            headers["X-Content-Type-Options"] = "nosniff"
+            if not self._trusted or not await self._read_up() or self._service.draining:
                 headers["Connection"] = "close"
         await self._send(message)
 
@@ -120,6 +125,42 @@ class _Exchange:
         except TimeoutError:
             return False
         return True
+
+
+def _routed(scope: Scope) -> Scope:
+    """The request as its path is looked up: HEAD as GET, whose body the server leaves out; a full URL as its path."""
+    routed = {**scope, "method": "GET"} if scope["method"] == "HEAD" else {**scope}
+    if scope["path"].startswith(("http://", "https://")):
+        routed["path"] = "/" + scope["path"].partition("://")[2].partition("/")[2]
+        routed["raw_path"] = b"/" + scope["raw_path"].partition(b"://")[2].partition(b"/")[2]
+    return routed
+
+
+def _check_head(scope: Scope, headers: Headers, local: bool) -> None:
+    """Refuse what no honest client sends, and, on a server for this machine alone, web pages of other servers.
+
+    A page may send its reader's browser to 127.0.0.1, or give that address to a name of its own ("DNS rebinding").
+    """
+    if "content-length" in headers and "transfer-encoding" in headers:
+        raise Refused(400, "malformed", "Content-Length and Transfer-Encoding exclude each other")
+    if not local:
+        return
+    hosts = headers.getlist("host")
+    if not all(_is_loopback(host) for host in hosts):
+        raise Refused(421, "host", "this server answers to localhost only", "--host and a token let others ask")
+    opened = scope["path"] == "/" and headers.get("sec-fetch-mode") == "navigate"  # a link to the page
+    foreign = headers.get("sec-fetch-site") == "cross-site" and not opened
+    own = [f"{scheme}://{host}" for host in hosts for scheme in ("http", "https")]
+    if foreign or headers.get("origin", own[0] if own else None) not in [*own, None]:
+        raise Refused(403, "cross-site", "a page of another server may not ask here", "a token lets it ask")
+
+
+def _is_loopback(host: str) -> bool:
+    name = re.sub(r":\d*$", "", host).lower()
+    try:
+        return name == "localhost" or ipaddress.ip_address(name.removeprefix("[").removesuffix("]")).is_loopback
+    except ValueError:
+        return False
 
 
 def _request_id(headers: Headers) -> str:

@@ -39,11 +39,13 @@ class Limits:
     "Pictures that wait or are being answered; beyond them 503."
     timeout: float = 30.0
     "Seconds within which a body must have arrived."
+    decode_seconds: float = 10.0
+    "Seconds that decoding a picture may take; then its row is an error."
     batch: int = 16
     "Pictures per forward pass at most, rounded down to a power of two."
 
     def __post_init__(self) -> None:
-        for name in ("max_bytes", "max_pixels", "max_files", "rate", "queue", "timeout", "batch"):
+        for name in ("max_bytes", "max_pixels", "max_files", "rate", "queue", "timeout", "decode_seconds", "batch"):
             value = getattr(self, name)
             if value is not None and not value > 0:
                 raise ResLabError(f"--{name.replace('_', '-')} {value:g} must be greater than 0")

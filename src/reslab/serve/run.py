@@ -1,10 +1,10 @@
 """From a model file to a server that listens, and to its end."""
 
-import logging
-import math
+import os
 import socket
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -18,25 +18,30 @@ from fastapi import FastAPI
 from reslab.engine.choose import EngineName, open_engine
 from reslab.engine.face import Assumed, Engine
 from reslab.errors import ResLabError
-from reslab.serve.front import LOG
+from reslab.serve.connection import BACKLOG, Connection
+from reslab.serve.log import json_lines
 
+_BACKLOG = 2048  # connections that the system keeps waiting
 _AGREE = 1e-4  # times the largest logit: how near an exported graph must be to the network
 
 
-def answer(app: FastAPI, listener: socket.socket) -> None:
-    """Answer on a bound socket until SIGTERM or Ctrl-C, then finish what is under way. A second signal does not wait."""
-    _log_to_stderr()
-    server(app).run([listener])
+def answer(app: FastAPI, listener: socket.socket, ready: Callable[[], None]) -> None:
+    """Answer on a bound socket until SIGTERM or Ctrl-C, then finish what is under way. A second signal does not wait.
+
+    Args:
+        ready: called when requests are answered and signals are heard.
+    """
+    with json_lines():
+        server(app, ready).run([listener])
 
 
-def server(app: FastAPI) -> uvicorn.Server:
+def server(app: FastAPI, ready: Callable[[], None] = lambda: None) -> uvicorn.Server:
     """uvicorn for an app of `create_app`."""
-    patience = math.ceil(app.state.service.limits.timeout)
     config = uvicorn.Config(
-        app, log_config=None, access_log=False, proxy_headers=False, server_header=False, ws="none",
-        timeout_graceful_shutdown=patience,
+        app, http=Connection, log_config=None, access_log=False, proxy_headers=False, server_header=False, ws="none",
+        backlog=BACKLOG, timeout_graceful_shutdown=max(1, int(app.state.service.limits.timeout / 2)),
     )  # fmt: skip
-    return _Server(config, app)
+    return _Server(config, app, ready)
 
 
 def bound(host: str, port: int) -> socket.socket:
@@ -57,7 +62,7 @@ def bound(host: str, port: int) -> socket.socket:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listener.bind(address)
-        listener.listen(2048)
+        listener.listen(_BACKLOG)
     except OSError as error:
         listener.close()
         reason = error.strerror or error
@@ -84,9 +89,7 @@ def open_served(
     size = engine.header.preprocess.size
     noise = np.random.default_rng(0).integers(0, 256, (2, size, size, 3), dtype=np.uint8)
     expected, got = engine.logits(noise), exported.logits(noise)
-    if not np.abs(got - expected).max() <= _AGREE * max(
-        1, np.abs(expected).max()
-    ):  # what is no number agrees with none
+    if not np.abs(got - expected).max() <= _AGREE * max(1, np.abs(expected).max()):  # nor where it is no number
         tell("PyTorch answers itself, for the exported graph differs from it")
         return engine
     return exported
@@ -107,16 +110,25 @@ def _exported(engine: Any) -> Any:
 class _Server(uvicorn.Server):
     """uvicorn, which on a signal goes on listening until the last request is answered, so that probes hear of it."""
 
-    def __init__(self, config: uvicorn.Config, app: FastAPI) -> None:
+    def __init__(self, config: uvicorn.Config, app: FastAPI, ready: Callable[[], None]) -> None:
         super().__init__(config)
-        self._service = app.state.service
+        self._service, self._ready = app.state.service, ready
         self._until = 0.0
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        for listener in sockets or ():
+            listener.listen(_BACKLOG)  # asyncio takes fewer at a time
+        self._ready()
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         if self._service.draining:
-            self.should_exit = self.force_exit = True
-        self._service.draining = True
-        self._until = time.monotonic() + 2 * self._service.limits.timeout
+            self._end_at_once()
+        timeout = self._service.limits.timeout
+        self._service.draining, self._until = True, time.monotonic() + timeout
+        timer = threading.Timer(1.9 * timeout, self._end_at_once)  # where a library does not let go
+        timer.daemon = True
+        timer.start()
 
     async def on_tick(self, counter: int) -> bool:
         over = self._service.running == 0 or time.monotonic() > self._until
@@ -124,16 +136,11 @@ class _Server(uvicorn.Server):
             self.should_exit = True
         return await super().on_tick(counter)
 
-
-def _log_to_stderr() -> None:
-    """JSON lines of requests as they are; of uvicorn, warnings only."""
-    handler = logging.StreamHandler(sys.stderr)
-    LOG.addHandler(handler)
-    LOG.setLevel(logging.INFO)
-    LOG.propagate = False
-    theirs = logging.getLogger("uvicorn")
-    theirs.addHandler(handler)
-    theirs.setLevel(logging.WARNING)
+    def _end_at_once(self) -> None:
+        try:
+            self._service.decoders.stop()
+        finally:
+            os._exit(0)
 
 
 def _neighbour(port: int) -> int:

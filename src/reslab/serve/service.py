@@ -1,8 +1,7 @@
-"""The model behind the door: pictures decoded in threads, answered in batches, explained one by one."""
+"""The model behind the door: pictures decoded aside, answered in batches, explained one by one."""
 
 import asyncio
 import base64
-import dataclasses
 import io
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -11,20 +10,20 @@ from typing import Any, TypeVar
 import numpy as np
 from PIL import Image
 
-from reslab.data.reader import default_workers
 from reslab.engine.face import Engine, probabilities
 from reslab.errors import BadPicture
 from reslab.explain.cam import Explanation
 from reslab.explain.cam import explain as explained
 from reslab.explain.draw import figure, overlay
-from reslab.pixels.decode import decode
 from reslab.predict import Model, Prediction, failed
 from reslab.serve.batcher import Batcher
 from reslab.serve.body import Upload
+from reslab.serve.decoding import Allowance, decoders
 from reslab.serve.documents import ExplanationDocument, ModelDocument, model_document
 from reslab.serve.limits import Admission, Limits, Rate
 from reslab.serve.metrics import Metrics
 
+_NO_NUMBER = "the network gives no number for it"
 _SIDE = 384  # of a drawn picture, in pixels, whatever the network's input is
 
 Result = TypeVar("Result")
@@ -45,7 +44,8 @@ class Service:
         self._engine: Any = engine
         self._model = Model(engine)
         self._batcher = Batcher(engine, limits.batch, self.metrics.batch)
-        self._readers = ThreadPoolExecutor(default_workers(), thread_name_prefix="reslab-reader")
+        self.decoders = decoders(engine.header.preprocess, limits)
+        self._aside = ThreadPoolExecutor(1, thread_name_prefix="reslab-aside")  # one, so that memory is bounded
         self._explains = _explains(engine)
 
     @property
@@ -63,7 +63,8 @@ class Service:
 
     async def predict(self, files: Sequence[Upload]) -> list[Prediction]:
         """One row per file, in order."""
-        rows = await asyncio.gather(*(self._answer(file) for file in files))
+        allowance = Allowance(self.limits)
+        rows = await asyncio.gather(*(self._answer(file, allowance) for file in files))
         for row in rows:
             self.metrics.row(row)
         return rows
@@ -75,19 +76,20 @@ class Service:
             BadPicture: the file cannot be read.
             ResLabError: the model does not know the label.
         """
-        prepare = self._engine.header.preprocess
-        seen = dataclasses.replace(prepare, size=_SIDE)
-        pixels, picture = await self._read(file, lambda whole: (prepare(whole), seen(whole)))
-        return picture, await self._batcher.run(explained, self._engine, pixels, label)
+        pixels, picture = await self._read(file, Allowance(self.limits), _SIDE)
+        found = await self._batcher.run(explained, self._engine, pixels, label)
+        if not np.isfinite([*found.heat.flat, found.probability]).all():
+            raise BadPicture(file.name, _NO_NUMBER)
+        return picture, found
 
     async def drawn(self, picture: np.ndarray, found: Explanation) -> bytes:
         """PNG of the picture, the same under its evidence, and the scale."""
-        return await self._threaded(lambda: _png(figure(picture, found.heat)))
+        return await self.aside(lambda: _png(figure(picture, found.heat)))
 
     async def explanation(self, picture: np.ndarray, found: Explanation, request_id: str) -> ExplanationDocument:
         """The same as a document."""
         side = self._engine.header.preprocess.size
-        seen, laid = await self._threaded(lambda: (_url(picture), _url(overlay(picture, found.heat))))
+        seen, laid = await self.aside(lambda: (_url(picture), _url(overlay(picture, found.heat))))
         return ExplanationDocument(
             schema=1,
             model=self.sha256,
@@ -104,23 +106,30 @@ class Service:
         )
 
     def close(self) -> None:
-        """Wait for the threads and end them."""
+        """Wait for the threads and end them; end the processes."""
+        self.decoders.stop()
         self._batcher.close()
-        self._readers.shutdown()
+        self._aside.shutdown()
 
-    async def _answer(self, file: Upload) -> Prediction:
+    async def aside(self, work: Callable[[], Result]) -> Result:
+        """Something that takes a while, in its turn, in a thread."""
+        return await asyncio.get_running_loop().run_in_executor(self._aside, work)
+
+    async def _answer(self, file: Upload, allowance: Allowance) -> Prediction:
         try:
-            pixels = await self._read(file, self._engine.header.preprocess)
+            (pixels,) = await self._read(file, allowance)
         except BadPicture as error:
             return failed(file.name, error)
         logits = await self._batcher.logits(pixels)
+        if not np.isfinite(logits).all():
+            return failed(file.name, BadPicture(file.name, _NO_NUMBER))
         return self._model.row(file.name, logits, probabilities(self._engine, logits[None])[0])
 
-    async def _read(self, file: Upload, prepare: Callable[[np.ndarray], Result]) -> Result:
-        return await self._threaded(lambda: prepare(decode(file.data, file.name, self.limits.max_pixels)))
-
-    async def _threaded(self, work: Callable[[], Result]) -> Result:
-        return await asyncio.get_running_loop().run_in_executor(self._readers, work)
+    async def _read(self, file: Upload, allowance: Allowance, side: int = 0) -> list[np.ndarray]:
+        try:
+            return await self.decoders.read(file.data, allowance, side)
+        except BadPicture as error:
+            raise BadPicture(file.name, error.reason) from None
 
 
 def _explains(engine: Any) -> bool:

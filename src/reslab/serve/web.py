@@ -18,7 +18,6 @@ _HEADERS = {
         "default-src 'self'; img-src 'self' blob: data:; connect-src 'self'; "
         "base-uri 'none'; form-action 'none'; frame-ancestors 'none'; object-src 'none'"
     ),
-    "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",
     "Cache-Control": "no-cache",  # kept, but asked for again: a new version shows at once, an old one costs a 304
 }
@@ -29,7 +28,7 @@ def add_page(app: FastAPI) -> None:
     for path in sorted(_FOLDER.iterdir()):
         if path.suffix in _TYPES:
             place = "/" if path.name == _FRONT else f"/page/{path.name}"
-            app.add_api_route(place, _sender(path), methods=["GET", "HEAD"], include_in_schema=False)
+            app.add_api_route(place, _sender(path), methods=["GET"], include_in_schema=False)
 
 
 def _sender(path: Path):  # noqa: ANN202  a request handler, typed below
