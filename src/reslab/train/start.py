@@ -18,6 +18,7 @@ from reslab.nn.weights import load_foreign
 from reslab.nn.zoo import ZOO
 from reslab.pixels.preprocess import IMAGENET_MEAN, IMAGENET_STD
 from reslab.runfolder import MODEL_NAME, PACKAGED, packaged
+from reslab.train.hub import PREFIX, describe
 
 SCRATCH = "none"
 IMAGENET_WORD = "imagenet"
@@ -36,6 +37,8 @@ class Start:
     licence: str | None
     digest: str
     """sha256 of their file."""
+    size: int = 0
+    """Side of the pictures that they were trained on; 0 where nobody says."""
 
     def __post_init__(self) -> None:
         if (channels := self.network.config.in_channels) != _CHANNELS:
@@ -47,7 +50,7 @@ class Start:
 
 
 def open_start(weights: str, model: str, on_progress: Callable[[int, int], None] | None = None) -> Start:
-    """Open `imagenet`, a packaged name, a model file, a run folder, or somebody else's checkpoint.
+    """Open `imagenet`, a packaged name, `hf:OWNER/NAME`, a model file, a run folder, or somebody else's checkpoint.
 
     Args:
         model: the network that is to be trained; decides which of the ImageNet files is meant.
@@ -59,6 +62,8 @@ def open_start(weights: str, model: str, on_progress: Callable[[int, int], None]
         if model not in IMAGENET:
             raise ResLabError(f"nobody publishes ImageNet weights for {model}", "known: " + ", ".join(IMAGENET))
         return _foreign(fetch(IMAGENET[model], on_progress), model, IMAGENET[model].licence)
+    if weights.startswith(PREFIX):
+        return _from_hub(weights, on_progress)
     path = packaged(weights, ".safetensors") if weights in PACKAGED else Path(weights)
     path = path / MODEL_NAME if path.is_dir() else path
     if not path.is_file():
@@ -110,13 +115,31 @@ def _with_rows(ours: Tensor, theirs: Tensor, pairs: list[tuple[int, int]]) -> Te
     return rows
 
 
-def _foreign(path: Path, model: str | None, licence: str | None) -> Start:
+def _from_hub(weights: str, on_progress: Callable[[int, int], None] | None) -> Start:
+    model = describe(weights)
+    path = fetch(model.remote, on_progress)
+    start = _foreign(path, model.architecture, model.remote.licence, model.mean, model.std)
+    answers = start.network.config.num_classes
+    if model.classes and len(model.classes) != answers:
+        raise ResLabError(
+            f"{weights} names {len(model.classes)} classes and answers with {answers}", "ask its author which is right"
+        )
+    return replace(start, classes=model.classes, size=model.size)
+
+
+def _foreign(
+    path: Path,
+    model: str | None,
+    licence: str | None,
+    mean: tuple[float, ...] = IMAGENET_MEAN,  # where nobody says otherwise
+    std: tuple[float, ...] = IMAGENET_STD,
+) -> Start:
     state = read_checkpoint(path)
     name, config = network_of(state, model)
     if name not in ZOO:
         raise ResLabError(
             f"{path} is of a network that is not in the zoo", "reslab models lists those that can be trained"
         )
-    normalized = replace(config, mean=IMAGENET_MEAN, std=IMAGENET_STD)  # nobody says otherwise
+    normalized = replace(config, mean=mean, std=std)
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
     return Start(name, load_foreign(ResNet(normalized), state), (), licence, digest)
