@@ -1,5 +1,7 @@
 """Augmentation: each change really changes, decided by (seed, epoch, index) alone, and the operations are torchvision's."""
 
+import re
+
 import numpy as np
 import pytest
 import torch
@@ -10,6 +12,7 @@ from PIL import Image
 from scipy import ndimage, stats
 from torchvision.transforms import InterpolationMode, v2
 
+from reslab.cli.app import run as run_reslab
 from reslab.data import augment as room
 from reslab.data.augment import (
     BATCH_CHANGES,
@@ -82,6 +85,13 @@ def test_unknown_words_are_named(text, words):
     with pytest.raises(ResLabError) as caught:
         parse(text)
     assert all(word in f"{caught.value.message} {caught.value.hint}" for word in words)
+
+
+def test_the_help_names_every_change(capsys):
+    assert run_reslab(["train", "--help"]) == 0
+    said = capsys.readouterr()
+    words = set(re.findall(r"[\w-]+", said.out + said.err))
+    assert {*SETS, *PICTURE_CHANGES, *BATCH_CHANGES} <= words
 
 
 # ------------------------------------------------------------------ decided by (seed, epoch, index)

@@ -45,10 +45,10 @@ class Evaluation:
     seen: np.ndarray
     """bool: the model was trained on this very picture."""
     unreadable: tuple[BadPicture, ...]
-    fitted_on: int = 0
-    """Pictures that the temperature was fitted on; a temperature of 1 was then not applied, since it did not help."""
     folds: Spread | None = None
     """The accuracy of each fold, where the answers are those of a cross-validation."""
+    fitted_on: int = 0
+    """Pictures that the temperature was fitted on; a temperature of 1 was then not applied, since it did not help."""
 
     @property
     def score(self) -> Score:

@@ -23,10 +23,7 @@ _NAME = re.compile(r"hf:([\w.-]+/[\w.-]+?)(?:@([\w./-]+))?")
 _HUB = "https://huggingface.co"
 _FILE, _CONFIG, _PREPROCESSOR = "model.safetensors", "config.json", "preprocessor_config.json"
 _SECONDS, _LARGEST = 10.0, 2**22  # a list of files or a configuration has at most 4 MiB
-_TIMM = tuple(
-    "resnet18 resnet34 resnet50 resnet101 resnet152 resnet200 resnet50d seresnet50 resnext50_32x4d resnext101_32x8d "
-    "resnext101_64x4d wide_resnet50_2 wide_resnet101_2".split()
-)
+_TIMM = tuple(n for n, c in ZOO.items() if c.stem in ("7x7", "deep") and not c.preact and c.shortcut != "plain")
 _HARMLESS = {"num_classes", "in_chans", "global_pool", "drop_rate", "drop_path_rate", "pretrained"}
 """Arguments of timm's networks that tensors show, or that count in training only."""
 
