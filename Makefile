@@ -2,7 +2,11 @@
 PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
-PIP    := $(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt
+PIP    := $(BIN)/pip install --disable-pip-version-check -c constraints.txt
+
+define torch
+echo "Setting up $(VENV), 2 of 3: torch and torchvision (minutes; 5.4 GB on disk with the GPU libraries that Linux gets)" && $(PIP) torch torchvision
+endef
 
 .PHONY: demo test check lessons bench browser audit clean
 
@@ -39,14 +43,19 @@ audit: $(VENV)/.dev
 
 $(VENV)/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "ResLab needs Python 3.11 or newer")'
-	$(PYTHON) -m venv $(VENV)
+	@echo "Setting up $(VENV), 1 of 3: an empty Python environment (seconds)"
+	@$(PYTHON) -m venv $(VENV)
 
 $(VENV)/.train: pyproject.toml constraints.txt | $(VENV)/bin/python
-	$(PIP) -e '.[train,serve]'
+	@$(torch)
+	@echo "Setting up $(VENV), 3 of 3: ResLab and the other packages for training and serving (about 0.5 GB)"
+	@$(PIP) -e '.[train,serve]'
 	@touch $@
 
 $(VENV)/.dev: pyproject.toml constraints.txt | $(VENV)/bin/python
-	$(PIP) -e '.[train,track,search,serve,openvino,dev]'
+	@$(torch)
+	@echo "Setting up $(VENV), 3 of 3: ResLab and the other packages, those for its tests too (about 1 GB)"
+	@$(PIP) -e '.[train,track,search,serve,openvino,dev]'
 	@touch $@ $(VENV)/.train
 
 clean:

@@ -13,10 +13,12 @@ from reslab.data.reader import default_workers, load, ordered
 from reslab.data.sources import read_data
 from reslab.data.splits import FINER, LONELY, lonely_groups
 from reslab.errors import ResLabError
+from reslab.fetch import fetch
 from reslab.pixels.fingerprint import fingerprint
 from reslab.rundata import difference, place_of, recorded
 from reslab.runfolder import CONFIG_NAME, RUNS, SPLIT_NAME, SplitRow, fold_folder, read_config
 from reslab.train.config import Plan, TrainConfig
+from reslab.train.hub import PREFIX, describe
 from reslab.train.inputs import Stores, open_stores
 from reslab.train.journal import Event, Listener
 from reslab.train.plan import cautions, hints, resolve, with_statistics
@@ -59,6 +61,8 @@ def settled(whole: Catalog, config: TrainConfig, user: Collection[str], show: Li
     """Every choice made and the starting weights at hand, before a picture is decoded or anything is written."""
     catalog = whole.only(OPENED)
     _refuse_lonely_classes(catalog, config)
+    if config.weights.startswith(PREFIX):
+        fetch(describe(config.weights).remote, _fetching(config.weights, show))
     plan = resolve(config, catalog, user)
     if plan.config.weights == IMAGENET_WORD:
         open_start(plan.config.weights, plan.config.model, _fetching(plan.config.model, show))

@@ -7,6 +7,7 @@ from sklearn import metrics as sk
 
 from reslab.metrics.calibration import (
     _derivatives,
+    calibrate,
     cross_fitted,
     expected_calibration_error,
     fit_temperature,
@@ -189,6 +190,31 @@ def test_newton_finds_what_halving_finds(seed):
     logits = dice.normal(size=(n, classes)) * 10 ** dice.uniform(-3, 5)
     labels = (logits.argmax(1), logits.argmin(1), dice.integers(0, classes, n))[seed % 3]
     assert fit_temperature(logits, labels) == pytest.approx(by_halving(logits, labels), rel=1e-9)
+
+
+def test_a_temperature_that_helps_on_held_out_folds_is_applied():
+    logits, labels = calibrated_case(3.0)
+    temperature, scaled = calibrate(logits, labels)
+    assert temperature == fit_temperature(logits, labels)
+    assert np.array_equal(scaled, cross_fitted(logits, labels))
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_a_temperature_that_makes_held_out_folds_worse_is_not_applied(seed):
+    """Thirty pictures of a calibrated network: what a temperature fits there is noise, for better or worse."""
+    logits, labels = (part[30 * seed : 30 * seed + 30] for part in calibrated_case(1.0))
+    temperature, scaled = calibrate(logits, labels)
+    crossed = cross_fitted(logits, labels)
+    worse = sk.log_loss(labels, softmax(crossed)) > sk.log_loss(labels, softmax(logits))
+    worse |= expected_calibration_error(softmax(crossed), labels) > expected_calibration_error(softmax(logits), labels)
+    assert (temperature == 1) == worse
+    assert np.array_equal(scaled, logits.astype(np.float64) if worse else crossed)
+
+
+def test_both_outcomes_occur_on_few_pictures():
+    logits, labels = calibrated_case(1.0)
+    found = [calibrate(logits[k : k + 30], labels[k : k + 30])[0] for k in range(0, 240, 30)]
+    assert any(t == 1 for t in found) and any(t != 1 for t in found)
 
 
 def test_logits_that_say_nothing_keep_their_temperature():

@@ -46,3 +46,13 @@ def test_each_module_after_what_it_imports():
 def test_the_numbers_run_from_1():
     numbers = re.findall(r"^(\d+)\. `src", (ROOT / "TOUR.md").read_text(encoding="utf-8"), re.M)
     assert numbers == [str(n) for n in range(1, len(numbers) + 1)]
+
+
+def test_the_minutes_are_what_reading_takes():
+    """Fifty lines a minute; a quarter more or less, or two minutes, is still honest."""
+    parts = re.split(r"^## .*\((\d+) minutes\).*$", (ROOT / "TOUR.md").read_text(encoding="utf-8"), flags=re.M)
+    assert len(parts) > 10
+    for minutes, part in zip(parts[1::2], parts[2::2], strict=True):
+        files = re.findall(r"^\d+\. `(src/reslab/[\w/]+\.py)`", part, re.M)
+        lines = sum(len((ROOT / file).read_text(encoding="utf-8").splitlines()) for file in files)
+        assert abs(int(minutes) - lines / 50) <= max(2, 0.25 * lines / 50), part.splitlines()[:3]

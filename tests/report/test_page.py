@@ -107,6 +107,28 @@ def test_calibration_before_and_after(page, test_document):
     assert {f"{b['n']:,}" for b in bins} <= {row[1] for table in page.tables.values() for row in table if len(row) == 4}
 
 
+def test_a_temperature_that_was_not_applied_is_said_so(tmp_path):
+    run = make_run(tmp_path / "run", splits=())
+    found = evaluation("val", [f"{i}.png" for i in range(40)], COLOURS, _digest(run))
+    add_evaluation(run, dataclasses.replace(found, temperature=1.0, calibrated=found.logits, fitted_on=40))
+    assert "A temperature was fitted, but it is not applied" in page_of(run).text
+    add_evaluation(run, dataclasses.replace(found, temperature=1.0, calibrated=found.logits))
+    assert "No temperature was fitted" in page_of(run).text
+
+
+@pytest.mark.parametrize("kind", ["plain", "A", "B"])
+def test_only_a_network_with_shortcuts_is_called_residual(tmp_path, kind):
+    """The degradation experiment trains plain networks, and writes their reports too."""
+    run = make_run(tmp_path / "run")
+    document = json.loads((run / "config.json").read_text())
+    document["network"] |= {"name": "somenet", "shortcut": kind}
+    (run / "config.json").write_text(json.dumps(document))
+    text = page_of(run).text
+    assert ("somenet is a plain network" in text) == (kind == "plain")
+    assert ("somenet is a residual network" in text) == (kind != "plain")
+    assert "do not make it worse" not in text  # resnet1202 tests worse than resnet110 (He et al. 2015, table 6)
+
+
 def test_the_surest_mistakes_come_first(run, page):
     rows = [line.split(",") for line in (run / "predictions-test.csv").read_text().splitlines()[1:]]
     wrong = sorted((row for row in rows if row[4] == "0"), key=lambda row: -float(row[3]))

@@ -14,6 +14,7 @@ from reslab.errors import ResLabError
 from reslab.fetch import Remote
 from reslab.modelfile import read_model
 from reslab.nn.zoo import build_named
+from reslab.report import speak
 from reslab.runfolder import packaged, read_config
 from reslab.train import choices
 from reslab.train.config import TrainConfig
@@ -150,3 +151,27 @@ def test_a_run_starts_from_a_run(tmp_path):
     assert read_config(second.folder)["config"]["model"] == "resnet20"
     header = read_model(second.model).header
     assert header.training["weights"] == "first" and header.training["weights_licence"] == "Apache-2.0"
+
+
+# ------------------------------------------------------------------ augmentation that may change a label
+
+
+@pytest.mark.parametrize(
+    ("asked", "reason"),
+    [
+        ("light", "vflip, rot90, blur, grey are not used: they can change a label"),
+        ("any-way-up", "vflip, rot90: only where they keep the label"),
+        ("crop,grey,blur", "blur, grey: only where they keep the label"),
+        ("none", ""),
+    ],
+)
+def test_the_plan_says_what_may_change_a_label(tmp_path, asked, reason):
+    plan, _ = planned(photographs(tmp_path / "data"), augment=asked, weights="none")
+    assert plan.origins["augment"].reason == reason
+    assert not reason or speak.reason(reason).zh != reason
+
+
+def test_letters_are_not_turned_by_a_named_set():
+    config = TrainConfig(data="digits", epochs=1, augment="any-way-up", accumulate=1)
+    plan = resolve(config, assigned(read_data("digits")).only(("train", "val")))
+    assert plan.changes == ("crop",) and "a mirror would change these labels" in plan.origins["augment"].reason

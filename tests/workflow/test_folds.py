@@ -14,7 +14,7 @@ from reslab import scoring, workflow
 from reslab.engine.choose import open_engine
 from reslab.errors import ResLabError
 from reslab.evaluate.judge import judge
-from reslab.metrics.calibration import fit_temperature
+from reslab.metrics.calibration import calibrate
 from reslab.modelfile import read_model, read_tensors
 from reslab.run.examine import read_and_split
 from reslab.train import probe
@@ -127,7 +127,7 @@ def test_the_file_names_its_score_and_its_temperature_as_out_of_fold(run, data):
         found = judge(open_engine(fold(run, number)), held, "val")
         answered |= {key: (row, label) for key, row, label in zip(found.keys, found.logits, found.labels, strict=True)}
     logits, labels = (np.array(part) for part in zip(*(answered[key] for key in sorted(answered)), strict=True))
-    assert calibration.temperature == fit_temperature(logits, labels) != 1
+    assert calibration.temperature == calibrate(logits, labels)[0]
 
 
 # ------------------------------------------------------------------ what ships

@@ -11,9 +11,12 @@ import pytest
 from filelock import FileLock
 
 from reslab import scoring, workflow
+from reslab.engine.torch import open_torch
 from reslab.errors import ResLabError
+from reslab.evaluate.judge import judge
+from reslab.metrics.calibration import calibrate
 from reslab.modelfile import read_model
-from reslab.run.examine import contact_sheet, examine_data
+from reslab.run.examine import contact_sheet, examine_data, read_and_split
 from reslab.train.recipes import recipe
 from tests.machine import small_disk
 from tests.pictures import colour_folder, colour_picture, tree
@@ -62,7 +65,17 @@ def test_the_model_file_carries_its_own_score_and_calibration(run):
     header = read_model(run.model).header
     assert header.scores["val"]["top1"]["value"] == run.evaluation.score.top1.value
     assert header.scores["val"]["chose_the_model"] is True
-    assert header.calibration.n == run.evaluation.score.n and header.calibration.temperature != 1
+    assert header.calibration.n == run.evaluation.score.n
+    assert header.calibration.temperature == calibrate(run.evaluation.logits, run.evaluation.labels)[0]
+    assert run.evaluation.document()["calibration"]["n"] == header.calibration.n
+
+
+def test_a_score_is_never_worse_for_its_temperature(run, divided):
+    """Neither on the answers of the run, nor where the same split is judged again."""
+    again = judge(open_torch(run.model), read_and_split(quick(divided)).split("val"), "val")
+    for fit in (run.evaluation.document()["calibration"], again.document()["calibration"]):
+        assert fit["ece_after"] <= fit["ece_before"] and fit["nll_after"] <= fit["nll_before"]
+        assert fit["temperature"] == run.evaluation.temperature
 
 
 def test_the_temperature_changes_no_answer(run):

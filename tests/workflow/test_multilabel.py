@@ -16,6 +16,8 @@ from reslab.engine.torch import open_torch, stored_network
 from reslab.errors import ResLabError
 from reslab.evaluate.judge import judge
 from reslab.export.graph import write_onnx
+from reslab.metrics.calibration import calibrate
+from reslab.metrics.multilabel import fit_labels_temperature, labels_likelihood
 from reslab.modelfile import read_model, write_model, write_tensors
 from reslab.predict import load_model
 from reslab.report.page import write_report
@@ -112,9 +114,9 @@ def test_smoothing_is_off_and_the_plan_says_why(run):
 def test_the_model_file_carries_thresholds_and_score(run):
     header, evaluation = read_model(run.model).header, run.evaluation
     assert header.task == "multi" and header.thresholds == evaluation.thresholds and len(header.thresholds) == 3
-    assert header.calibration.temperature == evaluation.temperature != 1 and header.calibration.n == len(
-        evaluation.keys
-    )
+    found = calibrate(evaluation.logits, evaluation.labels, fit_labels_temperature, (labels_likelihood,))
+    assert header.calibration.temperature == evaluation.temperature == found[0]
+    assert header.calibration.n == len(evaluation.keys)
     assert header.scores["val"]["mean_ap"]["value"] == evaluation.score.mean_ap.value
     assert header.scores["val"]["chose_the_model"] is True
     opened = judge(open_torch(run.model), [p for p in _pictures(run) if p.split == "val"], "val")

@@ -135,7 +135,7 @@ def _say(made: "Adopted", document: dict[str, Any], data: str) -> None:
     say(f"{document['split']} split of {data}: {show.interval(document['top1'], document['n'])}", end="; ")
     say(f"always answering one class {show.percent(document['majority_baseline'])}")
     say("these pictures chose the input and the temperature; whether the graph was trained on them, it does not say")
-    say(f"NLL {fit['nll_before']:.4f} -> {fit['nll_after']:.4f} with temperature {fit['temperature']:.3f}")
+    say(f"NLL {fit['nll_before']:.4f} -> {fit['nll_after']:.4f}; {show.temperature(fit)}")
     say(
         f"certificate: {proof['n']} pictures in batches of {', '.join(map(str, proof['batches']))}, largest difference "
         f"{proof['max_difference']:.2g} of {proof['limit']:.2g} allowed, same labels"

@@ -172,8 +172,8 @@ def _say(document: dict[str, Any], data: str) -> None:
     say(f"always answering one class {show.percent(document['majority_baseline'])}")
     fit = document["calibration"]
     say(
-        f"NLL {fit['nll_before']:.4f} -> {fit['nll_after']:.4f}, ECE {fit['ece_before']:.4f} -> {fit['ece_after']:.4f} "
-        f"with temperature {fit['temperature']:.3f}"
+        f"NLL {fit['nll_before']:.4f} -> {fit['nll_after']:.4f}, ECE {fit['ece_before']:.4f} -> {fit['ece_after']:.4f}; "
+        f"{show.temperature(fit)}"
     )
     if document["seen_in_training"]:
         unseen = document["top1_unseen"]

@@ -18,7 +18,7 @@ def say_labels(document: dict[str, Any], heading: str, note: str = "") -> None:
         f"macro F1 {document['macro_f1']:.3f}"
     )
     fit = document["calibration"]
-    say(f"NLL {fit['nll_before']:.4f} -> {fit['nll_after']:.4f} with temperature {fit['temperature']:.3f}")
+    say(f"NLL {fit['nll_before']:.4f} -> {fit['nll_after']:.4f}; {show.temperature(fit)}")
     if document["seen_in_training"]:
         unseen = document["mean_ap_unseen"]
         rest = f"; without them {show.percent(unseen)}" if unseen is not None else ""

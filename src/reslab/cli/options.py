@@ -23,8 +23,9 @@ class PictureOptions:
     "0-1, -1-1, imagenet, measured on the training pictures, or weights: as the starting weights were trained."
     augment: str | None = None
     (
-        "none, light, quick, standard, strong; or a list of crop, shift, hflip, altflip, rotate, color, trivialaugment, "
-        "randaugment, erase, mixup, cutmix, with commas."
+        "none, light, quick, standard, strong, any-way-up (no side is up: microscopes, satellites); or a list of crop, "
+        "shift, hflip, altflip, vflip, rot90, rotate, color, grey, blur, trivialaugment, randaugment, erase, mixup, "
+        "cutmix, with commas."
     )
 
     def given(self) -> dict[str, Any]:

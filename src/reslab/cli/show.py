@@ -68,6 +68,15 @@ def interval(share: dict[str, float], n: int) -> str:
     return f"{percent(share['value'])} (95 % interval {percent(share['low'])} to {percent(share['high'])}, n = {n:,})"
 
 
+def temperature(fit: dict[str, Any]) -> str:
+    """The temperature of an evaluation's `calibration`, or why there is none."""
+    if fit["temperature"] != 1:
+        return f"temperature {fit['temperature']:.3f}"
+    return (
+        "temperature not applied: it did not improve held-out ECE and NLL" if fit["n"] else "no temperature was fitted"
+    )
+
+
 def duration(seconds: float) -> str:
     """Seconds, minutes or hours, as one would say it."""
     if seconds < 90:

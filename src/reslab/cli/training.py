@@ -49,7 +49,10 @@ class RunOptions:
     model: str | None = None
     "A network of the zoo; auto takes resnet20 up to 64 px, else resnet18. See reslab models."
     weights: str | None = None
-    "Where training starts: auto, none, imagenet, cifar10_resnet20, a run, a model file or somebody's checkpoint."
+    (
+        "Where training starts: auto, none, imagenet, cifar10_resnet20, hf:OWNER/NAME[@REVISION] (a ResNet of the Hugging "
+        "Face hub), a run, a model file or somebody's checkpoint."
+    )
     finetune: str | None = None
     "Which layers of trained weights learn: head, last, all, gradual, or auto, which goes by the number of pictures."
     start_decay: float | None = None
@@ -383,7 +386,7 @@ def _say_score(run: "workflow.Run", json: bool) -> None:
     balanced, baseline = (show.percent(document[key]) for key in ("balanced_accuracy", "majority_baseline"))
     say(f"             balanced {balanced}; always answering one class would score {baseline}")
     fit = document["calibration"]
-    say(f"calibration  temperature {fit['temperature']:.3f}; ECE {fit['ece_before']:.3f} -> {fit['ece_after']:.3f}")
+    say(f"calibration  {show.temperature(fit)}; ECE {fit['ece_before']:.3f} -> {fit['ece_after']:.3f}")
 
 
 def _say_folds(document: dict[str, Any]) -> None:

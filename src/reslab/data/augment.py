@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-from PIL import Image, ImageEnhance, ImageOps
+from PIL import Image, ImageEnhance, ImageFilter, ImageOps
 
 from reslab.data.draws import uniforms
 from reslab.errors import ResLabError, nearest
@@ -26,11 +26,15 @@ SETS: dict[str, tuple[str, ...]] = {
     "standard": ("crop", "hflip", "rotate", "color"),
     "strong": ("crop", "hflip", "trivialaugment", "erase", "cutmix"),
     "quick": ("shift", "altflip"),
+    "any-way-up": ("crop", "hflip", "vflip", "rot90"),
 }
-"""Named sets, from nothing to what long trainings need; `quick` is for trainings of a few epochs."""
+"""Named sets, from nothing to what long trainings need; `quick` is for trainings of a few epochs, `any-way-up` for
+pictures that nobody holds upright: from microscopes and satellites."""
 
-PICTURE_CHANGES = ("crop", "shift", "hflip", "altflip", "rotate", "color", "trivialaugment", "randaugment", "erase")
 MIRRORS = ("hflip", "altflip")
+RISKY = ("vflip", "rot90", "blur", "grey")
+"""They change the label of many pictures (6 and 9, ripe and unripe), so no default holds them."""
+
 BATCH_CHANGES = ("mixup", "cutmix")
 
 ROOM = 1.25
@@ -45,6 +49,9 @@ _ASPECT = 4 / 3
 _DEGREES = 15.0
 _COLOR = 0.3
 _ERASE = (0.5, 0.02, 0.25)  # probability, least and greatest area (Zhong et al. 2017)
+_BLUR = (0.5, 0.1, 2.0)  # probability, least and greatest sigma in pixels (Chen et al. 2020, appendix A)
+_SHARP = 32  # and never more than this part of the side, so that small pictures stay recognisable
+_GREY = 0.2  # probability (the same)
 _MIXUP_ALPHA, _CUTMIX_ALPHA = 0.2, 1.0
 _RANDAUGMENT = (2, 0.3)  # operations per picture, share of the widest magnitude
 
@@ -52,13 +59,13 @@ _RANDAUGMENT = (2, 0.3)  # operations per picture, share of the widest magnitude
 def parse(text: str, mirrored: bool = True) -> tuple[str, ...]:
     """The changes that `--augment` names: one of `SETS`, changes such as `crop,hflip,rotate`, or both: `light,cutmix`.
 
-    A named set loses its mirror where a mirror image would change the label; asking for it by name keeps it.
+    A named set loses its mirrors and turns where a mirror image would change the label; asked for by name they stay.
     """
     changes: list[str] = []
     for name in (word.strip() for word in text.split(",")):
         if name in SETS:
-            changes += [change for change in SETS[name] if mirrored or change not in MIRRORS]
-        elif name in PICTURE_CHANGES + BATCH_CHANGES:
+            changes += [change for change in SETS[name] if mirrored or change not in MIRRORS + RISKY]
+        elif name in PICTURE_CHANGES or name in BATCH_CHANGES:
             changes.append(name)
         else:
             known = (*SETS, *PICTURE_CHANGES, *BATCH_CHANGES)
@@ -85,16 +92,15 @@ class Augment:
             uint8 `[batch, size, size, 3]`.
         """
         if "crop" in self.changes:
-            draws = uniforms(self.seed, "crop", epoch, indices, 4)
+            draws = uniforms(self.seed, "crop", epoch, indices, PICTURE_CHANGES["crop"].draws)
             pixels = np.stack([self._cropped(canvas, row) for canvas, row in zip(canvases, draws, strict=True)])
         else:
             pixels = np.stack([self.preprocess(canvas) for canvas in canvases])
         for name in self.changes:
-            if name == "altflip":  # each picture keeps its draw, and turns round from epoch to epoch
-                pixels = _flipped(pixels, (uniforms(self.seed, name, 0, indices, 1) + epoch / 2) % 1)
-            elif name in _CHANGES:
-                count, change = _CHANGES[name]
-                pixels = change(pixels, uniforms(self.seed, name, epoch, indices, count))
+            change = PICTURE_CHANGES.get(name)
+            if change and change.apply:
+                draws = uniforms(self.seed, name, 0 if change.drift else epoch, indices, change.draws)
+                pixels = change.apply(pixels, (draws + change.drift * epoch) % 1)
         return pixels
 
     def _cropped(self, canvas: np.ndarray, draws: np.ndarray) -> np.ndarray:
@@ -191,6 +197,14 @@ def _flipped(pixels: np.ndarray, draws: np.ndarray) -> np.ndarray:
     return np.where(draws[:, :1, None, None] < 0.5, pixels[:, :, ::-1], pixels)
 
 
+def _upended(pixels: np.ndarray, draws: np.ndarray) -> np.ndarray:
+    return np.where(draws[:, :1, None, None] < 0.5, pixels[:, ::-1], pixels)
+
+
+def _quarter_turned(pixels: np.ndarray, draws: np.ndarray) -> np.ndarray:
+    return np.stack([np.rot90(row, int(4 * quarter)) for row, (quarter,) in zip(pixels, draws, strict=True)])
+
+
 def _each(
     change: Callable[[Image.Image, np.ndarray], Image.Image],
 ) -> Callable[[np.ndarray, np.ndarray], np.ndarray]:
@@ -215,6 +229,18 @@ def _recolored(picture: Image.Image, draws: np.ndarray) -> Image.Image:
     brightness, contrast, saturation = (1 + _COLOR * float(2 * d - 1) for d in draws)
     picture = ImageEnhance.Brightness(picture).enhance(brightness)
     return ImageEnhance.Color(ImageEnhance.Contrast(picture).enhance(contrast)).enhance(saturation)
+
+
+def _blurred(picture: Image.Image, draws: np.ndarray) -> Image.Image:
+    probability, least, most = _BLUR
+    if draws[0] >= probability:
+        return picture
+    most = min(most, picture.width / _SHARP)
+    return picture.filter(ImageFilter.GaussianBlur(least + max(0.0, most - least) * float(draws[1])))
+
+
+def _greyed(picture: Image.Image, draws: np.ndarray) -> Image.Image:
+    return picture.convert("L").convert("RGB") if draws[0] < _GREY else picture
 
 
 def _erased(pixels: np.ndarray, draws: np.ndarray) -> np.ndarray:
@@ -266,7 +292,7 @@ _WIDE: tuple[Callable[[Image.Image, float], Image.Image], ...] = (
     lambda p, m: ImageEnhance.Contrast(p).enhance(1 + 0.99 * m),
     lambda p, m: ImageEnhance.Sharpness(p).enhance(1 + 0.99 * m),
     lambda p, m: ImageOps.posterize(p, 8 - round(6 * abs(m))),
-    lambda p, m: ImageOps.solarize(p, 255 * (1 - abs(m))),
+    lambda p, m: ImageOps.solarize(p, math.ceil(255 * (1 - abs(m)))),
     lambda p, m: ImageOps.autocontrast(p),
     lambda p, m: ImageOps.equalize(p),
 )
@@ -290,13 +316,31 @@ def _randaugmented(picture: Image.Image, draws: np.ndarray) -> Image.Image:
     return picture
 
 
-_CHANGES: dict[str, tuple[int, Callable[[np.ndarray, np.ndarray], np.ndarray]]] = {
-    "shift": (2, _nudged),
-    "hflip": (1, _flipped),
-    "rotate": (1, _each(_rotated)),
-    "color": (3, _each(_recolored)),
-    "trivialaugment": (2, _each(_trivial)),
-    "randaugment": (4, _each(_randaugmented)),
-    "erase": (5, _erased),
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One change of pictures."""
+
+    draws: int
+    """Random numbers that a picture needs."""
+    apply: Callable[[np.ndarray, np.ndarray], np.ndarray] | None = None
+    """uint8 `[batch, size, size, 3]` and its draws; None for the crop, which brings a canvas to this size."""
+    drift: float = 0.0
+    """Not 0: a picture keeps its draws, and they move by this much from epoch to epoch."""
+
+
+PICTURE_CHANGES: dict[str, Change] = {
+    "crop": Change(4),
+    "shift": Change(2, _nudged),
+    "hflip": Change(1, _flipped),
+    "altflip": Change(1, _flipped, drift=0.5),
+    "vflip": Change(1, _upended),
+    "rot90": Change(1, _quarter_turned),
+    "rotate": Change(1, _each(_rotated)),
+    "color": Change(3, _each(_recolored)),
+    "grey": Change(1, _each(_greyed)),
+    "blur": Change(2, _each(_blurred)),
+    "trivialaugment": Change(2, _each(_trivial)),
+    "randaugment": Change(4, _each(_randaugmented)),
+    "erase": Change(5, _erased),
 }
-"""Name -> how many draws a picture needs, and the change."""
+"""Every change of single pictures by the name that `--augment` knows."""

@@ -15,7 +15,7 @@ from reslab.data.reader import load
 from reslab.engine.face import Engine, answers
 from reslab.errors import BadPicture, NoAnswer, ResLabError, nearest
 from reslab.evaluate.labels import LabelsEvaluation, marked
-from reslab.metrics.calibration import cross_fitted, fit_temperature, reliability, softmax
+from reslab.metrics.calibration import calibrate, cross_fitted, fit_temperature, reliability, softmax
 from reslab.metrics.intervals import Spread, spread
 from reslab.metrics.multilabel import fit_labels_temperature
 from reslab.metrics.scores import Score, score
@@ -47,6 +47,8 @@ class Evaluation:
     unreadable: tuple[BadPicture, ...]
     folds: Spread | None = None
     """The accuracy of each fold, where the answers are those of a cross-validation."""
+    fitted_on: int = 0
+    """Pictures that the temperature was fitted on; a temperature of 1 was then not applied, since it did not help."""
 
     @property
     def score(self) -> Score:
@@ -57,16 +59,16 @@ class Evaluation:
         return dict(zip(self.keys, (self.logits.argmax(1) == self.labels).tolist(), strict=True))
 
     def fitted(self) -> "Evaluation":
-        """The same answers over the temperature that suits this split best."""
-        temperature = fit_temperature(self.logits, self.labels)
-        return replace(self, calibrated=cross_fitted(self.logits, self.labels), temperature=temperature)
+        """The same answers over the temperature that suits this split best, if it helps on held-out folds."""
+        temperature, calibrated = calibrate(self.logits, self.labels)
+        return replace(self, calibrated=calibrated, temperature=temperature, fitted_on=len(self.labels))
 
     def described(self, header: Header, chose_the_model: bool) -> Header:
         """The header that carries what `fitted` found, and the score."""
         found = self.score
         told = {"n": found.n, "top1": asdict(found.top1), "nll": found.nll, "ece": found.ece}
         told |= {"chose_the_model": chose_the_model} | ({"folds": asdict(self.folds)} if self.folds else {})
-        calibration = Calibration(self.temperature, len(self.labels), self.split)
+        calibration = Calibration(self.temperature, self.fitted_on, self.split)
         return replace(header, calibration=calibration, scores={self.split: told})
 
     def document(self) -> dict[str, Any]:
@@ -83,6 +85,7 @@ class Evaluation:
             **asdict(result),
             "calibration": {
                 "temperature": self.temperature,
+                "n": self.fitted_on,
                 "nll_before": before.nll,
                 "nll_after": result.nll,
                 "ece_before": before.ece,
@@ -209,6 +212,7 @@ def _evaluation(
         "logits": logits,
         "calibrated": _calibrated(logits, labels, split, calibration),
         "temperature": calibration.temperature,
+        "fitted_on": calibration.n,
         "seen": np.array([hashes[key] in trained_on for key in keys], dtype=bool),
         "unreadable": tuple(errors.values()),
     }
@@ -236,7 +240,7 @@ def pooled(folds: Sequence[Evaluation], split: str) -> Evaluation:
 
 def _calibrated(logits: np.ndarray, labels: np.ndarray, split: str, calibration: Calibration) -> np.ndarray:
     """On the split that fitted the temperature, each fold is judged by the temperature of the others."""
-    if calibration.split == split and calibration.n == len(labels):
+    if calibration.split == split and calibration.n == len(labels) and calibration.temperature != 1:
         return cross_fitted(logits, labels, fit_temperature if labels.ndim == 1 else fit_labels_temperature)
     return logits.astype(np.float64) / calibration.temperature
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from reslab.data.catalog import SEPARATOR, Picture, several
 from reslab.errors import BadPicture, ResLabError, nearest
-from reslab.metrics.calibration import cross_fitted
+from reslab.metrics.calibration import calibrate
 from reslab.metrics.multilabel import (
     LabelsScore,
     best_thresholds,
@@ -46,6 +46,8 @@ class LabelsEvaluation:
     seen: np.ndarray
     """bool: the model was trained on this very picture."""
     unreadable: tuple[BadPicture, ...]
+    fitted_on: int = 0
+    """Pictures that the temperature was fitted on; a temperature of 1 was then not applied, since it did not help."""
 
     @property
     def answers(self) -> np.ndarray:
@@ -58,17 +60,15 @@ class LabelsEvaluation:
 
     def fitted(self) -> "LabelsEvaluation":
         """The same answers over the temperature and at the thresholds that suit this split best."""
-        temperature = fit_labels_temperature(self.logits, self.labels)
+        temperature, calibrated = calibrate(self.logits, self.labels, fit_labels_temperature, (labels_likelihood,))
         thresholds = best_thresholds(sigmoid(self.logits / temperature), self.labels)
-        calibrated = cross_fitted(self.logits, self.labels, fit_labels_temperature)
-        return replace(
-            self, calibrated=calibrated, temperature=temperature, thresholds=tuple(float(t) for t in thresholds)
-        )
+        found = {"calibrated": calibrated, "temperature": temperature, "fitted_on": len(self.labels)}
+        return replace(self, **found, thresholds=tuple(float(t) for t in thresholds))
 
     def described(self, header: Header, chose_the_model: bool) -> Header:
         """The header that carries what `fitted` found, and the score."""
         score = {"n": self.score.n, "mean_ap": asdict(self.score.mean_ap), "chose_the_model": chose_the_model}
-        calibration = Calibration(self.temperature, len(self.labels), self.split)
+        calibration = Calibration(self.temperature, self.fitted_on, self.split)
         return replace(
             header, calibration=calibration, thresholds=self.thresholds, scores={self.split: score | {"nll": self.nll}}
         )
@@ -91,6 +91,7 @@ class LabelsEvaluation:
             "nll": self.nll,
             "calibration": {
                 "temperature": self.temperature,
+                "n": self.fitted_on,
                 "nll_before": labels_likelihood(self.logits, self.labels),
                 "nll_after": self.nll,
             },

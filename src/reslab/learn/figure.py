@@ -20,7 +20,7 @@ svg { --card: #ffffff; --ink: #1d2329; --quiet: #5c6670; --rule: #e2e0da; --blue
   --blue: #7fb0e6; --amber: #eda05a; --green: #7cc79a; } }
 .card { fill: var(--card); stroke: var(--rule); }
 text { fill: var(--ink); font-size: 10px; }
-.number { font-size: 9.5px; }
+.number { font-size: 9.5px; } .number.over { fill: var(--card); }
 .tick, .unit, .mark { fill: var(--quiet); font-size: 9.5px; }
 .rule { stroke: var(--rule); } .axis { stroke: var(--quiet); }
 .line { fill: none; stroke-width: 2; stroke-linejoin: round; }
@@ -36,6 +36,7 @@ _MARGIN = 16
 _SCALE = 1.5
 _TILE, _GAP, _TOP = 128, 20, 24
 _READABLE = 16  # a map of so many cells at most shows its numbers
+_DARK = 0.55  # ink from here on takes a number in the colour of the card
 _LEFT, _RIGHT, _HIGH, _LOW = 46, 352, 34, 208
 
 _NUMBER = re.compile(r"-?\d+(?:\.\d+)?")
@@ -120,9 +121,17 @@ def _tile(tile: Tile, left: int) -> Markup:
         x, y, share = left + column * side, _TOP + row * side, abs(float(value)) / greatest
         square = Markup('<rect class="{}" x="{:.1f}" y="{:.1f}" width="{:.1f}" height="{:.1f}" fill-opacity="{:.2f}"/>')
         style = "minus" if value < 0 else "plus"
-        parts.append(square.format(style, x, y, side - 1, side - 1, share * (0.25 if numbers else 1)))
+        parts.append(square.format(style, x, y, side - 1, side - 1, share))
         if numbers:
-            parts.append(text("number", x + side / 2, y + side / 2 + 4, f"{value:g}".replace("-", "−"), "middle"))
+            parts.append(
+                text(
+                    "number over" if share > _DARK else "number",
+                    x + side / 2,
+                    y + side / 2 + 4,
+                    f"{value:g}".replace("-", "−"),
+                    "middle",
+                )
+            )
     outline = Markup('<rect class="frame" x="{:.1f}" y="{:.1f}" width="{:.1f}" height="{:.1f}"/>')
     parts.append(outline.format(left - 1, _TOP - 1, columns * side + 1, rows * side + 1))
     return Markup("").join(parts)

@@ -130,6 +130,11 @@ CAPTIONS: dict[str, tuple[str, str]] = {
         "No temperature was fitted, because nothing validated this run: before and after are the same.",
         "这次训练没有验证集，因此没有拟合温度：前后相同。",
     ),
+    "calibration.refused": (
+        "A temperature was fitted, but it is not applied: on held-out folds it did not improve the likelihood and the "
+        "calibration error.",
+        "拟合过温度，但没有采用：在留出的各折上，它没有改善似然和校准误差。",
+    ),
     "calibration.caption": ("Before and after temperature scaling", "温度缩放前后"),
     "calibration.measure": ("measure", "指标"),
     "calibration.before": ("before", "之前"),

@@ -173,14 +173,15 @@ def calibration(judged: Judged) -> dict[str, Any]:
         "calibration.overall", confidence=percent(sure, 1), accuracy=percent(document["top1"]["value"], 1),
         verdict=say(f"calibration.{verdict}", gap=f"{100 * abs(gap):.1f}"),
     )  # fmt: skip
-    said = [overall, *_temperature(fit["temperature"], judged.split)]
+    said = [overall, *_temperature(fit, judged.split)]
     return {"diagram": charts.reliability(bins), "bins": bins, "fit": fit, "few": charts.FEW, "sentences": said}
 
 
-def _temperature(temperature: float, split: str) -> list[Phrase]:
+def _temperature(fit: dict[str, Any], split: str) -> list[Phrase]:
     """What the temperature did, and who fitted it."""
+    temperature = fit["temperature"]
     if temperature == 1:
-        return [say("calibration.unfitted")]
+        return [say("calibration.refused" if fit.get("n") else "calibration.unfitted")]
     way = "sharpened" if temperature < 1 else "softened"
     return [say(f"calibration.{way}", t=f"{temperature:.3f}"), say(f"calibration.{split}")]
 

@@ -31,9 +31,12 @@ def label_heading(judged: Judged) -> dict[str, Any]:
 def label_table(judged: Judged, run: RunFolder) -> dict[str, Any]:
     """One row per label, and how its threshold and the temperature came about."""
     fit = judged.document["calibration"]
-    fitted = fit["temperature"] != 1
+    applied = fit["temperature"] != 1
+    fitted = applied or bool(fit.get("n"))
     said: list[Phrase] = [say(f"labels.thresholds.{judged.split}")] if fitted else [say("calibration.unfitted")]
-    if fitted:
+    if fitted and not applied:
+        said.append(say("calibration.refused"))
+    if applied:
         before, after = f"{fit['nll_before']:.4f}", f"{fit['nll_after']:.4f}"
         said.append(say("labels.temperature", t=f"{fit['temperature']:.3f}", before=before, after=after))
     rows = [row | {"trained": _trained(run, row["label"])} for row in judged.document["per_label"]]

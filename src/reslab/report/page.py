@@ -190,7 +190,8 @@ def _epoch_table(run: RunFolder) -> dict[str, Any]:
 def _network(run: RunFolder) -> list[Phrase]:
     """The network in two sentences."""
     network, weights = run.document["network"], run.config["weights"]
-    shape = say("settings.network", name=network["name"], blocks=sum(network["depths"]), block=network["block"])
+    key = "settings.plain" if network.get("shortcut") == "plain" else "settings.network"
+    shape = say(key, name=network["name"], blocks=sum(network["depths"]), block=network["block"])
     return [shape, say("settings.scratch") if weights == "none" else say("settings.tuned", weights=weights)]
 
 

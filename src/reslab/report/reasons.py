@@ -1,7 +1,9 @@
 """Why a plan chose what it chose, in Chinese."""
 
 REASONS: tuple[tuple[str, str], ...] = (
-    (r"(\w+), but a mirror would change these labels", "{0}，但镜像会改变这些标签的含义"),
+    (r"([\w-]+), but a mirror would change these labels", "{0}，但镜像会改变这些标签的含义"),
+    (r"([\w, ]+) are not used: they can change a label", "未使用 {0}：它们可能改变标签的含义"),
+    (r"([\w, ]+): only where they keep the label", "{0}：只适用于不会改变标签含义的图片"),
     (r"([\d,]+) training pictures of (\d+) px", "{0} 张 {1} 像素的训练图片"),
     (r"a CIFAR network \(3x3 stem\) for (\d+) px", "{0} 像素的小图片，用 CIFAR 结构（3×3 起始卷积）"),
     (r"the usual start for photographs", "照片的常用起点"),

@@ -179,10 +179,17 @@ WORDS: dict[str, tuple[str, str]] = LABEL_WORDS | {
     "settings.heading": ("What was decided, and why", "配置：每个选择及其理由"),
     "settings.network": (
         "{name} is a residual network: {blocks} blocks of kind {block}, each output = shortcut(x) + residual(x). The "
-        "shortcut connection hands the input on unchanged (an identity mapping), so a block need only learn what to "
-        "change, and more layers do not make it worse (no degradation).",
+        "shortcut connection hands the input on, in most blocks unchanged (an identity mapping), so a block need only "
+        "learn what to change, and such networks can be made much deeper before more layers make them worse (degradation).",
         "{name} 是一个残差网络：{blocks} 个 {block} 残差块，每块的输出 = 捷径连接(x) + 残差(x)。"
-        "捷径连接把输入原样传下去（恒等映射），每块只需学习要改变的部分，因此层数增加也不会变差（没有退化）。",
+        "捷径连接把输入传下去，在大多数块里原样不变（恒等映射），每块只需学习要改变的部分，"
+        "因此网络可以深得多，才会因层数增加而变差（退化）。",
+    ),
+    "settings.plain": (
+        "{name} is a plain network: {blocks} blocks of kind {block} without shortcut connections, made for comparison with "
+        "residual ones. More layers make such a network harder to train (degradation).",
+        "{name} 是一个普通网络：{blocks} 个 {block} 块，没有捷径连接，用来与残差网络作比较。"
+        "这样的网络层数越多越难训练（退化）。",
     ),
     "settings.scratch": ("It was trained from scratch.", "它是从零开始训练的。"),
     "settings.tuned": ("It was fine-tuned from the weights {weights}.", "它在权重 {weights} 的基础上微调而来。"),
@@ -226,7 +233,7 @@ WORDS: dict[str, tuple[str, str]] = LABEL_WORDS | {
     "setting.accumulate": ("parts of a batch, one after the other", "批次分几部分依次计算"),
     "setting.precision": ("precision of the products", "乘法精度"),
     "setting.layout": ("layout of maps in memory", "特征图的内存排布"),
-    "setting.course": ("course of an earlier run", "沿用先前运行的进程"),
+    "setting.course": ("course of an earlier run", "沿用先前一次训练的步数与学习率进度"),
     "setting.minutes": ("minutes allowed; 0: not limited", "限定分钟数；0 为不限"),
     "setting.grow": ("share trained on smaller pictures", "用较小图片训练的比例"),
     "setting.label_smoothing": ("label smoothing", "标签平滑"),

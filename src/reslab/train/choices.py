@@ -72,7 +72,7 @@ def choose_loss(choices: Choices, multi: bool) -> None:
         choices.set("label_smoothing", 0.0, "several labels per picture: each is learnt as it is written")
 
 
-def choose_start(choices: Choices) -> Start | None:
+def choose_start(choices: Choices, side: int) -> Start | None:
     """Weights that a person named decide about the network, and are opened; ImageNet's are fetched later."""
     config = choices.config
     if config.weights in (AUTO, SCRATCH):
@@ -82,6 +82,8 @@ def choose_start(choices: Choices) -> Start | None:
             choices.set("model", "resnet18", "the smallest network with ImageNet weights")
         return None
     start = open_start(config.weights, config.model)
+    if config.size == 0 and 0 < start.size <= side:
+        choices.set("size", start.size, "as the weights were trained")
     if config.model == AUTO:
         choices.set("model", start.name, "the network of the weights")
     elif config.model != start.name:

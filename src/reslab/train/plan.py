@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from reslab.data.augment import SETS, parse
+from reslab.data.augment import RISKY, SETS, parse
 from reslab.data.catalog import Catalog
 from reslab.data.draws import steps_per_epoch
 from reslab.data.sources import absolute
@@ -40,6 +40,7 @@ from reslab.train.start import IMAGENET, IMAGENET_WORD, Start
 
 _UNEQUAL = 10  # times as many pictures in the greatest class as in the smallest
 _MANY, _FOLDS = 1000, 5  # pictures up to which cross-validation is worth its time (suggested, not chosen)
+_UNUSED = f"{', '.join(RISKY)} are not used: they can change a label"
 _TOO_LARGE = 128  # pixels for a network without a shrinking stem
 
 
@@ -64,7 +65,7 @@ def resolve(config: TrainConfig, catalog: Catalog, user: Collection[str] = ()) -
     choose_validation(choices)
     basis = catalog.pictures if config.folds else pictures
     side = typical_side(basis)
-    start = choose_start(choices)
+    start = choose_start(choices, side)
     choose_size(choices, side)
     choose_network(choices)
     choose_weights(choices, side)
@@ -81,6 +82,10 @@ def resolve(config: TrainConfig, catalog: Catalog, user: Collection[str] = ()) -
     if not catalog.mirrored and config.augment in SETS and changes != SETS[config.augment]:
         reason = f"{config.augment}, but a mirror would change these labels"
         choices.set("augment", ",".join(changes) or "none", reason, choices.origins["augment"].origin)
+    elif changes and not choices.origins["augment"].reason:
+        used = [name for name in RISKY if name in changes]
+        reason = f"{', '.join(used)}: only where they keep the label" if used else _UNUSED
+        choices.origins["augment"] = Origin(choices.origins["augment"].origin, reason)
     trained = catalog.only(("train",)).counts()
     counts = tuple(trained[label] for label in classes)
     steps = steps_per_epoch(len(pictures), choices.config.batch_size)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,6 +14,7 @@ from reslab.modelfile import is_foreign, read_model
 from reslab.nn.zoo import ZOO
 from reslab.pixels.preprocess import IMAGENET_MEAN, IMAGENET_STD
 from reslab.runfolder import MODEL_NAME, PACKAGED, packaged
+from reslab.train.hub import PREFIX, describe
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -59,6 +60,8 @@ class Start:
     licence: str | None
     digest: str
     """sha256 of their file."""
+    size: int = 0
+    """Side of the pictures that they were trained on; 0 where nobody says."""
 
     def __post_init__(self) -> None:
         if (channels := self.network.config.in_channels) != _CHANNELS:
@@ -70,7 +73,7 @@ class Start:
 
 
 def open_start(weights: str, model: str, on_progress: Callable[[int, int], None] | None = None) -> Start:
-    """Open `imagenet`, a packaged name, a model file, a run folder, or somebody else's checkpoint.
+    """Open `imagenet`, a packaged name, `hf:OWNER/NAME`, a model file, a run folder, or somebody else's checkpoint.
 
     Args:
         model: the network that is to be trained; decides which of the ImageNet files is meant.
@@ -82,6 +85,8 @@ def open_start(weights: str, model: str, on_progress: Callable[[int, int], None]
         if model not in IMAGENET:
             raise ResLabError(f"nobody publishes ImageNet weights for {model}", "known: " + ", ".join(IMAGENET))
         return _foreign(fetch(IMAGENET[model], on_progress), model, IMAGENET[model].licence)
+    if weights.startswith(PREFIX):
+        return _from_hub(weights, on_progress)
     path = packaged(weights, ".safetensors") if weights in PACKAGED else Path(weights)
     path = path / MODEL_NAME if path.is_dir() else path
     if not path.is_file():
@@ -135,11 +140,29 @@ def _with_rows(ours: Tensor, theirs: Tensor, pairs: list[tuple[int, int]]) -> Te
     return rows
 
 
-def _foreign(path: Path, model: str | None, licence: str | None) -> Start:
+def _from_hub(weights: str, on_progress: Callable[[int, int], None] | None) -> Start:
+    model = describe(weights)
+    path = fetch(model.remote, on_progress)
+    start = _foreign(path, model.architecture, model.remote.licence, model.mean, model.std)
+    answers = start.network.config.num_classes
+    if model.classes and len(model.classes) != answers:
+        raise ResLabError(
+            f"{weights} names {len(model.classes)} classes and answers with {answers}", "ask its author which is right"
+        )
+    return replace(start, classes=model.classes, size=model.size)
+
+
+def _foreign(
+    path: Path,
+    model: str | None,
+    licence: str | None,
+    mean: tuple[float, ...] = IMAGENET_MEAN,  # where nobody says otherwise
+    std: tuple[float, ...] = IMAGENET_STD,
+) -> Start:
     from reslab.checkpoint import network_from, read_checkpoint
 
     state = read_checkpoint(path)
-    name, network = network_from(state, model, IMAGENET_MEAN, IMAGENET_STD)  # nobody says otherwise
+    name, network = network_from(state, model, mean, std)
     if name not in ZOO:
         raise ResLabError(
             f"{path} is of a network that is not in the zoo", "reslab models lists those that can be trained"

@@ -588,9 +588,11 @@ function facts(model) {
 }
 
 function calibrationOf({ calibration = {}, scores = {} }) {
-  const fitted = calibration.n
-    ? say("model.calibration.fitted", { t: calibration.temperature.toFixed(2), n: whole(calibration.n), split: splitName(calibration.split) })
-    : say("model.calibration.none");
+  const fitted = !calibration.n
+    ? say("model.calibration.none")
+    : calibration.temperature === 1
+    ? say("model.calibration.refused")
+    : say("model.calibration.fitted", { t: calibration.temperature.toFixed(2), n: whole(calibration.n), split: splitName(calibration.split) });
   const measured = Object.entries(scores).filter(([, { ece }]) => ece != null)
     .map(([split, { ece }]) => say("model.ece", { p: percent(ece), split: splitName(split) }));
   return [fitted, ...measured].join(root.lang === "en" ? "; " : "；");

@@ -164,6 +164,7 @@ export const WORDS = {
   "model.calibration": ["Calibration", "校准"],
   "model.calibration.fitted": ["temperature {t}, fitted on {n} pictures ({split})", "温度 {t}，用 {n} 张图片拟合（{split}）"],
   "model.calibration.none": ["none fitted", "未拟合"],
+  "model.calibration.refused": ["no temperature: it did not improve held-out folds", "未采用温度：在留出的各折上没有改善"],
   "model.ece": ["calibration error {p} ({split})", "校准误差 {p}（{split}）"],
   "model.threshold": ["Reject threshold", "拒识阈值"],
   "model.threshold.none": ["none: every answer stands", "无：所有结果一律采纳"],
