@@ -14,6 +14,7 @@ from reslab.errors import ResLabError
 from reslab.modelfile import write_atomically
 from reslab.pixels.fingerprint import fingerprint
 from reslab.runfolder import CONFIG_NAME, RUNS, SPLIT_NAME, fold_folder, read_rows
+from reslab.train.affordable import decided, with_affordable
 from reslab.train.config import Plan, TrainConfig
 from reslab.train.finder import with_found_rate
 from reslab.train.fit import begin
@@ -36,10 +37,14 @@ def divided(config: TrainConfig) -> Catalog:
 
 
 def prepare(
-    whole: Catalog, config: TrainConfig, out: Path | None, user: Collection[str], show: Listener
+    whole: Catalog, config: TrainConfig, out: Path | None, user: Collection[str], show: Listener, seconds: float
 ) -> tuple[Path, Plan, list[str], Stores]:
-    """Check and plan a run and begin its folder: the folder, the plan, the pictures left out, and the decoded ones."""
-    plan = settled(whole, config, user, show)
+    """Check and plan a run and begin its folder: the folder, the plan, the pictures left out, and the decoded ones.
+
+    Args:
+        seconds: what is left of the time that was given; 0 if none was.
+    """
+    plan = settled(whole, config, user, show, seconds)
     folder = out or fresh_folder(f"{plan.config.model}-{whole.name}")
     reserve(folder)
     try:
@@ -58,14 +63,15 @@ def prepare(
     return folder, plan, left_out, stores
 
 
-def settled(whole: Catalog, config: TrainConfig, user: Collection[str], show: Listener) -> Plan:
+def settled(whole: Catalog, config: TrainConfig, user: Collection[str], show: Listener, seconds: float = 0.0) -> Plan:
     """Every choice made and the starting weights at hand, before a picture is decoded or anything is written."""
     catalog = whole.only(OPENED)
     _refuse_lonely_classes(catalog, config)
     plan = resolve(config, catalog, user)
     if plan.config.weights == IMAGENET_WORD:
         open_start(plan.config.weights, plan.config.model, _fetching(plan.config.model, show))
-    for text in cautions(plan):
+    plan, said = with_affordable(plan, config, catalog, user, seconds)
+    for text in said + cautions(plan):
         show({"event": "warning", "text": text})
     return plan
 
@@ -105,7 +111,7 @@ def _past_the_gate(
     if not bad:
         return plan, stores
     catalog = catalog.without(set(bad))
-    plan = resolve(config, catalog, user)
+    plan = resolve(config, catalog, user, decided(plan))
     return plan, open_stores(plan, catalog)
 
 

@@ -1,7 +1,7 @@
 """From what was asked to what will be done: every `auto` becomes a value with a reason, before the first step."""
 
 import dataclasses
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import asdict, replace
 from typing import Any
 
@@ -45,13 +45,19 @@ _MANY, _FOLDS = 1000, 5  # pictures up to which cross-validation is worth its ti
 _TOO_LARGE = 128  # pixels for a network without a shrinking stem
 
 
-def resolve(config: TrainConfig, catalog: Catalog, user: Collection[str] = ()) -> Plan:
+def resolve(
+    config: TrainConfig,
+    catalog: Catalog,
+    user: Collection[str] = (),
+    fixed: Mapping[str, tuple[Any, Origin]] | None = None,
+) -> Plan:
     """Decide everything that `config` leaves open.
 
     Args:
         catalog: the training and validation pictures, splits assigned. The folds of a cross-validation and the run on
             everything share all choices, so these go by the pictures of both splits there.
         user: names of the fields that a person set, such as `epochs` or `optim.lr`.
+        fixed: fields that have been decided elsewhere (`affordable`), with their values and origins.
 
     Raises:
         ResLabError: a value is unknown or impossible; the message says which and what to change.
@@ -64,6 +70,8 @@ def resolve(config: TrainConfig, catalog: Catalog, user: Collection[str] = ()) -
     refuse_nonsense(config)
     refuse_contradictions(config, user)
     choices = Choices(config, user)
+    for name, (value, origin) in (fixed or {}).items():
+        choices.set(name, value, origin.reason, origin.origin)
     choose_validation(choices)
     basis = catalog.pictures if config.folds else pictures
     side = typical_side(basis)
