@@ -1,5 +1,6 @@
 """Before the first step: the data are checked and divided, every choice is made, and the run's folder begins."""
 
+import time
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
 from datetime import datetime
@@ -44,20 +45,21 @@ def prepare(
     Args:
         seconds: what is left of the time that was given; 0 if none was.
     """
+    begun = time.monotonic()
     plan = settled(whole, config, user, show, seconds)
     folder = out or fresh_folder(f"{plan.config.model}-{whole.name}")
     reserve(folder)
     try:
         plan, left_out, stores = checked(whole, config, plan, user, show)
         plan = with_found_rate(plan, stores, show)
-        plan, seconds = with_speed(plan, len(stores.val))
+        plan, estimate = with_speed(plan, len(stores.val), max(1.0, seconds - (time.monotonic() - begun)))
         if plan.config.cross_validates:  # K times all but a K-th of the pictures, then once all of them
-            seconds *= plan.config.folds
+            estimate *= plan.config.folds
         begin(folder, plan, whole.without(left_out), stores)
     except BaseException:
         give_back(folder)
         raise
-    show(planned(plan, seconds, folder, stores))
+    show(planned(plan, estimate, folder, stores))
     for text in hints(plan, whole.only(OPENED)):
         show({"event": "hint", "text": text})
     return folder, plan, left_out, stores

@@ -19,17 +19,20 @@ from reslab.train.optim import build_optimizer
 _PROBE_SECONDS, _PROBE_STEPS = 2.0, 20
 
 
-def with_speed(plan: Plan, validation: int) -> tuple[Plan, float]:
+def with_speed(plan: Plan, validation: int, left: float = 0.0) -> tuple[Plan, float]:
     """Time a few steps on a throwaway network; give the plan (its layout, its length if it has a time) and its seconds.
 
     The estimate counts training steps and a forward pass over the validation pictures after each epoch.
+
+    Args:
+        left: seconds that are left of the plan's time; all of it by default.
     """
     plan, per_step = _with_layout(plan)
     per_epoch = epoch_seconds(
         per_step / plan.config.batch_size, plan.steps_per_epoch * plan.config.batch_size, validation
     )
     if plan.config.minutes:
-        epochs = max(1, int(plan.config.minutes * 60 / per_epoch))
+        epochs = max(1, int((left or plan.config.minutes * 60) / per_epoch))
         reason = f"{plan.config.minutes:g} minutes at {per_epoch:.1f} s per epoch"
         config = replace(plan.config, epochs=epochs)
         plan = replace(plan, config=config, origins={**plan.origins, "epochs": Origin("measured", reason)})
