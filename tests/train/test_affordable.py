@@ -11,14 +11,14 @@ from reslab.data.sources import read_data
 from reslab.data.splits import assigned
 from reslab.prepare import checked, settled, silent
 from reslab.report.speak import reason
-from reslab.train.affordable import LADDER, USEFUL_EPOCHS, Timed, candidates, choose, decided, with_affordable
+from reslab.train.affordable import LADDER, LEAST_EPOCHS, Timed, candidates, choose, decided, with_affordable
 from reslab.train.document import plan_document, plan_from
 from reslab.train.plan import resolve
 from reslab.train.recipes import recipe
 from reslab.train.speed import epoch_seconds
 from tests.pictures import colour_folder
 
-PAIRS = LADDER[:5]
+PAIRS = LADDER[:4]
 
 
 def photographs(folder, width=150, height=100, each=12):
@@ -110,7 +110,7 @@ def test_where_nothing_fits_the_smallest_is_taken_and_one_sentence_says_so(data)
     assert (taken.config.model, taken.config.size) == LADDER[0]
     assert taken.network["stem"] == "3x3" and taken.origins["weights"] == plan.origins["weights"]
     (sentence,) = said
-    assert "about 0.0 epochs of resnet20 at 32 px" in sentence and f"{USEFUL_EPOCHS} or more are needed" in sentence
+    assert "about 0.0 epochs of resnet20 at 32 px" in sentence and f"{LEAST_EPOCHS} are the least" in sentence
     assert all(taken.origins[name].origin == "measured" for name in ("model", "size"))
     assert reason(taken.origins["size"].reason).zh != taken.origins["size"].reason
     assert plan_from(plan_document(taken)).config == taken.config, "so a resumed run measures nothing"
