@@ -204,6 +204,12 @@ def table(name: str, seeds: list[int], results: Results) -> list[dict]:
     return rows
 
 
+def tried(name: str, results: Results) -> list[dict]:
+    """The grid: every pair, how many epochs fitted, and its validation score (n differs from the test's)."""
+    keys = ("model", "size", "epochs", "val", "val_n", "seconds")
+    return [{k: row[k] for k in keys} for key, row in results.rows.items() if key.startswith(f"{name}/grid/")]
+
+
 def bootstrapped(hits: np.ndarray, draws: int = 2000) -> tuple[float, float]:
     """95 % interval of the mean of `[seeds, pictures]`; both are drawn again."""
     dice, (seeds, n) = np.random.default_rng(0), hits.shape
@@ -222,7 +228,7 @@ def main() -> None:
     options = parser.parse_args()
     options.work.mkdir(parents=True, exist_ok=True)
     results = Results(options.work / "results.json")
-    rows = []
+    rows, grids = [], {}
     for name in options.data:
         data = options.work / name
         if not data.is_dir():
@@ -236,7 +242,14 @@ def main() -> None:
                 if who in options.only:
                     contest(name, who, seed, data, options.work, results)
         rows += table(name, options.seeds, results)
-    write_json(options.work / "default.json", {"schema": 1, "before": BEFORE, "rows": rows})
+        grids[name] = tried(name, results)
+    write_json(options.work / "default.json", {"schema": 1, "before": BEFORE, "rows": rows, "grids": grids})
+    for name, grid_rows in grids.items():
+        for row in grid_rows:
+            val = "{value:.3f} ({low:.3f} to {high:.3f})".format(**row["val"])
+            print(
+                f"{name:8}grid    {row['model']} at {row['size']} px, {row['epochs']} epochs: val {val}, n = {row['val_n']}"
+            )
     for row in rows:
         spread = "" if row["std"] is None else f", std {100 * row['std']:.1f}"
         print(
