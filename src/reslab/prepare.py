@@ -2,6 +2,7 @@
 
 import itertools
 import tempfile
+import time
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
 from datetime import datetime
@@ -21,7 +22,7 @@ from reslab.train.config import Plan, TrainConfig
 from reslab.train.hub import PREFIX, describe
 from reslab.train.inputs import Stores, open_stores
 from reslab.train.journal import Event, Listener
-from reslab.train.plan import cautions, hints, resolve, with_statistics
+from reslab.train.plan import cautions, decided, hints, resolve, with_statistics
 from reslab.train.start import IMAGENET_WORD, open_start
 
 OPENED: tuple[Split, ...] = ("train", "val")
@@ -31,10 +32,15 @@ _AHEAD = 64  # pictures decoded before they are asked for
 
 
 def prepare(
-    whole: Catalog, config: TrainConfig, out: Path | None, user: Collection[str], show: Listener
+    whole: Catalog, config: TrainConfig, out: Path | None, user: Collection[str], show: Listener, seconds: float
 ) -> tuple[Path, Plan, list[str], Stores]:
-    """Check and plan a run and begin its folder: the folder, the plan, the pictures left out, and the decoded ones."""
-    plan = settled(whole, config, user, show)
+    """Check and plan a run and begin its folder: the folder, the plan, the pictures left out, and the decoded ones.
+
+    Args:
+        seconds: what is left of the time that was given; 0 if none was.
+    """
+    begun = time.monotonic()
+    plan = settled(whole, config, user, show, seconds)
     from reslab.train.finder import with_found_rate  # PyTorch, once nothing is left to refuse
     from reslab.train.fit import begin
     from reslab.train.speed import with_speed
@@ -44,20 +50,20 @@ def prepare(
     try:
         plan, left_out, stores = checked(whole, config, plan, user, show)
         plan = with_found_rate(plan, stores, show)
-        plan, seconds = with_speed(plan, len(stores.val))
+        plan, estimate = with_speed(plan, len(stores.val), max(1.0, seconds - (time.monotonic() - begun)))
         if plan.config.cross_validates:  # K times all but a K-th of the pictures, then once all of them
-            seconds *= plan.config.folds
+            estimate *= plan.config.folds
         begin(folder, plan, whole.without(left_out), stores)
     except BaseException:
         give_back(folder)
         raise
-    show(planned(plan, seconds, folder, stores))
+    show(planned(plan, estimate, folder, stores))
     for text in hints(plan, whole.only(OPENED)):
         show({"event": "hint", "text": text})
     return folder, plan, left_out, stores
 
 
-def settled(whole: Catalog, config: TrainConfig, user: Collection[str], show: Listener) -> Plan:
+def settled(whole: Catalog, config: TrainConfig, user: Collection[str], show: Listener, seconds: float = 0.0) -> Plan:
     """Every choice made and the starting weights at hand, before a picture is decoded or anything is written."""
     catalog = whole.only(OPENED)
     _refuse_lonely_classes(catalog, config)
@@ -66,7 +72,10 @@ def settled(whole: Catalog, config: TrainConfig, user: Collection[str], show: Li
     plan = resolve(config, catalog, user)
     if plan.config.weights == IMAGENET_WORD:
         open_start(plan.config.weights, plan.config.model, _fetching(plan.config.model, show))
-    for text in cautions(plan):
+    from reslab.train.affordable import with_affordable  # PyTorch, once nothing is left to refuse
+
+    plan, said = with_affordable(plan, config, catalog, user, seconds)
+    for text in said + cautions(plan):
         show({"event": "warning", "text": text})
     return plan
 
@@ -106,7 +115,7 @@ def _past_the_gate(
     if not bad:
         return plan, stores
     catalog = catalog.without(set(bad))
-    plan = resolve(config, catalog, user)
+    plan = resolve(config, catalog, user, decided(plan))
     return plan, open_stores(plan, catalog)
 
 

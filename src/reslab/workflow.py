@@ -79,7 +79,8 @@ def train(
     ranks = join()
     show = on_event if on_event and ranks.first else silent
     whole = read_and_split(config)
-    prepared = prepare(whole, config, None if out is None else Path(out), user, show) if ranks.first else None
+    left = max(1.0, config.minutes * 60 - (time.monotonic() - begun)) if config.minutes else 0.0
+    prepared = prepare(whole, config, None if out is None else Path(out), user, show, left) if ranks.first else None
     folder, plan, left_out = ranks.share(prepared and prepared[:3])
     whole = whole.without(left_out)
     stores = prepared[3] if prepared else open_stores(plan, whole.only(OPENED))

@@ -16,7 +16,7 @@ class PictureOptions:
     """What the network sees."""
 
     size: int | Literal["auto"] | None = None
-    "Side of the input in pixels; auto takes the pictures' own up to 64, else 224."
+    "Side of the input in pixels; auto takes the pictures' own up to 64, else up to 224, as far as the time allows."
     resize: str | None = None
     "crop keeps the centre, pad the whole picture, stretch ignores the aspect ratio."
     normalize: str | None = None

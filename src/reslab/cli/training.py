@@ -47,7 +47,7 @@ class RunOptions:
     like: Path | None = None
     "Take every choice from an earlier run instead."
     model: str | None = None
-    "A network of the zoo; auto takes resnet20 up to 64 px, else resnet18. See reslab models."
+    "A network of the zoo; auto takes resnet20 up to 64 px, else resnet18, as far as the time allows. See reslab models."
     weights: str | None = None
     (
         "Where training starts: auto, none, imagenet, cifar10_resnet20, hf:OWNER/NAME[@REVISION] (a ResNet of the Hugging "

@@ -51,6 +51,15 @@ REASONS: tuple[tuple[str, str], ...] = (
     (r"what (\w+) was designed for; the pictures are larger", "{0} 的设计尺寸；图片比它更大"),
     (r"photographs of about (\d+) px", "约 {0} 像素的照片"),
     (r"photographs of about (\d+) px, and less than 5 minutes", "约 {0} 像素的照片，且时间不足 5 分钟"),
+    (
+        r"([\d.]+) s per epoch: (\d+) or more fit; (\w+) at (\d+) px would take ([\d.]+) s",
+        "每轮 {0} 秒，足够训练 {1} 轮以上；{2}（{3} 像素）每轮需 {4} 秒",
+    ),
+    (
+        r"about (\d+) minutes for (\d+) epochs; (\w+) at (\d+) px would take (\d+)",
+        "{1} 轮约需 {0} 分钟；{2}（{3} 像素）需 {4} 分钟",
+    ),
+    (r"the smallest that is tried, ([\d.]+) s per epoch", "可选组合中最小的一个，每轮 {0} 秒"),
     (r"about ([\d,]+) pictures shown, within (\d+) to (\d+) epochs", "总共看约 {0} 张次图片，限 {1} 至 {2} 轮"),
     (r"([\d.e-]+) x batch (\d+) / 128", "{0} × 批大小 {1} / 128"),
     (r"([\d.]+) minutes at ([\d.]+) s per epoch", "{0} 分钟，每轮 {1} 秒"),

@@ -125,7 +125,8 @@ def _search(hunt: Hunt, minutes: float, show: Listener) -> dict[str, Any]:
 def _begun(folder: Path, whole: Catalog, wish: Wish, show: Listener) -> Hunt:
     """A new search: the data checked, the default planned, the length of a trial chosen."""
     config, user = wish.config, wish.user
-    plan = settled(whole, config, user, show)
+    left = max(1.0, wish.minutes * 60 - (time.monotonic() - wish.begun))
+    plan = settled(whole, config, user, show, left / _HANDFUL)
     why = plan.origins["finetune"]
     mode = plan.config.finetune
     if mode == "head":  # the other modes train, and give the trials their length

@@ -94,6 +94,7 @@ def choose_start(choices: Choices, side: int) -> Start | None:
 
 
 def choose_size(choices: Choices, side: int) -> None:
+    """Pictures are made smaller where they are large, and never larger."""
     config = choices.config
     if config.size == 0:
         asked = native_size(configuration(config.model)) if config.model != AUTO else 0
@@ -102,9 +103,9 @@ def choose_size(choices: Choices, side: int) -> None:
         elif asked == 32:
             choices.set("size", 32, f"what {config.model} was designed for; the pictures are larger")
         elif config.minutes and config.minutes < _HURRIED_MINUTES:
-            choices.set("size", _HURRIED_SIZE, f"photographs of about {side} px, and less than 5 minutes")
+            choices.set("size", min(side, _HURRIED_SIZE), f"photographs of about {side} px, and less than 5 minutes")
         else:
-            choices.set("size", _LARGE_SIZE, f"photographs of about {side} px")
+            choices.set("size", min(side, _LARGE_SIZE), f"photographs of about {side} px")
     Preprocess(choices.config.size, choices.config.resize)  # type: ignore[arg-type]
 
 
@@ -266,19 +267,19 @@ def refuse_lonely_pixels(config: TrainConfig) -> None:
 
 
 def typical_side(pictures: tuple[Picture, ...]) -> int:
-    """The median of the longer sides of some pictures, evenly chosen; headers only."""
+    """The median of the shorter sides of some pictures, evenly chosen; headers only."""
     sides = []
     for picture in pictures[:: max(1, len(pictures) // _SAMPLE)]:
         if picture.box:
-            sides.append(max(picture.box[2:]))
+            sides.append(min(picture.box[2:]))
         elif isinstance(picture.source, np.ndarray):
-            sides.append(max(picture.source.shape[:2]))
+            sides.append(min(picture.source.shape[:2]))
         elif isinstance(picture.source, Path | bytes):
             try:
                 header = facts(picture.source)
             except Exception:  # the check names it; here it only has no size
                 continue
-            sides.append(max(header.width, header.height))
+            sides.append(min(header.width, header.height))
     return round(statistics.median(sides)) if sides else _LARGE_SIZE
 
 

@@ -1,7 +1,7 @@
 """From what was asked to what will be done: every `auto` becomes a value with a reason, before the first step."""
 
 import dataclasses
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import asdict, replace
 from typing import Any
 
@@ -44,13 +44,19 @@ _UNUSED = f"{', '.join(RISKY)} are not used: they can change a label"
 _TOO_LARGE = 128  # pixels for a network without a shrinking stem
 
 
-def resolve(config: TrainConfig, catalog: Catalog, user: Collection[str] = ()) -> Plan:
+def resolve(
+    config: TrainConfig,
+    catalog: Catalog,
+    user: Collection[str] = (),
+    fixed: Mapping[str, tuple[Any, Origin]] | None = None,
+) -> Plan:
     """Decide everything that `config` leaves open.
 
     Args:
         catalog: the training and validation pictures, splits assigned. The folds of a cross-validation and the run on
             everything share all choices, so these go by the pictures of both splits there.
         user: names of the fields that a person set, such as `epochs` or `optim.lr`.
+        fixed: fields that have been decided elsewhere (`affordable`), with their values and origins.
 
     Raises:
         ResLabError: a value is unknown or impossible; the message says which and what to change.
@@ -62,6 +68,8 @@ def resolve(config: TrainConfig, catalog: Catalog, user: Collection[str] = ()) -
         )
     refuse_contradictions(config, user)
     choices = Choices(config, user)
+    for name, (value, origin) in (fixed or {}).items():
+        choices.set(name, value, origin.reason, origin.origin)
     choose_validation(choices)
     basis = catalog.pictures if config.folds else pictures
     side = typical_side(basis)
@@ -100,6 +108,11 @@ def resolve(config: TrainConfig, catalog: Catalog, user: Collection[str] = ()) -
         choices.config, choices.origins, network, classes, steps, changes, licence, counts, digest, task,
         data_path=absolute(config.data),
     )  # fmt: skip
+
+
+def decided(plan: Plan) -> dict[str, tuple[Any, Origin]]:
+    """What `resolve` need not decide again where pictures have dropped out of a plan."""
+    return {name: (getattr(plan.config, name), plan.origins[name]) for name in ("model", "size", "weights")}
 
 
 def cautions(plan: Plan) -> list[str]:

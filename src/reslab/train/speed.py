@@ -19,19 +19,29 @@ from reslab.train.optim import build_optimizer
 _PROBE_SECONDS, _PROBE_STEPS = 2.0, 20
 
 
-def with_speed(plan: Plan, validation: int) -> tuple[Plan, float]:
+def with_speed(plan: Plan, validation: int, left: float = 0.0) -> tuple[Plan, float]:
     """Time a few steps on a throwaway network; give the plan (its layout, its length if it has a time) and its seconds.
 
     The estimate counts training steps and a forward pass over the validation pictures after each epoch.
+
+    Args:
+        left: seconds that are left of the plan's time; all of it by default.
     """
     plan, per_step = _with_layout(plan)
-    per_epoch = per_step * plan.steps_per_epoch + per_step / plan.config.batch_size / 3 * validation
+    per_epoch = epoch_seconds(
+        per_step / plan.config.batch_size, plan.steps_per_epoch * plan.config.batch_size, validation
+    )
     if plan.config.minutes:
-        epochs = max(1, int(plan.config.minutes * 60 / per_epoch))
+        epochs = max(1, int((left or plan.config.minutes * 60) / per_epoch))
         reason = f"{plan.config.minutes:g} minutes at {per_epoch:.1f} s per epoch"
         config = replace(plan.config, epochs=epochs)
         plan = replace(plan, config=config, origins={**plan.origins, "epochs": Origin("measured", reason)})
     return plan, per_step * plan.total_steps + (per_epoch - per_step * plan.steps_per_epoch) * plan.config.epochs
+
+
+def epoch_seconds(per_picture: float, train: int, val: int) -> float:
+    """An epoch by the time that a picture takes in a step: `train` pictures, then a way forward alone for `val`."""
+    return per_picture * (train + val / 3)
 
 
 def _with_layout(plan: Plan) -> tuple[Plan, float]:
@@ -48,13 +58,15 @@ def _with_layout(plan: Plan) -> tuple[Plan, float]:
     return replace(plan, config=best, origins={**plan.origins, "layout": origin}), seconds[best.layout]
 
 
-def seconds_per_step(shape: Mapping[str, Any], config: TrainConfig) -> float:
-    """Median of full steps on random pictures, after one to warm up: up to twenty, for about two seconds.
+def seconds_per_step(shape: Mapping[str, Any], config: TrainConfig, seconds: float = _PROBE_SECONDS) -> float:
+    """Median of full steps on random pictures, after one to warm up: up to twenty, for about `seconds`.
 
     Args:
         shape: `ResNetConfig` as plain values.
         config: batch, size, precision and optimizer are taken from it.
     """
+    runtime.exact()
+    runtime.keep_memory()  # as in training: what it would do to memory slows large steps down
     part = max(1, config.batch_size // config.accumulate)
     network = runtime.placed(build(config_from(shape), seed=0), config.layout)
     optimizer = build_optimizer(network, config.optim)
@@ -65,7 +77,7 @@ def seconds_per_step(shape: Mapping[str, Any], config: TrainConfig) -> float:
     labels = torch.arange(part, device=runtime.device()) % shape["num_classes"]
     times: list[float] = []
     started = time.perf_counter()
-    while len(times) < 2 or (len(times) < _PROBE_STEPS and time.perf_counter() - started < _PROBE_SECONDS):
+    while len(times) < 2 or (len(times) < _PROBE_STEPS and time.perf_counter() - started < seconds):
         begin = time.perf_counter()
         optimizer.zero_grad()
         with runtime.mixed(runtime.device(), config.precision):

@@ -1,0 +1,148 @@
+"""Network and size go by the time there is; pictures are never enlarged."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from reslab.data.catalog import Catalog, Picture
+from reslab.data.sources import read_data
+from reslab.data.splits import assigned
+from reslab.prepare import checked, settled, silent
+from reslab.report.speak import reason
+from reslab.train.affordable import LADDER, LEAST_EPOCHS, Timed, candidates, choose, decided, with_affordable
+from reslab.train.document import plan_document, plan_from
+from reslab.train.plan import resolve
+from reslab.train.recipes import recipe
+from reslab.train.speed import epoch_seconds
+from tests.pictures import colour_folder
+
+PAIRS = LADDER[:4]
+
+
+def photographs(folder, width=150, height=100, each=12):
+    for path in colour_folder(folder, each=each).rglob("*.png"):
+        Image.open(path).resize((width, height)).save(path)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    return photographs(tmp_path_factory.mktemp("photographs"))
+
+
+def planned(data, user=(), **fields):
+    config = replace(recipe(fields.pop("recipe", "standard")), data=str(data), **fields)
+    catalog = assigned(read_data(data), 0.2).only(("train", "val"))
+    return resolve(config, catalog, user), config, catalog
+
+
+# ------------------------------------------------------------------ the choice
+
+
+@pytest.mark.parametrize(
+    ("seconds", "chosen", "larger"),
+    [(8.0, 0, 1), (19.9, 0, 1), (20.0, 1, 2), (79.9, 2, 3), (80.0, 3, None), (1e9, 3, None), (7.9, 0, 1), (0.0, 0, 1)],
+)
+def test_the_largest_that_fits_else_the_smallest(data, seconds, chosen, larger):
+    plan = planned(data)[0]
+    speeds = (1000.0, 400.0, 200.0, 100.0)  # pictures per second; 900 train and 300 of them are judged at a third
+    timed = [Timed(plan, epoch_seconds(1 / speed, 900, 300), 8) for speed in speeds]
+    assert [one.seconds for one in timed] == pytest.approx([8.0, 20.0, 40.0, 80.0])
+    mine, next_larger = choose(timed, seconds + 1e-9)
+    assert mine is timed[chosen] and next_larger is (None if larger is None else timed[larger])
+
+
+def test_one_that_was_timed_slow_by_chance_does_not_hide_larger_ones_that_fit(data):
+    plan = planned(data)[0]
+    timed = [Timed(plan, seconds, 8) for seconds in (1.0, 9.0, 2.0, 5.0)]
+    assert choose(timed, 20.0) == (timed[2], timed[3])
+
+
+def test_what_may_be_taken_is_never_larger_than_the_pictures(data):
+    plan = planned(data)[0]
+    assert (plan.config.model, plan.config.size, plan.config.weights) == ("resnet18", 100, "none")
+    assert candidates(plan) == [*PAIRS, ("resnet18", 100)]
+    small, _, _ = planned(photographs(data.parent / "small", 40, 50))
+    assert small.config.size == 40 and candidates(small) == [("resnet20", 32), ("resnet20", 40)]
+
+
+@pytest.mark.parametrize(
+    ("fields", "expected"),
+    [
+        ({"size": 96}, [("resnet18", 96)]),
+        ({"model": "resnet34"}, [("resnet34", side) for side in (48, 64, 96, 100)]),
+        ({"recipe": "article"}, [("resnet18", side) for side in (48, 64, 96, 100)]),
+        ({"model": "resnet18", "size": 224}, [("resnet18", 224)]),
+        ({"weights": "cifar10_resnet20"}, [("resnet20", 32)]),
+    ],
+)
+def test_what_has_been_decided_stays(data, fields, expected):
+    user = {name for name in fields if name != "recipe"}
+    assert candidates(planned(data, user, **fields)[0]) == expected
+
+
+# ------------------------------------------------------------------ never enlarged
+
+
+@pytest.mark.parametrize(("minutes", "side"), [(0.0, 224), (3.0, 160), (60.0, 224)])
+@pytest.mark.parametrize(
+    ("width", "height", "short"), [(70, 90, 70), (90, 70, 70), (100, 100, 100), (640, 480, 480), (300, 161, 161)]
+)
+def test_pictures_are_never_enlarged(minutes, side, width, height, short):
+    def made(number, **more):
+        return Picture(str(number), np.zeros((height, width, 3), np.uint8), "ab"[number % 2], "train", **more)
+
+    catalog = Catalog("made", "made", tuple(made(n) for n in range(20)))
+    config = replace(recipe("standard"), minutes=minutes)
+    assert resolve(config, catalog).config.size == min(short, side)
+    boxed = Catalog("made", "made", tuple(made(n, box=(0, 0, 50, 33)) for n in range(20)))
+    assert resolve(config, boxed).config.size == 33
+
+
+# ------------------------------------------------------------------ the whole of it
+
+
+def test_where_nothing_fits_the_smallest_is_taken_and_one_sentence_says_so(data):
+    plan, config, catalog = planned(data)
+    taken, said = with_affordable(plan, replace(config, minutes=0.001), catalog, (), 0.06)
+    assert (taken.config.model, taken.config.size) == LADDER[0]
+    assert taken.network["stem"] == "3x3" and taken.origins["weights"] == plan.origins["weights"]
+    (sentence,) = said
+    assert "about 0.0 epochs of resnet20 at 32 px" in sentence and f"{LEAST_EPOCHS} are the least" in sentence
+    assert all(taken.origins[name].origin == "measured" for name in ("model", "size"))
+    assert reason(taken.origins["size"].reason).zh != taken.origins["size"].reason
+    assert plan_from(plan_document(taken)).config == taken.config, "so a resumed run measures nothing"
+
+
+def test_where_everything_fits_nothing_is_timed(data):
+    plan, config, catalog = planned(data, epochs=2)
+    for seconds in (0.0, 1e9):
+        taken, said = with_affordable(plan, config, catalog, (), seconds)
+        assert taken is plan and said == []
+
+
+def test_what_the_person_set_stays_and_the_sentence_is_the_same(data):
+    plan, config, catalog = planned(data, {"model", "size"}, model="resnet20", size=48)
+    taken, said = with_affordable(plan, config, catalog, {"model", "size"}, 0.06)
+    assert taken is plan and "epochs of resnet20 at 48 px" in said[0]
+
+
+def test_a_default_run_of_hours_becomes_a_shorter_one_and_says_what_it_would_have_been(data):
+    plan, config, catalog = planned(data, {"epochs"}, epochs=10**7)
+    taken, said = with_affordable(plan, config, catalog, {"epochs"}, 0.0)
+    assert (taken.config.model, taken.config.size, taken.config.epochs) == (*LADDER[0], 10**7)
+    assert "even resnet20 at 32 px takes about" in said[0] and "--minutes" in said[0]
+
+
+def test_pictures_that_drop_out_change_no_choice(tmp_path):
+    folder = photographs(tmp_path / "data")
+    (folder / "blue" / "broken.png").write_bytes(b"not a picture")
+    config = replace(recipe("standard"), data=str(folder), minutes=0.001, skip_bad=True)
+    whole = assigned(read_data(folder), 0.2)
+    plan = settled(whole, config, (), silent, 0.06)
+    again, left_out, stores = checked(whole, config, plan, (), silent)
+    assert left_out == ["blue/broken.png"] and again.config == plan.config and again.network == plan.network
+    assert decided(again) == decided(plan) and (again.config.model, again.config.size) == LADDER[0]
+    assert len(stores.train) + len(stores.val) == len(whole.only(("train", "val")).pictures) - 1
