@@ -93,7 +93,9 @@ def test_a_quotation_mark_that_closes_further_down_stops_too(table):
 
 
 def test_rows_swallowed_by_another_column_are_doubted(table):
-    text = 'path,label,notes\npics/0.png,cat,\npics/1.png,dog,"well\npics/2.png,cat,\npics/3.png,dog,x"\npics/4.png,cat,\n'
+    text = (
+        'path,label,notes\npics/0.png,cat,\npics/1.png,dog,"well\npics/2.png,cat,\npics/3.png,dog,x"\npics/4.png,cat,\n'
+    )
     catalog = read_table(table(text))
     assert len(catalog.pictures) == 3
     ((kind, detail),) = catalog.doubts

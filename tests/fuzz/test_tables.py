@@ -19,7 +19,7 @@ from reslab.data.sources import read_data
 from reslab.errors import ResLabError
 
 _NAMES = [*(f"p/{n}.png" for n in range(6)), "p/é ü.jpg", "p/猫.png", "p/[x] {y}.png", "p/a;b,c.png"]
-_LABELS = ["cat", "dog", "Hühnchen", "猫", "cat;dog", "1", "", "a 5\" plate", "[/x]"]
+_LABELS = ["cat", "dog", "Hühnchen", "猫", "cat;dog", "1", "", 'a 5" plate', "[/x]"]
 _HEADERS = ["path,label", "file,class,split", "path;label", "path\tlabels", "path,cat,dog", "path,label,x,y,w,h",
             "image_id,label", "path,label,Usage", "path,label,is_valid", "sep=;\npath;label", "path,label,notes"]  # fmt: skip
 _BYTES = [b'"', b"'", b",", b";", b"\t", b"\r", b"\n", b"\0", b"\xe9", b"\xff", b"\xef\xbb\xbf", b"./", b"\\", b"../",
@@ -88,7 +88,7 @@ def check_one(data: bytes) -> None:
         assert error.message and "\n" not in error.message
         return
     assert isinstance(catalog, Catalog) and len({p.key for p in catalog.pictures}) == len(catalog.pictures)
-    lines = [line for line in data.replace(b"\r", b"\n").split(b"\n") if line.strip(b" ,;\t\"\xef\xbb\xbf|")]
+    lines = [line for line in data.replace(b"\r", b"\n").split(b"\n") if line.strip(b' ,;\t"\xef\xbb\xbf|')]
     lines = lines[2:] if lines[0].lower().lstrip(b'\xef\xbb\xbf"').startswith(b"sep=") else lines[1:]
     explained = sum(catalog.skipped.values()) or "line breaks" in dict(catalog.doubts)
     assert len(catalog.pictures) >= len(lines) or explained, (len(catalog.pictures), lines)
