@@ -40,7 +40,7 @@ def plant(root, each=5):
 def test_names_are_shown_as_they_are_through_every_verb(reslab, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     data = plant(Path(os.fsdecode(b"caf\xe9 [/b]")))
-    out = tmp_path / "runs" / "[old] [/x]"
+    out = tmp_path / "runs" / "[old] [#x]"
     code, shown, _ = reslab("check", data)
     assert code == 0 and all(name in shown for name in SHOWN) and not set(ODD) & set(shown)
     code, shown, told = reslab("train", data, *QUICK, "--out", out)
@@ -49,7 +49,7 @@ def test_names_are_shown_as_they_are_through_every_verb(reslab, tmp_path, monkey
     code, shown, _ = reslab("resume", out)
     assert code == 0
     code, shown, _ = reslab("runs", tmp_path / "runs")
-    assert code == 0 and "[old] [/x]" in shown
+    assert code == 0 and "[old] [#x]" in shown
     code, shown, told = reslab("eval", out, data, "--csv", "eval.csv")
     assert code == 0 and all(name in shown for name in SHOWN) and not set(ODD) & set(shown + told)
     new = tmp_path / "new"
