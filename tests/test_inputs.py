@@ -155,13 +155,12 @@ def test_only_one_kind_of_error_comes_out(call):
         call()
 
 
-@pytest.mark.parametrize(
-    "name", [f.name for f in dataclasses.fields(reslab.TrainConfig) if isinstance(f.default, int | float)]
-)
-@pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf"), "1", None, 1j, np.float64("nan")])
+NUMBERS = [f.name for f in dataclasses.fields(reslab.TrainConfig) if type(f.default) in (int, float)]
+
+
+@pytest.mark.parametrize("name", NUMBERS)
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf"), "1", None, True, 1j, np.float64("nan")])
 def test_no_field_of_a_config_takes_what_is_no_number(name, value):
-    if isinstance(getattr(reslab.TrainConfig(), name), bool):
-        pytest.skip("yes or no")
     assert name in BOUNDS
     with pytest.raises(ResLabError):
         reslab.TrainConfig(**{name: value})
