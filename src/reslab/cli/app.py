@@ -87,7 +87,7 @@ def _refuse_nonsense(app: App, commands: tuple[str, ...], arguments: Any) -> Non
         kinds = {argument.hint, *get_args(argument.hint)}
         kinds |= {kind for each in kinds for kind in get_args(each)}
         for value in [token.value for token in argument.tokens]:
-            if not value and name != "PATHS":  # an empty picture is a row that says so
+            if not value and name != "PATHS" and bool not in kinds:  # an empty picture is a row; a switch has no value
                 raise ResLabError(f"{argument.name} is empty", "is a variable of the shell unset?")
             if {int, float} & kinds and _NUMBER.fullmatch(value):
                 bounded(name.replace("-", "_"), int(value) if value.lstrip("+-").isdigit() else float(value))

@@ -27,13 +27,13 @@ class Cells:
     fields: tuple[str, ...]
     """The first line."""
     rows: list[tuple[int, Row]]
-    """Line number and stripped cells of every row that is not blank."""
+    """Line number and stripped cells of every row that is not blank; a cell over several lines is left as it is."""
     chinese: bool
     """The text is no UTF-8 and was read as GBK."""
 
     def over_lines(self, field: str) -> list[int]:
         """Line numbers of the rows whose cell of this column has a line break."""
-        return [line for line, row in self.rows if "\n" in row[field] or "\r" in row[field]]
+        return [line for line, row in self.rows if _breaks(row[field])]
 
 
 def read_cells(path: Path) -> Cells:
@@ -71,10 +71,14 @@ def _records(text: str, delimiter: str, path: Path, before: int) -> Iterator[tup
             yield start, record
 
 
-def _open_quote(path: Path, line: int) -> ResLabError:
+def _breaks(cell: str) -> bool:
+    return "\n" in cell or "\r" in cell
+
+
+def _open_quote(path: Path, line: int, closes: str = "does not close") -> ResLabError:
     """The rows behind an open quotation mark would be lost."""
     return ResLabError(
-        f"{printable(path)}, line {line}: a quotation mark opens here and does not close",
+        f"{printable(path)}, line {line}: a quotation mark opens here and {closes}",
         'take it out, or write it twice within a quoted cell: "a 5"" plate"',
     )
 
@@ -83,7 +87,7 @@ def refuse_line_breaks(cells: Cells, fields: list[str], path: Path) -> None:
     """A path or label over several lines is what a quotation mark that closes too late has swallowed."""
     broken = [line for field in fields for line in cells.over_lines(field)]
     if broken:
-        raise _open_quote(path, min(broken))
+        raise _open_quote(path, min(broken), "closes on a later line")
 
 
 def _rows(
@@ -96,7 +100,8 @@ def _rows(
                 f"quote what contains a {delimiter}",
             )
         record += [""] * (len(fields) - len(record))
-        cells = {field: cell.strip() for field, cell in zip(fields, record, strict=False)}
+        tidy = (cell if _breaks(cell) else cell.strip() for cell in record)
+        cells = dict(zip(fields, tidy, strict=False))
         if any(cells.values()):
             yield line, cells
 
