@@ -48,9 +48,10 @@ class NoAnswer(BadPicture):
     """One picture was read, and the network answered with something that is no number."""
 
     def __init__(self, name: str) -> None:
-        super().__init__(name, "the network gave no finite number")
-        self.message = f"no answer for {name}: {self.reason}"
-        self.hint = "the model is damaged, or was trained in too few bits; --skip-bad scores the others"
+        reason = "the network gave no finite number"
+        hint = "the model is damaged, or was trained in too few bits; --skip-bad scores the others"
+        ResLabError.__init__(self, f"no answer for {name}: {reason}", hint)
+        self.name, self.reason = name, reason
 
 
 def nearest(word: str, known: Iterable[str]) -> str:
