@@ -59,7 +59,7 @@ def test_the_deadline_ends_a_long_decode():
     for kind in ("JPEG", "PNG", "GIF", "BMP", "TIFF", "WEBP", "PPM"):
         file = io.BytesIO()
         Image.new("RGB", (8, 8)).save(file, kind)
-        assert "seconds" in reason(file.getvalue(), seconds=-1)
+        assert "seconds" in reason(file.getvalue(), seconds=-1.0)
         decode(file.getvalue())
 
 
