@@ -331,6 +331,9 @@ BOMBS = {
     ),
     "tiff, a row in tiles of a million rows": lambda: tiled(65_535, 1, (16, 2**20)),
     "tiff, tiles, LZW": lambda: tiled(1, 1, (32752, 32752), 5),
+    "tiff, 369 million bands": lambda: tiff(
+        8, 8, [*grey(size=64), (277, 4, 1, 369_098_752), (278, 4, 1, 8)], bytes(64)
+    ),
     "tiff, one strip of 4 G rows": lambda: tiff(8, 8, [*grey(size=64), (278, 4, 1, 2**32 - 1)], bytes(64)),
     "tiff, a strip that unpacks to a gigabyte": lambda: strip(64, 64, zeros(10**9)),
     "tiff, jpeg of 1,000 scans": lambda: strip(SIDE50, SIDE50, progressive(SIDE50, 1000), compression=7),

@@ -147,7 +147,8 @@ def test_a_png_whose_pixels_unpack_to_too_few_bytes(mode, interlaced):
     at = whole.index(b"IDAT")
     (length,) = struct.unpack(">I", whole[at - 4 : at])
     rows = zlib.decompress(whole[at + 4 : at + 4 + length])
-    for left in (0, 1, len(rows) // 2, len(rows) - 1):
+    row = len(rows) // 33
+    for left in (0, 1, len(rows) // 2, len(rows) - 1, row, 17 * row, 32 * row):  # Pillow notices only within a row
         cut_short(whole[: at - 4] + chunk(b"IDAT", zlib.compress(rows[:left])) + chunk(b"IEND", b""))
     more = whole[: at - 4] + chunk(b"IDAT", zlib.compress(rows + b"more")) + chunk(b"IEND", b"")
     assert np.array_equal(decode(more), decode(whole))

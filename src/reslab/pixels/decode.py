@@ -22,6 +22,7 @@ import re
 import stat
 import struct
 import time
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -74,11 +75,15 @@ _LYING: dict[int, Callable[[np.ndarray], np.ndarray]] = {
 }
 """EXIF orientation -> the upright picture as it lies in the file, as a view; 1, and anything unknown, leaves it as it is."""
 
+_SIDEWAYS = (5, 6, 7, 8)
+
 _PPM_HEADER = 4096
 _ROWS_COMPARED = 256
 _LOWER_BYTES = "RGB;16L"  # Pillow takes the second byte of each sample for the upper one
 
-logging.getLogger("PIL").addHandler(logging.NullHandler())  # what it has to say of a file stands in the error
+# What Pillow has to say of a file stands in the error.
+logging.getLogger("PIL").addHandler(logging.NullHandler())
+warnings.filterwarnings("ignore", module=r"PIL\.\w+ImagePlugin")
 
 
 def decode(
@@ -191,13 +196,13 @@ def _read(source: str | os.PathLike | bytes) -> bytes:
     """The file in memory. Only regular files are opened: a pipe would be waited for."""
     if isinstance(source, bytes):
         return source
-    path = Path(source)
-    state = path.stat()
+    state = os.stat(source)  # noqa: PTH116  twice as fast as Path, for every picture
     if not stat.S_ISREG(state.st_mode) and not stat.S_ISDIR(state.st_mode):
         raise Unreadable("it is no regular file")
     if state.st_size > MAX_BYTES:
         raise Unreadable(f"its {state.st_size:,} bytes are more than {MAX_BYTES:,}")
-    return path.read_bytes()
+    with open(source, "rb", buffering=0) as file:  # noqa: PTH123
+        return file.read()
 
 
 def _stored(data: bytes) -> tuple[str, Stored]:
@@ -261,16 +266,16 @@ def _pixels(kind: str, stored: Stored, data: bytes, max_pixels: int, deadline: f
     with _open(kind, stored, data, deadline) as image:
         _check_budget(image, stored, max_pixels)
         _load(image, stored)
-        turn = _LYING.get(_orientation(image, stored), _as_it_lies)
-        width, height = image.size
-        turned = turn(np.empty((height, width, 0))).shape[0] != height
-        pixels = np.empty((width, height, 3) if turned else (height, width, 3), np.uint8)
+        orientation = _orientation(image, stored)
+        width, height = image.size if orientation not in _SIDEWAYS else image.size[::-1]
+        pixels = np.empty((height, width, 3), np.uint8)
         lower = None
         if stored.clear is not None and stored.sixteen_bits:
             lower = _open(kind, stored, data, deadline)
             lower.tile = [tile._replace(args=_LOWER_BYTES) for tile in lower.tile]
             lower.load()
-        write_rgb(image, turn(pixels), stored, lower)
+        lying = _LYING[orientation](pixels) if orientation in _LYING else pixels
+        write_rgb(image, lying, stored, lower)
         return pixels
 
 
@@ -308,10 +313,6 @@ def _load(image: ImageFile.ImageFile, stored: Stored) -> None:
         raise Unreadable(f"{CUT_SHORT}: its scan ends early")
     if stored.unpacked and (stored.interlaced or image.im.crop(bottom).getbbox() is None) and not png_is_whole(stored):
         raise Unreadable(f"{CUT_SHORT}: its pixels end early")
-
-
-def _as_it_lies(upright: np.ndarray) -> np.ndarray:
-    return upright
 
 
 def _orientation(image: Image.Image, stored: Stored) -> int:
