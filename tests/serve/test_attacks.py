@@ -104,6 +104,7 @@ def test_a_compressed_body_is_not_read(client):
         ("filename*=utf-8''it's.png", "it's.png"),
         ("filename*0*=utf-8''%E7%8C; filename*1*=%AB.png", "猫.png"),
         ("filename*=rot13''%A3.png", "�.png"),
+        ("filename*=%41.png", "A.png"),
         ('filename="=?utf-8?B?54yrLnBuZw==?="', "猫.png"),
         ('filename="=?utf-8?Q?caf=C3=A9.png?="', "café.png"),
         ('filename="=?none?B?AAAA?="', "=?none?B?AAAA?="),
