@@ -253,7 +253,9 @@ def test_oddities_are_notes_and_blank_deep_pictures_warnings(plant, untouched):
     base = plant(odd_tree())
     with untouched(base):
         verdict = judged(base)
-    notes = {p.path: p.kind for p in verdict.problems if p.severity == "note" and p.kind != "colour mode"}
+    notes = {
+        p.path: p.kind for p in verdict.problems if p.severity == "note" and p.kind not in ("colour mode", "one colour")
+    }
     assert notes == {"a/turned.jpg": "exif rotation", "a/moving.gif": "animation", "a/still.gif": "gif"}
     modes = {p.path: p.detail for p in verdict.problems if p.kind == "colour mode"}
     assert modes.keys() == {
@@ -265,6 +267,21 @@ def test_oddities_are_notes_and_blank_deep_pictures_warnings(plant, untouched):
     assert all(p.severity == "warning" for p in blank.values())
     assert "0 to 16" in blank["a/twelve.png"].detail
     assert verdict.ok
+
+
+def test_a_picture_that_comes_out_as_one_colour_is_noted_whatever_it_is(plant):
+    clear, flat = Image.new("RGBA", (30, 40), (9, 8, 7, 0)), Image.new("RGB", (30, 40), (200, 10, 10))
+    almost = flat.copy()
+    almost.putpixel((29, 39), (200, 10, 11))
+    files = {
+        "a/clear.png": encoded(clear, "PNG"),
+        "a/flat.bmp": encoded(flat, "BMP"),
+        "a/almost.png": encoded(almost, "PNG"),
+    }
+    verdict = judged(plant({**two_classes(), **files}))
+    notes = {p.path: p for p in verdict.problems if p.kind == "one colour"}
+    assert notes.keys() == {"a/clear.png", "a/flat.bmp"} and all(p.severity == "note" for p in notes.values())
+    assert "(255, 255, 255)" in notes["a/clear.png"].detail and "(200, 10, 10)" in notes["a/flat.bmp"].detail
 
 
 def test_a_gif_with_a_damaged_second_frame_is_read_and_does_not_stop_the_gate(plant):

@@ -8,11 +8,13 @@ Everything is computed from formulas, so a second run writes the same bytes.
 
 import hashlib
 import json
+import struct
+import zlib
 from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
+from PIL import Image, PngImagePlugin
 
 from reslab.pixels.decode import decode
 from reslab.pixels.preprocess import Preprocess
@@ -94,6 +96,58 @@ def write_pictures(folder):
     palette.save(folder / "animation.gif", save_all=True, append_images=[Image.new("P", palette.size, 1)])
     Image.fromarray(color[:4]).save(folder / "wide.png")
     Image.fromarray(color[:12, :12]).save(folder / "square.png")
+    write_rare_pictures(folder, x, y, deep)
+
+
+def write_rare_pictures(folder, x, y, deep):
+    """What Pillow reads otherwise, or not at all, if it is left alone."""
+    grey = ((x + y) % 4).astype(np.uint8)
+    rows = [np.packbits((row[:, None] >> np.array([1, 0])) & 1).tobytes() for row in grey]
+    (folder / "grey_2_clear.png").write_bytes(png(2, 0, rows, struct.pack(">H", 2)))
+    colors = np.stack([deep, deep[::-1], deep // 3 + x.astype(np.uint16)], -1)
+    clear = struct.pack(">3H", *(int(v) for v in colors[3, 4]))
+    (folder / "deep_color_clear.png").write_bytes(png(16, 2, [row.astype(">u2").tobytes() for row in colors], clear))
+    (folder / "white_is_zero_16.tif").write_bytes(tiff(deep.astype("<u2"), 1))
+    (folder / "white_is_zero_16_big.tif").write_bytes(tiff(deep.astype(">u2"), 1))
+    (folder / "white_is_zero_float.tif").write_bytes(tiff((deep / 65535).astype("<f4"), 3))
+    texts = PngImagePlugin.PngInfo()
+    texts.add_itxt("workflow", "x" * 1_500_000, zip=True)
+    texts.add_itxt(
+        "XML:com.adobe.xmp", '<rdf:Description xmlns:tiff="http://ns.adobe.com/tiff/1.0/" tiff:Orientation="6"/>'
+    )
+    Image.fromarray(grey * 80).save(folder / "long_text_and_xmp.png", pnginfo=texts)
+
+
+def png(depth, color, rows, clear):
+    """A PNG by hand, HEIGHT x WIDTH."""
+
+    def chunk(name, body):
+        return struct.pack(">I", len(body)) + name + body + struct.pack(">I", zlib.crc32(name + body))
+
+    head = chunk(b"IHDR", struct.pack(">IIBBBBB", WIDTH, HEIGHT, depth, color, 0, 0, 0)) + chunk(b"tRNS", clear)
+    pixels = chunk(b"IDAT", zlib.compress(b"".join(b"\0" + row for row in rows)))
+    return b"\x89PNG\r\n\x1a\n" + head + pixels + chunk(b"IEND", b"")
+
+
+def tiff(samples, sample_format):
+    """An uncompressed grey TIFF by hand in the byte order of its samples, where 0 is white."""
+    order, bits = ">" if samples.dtype.byteorder == ">" else "<", samples.dtype.itemsize * 8
+    size = samples.nbytes
+    tags = (
+        (256, WIDTH),
+        (257, HEIGHT),
+        (258, bits),
+        (259, 1),
+        (262, 0),
+        (273, 8),
+        (277, 1),
+        (278, HEIGHT),
+        (279, size),
+        (339, sample_format),
+    )
+    table = b"".join(struct.pack(order + "HHII", tag, 4, 1, value) for tag, value in tags)
+    head = (b"MM\0*" if order == ">" else b"II*\0") + struct.pack(order + "I", 8 + size)
+    return head + samples.tobytes() + struct.pack(order + "H", len(tags)) + table + bytes(4)
 
 
 if __name__ == "__main__":

@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from PIL import Image, features
+from PIL import Image, PngImagePlugin, features
 
+from reslab.errors import BadPicture
 from reslab.pixels.decode import EXTENSIONS, decode, facts
 from reslab.pixels.fingerprint import FINGERPRINT_BYTES, fingerprint
 from reslab.pixels.kinds import FORMATS
@@ -224,6 +225,129 @@ def test_sixteen_bit_grey_with_a_clear_value():
     ours = decode(png(WIDTH, HEIGHT, 16, 0, rows, transparent_chunk(struct.pack(">H", clear))))
     expected = np.where(clear == RAMP, 255, np.rint(RAMP * (255 / 65535)))
     same(ours, grey3(expected), 0)
+
+
+# ------------------------------------------------------------------ what Pillow reads otherwise, or not at all
+
+
+def grey_tiff(samples, sample_format=1, photometric=1, bands=1):
+    """An uncompressed TIFF by hand (TIFF 6.0) in the byte order of its samples."""
+    order, bits = ">" if samples.dtype.str[0] == ">" else "<", samples.dtype.itemsize * 8
+    height, width = samples.shape[:2]
+    size = samples.nbytes
+    bits_at = 8 + size
+    wide = struct.pack(f"{order}{bands}H", *[bits] * bands) if bands > 2 else b""
+    tags = ((256, 4, 1, width), (257, 4, 1, height), (258, 3, bands, bits_at if wide else bits), (259, 4, 1, 1),
+            (262, 4, 1, photometric), (273, 4, 1, 8), (277, 4, 1, bands), (278, 4, 1, height), (279, 4, 1, size),
+            (339, 4, 1, sample_format))  # fmt: skip
+    table = b"".join(
+        struct.pack(order + "HHIHxx", *tag) if tag[1] == 3 and not wide else struct.pack(order + "HHII", *tag)
+        for tag in tags
+    )
+    head = (b"MM\0*" if order == ">" else b"II*\0") + struct.pack(order + "I", 8 + size + len(wide))
+    return head + samples.tobytes() + wide + struct.pack(order + "H", len(tags)) + table + bytes(4)
+
+
+@pytest.mark.parametrize("kind, sample_format", [("u2", 1), ("i4", 2), ("f4", 3), ("u1", 1)])
+@pytest.mark.parametrize("order", "<>")
+@pytest.mark.parametrize("top", [1.0, 255.0, 65535.0])
+def test_white_is_zero_at_any_depth(kind, sample_format, order, top):
+    top = {"u1": 255.0, "f4": top}.get(kind, 65535.0)
+    samples = (RAMP / 65535 * top).astype(order + kind)
+    black_is_zero = decode(grey_tiff(samples, sample_format))
+    ours = decode(grey_tiff(samples, sample_format, photometric=0))
+    same(ours, 255 - grey3(samples.astype(float) / top * 255), 0.51)
+    assert np.abs(255 - black_is_zero.astype(int) - ours).max() <= 1
+    assert ours[0, 0, 0] == 255 and ours[-1, -1, 0] == 0
+
+
+@pytest.mark.parametrize("compression", ["raw", "tiff_lzw", "tiff_adobe_deflate", "packbits"])
+def test_white_is_zero_in_every_compression(compression):
+    for image in (Image.fromarray(RAMP), Image.fromarray((RAMP / 65535).astype(np.float32))):
+        black = encoded(image, "TIFF", compression=compression)
+        white = encoded(image, "TIFF", compression=compression, tiffinfo={262: 0})
+        assert white != black
+        assert np.abs(255 - decode(black).astype(int) - decode(white)).max() <= 1
+
+
+XMP = b'<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:Description tiff:Orientation="6"/></x:xmpmeta>'
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "TIFF"])
+def test_xmp_does_not_turn_a_picture(kind):
+    image = Image.fromarray(smooth())
+    options = {"xmp": XMP}
+    if kind == "PNG":
+        options = {"pnginfo": PngImagePlugin.PngInfo()}
+        options["pnginfo"].add_itxt("XML:com.adobe.xmp", XMP.decode())
+    if kind == "TIFF":
+        options = {"tiffinfo": {700: XMP}}
+    file = encoded(image, kind, **options)
+    assert b"tiff:Orientation" in file
+    assert decode(file).shape == (HEIGHT, WIDTH, 3) and not facts(file).rotated
+
+
+@pytest.mark.parametrize("depth", [1, 2, 4, 8, 16])
+def test_a_clear_grey_value_of_any_depth(depth):
+    values = (np.arange(64).reshape(4, 16) % 2**depth).astype(np.uint16) * (257 if depth == 16 else 1)
+    bits = (values[..., None] >> np.arange(depth)[::-1]) & 1
+    rows = [np.packbits(row).tobytes() for row in bits.reshape(4, -1)]
+    for clear in (0, 1, int(values[2, 3])):
+        expected = np.where(values == clear, 255, np.rint(values * (255 / (2**depth - 1))))
+        for upper in (0, 2**depth if depth < 16 else 0):  # bits beyond the depth do not count
+            file = png(16, 4, depth, 0, rows, transparent_chunk(struct.pack(">H", clear + upper)))
+            same(decode(file), grey3(expected), 0)
+
+
+@pytest.mark.parametrize("depth", [8, 16])
+def test_a_clear_colour_of_any_depth(depth):
+    colors = np.random.default_rng(0).integers(0, 2**depth - 1, (6, 9, 3)).astype(np.uint16)
+    colors[2, 3] = colors[4, 4]
+    colors[2, 4] = colors[4, 4] + np.array([0, 0, 1])  # at 16 bits, the same upper eight
+    clear = struct.pack(">3H", *(int(v) for v in colors[4, 4]))
+    file = png(
+        9,
+        6,
+        depth,
+        2,
+        [row.astype(">u2" if depth == 16 else "u1").tobytes() for row in colors],
+        transparent_chunk(clear),
+    )
+    expected = colors >> (depth - 8)
+    expected[(colors == colors[4, 4]).all(-1)] = 255
+    same(decode(file), expected.astype(float), 0)
+    assert (decode(file)[2, 3] == 255).all() and not (decode(file)[2, 4] == 255).all()
+
+
+def test_long_texts_and_profiles_are_no_damage():
+    pixels = smooth()
+    info = PngImagePlugin.PngInfo()
+    info.add_itxt("workflow", "x" * 1_500_000, zip=True)
+    info.add_text("plain", "y" * 1_500_000)
+    info.add_text("zipped", "z" * 1_500_000, zip=True)
+    profile = np.random.default_rng(0).bytes(1_500_000)
+    file = encoded(Image.fromarray(pixels), "PNG", pnginfo=info, icc_profile=profile)
+    assert np.array_equal(decode(file), pixels) and facts(file).mode == "RGB"
+    assert np.array_equal(decode(encoded(Image.fromarray(pixels), "TIFF", icc_profile=profile)), pixels)
+    same(
+        decode(encoded(Image.fromarray(pixels), "JPEG", quality=100, subsampling=0, icc_profile=profile)), pixels, JPEG
+    )
+
+
+@pytest.mark.parametrize(
+    "samples, sample_format, bands, words",
+    [
+        (np.zeros((8, 8, 5), "<u1"), 1, 5, "5 bands of 8 bits, unsigned"),
+        (np.zeros((8, 8, 8), "<u2"), 1, 8, "8 bands of 16 bits, unsigned"),
+        (np.zeros((8, 8), "<f2"), 3, 1, "1 band of 16 bits, floating point"),
+        (np.zeros((8, 8), ">f8"), 3, 1, "1 band of 64 bits, floating point"),
+        (np.zeros((8, 8), "<c8"), 6, 1, "1 band of 64 bits, complex"),
+    ],
+)
+def test_an_unknown_layout_of_a_tiff_is_named(samples, sample_format, bands, words):
+    with pytest.raises(BadPicture) as caught:
+        decode(grey_tiff(samples, sample_format, bands=bands))
+    assert words in caught.value.reason and "damaged" not in caught.value.reason
 
 
 # ------------------------------------------------------------------ upright

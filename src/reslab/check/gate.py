@@ -184,6 +184,9 @@ def _about_groups(catalog: Catalog) -> list[Problem]:
 
 
 def _about_picture(picture: Picture, pixels: np.ndarray) -> Iterable[Problem]:
+    if (pixels[0] == pixels[0, 0]).all() and (pixels == pixels[0, 0]).all():
+        detail = f"every pixel comes out as {tuple(pixels[0, 0].tolist())}; look at it: it may be all transparent"
+        yield Problem("one colour", picture.key, detail, "note")
     if not isinstance(picture.source, Path):
         return
     header = facts(picture.source)

@@ -66,46 +66,51 @@ class _Frame:
         return all(self.missing.get(place, 1) == 0 for place in wanted)
 
     @property
-    def coefficient_bytes(self) -> int:
-        """Of a picture in several scans, kept until its last one: two bytes a sample."""
+    def scratch(self) -> int:
+        """Of several scans: two bytes a sample until the last one, then a result, beside the result of the other try."""
         largest = max(self.components.values(), default=1) or 1
-        return 2 * self.width * self.height * sum(self.components.values()) // largest
+        return self.width * self.height * (3 + max(3, -(-2 * sum(self.components.values()) // largest)))
 
 
 def stored_jpeg(data: bytes) -> Stored:
     """The first picture without previews, profiles and texts."""
-    frame, orientation, parts, scan_ends = _Frame(), None, [_SOI], []
-    previews = False
-    size = len(_SOI)
+    frame, orientation = _Frame(), None
+    parts: list[bytes | memoryview] = [_SOI]
+    ends: list[int] = []  # how many parts there are up to the end of each scan
+    multi_picture = False
     try:
         for marker, body, scan in _segments(data):
             if marker in _FRAMES:
                 frame.begin(marker, body)
             elif marker == _SOS:
                 frame.scan(body)
-                scan_ends.append(size + 4 + len(body) + len(scan))
-                _check_work(len(scan_ends), frame)
             elif marker == _EXIF and orientation is None and body.startswith(b"Exif\0\0"):
                 orientation = exif_orientation(body)
-            multi_picture = marker == _MPF and body.startswith(b"MPF\0") and len(body) < 1000 and not previews
-            previews = previews or multi_picture
-            if marker in _KEPT or multi_picture or (marker == _ADOBE and body.startswith(b"Adobe")):
-                parts.append(struct.pack(">BBH", 255, marker, len(body) + 2) + body)
-                parts.append(scan)
-                size += 4 + len(body) + len(scan)
+            first_index = marker == _MPF and body.startswith(b"MPF\0") and len(body) < 1000 and not multi_picture
+            multi_picture = multi_picture or first_index
+            if marker in _KEPT or first_index or (marker == _ADOBE and body.startswith(b"Adobe")):
+                parts += [struct.pack(">BBH", 255, marker, len(body) + 2) + body, scan]
+            if marker == _SOS:
+                ends.append(len(parts))
+                _check_work(len(ends), frame)
     except (struct.error, IndexError, ValueError):
         raise Unreadable("it is damaged (one of its segments is too short)") from None
-    if not scan_ends or not frame.complete:
+    if not ends or not frame.complete:
         raise Unreadable(f"{CUT_SHORT}: it holds no more than a part of its scans")
     parts.append(_EOI)
-    whole, orientation = b"".join(parts), orientation or 1
-    if len(scan_ends) == 1:
-        end = scan_ends[0]
-        whole = whole[:end] + _ONES + whole[end:]
-        return Stored(whole, orientation, scan_end=end + len(_ONES))
-    cuts = [0, *scan_ends, len(whole)]
-    padded = _PAD.join(whole[a:b] for a, b in zip(cuts, cuts[1:], strict=False))
-    return Stored(whole, orientation, scratch=frame.coefficient_bytes, padded=padded)
+    padding = _ONES if len(ends) == 1 else _PAD
+    padded = b"".join(_padded(parts, ends, padding))
+    if len(ends) == 1:
+        return Stored(padded, orientation or 1, scan_end=len(padded) - len(_EOI))
+    return Stored(b"".join(parts), orientation or 1, scratch=frame.scratch, padded=padded)
+
+
+def _padded(parts: list[bytes | memoryview], ends: list[int], padding: bytes) -> Iterator[bytes | memoryview]:
+    """The parts with some bytes behind each scan."""
+    for count, part in enumerate(parts, 1):
+        yield part
+        if count in ends:
+            yield padding
 
 
 def _check_work(scans: int, frame: _Frame) -> None:
@@ -113,9 +118,9 @@ def _check_work(scans: int, frame: _Frame) -> None:
         raise Unreadable(f"it passes over its {frame.width:,} x {frame.height:,} pixels more than {scans - 1} times")
 
 
-def _segments(data: bytes) -> Iterator[tuple[int, bytes, bytes]]:
+def _segments(data: bytes) -> Iterator[tuple[int, bytes, memoryview]]:
     """Marker, content and, behind the head of a scan, its data: up to the end of the first picture."""
-    at, count = len(_SOI), 0
+    at, count, view = len(_SOI), 0, memoryview(data)
     while found := _MARKER.search(data, at):
         marker, at = data[found.end() - 1], found.end()
         if marker == _EOI[1]:
@@ -125,12 +130,12 @@ def _segments(data: bytes) -> Iterator[tuple[int, bytes, bytes]]:
         length = int.from_bytes(data[at : at + 2])
         if length < 2 or at + length > len(data):
             break
-        body, at, scan = data[at + 2 : at + length], at + length, b""
+        body, at, scan = data[at + 2 : at + length], at + length, view[:0]
         if marker == _SOS:
             end = _AFTER_SCAN.search(data, at)
             if end is None:
                 break
-            scan, at = data[at : end.start()], end.start()
+            scan, at = view[at : end.start()], end.start()
         yield marker, body, scan
         count += 1
         if count > _MOST_SEGMENTS:

@@ -4,7 +4,7 @@ import struct
 import zlib
 from collections.abc import Iterator
 
-from reslab.pixels.stored import CUT_SHORT, Stored, Unreadable
+from reslab.pixels.stored import CUT_SHORT, Stored, Unreadable, check_size
 from reslab.pixels.tiff import exif_orientation
 
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"
@@ -40,6 +40,8 @@ def stored_png(data: bytes) -> Stored:
             orientation = exif_orientation(bytes(body))
         elif kind in _KEPT and not pixels:
             kept.append(_chunk(kind, body))
+            if kind == b"IHDR" and len(body) == 13:
+                check_size(*struct.unpack_from(">II", body))
     if len(kept) < 2 or len(kept[1]) != 25:
         raise Unreadable("it is damaged (its first chunk is no header)")
     width, height, depth, color, _, _, interlace = struct.unpack_from(">IIBBBBB", kept[1], 8)

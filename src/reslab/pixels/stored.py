@@ -2,11 +2,20 @@
 
 from dataclasses import dataclass
 
+MAX_PIXELS = 89_478_485
+"""Larger headers are refused before a byte is decoded (Pillow's own threshold: 256 MiB of RGB)."""
+
 CUT_SHORT = "the file is cut short"
 
 
 class Unreadable(Exception):
     """Why a file is not decoded, in words that fit a table cell."""
+
+
+def check_size(width: int, height: int, max_pixels: int = MAX_PIXELS) -> None:
+    """Raises `Unreadable` for a header that claims too many pixels."""
+    if width * height > max_pixels:
+        raise Unreadable(f"its header claims {width} x {height} pixels, more than {max_pixels:,}")
 
 
 @dataclass(frozen=True, slots=True)

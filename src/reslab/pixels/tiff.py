@@ -22,6 +22,8 @@ _KEPT = frozenset({
 _MOST_VALUES = 2**18
 """Of one tag: as many strips as a picture of 262,144 rows has at most."""
 
+_MOST_BANDS = 1024
+
 _FAX = (2, 3, 4, 32771)
 _FAX_ROWS = 30_000
 """libtiff prints a line for every damaged row of a fax; a page of 100 cm at 600 dpi has 23,600."""
@@ -127,6 +129,8 @@ class _Layout:
     def of(cls, directory: Directory) -> "_Layout":
         value = directory.value
         width, height, bands = value(WIDTH, 0), value(HEIGHT, 0), max(value(BANDS, 1), 1)
+        if bands > _MOST_BANDS:
+            raise Unreadable(f"it is a TIFF of {bands:,} bands, which is not read")
         bits = directory.values(BITS)[:bands] or (1,)
         tiled = TILE_OFFSETS in directory.entries and STRIP_OFFSETS not in directory.entries
         rows = min(value(ROWS_PER_STRIP, height), height)
