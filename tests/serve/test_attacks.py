@@ -32,7 +32,8 @@ from tests.serve.door import PATIENCE, file_of, noise, one_of_each, served, wait
 from tests.serve.test_limits import JSON, PICTURE, connected, head, told
 from tests.serve.test_process import process
 
-SLOW = BOMBS["jpeg, padding"]()  # half a minute of a processor
+SLOW = BOMBS["png, 50 M, RGB"]()  # an honest picture that takes about a second of a processor
+MEDIUM = file_of(noise(0, (1800, 1300)), "JPEG")  # large enough for the lane of the large ones
 
 
 def asked(client, text):
@@ -104,6 +105,7 @@ def test_a_compressed_body_is_not_read(client):
         ("filename*=utf-8''it's.png", "it's.png"),
         ("filename*0*=utf-8''%E7%8C; filename*1*=%AB.png", "猫.png"),
         ("filename*=rot13''%A3.png", "�.png"),
+        ("filename*=%41.png", "A.png"),
         ('filename="=?utf-8?B?54yrLnBuZw==?="', "猫.png"),
         ('filename="=?utf-8?Q?caf=C3=A9.png?="', "café.png"),
         ('filename="=?none?B?AAAA?="', "=?none?B?AAAA?="),
@@ -126,26 +128,27 @@ def test_a_part_without_any_name_is_no_file():
 
 
 def test_a_picture_beyond_its_time_is_a_row_and_others_are_answered(engine):
-    with served(engine, Limits(decode_seconds=2)) as client, ThreadPoolExecutor(4) as pool:
+    with served(engine, Limits(decode_seconds=0.3)) as client, ThreadPoolExecutor(4) as pool:
         files = [("file", ("slow.jpg", SLOW)), ("file", ("a.png", PICTURE))]
         several = pool.submit(client.post, "/predict", files=files)
         alone = [
             pool.submit(httpx.post, f"{client.base_url}/predict", content=SLOW, timeout=PATIENCE) for _ in range(3)
         ]
-        wait_for(lambda: client.app.state.service.admission.waiting == 5)
         assert client.post("/predict", content=PICTURE).status_code == 200
-        assert client.get("/readyz").status_code == 200 and not any(one.done() for one in alone)
+        assert client.get("/readyz").status_code == 200
         slow, fast = several.result().json()["predictions"]
-        assert slow["error"] == "it takes longer than 2 seconds to decode" and fast["label"]
+        assert slow["error"] == "it takes longer than 0.3 seconds to decode" and fast["label"]
         for one in alone:
-            told(one.result(), 422, "it takes longer than 2 seconds")
+            told(one.result(), 422, "it takes longer than 0.3 seconds")
 
 
-def test_the_pictures_of_a_request_share_the_time_for_slow_ones(engine):
-    with served(engine, Limits(decode_seconds=2, max_bytes=2**31)) as client:
-        begin = time.monotonic()
-        answer = client.post("/predict", files=[("file", ("slow.jpg", SLOW))] * 5 + [("file", ("a.png", PICTURE))])
-        assert answer.status_code in (200, 422) and time.monotonic() - begin < 5 * 2
+def test_the_slow_pictures_of_a_request_share_their_time(engine):
+    with served(engine, Limits(decode_seconds=3)) as client:
+        files = [("file", ("slow.png", SLOW))] * 40 + [("file", ("a.png", PICTURE))]
+        answer = client.post("/predict", files=files)
+        assert answer.status_code in (200, 422)
+        errors = [row["error"] for row in answer.json().get("predictions", [])][:40]
+        assert answer.status_code == 422 or errors.count("it takes longer than 3 seconds to decode") > 20
         assert client.post("/predict", content=PICTURE).status_code == 200
 
 
@@ -185,12 +188,14 @@ def test_a_picture_beyond_its_memory_is_refused(monkeypatch):
 
 def test_a_decoder_that_dies_costs_its_picture_only(engine):
     with served(engine, Limits()) as client, ThreadPoolExecutor(1) as pool:
+        assert client.post("/predict", content=MEDIUM).status_code == 200
+        lane = client.app.state.service.decoders._large
+        (process,) = [one for one in lane._all if one._child is not None]
         asking = pool.submit(httpx.post, f"{client.base_url}/predict", content=SLOW, timeout=PATIENCE)
-        lane = client.app.state.service.decoders._small
-        wait_for(lambda: client.app.state.service.admission.waiting and lane._free.qsize() < len(lane._all))
-        next(p for p in reversed(lane._all) if p._child is not None)._child.kill()
+        wait_for(lambda: lane._free.qsize() < len(lane._all))
+        process._child.kill()
         told(asking.result(), 422, "its decoder ended unexpectedly")
-        assert client.post("/predict", content=PICTURE).status_code == 200
+        assert client.post("/predict", content=MEDIUM).status_code == 200
 
 
 def test_readiness_is_the_decoders(engine, monkeypatch):
@@ -205,9 +210,7 @@ def test_readiness_is_the_decoders(engine, monkeypatch):
 
 def test_a_network_without_numbers_is_an_error_of_the_row():
     network = build_named("resnet20", seed=2, num_classes=3)
-    network.state_dict()["head.weight" if "head.weight" in network.state_dict() else list(network.state_dict())[-2]][
-        0
-    ] = np.nan
+    network.state_dict()["head.weight"][0] = float("nan")
     header = Header(
         {"name": "resnet20", **dataclasses.asdict(network.config)}, ("a", "b", "c"), Preprocess(16), Calibration(1.0, 1, "val")
     )  # fmt: skip
@@ -296,7 +299,7 @@ def test_sigterm_ends_in_time_with_a_stuck_picture():
 
 def post_slowly(address):
     with contextlib.suppress(httpx.HTTPError):
-        httpx.post(f"{address}/predict", content=SLOW, timeout=PATIENCE)
+        httpx.post(f"{address}/predict", files=[("file", ("slow.png", SLOW))] * 64, timeout=PATIENCE)
 
 
 def children_of(pid):

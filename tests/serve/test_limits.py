@@ -309,7 +309,10 @@ def test_a_bucket_fills_with_time():
     ("given", "sentence"),
     [
         ({"queue": 3}, "no room"), ({"max_bytes": 0}, "--max-bytes 0 must"), ({"rate": -1}, "--rate -1 must"),
-        ({"timeout": float("nan")}, "--timeout nan must"), ({"max_pixels": 10**9}, "--max-pixels 1000000000 is too large"),
+        ({"timeout": float("nan")}, "--timeout nan must"), ({"timeout": float("inf")}, "--timeout inf is too large"),
+        ({"decode_seconds": 1e300}, "--decode-seconds 1e\\+300 is too large"),
+        ({"decode_seconds": 0}, "--decode-seconds 0 must"),
+        ({"max_pixels": 10**9}, "--max-pixels 1000000000 is too large"),
     ],
 )  # fmt: skip
 def test_limits_that_make_no_sense(given, sentence):

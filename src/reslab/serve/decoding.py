@@ -56,9 +56,9 @@ class Decoders:
         self._memory = _Memory(max(_LARGE_MEMORY, limits.max_pixels * _USUAL_PIXEL_BYTES + _SPARE))
         given = json.dumps(sys.path), json.dumps(dataclasses.asdict(prepare)), str(limits.max_pixels)
         self._small = _Lane(
-            default_workers() + 1, [*given, str(min(_SMALL_PIXELS, limits.max_pixels)), "0"]
+            default_workers() + 1, [*given, str(min(_SMALL_PIXELS, limits.max_pixels))]
         )  # one more than a request's turns
-        self._large = _Lane(default_workers(), [*given, str(limits.max_pixels), "5"])  # nice to small pictures
+        self._large = _Lane(default_workers(), [*given, str(limits.max_pixels)])
 
     async def able(self) -> bool:
         """Whether there is a process that takes pictures; tries to start one where the last could not be."""
@@ -266,9 +266,8 @@ def work() -> None:
     import resource
     import signal
 
-    prepare, most, small, niceness = Preprocess(**json.loads(sys.argv[2])), *map(int, sys.argv[3:])
+    prepare, most, small = Preprocess(**json.loads(sys.argv[2])), *map(int, sys.argv[3:])
     wire = socket.socket(fileno=0)
-    os.nice(niceness)
     with contextlib.suppress(BadPicture):
         decode(b"", "")  # loads what decoders need
     used, hard = _private_bytes(), resource.getrlimit(resource.RLIMIT_DATA)[1]

@@ -88,8 +88,8 @@ def filename(disposition: bytes) -> str | None:
     given = [(key.lower(), value.strip(b'"')) for key, value in _PARAMETER.findall(disposition)]
     pieces = [value for key, value in given if key.startswith(b"filename*")]
     if pieces:
-        charset, *_, text = b"".join(pieces).split(b"'", 2)  # and the language between them
-        return _decoded(unquote_to_bytes(text), charset.decode("latin-1"))
+        *charset, text = b"".join(pieces).split(b"'", 2)  # charset'language'text
+        return _decoded(unquote_to_bytes(text), b"".join(charset[:1]).decode("latin-1"))
     _, options = parse_options_header(disposition)
     if b"filename" not in options:
         return None

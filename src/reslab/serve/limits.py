@@ -11,6 +11,7 @@ from reslab.pixels.decode import MAX_PIXELS
 _BODIES = 8  # of the largest size may be in memory at once
 _CLIENTS = 10_000  # whose rate is remembered
 _BUSY_SECONDS = 1
+_DAY = 86_400  # seconds
 
 
 class Refused(ResLabError):
@@ -49,6 +50,8 @@ class Limits:
             value = getattr(self, name)
             if value is not None and not value > 0:
                 raise ResLabError(f"--{name.replace('_', '-')} {value:g} must be greater than 0")
+            if value is not None and isinstance(value, float) and value > _DAY:
+                raise ResLabError(f"--{name.replace('_', '-')} {value:g} is too large", f"it ends at {_DAY:,}")
         if self.max_pixels > MAX_PIXELS:
             raise ResLabError(f"--max-pixels {self.max_pixels} is too large", f"pictures end at {MAX_PIXELS:,} pixels")
         if self.queue < self.max_files:
