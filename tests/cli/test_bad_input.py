@@ -88,7 +88,7 @@ def test_skip_bad_leaves_the_unreadable_out_and_says_how_many(reslab, colours, t
         (["train", "data=pictures"], ["DATA is"]),
         (["train", "digits", "--model", "resnet19"], ["resnet18"]),
         (["train", "digits", "--recipe", "artcle"], ["article"]),
-        (["train", "digits", "--augment", "crop,flip"], ["hflip"]),
+        (["train", "digits", "--augment", "crop,hflp"], ["hflip"]),
         (["train", "digits", "--normalize", "imagnet"], ["imagenet"]),
         (["train", "digits", "--resize", "crp"], ["crop"]),
         (["train", "digits", "--epochs", "0x"], ["--epochs"]),

@@ -59,7 +59,10 @@ PLACES = {
     "list of tensors": lambda g: g.graph.node.append(constant(values=[elsewhere()])),
     "subgraph": lambda g: g.graph.node.append(helper.make_node("If", ["c"], ["o"], then_branch=graph_of(elsewhere()))),
     "subgraph of a subgraph": lambda g: g.graph.node.append(
-        helper.make_node("If", ["c"], ["o"], then_branch=graph_of(nodes=[helper.make_node("Loop", [], ["x"], body=graph_of(elsewhere()))]))
+        helper.make_node(
+            "If", ["c"], ["o"],
+            then_branch=graph_of(nodes=[helper.make_node("Loop", [], ["x"], body=graph_of(elsewhere()))]),
+        )
     ),
     "function": lambda g: g.functions.append(
         helper.make_function("d", "f", [], ["constant"], [constant(value=elsewhere())], [helper.make_opsetid("", 20)])

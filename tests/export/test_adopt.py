@@ -24,7 +24,7 @@ from reslab.explain.cam import explain
 from reslab.export import adopt as room
 from reslab.export.adopt import Source, adopt
 from reslab.export.graph import OUTPUTS
-from reslab.export.trial import NUMBERS, Choices
+from reslab.export.options import NUMBERS, Choices
 from reslab.metrics.calibration import softmax
 from reslab.pixels.decode import decode
 from reslab.predict import load_model

@@ -26,6 +26,7 @@ from reslab.errors import ResLabError
 from reslab.modelfile import KEY, header_document, read_header, read_model
 from reslab.nn.config import config_from
 from reslab.predict import Model
+from reslab.run.list import list_runs
 from reslab.runfolder import (
     CONFIG_NAME,
     JOURNAL_NAME,
@@ -40,7 +41,6 @@ from reslab.serve.documents import encoded, model_document
 from reslab.serve.limits import Limits
 from reslab.train.config import Plan, TrainConfig
 from reslab.train.document import decisions, plan_document, plan_from
-from reslab.workflow import list_runs
 
 SECONDS = 20.0
 """Of processor time that one case may take; a case takes some hundredths."""
