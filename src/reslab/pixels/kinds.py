@@ -26,8 +26,9 @@ _OTHERS = {
     b"7z\xbc\xaf": "a 7z archive", b"BZh": "a bzip2 archive", b"\xfd7zXZ": "an xz archive", b"\x28\xb5\x2f\xfd": "a zstd archive",
     b"\x93NUMPY": "a NumPy array", b"\x89HDF": "an HDF5 file", b"SQLite format 3": "a database",
     b"\x1aE\xdf\xa3": "a video", b"OggS": "sound or video", b"ID3": "sound",
-    b"\0\5\x16\7": "macOS metadata, not the picture itself",
+    b"\0\5\x16\7": "macOS metadata; the picture lies beside it",
 }  # fmt: skip
+_BEGUN = {b"\x89PNG": "PNG", b"GIF8": "GIF"}
 _MARKUP = (b"<!doctype", b"<html", b"<?xml", b"<svg")
 _NO_PICTURE = "it is not a picture in a known format"
 
@@ -64,6 +65,8 @@ def not_a_picture(data: bytes) -> str:
         what = "sound or video"
     elif data[257:262] == b"ustar":
         what = "a tar archive"
-    elif any(data.startswith(beginning[:4]) for beginning in (b"\x89PNG", b"GIF8")):
-        return "it begins like a PNG or GIF file but is damaged or cut short"
+    if begun := next((kind for beginning, kind in _BEGUN.items() if data.startswith(beginning)), ""):
+        return f"it begins like a {begun} file but is damaged or cut short"
+    if ";" in what:  # a sentence that says what to do
+        return f"it is {what}"
     return f"it is {what}, which is not read" if what else _NO_PICTURE
