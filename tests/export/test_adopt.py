@@ -391,7 +391,7 @@ def ours_already(path):
 @pytest.mark.parametrize(
     ("make", "sentence"),
     [
-        (lambda path: path, "cannot open the model"),
+        (lambda path: path, "there is no file"),
         (garbage, "is damaged or no ONNX model"),
         (cut, "is damaged"),
         (beside, "in another file, and a model is one file here"),

@@ -67,13 +67,8 @@ FIELD = b'--b\r\nContent-Disposition: form-data; name="a"\r\n\r\n1\r\n'
         (422, "web page", b"<html></html>", {"Content-Type": "image/png"}),
         (422, "cut short", PICTURE[:60], {}),
         (422, "claims 8000 x 8000 pixels, more than 50,000,000", png_header(8_000, 8_000), {}),
-<<<<<<< HEAD
         (422, "pixels, more than", png_header(10_000, 10_000), {}),
         (422, "pixels", png_header(60_000, 60_000), {}),
-=======
-        (422, "claims 10000 x 10000 pixels, more than 89,478,485", png_header(10_000, 10_000), {}),
-        (422, "claims 60000 x 60000 pixels, more than 89,478,485", png_header(60_000, 60_000), {}),
->>>>>>> room-pixels
     ],
 )  # fmt: skip
 def test_a_body_that_is_no_picture(client, status, sentence, content, headers):
