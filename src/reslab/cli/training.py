@@ -359,7 +359,8 @@ def say_verdict(verdict: Verdict) -> None:
     found = ", ".join(f"{n} {level}{'s' if n > 1 else ''}" for level, n in counts.items() if n) or "nothing to mend"
     what = "labels, any number to a picture" if verdict.multi else "classes"
     show.people.print(f"checked {verdict.images:,} pictures of {len(verdict.classes)} {what}: {found}")
-    for problem in [p for p in verdict.problems if p.severity != "note"][:3]:
+    kinds = {p.kind: p for p in reversed(verdict.problems) if p.severity != "note"}  # the first of each
+    for problem in sorted(kinds.values(), key=verdict.problems.index)[:5]:
         show.people.print(f"  {problem.severity}: {problem.kind}: {problem.path}: {problem.detail}", soft_wrap=True)
 
 
