@@ -28,8 +28,8 @@ from reslab.serve.limits import Limits, Refused
 
 _SMALL_PIXELS, _SMALL_SECONDS, _SMALL_MEMORY = 2_000_000, 1.0, 64 * 2**20
 _QUICK_SECONDS = 0.25
-_LARGE_MEMORY = 480 * 2**20  # for all large pictures that are being decoded
-_USUAL_PIXEL_BYTES = 9  # of memory for a pixel: four in Pillow, three in the array, parts of copies
+_LARGE_MEMORY = 448 * 2**20  # for all large pictures that are being decoded
+_USUAL_PIXEL_BYTES = 8  # of memory for a pixel: four in Pillow, three in the array, parts of copies
 _PIXEL_BYTES = {"WEBP": 25, "AVIF": 21, "HEIF": 21}  # libraries with buffers of their own
 _SPARE = 24 * 2**20  # beside them, for a decoder's tables
 _START_SECONDS, _GRACE = 60.0, 2.0  # a process may take to start; and to go on without its server
