@@ -233,7 +233,10 @@ def test_what_is_no_honest_checkpoint_is_one_sentence(tmp_path):
         "as sparse_coo": [{"w": weight.to_sparse()}],
         "says that it holds": [{"w": torch.zeros(1).expand(2**20, 2**12)}],
         "its tensor w holds numbers": [{"w": weight / 0}],
-        "not those of a residual network": [{"fc.weight": torch.tensor(1.0)}, {"layer1.0.conv1.weight": torch.tensor(1.0)}],
+        "not those of a residual network": [
+            {"fc.weight": torch.tensor(1.0)},
+            {"layer1.0.conv1.weight": torch.tensor(1.0)},
+        ],
         "do not fit": [{**state, "layer1.99999999.conv1.weight": state["layer1.0.conv1.weight"]}],
     }
     path = tmp_path / "c.pth"
@@ -247,7 +250,10 @@ def test_what_is_no_honest_checkpoint_is_one_sentence(tmp_path):
         archive.writestr("zeros", bytes(2**26))
     with pytest.raises(ResLabError, match="says that it holds"):
         open_foreign(path, Assumed())
-    texts = {b"<!DOCTYPE html><p>404": "a web page", b"version https://git-lfs.github.com/spec/v1\n": "a Git LFS pointer"}
+    texts = {
+        b"<!DOCTYPE html><p>404": "a web page",
+        b"version https://git-lfs.github.com/spec/v1\n": "a Git LFS pointer",
+    }
     for content, sentence in texts.items():
         path.write_bytes(content)
         with pytest.raises(ResLabError, match=f"is {sentence}"):

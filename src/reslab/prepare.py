@@ -170,7 +170,9 @@ def same_data(config: TrainConfig, folder: Path, data: str | Path | None = None)
             f"{folder} holds no {SPLIT_NAME}", "without it nobody knows which picture was where: train anew"
         )
     if changed := difference(table, catalog, config.skip_bad):
-        raise ResLabError(f"{data} is not what this run began with: {changed}", "put the data back as they were, or train anew")
+        raise ResLabError(
+            f"{data} is not what this run began with: {changed}", "put the data back as they were, or train anew"
+        )
     here = {p.key: p for p in catalog.pictures}
     pictures = tuple(_as_recorded(here[row.path], row) for row in table)
     return replace(catalog, pictures=pictures), {row.path: row.fingerprint for row in table if row.split in OPENED}

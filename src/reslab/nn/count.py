@@ -51,7 +51,9 @@ def refuse_larger(config: ResNetConfig, tensors: int, numbers: int) -> None:
         with suppress(RuntimeError):  # sizes beyond 64 bits
             if parameters(config) <= 4 * numbers + _ALWAYS:
                 return
-    raise ResLabError(f"the tensors do not fit the network that the file describes: they are {numbers:,} numbers, far too few")
+    raise ResLabError(
+        f"the tensors do not fit the network that the file describes: they are {numbers:,} numbers, far too few"
+    )
 
 
 def layer_table(config: ResNetConfig, size: int) -> list[Layer]:
