@@ -16,7 +16,6 @@ from pathlib import Path
 
 import numpy as np
 import onnx
-import openvino
 
 from reslab import runtime
 from reslab.data.reader import blocks
@@ -24,13 +23,13 @@ from reslab.data.sources import read_data
 from reslab.engine.choose import find_model, open_engine
 from reslab.engine.exported import from_bytes
 from reslab.engine.face import batch_size, block_logits
-from reslab.engine.openvino import OpenvinoEngine
+from reslab.engine.openvino import OpenvinoEngine, openvino
 from reslab.engine.torch import TorchEngine
 from reslab.evaluate.judge import numbered
 from reslab.export.graph import onnx_of
 from reslab.export.quantize import quantized
 from reslab.metrics.paired import compared
-from reslab.modelfile import Carried, Header, metadata_of
+from reslab.modelfile import Header, metadata_of
 from reslab.nn.resnet import build
 from reslab.nn.zoo import ZOO
 from reslab.pixels.preprocess import Preprocess
@@ -47,7 +46,6 @@ def pictures(data: str, split: str, engine: TorchEngine, most: int) -> tuple[np.
 
 
 def engines(engine: TorchEngine, calibrating: np.ndarray) -> dict[str, object]:
-    told = Carried(engine.header, engine.seen, None)
     graph = onnx_of(engine.network, engine.header)
     small = quantized(graph, calibrating)
     found: dict[str, object] = {}
@@ -55,7 +53,7 @@ def engines(engine: TorchEngine, calibrating: np.ndarray) -> dict[str, object]:
         onnx.helper.set_model_props(one, metadata_of(engine.header, engine.seen))
         data = one.SerializeToString()
         found[f"{name}, by onnxruntime"] = from_bytes(data, Path(name))
-        found[f"{name}, by openvino"] = OpenvinoEngine(openvino.Core().read_model(data), told, "")
+        found[f"{name}, by openvino"] = OpenvinoEngine(data, b"", Path(name))
     try:
         import nncf
     except ImportError:
@@ -65,7 +63,9 @@ def engines(engine: TorchEngine, calibrating: np.ndarray) -> dict[str, object]:
         openvino.Core().read_model(graph.SerializeToString()), nncf.Dataset(batches), subset_size=len(batches),
         preset=nncf.QuantizationPreset.MIXED,
     )  # fmt: skip
-    found["nncf's int8, by openvino"] = OpenvinoEngine(theirs, told, "")
+    by_nncf = OpenvinoEngine(graph.SerializeToString(), b"", Path("nncf's int8"))
+    by_nncf.model = theirs
+    found["nncf's int8, by openvino"] = by_nncf
     return found
 
 

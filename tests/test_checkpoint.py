@@ -10,6 +10,8 @@ from safetensors.torch import save_file
 from torch import nn
 
 from reslab.checkpoint import network_of, read_checkpoint
+from reslab.engine.face import Assumed
+from reslab.engine.foreign import open_foreign
 from reslab.errors import ResLabError
 from reslab.nn.resnet import ResNet, build
 from reslab.nn.weights import for_channels, load_foreign, to_torchvision
@@ -215,3 +217,59 @@ def test_the_table_of_files_is_torchvisions(name):
     remote = IMAGENET[name]
     assert remote.url == weights.url and remote.name.split("-")[1] == f"{remote.sha256}.pth"
     assert remote.size == pytest.approx(weights.meta["_file_size"] * 1e6, rel=1e-3)
+
+
+def test_what_is_no_honest_checkpoint_is_one_sentence(tmp_path):
+    import zipfile
+
+    circle, mutual, deep = {}, {"model": {}}, {"w": torch.zeros(2)}
+    circle["state_dict"], mutual["model"]["net"] = circle, mutual
+    for _ in range(9):
+        deep = {"state_dict": deep}
+    weight = torch.zeros(4, 4)
+    state = to_torchvision(build_named("resnet20", num_classes=2))
+    contents = {
+        "holds no tensors by name": [circle, mutual, deep],
+        "as float8_e4m3fn": [{"w": weight.to(torch.float8_e4m3fn)}],
+        "as sparse_coo": [{"w": weight.to_sparse()}],
+        "says that it holds": [{"w": torch.zeros(1).expand(2**20, 2**12)}],
+        "its tensor w holds numbers": [{"w": weight / 0}],
+        "not those of a residual network": [
+            {"fc.weight": torch.tensor(1.0)},
+            {"layer1.0.conv1.weight": torch.tensor(1.0)},
+        ],
+        "do not fit": [{**state, "layer1.99999999.conv1.weight": state["layer1.0.conv1.weight"]}],
+    }
+    path = tmp_path / "c.pth"
+    for sentence, cases in contents.items():
+        for content in cases:
+            torch.save(content, path)
+            with pytest.raises(ResLabError, match=sentence):
+                open_foreign(path, Assumed())
+    torch.save({"w": weight}, path)
+    with zipfile.ZipFile(path, "a", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("zeros", bytes(2**26))
+    with pytest.raises(ResLabError, match="says that it holds"):
+        open_foreign(path, Assumed())
+    texts = {
+        b"<!DOCTYPE html><p>404": "a web page",
+        b"version https://git-lfs.github.com/spec/v1\n": "a Git LFS pointer",
+    }
+    for content, sentence in texts.items():
+        path.write_bytes(content)
+        with pytest.raises(ResLabError, match=f"is {sentence}"):
+            open_foreign(path, Assumed())
+    path.write_bytes(b"import os\nprint('no pickle')\n")
+    with pytest.raises(ResLabError, match="is damaged or no checkpoint"):
+        open_foreign(path, Assumed())
+
+
+def test_two_classes_of_one_name_are_refused_by_their_lines(tmp_path):
+    from reslab.cli.foreign import class_names
+
+    (tmp_path / "names.txt").write_text("tench\n\ncrane\ndog\ncrane\n")
+    with pytest.raises(ResLabError, match="two classes are named 'crane': lines 3 and 5"):
+        class_names(tmp_path / "names.txt")
+    torch.save(to_torchvision(build_named("resnet20", num_classes=2)), tmp_path / "c.pth")
+    with pytest.raises(ResLabError, match="two classes are named 'a': number 1 and number 2"):
+        open_foreign(tmp_path / "c.pth", Assumed(model="resnet20", classes=("a", "a")))

@@ -102,10 +102,12 @@ def read_split(run: Path) -> list[SplitRow] | None:
         ResLabError: the table is damaged, or names a picture twice.
     """
     path, found = run / SPLIT_NAME, {}
-    rows = read_rows(path, ("path", "label", "split", "group", "fingerprint"))
+    rows = read_rows(path, ("path", "label", "split"))
     for number, row in enumerate(rows or [], 1):
         fold = row.get("fold") or "0"  # runs of earlier versions have no such column
-        values = {f.name: row.get(f.name) for f in fields(SplitRow)} | {"fold": int(fold) if fold.isdecimal() else fold}
+        values: dict[str, Any] = {f.name: row.get(f.name) or "" for f in fields(SplitRow)} | {
+            "fold": int(fold) if fold.isdecimal() else fold
+        }
         one = build(SplitRow, values, path, f"row {number}")
         if one.path in found:
             raise ResLabError(f"{path} is damaged: row {number} names {one.path} again")

@@ -27,17 +27,13 @@ import sys
 from reslab.cli.app import run
 small = ["--model", "resnet20", "--size", "16", "--layout", "channels-last", "--epochs", "1"]
 for words in (
-    ["check", "data"], ["train", "data", *small, "--out", "run"], ["resume", "run"], ["report", "run"], ["runs"], ["models"],
-    ["eval", "run", "data", "--split", "val"], ["export", "run", "--out", "m.onnx"], ["export", "run", "--out", "m.xml"],
-    ["predict", "m.xml", "data"], ["predict", "m.onnx", "data", "--csv", "rows.csv"], ["predict", GRAPH, "data"],
-    ["predict", "m.onnx", "data", "--engine", "openvino"], ["explain", "m.onnx", "data/green/000.png", "--out", "heat.png"],
-    ["eval", "m.onnx", "data", "--split", "val"], ["compare", "m.onnx", "run", "data", "--split", "val"],
-    ["export", "run", "--out", "small.onnx", "--int8", "--max-drop-points", "100"],
-    ["bench", "m.onnx", "--seconds", "0.05"], ["preview", "data", "--out", "sheet.png"], ["lr-find", "data", *small[:6]],
-    ["search", "data", *small[:6], "--minutes", "0.15", "--out", "found"],
+    ["check", "data"], ["train", "data", *small, "--out", "run"], ["resume", "run"], ["report", "run"], ["runs"],
+    ["preview", "data", "--out", "sheet.png"], ["export", "run", "--out", "m.onnx"], ["predict", "m.onnx", "data"],
+    ["predict", "m.onnx", "data", "--engine", "openvino"], ["eval", "m.onnx", "data", "--split", "val"],
+    ["explain", GRAPH, "data/green/000.png", "--out", "heat.png"], ["bench", "m.onnx", "--seconds", "0.05"],
 ):
-    begun = time.perf_counter(); code = run(words); print(words[0], time.perf_counter() - begun, flush=True)
-    assert code in (0, 1), (words, code)
+    code = run(words)
+    assert code == 0, (words, code)
 """
 
 
@@ -69,7 +65,7 @@ def refuse_traces(place):
 def test_no_verb_talks_or_leaves_anything_in_the_home(place):
     pytest.importorskip("openvino")
     child = watched([sys.executable, "-c", VERBS.replace("GRAPH", repr(str(GRAPH)))], place)
-    output, _ = child.communicate(timeout=300)
+    output, _ = child.communicate(timeout=500)
     assert child.returncode == 0, output
     refuse_traces(place)
 

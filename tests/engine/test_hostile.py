@@ -51,18 +51,19 @@ def sparse():
     return found
 
 
+def branch(*nodes, tensors=()):
+    return helper.make_node("If", ["c"], ["o"], then_branch=graph_of(*tensors, nodes=nodes))
+
+
 PLACES = {
     "initializer": lambda g: g.graph.initializer.append(elsewhere()),
     "sparse initializer": lambda g: g.graph.sparse_initializer.append(sparse()),
     "constant": lambda g: g.graph.node.append(constant(value=elsewhere())),
     "sparse constant": lambda g: g.graph.node.append(constant(sparse_value=sparse())),
     "list of tensors": lambda g: g.graph.node.append(constant(values=[elsewhere()])),
-    "subgraph": lambda g: g.graph.node.append(helper.make_node("If", ["c"], ["o"], then_branch=graph_of(elsewhere()))),
+    "subgraph": lambda g: g.graph.node.append(branch(tensors=[elsewhere()])),
     "subgraph of a subgraph": lambda g: g.graph.node.append(
-        helper.make_node(
-            "If", ["c"], ["o"],
-            then_branch=graph_of(nodes=[helper.make_node("Loop", [], ["x"], body=graph_of(elsewhere()))]),
-        )
+        branch(helper.make_node("Loop", [], ["x"], body=graph_of(elsewhere())))
     ),
     "function": lambda g: g.functions.append(
         helper.make_function("d", "f", [], ["constant"], [constant(value=elsewhere())], [helper.make_opsetid("", 20)])

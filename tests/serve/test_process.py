@@ -98,7 +98,7 @@ def test_mistakes_are_sentences(capsys, monkeypatch, tmp_path):
         error = told(MODEL, "--port", port)
     assert f"cannot listen on 127.0.0.1:{port}: Address already in use" in error and "hint: try --port" in error
     assert "cannot listen on" in told(MODEL, "--host", "no.such.host.invalid", "--port", "0")
-    assert "--port 70000 is no port" in told(MODEL, "--port", "70000")
+    assert "--port 70000 is not between 0 and 65,535" in told(MODEL, "--port", "70000")
     assert "there is no model nowhere" in told("nowhere")
     assert "--max-bytes 0 must be greater than 0" in told(MODEL, "--max-bytes", "0")
     assert "--queue 3 has no room" in told(MODEL, "--queue", "3")
