@@ -11,7 +11,20 @@ Names are fetched when first used (PEP 562), so that `import reslab` loads neith
 
 import importlib
 import os
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from reslab.errors import ResLabError as ResLabError
+    from reslab.nn.config import ResNetConfig as ResNetConfig
+    from reslab.nn.zoo import ZOO as ZOO
+    from reslab.nn.zoo import build_named as build
+    from reslab.predict import load_model as load
+    from reslab.run.examine import examine_data as examine
+    from reslab.scoring import evaluate as score
+    from reslab.train.config import TrainConfig as TrainConfig
+    from reslab.train.recipes import recipe as recipe
+    from reslab.workflow import resume as resume
+    from reslab.workflow import train as fit
 
 # onnxruntime reports to its maker unless this stands in the environment before it is imported, by whichever module.
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")

@@ -88,7 +88,7 @@ def keep_memory() -> None:
 def exact() -> None:
     """Ask for the same bits from the same numbers: deterministic kernels, no tuning by the clock."""
     torch.backends.cudnn.benchmark = False
-    torch.use_deterministic_algorithms(True, warn_only=True)
+    torch.set_deterministic_debug_mode("warn")  # use_deterministic_algorithms would import the compiler
     torch.utils.deterministic.fill_uninitialized_memory = False  # pyrefly: ignore  # nothing here reads such memory
 
 

@@ -266,7 +266,10 @@ def test_inductor_compiles_every_kind_of_block(shape):
     torch._dynamo.reset()
 
 
-@pytest.mark.parametrize(("name", "size"), [("resnet18", 64), ("resnet20", 32), ("resnet50", 64), ("fast_resnet8", 32)])
+@pytest.mark.parametrize(
+    ("name", "size"),
+    [("resnet18", 64), ("resnet20", 32), ("resnet50", 64), ("fast_resnet8", 32), ("seresnet50", 64), ("preact164", 32)],
+)
 def test_the_estimate_of_memory_against_real_tensors(name, size):
     """What autograd keeps of four pictures, counted on tensors that hold data; each storage once, weights left out."""
     network = build_named(name)

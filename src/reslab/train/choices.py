@@ -19,6 +19,7 @@ from reslab.nn.zoo import configuration, native_size
 from reslab.pixels.decode import facts
 from reslab.pixels.preprocess import STATISTICS, Preprocess
 from reslab.train.config import AUTO, FRESH, NONE, Origin, TrainConfig
+from reslab.train.memory import activation_bytes
 from reslab.train.recipes import recipe
 from reslab.train.start import IMAGENET, IMAGENET_WORD, SCRATCH, Start, open_start
 
@@ -222,7 +223,6 @@ def choose_length(choices: Choices, pictures: int) -> None:
 def choose_arithmetic(choices: Choices) -> None:
     """What depends on the machine: the precision, and into how many parts a batch must be divided to fit its memory."""
     from reslab import runtime
-    from reslab.train.memory import activation_bytes
 
     config = choices.config
     if config.precision == AUTO:

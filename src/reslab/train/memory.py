@@ -1,25 +1,36 @@
-"""What training a network takes, measured on the network itself without computing anything."""
+"""What training a network takes, by arithmetic over its layers."""
 
-import torch
+from math import prod
 
 from reslab.nn.config import ResNetConfig
-from reslab.nn.resnet import ResNet
+from reslab.nn.count import layer_table
+
+_FLOAT = 4
 
 
 def activation_bytes(config: ResNetConfig, size: int) -> int:
-    """What one `size` x `size` picture leaves in memory between its way forward and its way back, in float32."""
-    with torch.device("meta"):
-        network = ResNet(config)
-    kept: dict[int, int] = {}
+    """What one `size` x `size` picture leaves in memory between its way forward and its way back, in float32.
 
-    def note(tensor: torch.Tensor) -> torch.Tensor:
-        storage = tensor.untyped_storage()
-        kept[storage._cdata] = storage.nbytes()
-        return tensor
-
-    pair = torch.zeros(2, config.in_channels, size, size, device="meta")  # batch norm needs two
-    with torch.autograd.graph.saved_tensors_hooks(note, lambda tensor: tensor):
-        output = network(pair)  # held until all is counted: it keeps the storages, and so their numbers, apart
-    weights = {p.untyped_storage()._cdata for p in network.parameters()}
-    del output
-    return sum(count for storage, count in kept.items() if storage not in weights) // 2
+    A convolution keeps what goes in, a norm what goes in, a ReLU what comes out, a GELU both; max pooling also keeps where
+    each value came from, in eight bytes. Each map is counted where it is made; a sum in a pre-activation network takes
+    the place of its residual.
+    """
+    numbers, out = config.in_channels * size**2, 0
+    kept = 2 if config.activation == "gelu" else 1
+    for layer in layer_table(config, size):
+        n, beside = prod(layer.output), ".shortcut" in layer.name
+        if layer.kind == "MaxPool2d":
+            numbers += 3 * n
+        elif layer.name == "stem.conv":  # fixed filters need no pictures; their activation does
+            numbers += kept * n - config.in_channels * size**2
+        elif layer.name.endswith(".excite"):  # the gate multiplies, and keeps what it multiplies
+            numbers += out
+        elif layer.kind == "Conv2d" and not (beside and config.preact):
+            numbers += n
+        elif layer.kind == "BatchNorm2d" and not beside:
+            pooled = config.entry == "pool" and layer.name.endswith(".0.norm")
+            numbers += (kept + 3 * pooled) * n
+        elif layer.kind == "NormRelu":
+            numbers += n
+        out = out if beside or ".gate." in layer.name else n
+    return _FLOAT * numbers

@@ -1,0 +1,87 @@
+"""Help, mistakes and lists are answered at once: each verb says what it does without, in a process of its own."""
+
+import concurrent.futures
+import json
+import subprocess
+import sys
+
+import pytest
+
+from reslab.cli.app import VERBS
+
+HEAVY = {
+    "torch", "torchvision", "torch._dynamo", "sklearn", "scipy", "pandas", "sympy", "onnx", "onnxscript", "onnxruntime",
+    "openvino", "optuna", "filelock", "fastapi", "uvicorn", "tensorboard", "matplotlib",
+}  # fmt: skip
+"""Each takes from a tenth of a second to several."""
+
+AT_ONCE = {
+    "demo": [["--help"], ["--epochs", "three"]],
+    "models": [["--help"], [], ["resnet50"], ["resnet1202", "--json"], ["resnet21"]],
+    "check": [["--help"], ["digits", "--json"], ["nowhere"]],
+    "preview": [["--help"], ["nowhere", "--out", "a.png"]],
+    "train": [
+        ["--help"], ["digits", "--epohs", "3"], ["nowhere"], ["digits", "--model", "resnet21"], ["digits", "--recipe", "paprr"],
+        ["digits", "--like", "nowhere"], ["digits", "--weights", "nowhere.pt"], ["digits", "--teacher", "nowhere.pt"],
+        ["digits", "--augment", "vflop"], ["digits", "--size", "3"], ["digits", "--finetune", "heed"],
+        ["digits", "--precision", "float8"],
+    ],
+    "resume": [["--help"], ["nowhere"]],
+    "runs": [["--help"], [], ["--json"]],
+    "eval": [["--help"], ["nowhere", "digits"]],
+    "compare": [["--help"], ["nowhere", "latest", "digits"]],
+    "predict": [["--help"], ["nowhere", "a.png"], ["cifar10_resnet20"]],
+    "adopt": [["--help"], ["nowhere.onnx", "--data", "digits"]],
+    "explain": [["--help"], ["nowhere", "a.png"]],
+    "export": [["--help"], ["nowhere"], ["cifar10_resnet20", "--out", "model.exe"]],
+    "serve": [["--help"], ["nowhere"]],
+    "search": [["--help"], ["nowhere", "--minutes", "1"], ["digits", "--minutes", "1", "--model", "resnet21"]],
+    "lr-find": [["--help"], ["nowhere"]],
+    "bench": [["--help"], ["nowhere"]],
+    "study": [["--help"], [], ["degradation", "--json"]],
+    "report": [["--help"], ["nowhere"]],
+}  # fmt: skip
+"""Verb -> what it answers with nothing of HEAVY."""
+
+ANSWERED = (0, 2)
+
+_CHILD = """
+import sys, json
+from reslab.cli.app import run
+code = run(sys.argv[1:])
+print("\\n" + json.dumps([code, sorted(sys.modules)]))
+"""
+
+
+def loaded(words, place):
+    """The exit code of `reslab WORDS`, and what it has imported."""
+    done = subprocess.run([sys.executable, "-c", _CHILD, *words], cwd=place, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    code, modules = json.loads(done.stdout.splitlines()[-1])
+    return code, set(modules), done.stderr
+
+
+@pytest.fixture(scope="module")
+def answers(tmp_path_factory):
+    """Every command of AT_ONCE, two processes at a time."""
+    place = tmp_path_factory.mktemp("empty")
+    commands = [(verb, *words) for verb, lines in AT_ONCE.items() for words in lines]
+    with concurrent.futures.ThreadPoolExecutor(2) as pool:
+        return dict(zip(commands, pool.map(lambda command: loaded(command, place), commands), strict=True))
+
+
+def test_what_is_heavy_is_seen(tmp_path):
+    """The instrument itself: a training loads PyTorch, but neither its compiler nor what only some trainings need."""
+    code, modules, told = loaded(["train", "digits", "--epochs", "1", "--out", str(tmp_path / "run")], tmp_path)
+    assert code == 0, told
+    assert modules & HEAVY == {"torch", "filelock"}
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_each_verb_answers_at_once(verb, answers):
+    """A new verb must say here what it answers without waiting."""
+    mine = {words: answer for words, answer in answers.items() if words[0] == verb}
+    assert mine and (verb, "--help") in mine
+    for words, (code, modules, told) in mine.items():
+        assert code in ANSWERED, (words, told)
+        assert not modules & HEAVY, words
