@@ -372,6 +372,18 @@ def beside(path):
     return path
 
 
+def external(path):
+    beside(path)
+    (path.parent / "w.data").unlink()
+    return path
+
+
+def test_weights_beside_the_graph_come_into_the_file(colours, tmp_path):
+    adopted(beside(tmp_path / "theirs.onnx"), colours, tmp_path / "ours.onnx")
+    (tmp_path / "w.data").unlink()
+    assert load_model(tmp_path / "ours.onnx").predict([np.array(colour_picture("red", 900))])[0].label == "red"
+
+
 def cut(path):
     nearest_colour(path, *NUMBERS["0-1"])
     path.write_bytes(path.read_bytes()[:300])
@@ -394,7 +406,7 @@ def ours_already(path):
         (lambda path: path, "there is no file"),
         (garbage, "is damaged or no ONNX model"),
         (cut, "is damaged"),
-        (beside, "in another file, and a model is one file here"),
+        (external, "keeps its weights in w.data, which is not there"),
         (ours_already, "is a ResLab model already"),
         (lambda path: plain(path, (2, 5), inputs=2), "takes 2 inputs (in0, in1), not one picture"),
         (lambda path: plain(path, (2, 5), ("b", 64)), "takes float [?, 64], no batch of pictures"),

@@ -6,6 +6,7 @@ Nothing here decides how pixels become the graph's numbers: that is an `InputRul
 import ast
 import dataclasses
 import hashlib
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -14,6 +15,7 @@ import numpy as np
 import onnx
 import onnxruntime
 from onnx import TensorProto, helper, numpy_helper
+from onnx.external_data_helper import load_external_data_for_model, uses_external_data
 
 from reslab.engine.face import batch_size
 from reslab.engine.protobuf import refuse_unfit
@@ -167,11 +169,7 @@ def producers(proto: onnx.ModelProto) -> dict[str, onnx.NodeProto]:
 
 def _read(path: Path) -> onnx.ModelProto:
     try:
-        data = path.read_bytes()
-        refuse_unfit(data, path)
-        proto = onnx.load_from_string(data)
-    except ResLabError:
-        raise
+        proto = onnx.load(str(path), load_external_data=False)
     except OSError as error:
         raise ResLabError(f"cannot open the model {path}: {error.strerror or error}") from None
     except Exception as error:  # protobuf's errors have no common class
@@ -183,7 +181,23 @@ def _read(path: Path) -> onnx.ModelProto:
     opset = max((entry.version for entry in proto.opset_import if not entry.domain), default=0)
     if opset < _OLDEST:
         raise ResLabError(f"{path} is written in opset {opset}, which is too old", "export it anew, say in opset 17")
+    absent = sorted(name for name in set(_external(proto)) if not (path.parent / name).is_file())
+    if absent:
+        raise ResLabError(
+            f"{path} keeps its weights in {', '.join(absent)}, which is not there", "put it beside the graph"
+        )
+    try:
+        load_external_data_for_model(proto, str(path.parent))  # refuses links, and what does not lie beside the graph
+    except Exception as error:  # onnx's checker has several
+        raise ResLabError(f"the weights beside {path} cannot be read: {str(error).splitlines()[0]}") from None
+    refuse_unfit(proto.SerializeToString(), path)
     return proto
+
+
+def _external(proto: onnx.ModelProto) -> Iterator[str]:
+    for tensor in proto.graph.initializer:
+        if uses_external_data(tensor):
+            yield from (entry.value for entry in tensor.external_data if entry.key == "location")
 
 
 def _said(proto: onnx.ModelProto) -> dict[str, Any]:
