@@ -44,7 +44,7 @@ BOUNDS: dict[str, Bound] = {
     "mean": Bound(-1000, 1000), "std": Bound(0, 1000, open_low=True),
     "port": Bound(0, 65535, whole=True), "max_bytes": Bound(1, 2**40, whole=True), "max_pixels": _AT_LEAST_ONE,
     "max_files": _POSITIVE_COUNT, "queue": _POSITIVE_COUNT, "batch": _POSITIVE_COUNT,
-    "rate": _POSITIVE, "timeout": Bound(0, 86400, open_low=True),
+    "rate": _POSITIVE, "timeout": Bound(0, 86400, open_low=True), "decode_seconds": Bound(0, 86400, open_low=True),
     "num_classes": _POSITIVE_COUNT,
 }  # fmt: skip
 """Name -> what it may be. 0 often leaves the choice to the program; `seed` is taken modulo 2^64 (`data.draws`)."""
