@@ -20,12 +20,9 @@ from reslab.engine.choose import find_model
 from reslab.errors import ResLabError
 from reslab.evaluate.judge import Judgement
 from reslab.modelfile import write_atomically, write_json
-from reslab.predict import Prediction, load_model
 from reslab.prepare import OPENED, checked, planned, prepare, refill, same_data, settled, silent
-from reslab.report.page import write_report
 from reslab.run.examine import read_and_split
 from reslab.runfolder import CONFIG_NAME, REPORT_NAME, read_config
-from reslab.scoring import evaluate
 from reslab.train.config import Origin, Plan, TrainConfig
 from reslab.train.document import plan_document, plan_from
 from reslab.train.inputs import Stores, open_stores
@@ -34,6 +31,7 @@ from reslab.train.ranks import ALONE, Ranks, join
 from reslab.train.recipes import recipe
 
 if TYPE_CHECKING:
+    from reslab.predict import Prediction
     from reslab.train.finder import RangeTest
 
 
@@ -150,6 +148,7 @@ def _finished(
 ) -> Run:
     """A begun run brought to its end, with its report."""
     from reslab.folds import cross_validated
+    from reslab.report.page import write_report
     from reslab.train.fit import fit
 
     if plan.config.cross_validates:
@@ -169,11 +168,14 @@ class Demo:
     report: Path
     evaluation: Judgement
     """On the test split."""
-    prediction: Prediction
+    prediction: "Prediction"
 
 
 def demo(out: Path | None = None, epochs: int | None = None, on_event: Listener | None = None) -> Demo:
     """The main job on the built-in digits: train, score on the test split, predict a picture file, report."""
+    from reslab.predict import load_model
+    from reslab.scoring import evaluate
+
     config = replace(recipe("standard"), data="digits", epochs=epochs or 0)
     run = train(config, out, {"epochs"} if epochs else (), on_event)
     evaluation = evaluate(run.folder, "digits")

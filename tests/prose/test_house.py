@@ -17,7 +17,8 @@ TORCH_FREE = [
     "reslab.predict", "reslab.check.gate", "reslab.report.page", "reslab.cli.app", "reslab.cli.predicting", "reslab.fetch",
     "reslab.engine.exported", "reslab.evaluate.labels", "reslab.metrics.multilabel", "reslab.scoring", "reslab.bench.measure",
     "reslab.cli.judging", "reslab.cli.explaining", "reslab.cli.benching",
-    "reslab.serve.run", "reslab.cli.serving",
+    "reslab.serve.run", "reslab.cli.serving", "reslab.cli.data", "reslab.cli.models", "reslab.cli.training", "reslab.cli.search",
+    "reslab.workflow", "reslab.search.hunt", "reslab.nn.zoo", "reslab.nn.count",
 ]  # fmt: skip
 
 
