@@ -28,7 +28,11 @@ class Bound:
 
 
 _COUNT, _SIDE, _SHARE = Bound(0, 10**6, whole=True), Bound(0, 8192, whole=True), Bound(0, 1, open_high=True)
-_POSITIVE, _AT_LEAST_ONE, _POSITIVE_COUNT = Bound(open_low=True), Bound(1, whole=True), Bound(1, 10**6, whole=True)
+_POSITIVE, _AT_LEAST_ONE, _POSITIVE_COUNT = (
+    Bound(0, 3e38, open_low=True),
+    Bound(1, whole=True),
+    Bound(1, 10**6, whole=True),
+)
 _SEED = Bound(-math.inf, math.inf, whole=True)
 
 BOUNDS: dict[str, Bound] = {

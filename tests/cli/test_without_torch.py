@@ -104,6 +104,6 @@ def test_an_installation_without_torch(graph, data, tmp_path):
     }
     use_everything(call, graph, data, tmp_path)
     assert "predict" in call("--help")
-    assert "pip install 'reslab[train]'" in call("train", data, code=2)
+    assert "pip install 'reslab[train]'" in call("train", colour_folder(tmp_path / "pictures", each=20), code=2)
     assert "resnet50" in call("models") and "nothing to mend" in call("check", data)
     assert "pip install 'reslab[train]'" in call("bench", "resnet18", code=2)

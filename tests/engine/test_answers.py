@@ -126,7 +126,7 @@ def test_a_model_is_found_by_file_folder_or_latest(model, tmp_path):
 def test_tensors_of_another_network_are_refused(model, tmp_path):
     header = Header(dataclasses.asdict(ZOO["resnet20"]), CLASSES, Preprocess(16))
     write_model(tmp_path / "m", {"head.weight": np.zeros((10, 64), np.float32)}, header)
-    with pytest.raises(ResLabError, match="too few for the network"):
+    with pytest.raises(ResLabError, match="do not fit"):
         open_engine(tmp_path / "m")
 
 

@@ -404,7 +404,7 @@ def test_pictures_that_changed_are_refused(tmp_path):
     with pytest.raises(ResLabError, match="was edited since this run began|same picture"):
         ended(config(data, epochs=1), out)
     victim.unlink()
-    with pytest.raises(ResLabError, match="gone from"):
+    with pytest.raises(ResLabError, match="picture\\(s\\) are gone"):
         ended(config(data, epochs=1), out)
 
 

@@ -100,7 +100,7 @@ def test_mistakes_are_sentences(capsys, monkeypatch, tmp_path):
     assert "cannot listen on" in told(MODEL, "--host", "no.such.host.invalid", "--port", "0")
     assert "--port 70000 is not between 0 and 65,535" in told(MODEL, "--port", "70000")
     assert "there is no model nowhere" in told("nowhere")
-    assert "--max-bytes 0 must be greater than 0" in told(MODEL, "--max-bytes", "0")
+    assert "--max-bytes 0 is not between 1 and" in told(MODEL, "--max-bytes", "0")
     assert "--queue 3 has no room" in told(MODEL, "--queue", "3")
     (tmp_path / "m.onnx").write_bytes(b"no model")
     assert "m.onnx is damaged" in told(str(tmp_path / "m.onnx"), "--port", "0")

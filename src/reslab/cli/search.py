@@ -12,7 +12,8 @@ from reslab.cli import show
 from reslab.cli.app import STARTED
 from reslab.cli.fields import apply
 from reslab.cli.options import DATA_OPTIONS, PICTURE_OPTIONS, DataOptions, PictureOptions, outside_data
-from reslab.cli.training import RUN_OPTIONS, RunListener, RunOptions, config_of
+from reslab.cli.progress import RunListener
+from reslab.cli.training import RUN_OPTIONS, RunOptions, config_of
 from reslab.modelfile import write_atomically
 from reslab.train.journal import Event
 

@@ -1,7 +1,8 @@
 """The engine for exported models: an ONNX graph in onnxruntime, without torch."""
 
 import hashlib
-from collections.abc import Set
+from collections.abc import Iterator, Set
+from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -97,21 +98,29 @@ def open_exported(path: Path) -> OnnxEngine:
         data = path.read_bytes()
     except OSError as error:
         raise ResLabError(f"cannot open the model {path}: {error.strerror or error}") from None
-    return from_bytes(data, path)
+    engine = from_bytes(data, path)
+    size = engine.header.preprocess.size
+    with _damage(path):
+        refuse_other_answers(engine.one_core_logits(np.zeros((1, size, size, 3), np.uint8)), engine.header, path)
+    return engine
 
 
 def from_bytes(data: bytes, path: Path) -> OnnxEngine:
     """The same from the file's content; `path` is what errors call it."""
     refuse_unfit(data, path)
+    with _damage(path):
+        return OnnxEngine(data, path)
+
+
+@contextmanager
+def _damage(path: Path) -> Iterator[None]:
+    """onnxruntime's errors, which have no common class, as one sentence."""
     try:
-        engine = OnnxEngine(data, path)
-        size = engine.header.preprocess.size
-        refuse_other_answers(engine.one_core_logits(np.zeros((1, size, size, 3), np.uint8)), engine.header, path)
+        yield
     except ResLabError:
         raise
-    except Exception as error:  # onnxruntime's errors have no common class
+    except Exception as error:
         raise ResLabError(f"{path} is damaged or no ONNX model: {str(error).splitlines()[0]}") from None
-    return engine
 
 
 def refuse_other_answers(logits: np.ndarray, header: Header, path: Path) -> None:
