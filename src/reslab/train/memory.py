@@ -23,8 +23,8 @@ def activation_bytes(config: ResNetConfig, size: int) -> int:
             numbers += 3 * n
         elif layer.name == "stem.conv":  # fixed filters need no pictures; their activation does
             numbers += kept * n - config.in_channels * size**2
-        elif layer.name.endswith(".excite"):  # the gate multiplies, and keeps what it multiplies
-            numbers += out
+        elif layer.name.endswith(".excite"):  # what is multiplied, and the means and factors of its channels
+            numbers += out + 2 * n
         elif layer.kind == "Conv2d" and not (beside and config.preact):
             numbers += n
         elif layer.kind == "BatchNorm2d" and not beside:
