@@ -67,9 +67,11 @@ def test_search_tells_its_trials_and_goes_on(reslab, colours, tmp_path):
     code, printed, err = reslab(*words, "--minutes", "0.001")  # no time left: it only tells
     assert code == 0, err
     assert "default (trial 0)" in printed and "2 trials of 3 epochs" in printed and "the default wins" in printed
-    assert f"reslab train {colours} --like {out / 'best'}" in printed and "reslab compare" not in printed
+    assert f"reslab train {colours} --like {out / 'best'}" in printed
+    how_to_tell = "reslab compare" in printed
     code, printed, _ = reslab(*words, "--minutes", "0.001", "--json")
     document = json.loads(printed)
+    assert how_to_tell == (document["leader"] != document["winner"])
     assert code == 0 and document == json.loads((out / "search.json").read_text()) and len(document["trials"]) == 2
     assert reslab("train", colours, "--like", out / "best", "--out", tmp_path / "again")[0] == 0
     again, best = (read_config(folder)["config"] for folder in (tmp_path / "again", out / "best"))

@@ -104,13 +104,8 @@ def test_an_installation_without_torch(graph, data, tmp_path):
     }
     use_everything(call, graph, data, tmp_path)
     assert "predict" in call("--help")
-<<<<<<< HEAD
-    assert "pip install 'reslab[train]'" in call("train", colour_folder(tmp_path / "pictures", each=20), code=2)
-    assert "resnet50" in call("models") and "nothing to mend" in call("check", data)
-=======
     undivided = colour_folder(tmp_path / "undivided", each=EACH)
     for pictures in ("digits", undivided):
         assert "pip install 'reslab[train]'" in call("train", pictures, code=2)
     assert "resnet50" in call("models") and f"{len(CLASSES) * EACH} pictures" in call("check", undivided)
->>>>>>> room-startup
     assert "pip install 'reslab[train]'" in call("bench", "resnet18", code=2)
