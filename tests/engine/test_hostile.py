@@ -20,6 +20,7 @@ from reslab.predict import load_model
 from reslab.runfolder import packaged
 
 GRAPH = packaged("cifar10_resnet20", ".onnx")
+LOCATION = ".ssh/id_rsa"
 
 
 @pytest.fixture
@@ -32,7 +33,7 @@ def elsewhere(name="secret", **changes):
     tensor = TensorProto(name=name, data_type=TensorProto.FLOAT, dims=[2], **changes)
     tensor.data_location = TensorProto.EXTERNAL
     entry = tensor.external_data.add()
-    entry.key, entry.value = "location", ".ssh/id_rsa"
+    entry.key, entry.value = "location", LOCATION
     return tensor
 
 
@@ -78,9 +79,24 @@ def test_no_tensor_lies_in_another_file(place, graph, tmp_path):
     PLACES[place](graph)
     path = tmp_path / "m.onnx"
     path.write_bytes(graph.SerializeToString())
-    for opened in (open_exported, open_openvino, lambda p: open_foreign_graph(p, None, None)):
+    for opened in (open_exported, open_openvino):
         with pytest.raises(ResLabError, match="'secret' in another file"):
             opened(path)
+
+
+@pytest.mark.parametrize("place", PLACES)
+@pytest.mark.parametrize("where", ["../secret", "/etc/hostname", "link"])
+def test_adopt_reads_nothing_but_files_beside_the_graph(place, where, graph, tmp_path, monkeypatch):
+    monkeypatch.setattr(f"{__name__}.LOCATION", where)
+    del graph.metadata_props[:]
+    PLACES[place](graph)
+    folder = tmp_path / "models"
+    folder.mkdir()
+    (tmp_path / "secret").write_bytes(bytes(8))
+    (folder / "link").symlink_to(tmp_path / "secret")
+    (folder / "m.onnx").write_bytes(graph.SerializeToString())
+    with pytest.raises(ResLabError, match="cannot be read|which is not there|in another file"):
+        open_foreign_graph(folder / "m.onnx", None, None)
 
 
 def test_the_walk_reads_what_the_onnx_package_writes(graph):
@@ -122,11 +138,12 @@ def test_numbers_that_are_none_are_refused_with_the_tensors_name(odd, graph, tmp
         ({"later": 1}, "another version"),
     ],
 )
-def test_a_card_that_does_not_fit_its_graph_is_refused(change, sentence, graph):
+def test_a_card_that_does_not_fit_its_graph_is_refused(change, sentence, graph, tmp_path):
     entry = next(entry for entry in graph.metadata_props if entry.key == KEY)
     entry.value = json.dumps(json.loads(entry.value) | change)
+    (tmp_path / "m.onnx").write_bytes(graph.SerializeToString())
     with pytest.raises(ResLabError, match=sentence):
-        from_bytes(graph.SerializeToString(), GRAPH)
+        open_exported(tmp_path / "m.onnx")
 
 
 def test_a_model_can_be_pickled_and_copied(tmp_path):

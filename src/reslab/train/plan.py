@@ -86,14 +86,7 @@ def resolve(
     digest = choose_teacher(choices, classes)
     refuse_lonely_pixels(choices.config)
     choose_arithmetic(choices)  # the first that needs PyTorch
-    changes = parse(choices.config.augment, catalog.mirrored)
-    if not catalog.mirrored and config.augment in SETS and changes != SETS[config.augment]:
-        reason = f"{config.augment}, but a mirror would change these labels"
-        choices.set("augment", ",".join(changes) or "none", reason, choices.origins["augment"].origin)
-    elif changes and not choices.origins["augment"].reason:
-        used = [name for name in RISKY if name in changes]
-        reason = f"{', '.join(used)}: only where they keep the label" if used else _UNUSED
-        choices.origins["augment"] = Origin(choices.origins["augment"].origin, reason)
+    changes = _choose_augment(choices, catalog.mirrored)
     trained = catalog.only(("train",)).counts()
     counts = tuple(trained[label] for label in classes)
     steps = steps_per_epoch(len(pictures), choices.config.batch_size)
@@ -108,6 +101,20 @@ def resolve(
         choices.config, choices.origins, network, classes, steps, changes, licence, counts, digest, task,
         data_path=absolute(config.data),
     )  # fmt: skip
+
+
+def _choose_augment(choices: Choices, mirrored: bool) -> tuple[str, ...]:
+    """The changes of the pictures; a named set loses what would change labels."""
+    asked, origin = choices.config.augment, choices.origins["augment"]
+    changes = parse(asked, mirrored)
+    if not mirrored and asked in SETS and changes != SETS[asked]:
+        reason = f"{asked}, but a mirror would change these labels"
+        choices.set("augment", ",".join(changes) or "none", reason, origin.origin)
+    elif changes and not origin.reason:
+        used = [name for name in RISKY if name in changes]
+        reason = f"{', '.join(used)}: only where they keep the label" if used else _UNUSED
+        choices.origins["augment"] = Origin(origin.origin, reason)
+    return changes
 
 
 def decided(plan: Plan) -> dict[str, tuple[Any, Origin]]:
