@@ -40,12 +40,13 @@ PIECES = (
 )  # fmt: skip
 
 
-def check_one(data: bytes, kind: str = KINDS[0], cut: int = 64) -> None:
-    """One body, in pieces of `cut` bytes: uploads or `Refused`, soon.
+def check_one(case: tuple[bytes, str, int]) -> None:
+    """One body, its kind, and the bytes that come at a time: uploads or `Refused`, soon.
 
     Raises:
         Exception: any other, or too much time.
     """
+    data, kind, cut = case
     begin = time.process_time()
     try:
         files = asyncio.run(_read(data, kind, cut))
@@ -82,7 +83,7 @@ def cases(seed: int) -> Iterator[tuple[bytes, str, int]]:
 @given(st.integers(0, 2**32))
 @settings(max_examples=400, derandomize=True, deadline=None, database=None, suppress_health_check=list(HealthCheck))
 def test_no_body_is_more_than_a_refusal(seed):
-    check_one(*next(cases(seed)))
+    check_one(next(cases(seed)))
 
 
 def test_whole_bodies_are_read():
