@@ -3,6 +3,7 @@
 The variables that silence onnxruntime elsewhere (`CI`, `ORT_DISABLE_TELEMETRY`) are taken away first.
 """
 
+import json
 import os
 import re
 import shutil
@@ -14,7 +15,10 @@ import urllib.request
 
 import pytest
 
+from reslab.cli.app import VERBS
+from reslab.export.options import NUMBERS
 from reslab.runfolder import packaged
+from tests.export.foreigners import NAMES, nearest_colour
 from tests.pictures import colour_folder
 
 SILENCING = ("CI", "ORT_DISABLE_TELEMETRY", "RESLAB_CACHE", "RESLAB_MIRROR", "XDG_CACHE_HOME", "XDG_CONFIG_HOME")
@@ -22,19 +26,28 @@ GRAPH = packaged("cifar10_resnet20", ".onnx")
 TALK = re.compile(r"(connect|sendto|sendmsg|sendmmsg)\(.*(sin_port|sin6_port|resolve)")
 """A system call that reaches for another machine or asks for a name."""
 
-VERBS = """
-import sys
+SMALL = ("--model", "resnet20", "--size", "16", "--layout", "channels-last", "--epochs", "1")
+COMMANDS = (
+    ("check", "data"), ("train", "data", *SMALL, "--out", "run"), ("resume", "run"), ("report", "run"), ("runs",), ("models",),
+    ("preview", "data", "--out", "sheet.png"), ("export", "run", "--out", "m.onnx"), ("predict", "m.onnx", "data"),
+    ("predict", "m.onnx", "data", "--engine", "openvino"), ("eval", "m.onnx", "data", "--split", "val"),
+    ("explain", str(GRAPH), "data/green/000.png", "--out", "heat.png"), ("bench", "m.onnx", "--seconds", "0.05"),
+    ("compare", "run", "m.onnx", "data", "--split", "val"), ("study",), ("lr-find", "data", *SMALL),
+    ("search", "data", *SMALL, "--minutes", "0.02", "--out", "search"), ("demo", "--epochs", "1", "--out", "demo"),
+    ("adopt", "theirs.onnx", "--classes", "names.txt", "--data", "data", "--out", "ours.onnx"),
+)  # fmt: skip
+VERBS_BY_SERVER = {"serve"}
+RUN_THEM = """
+import json, sys
 from reslab.cli.app import run
-small = ["--model", "resnet20", "--size", "16", "--layout", "channels-last", "--epochs", "1"]
-for words in (
-    ["check", "data"], ["train", "data", *small, "--out", "run"], ["resume", "run"], ["report", "run"], ["runs"],
-    ["preview", "data", "--out", "sheet.png"], ["export", "run", "--out", "m.onnx"], ["predict", "m.onnx", "data"],
-    ["predict", "m.onnx", "data", "--engine", "openvino"], ["eval", "m.onnx", "data", "--split", "val"],
-    ["explain", GRAPH, "data/green/000.png", "--out", "heat.png"], ["bench", "m.onnx", "--seconds", "0.05"],
-):
+for words in json.loads(sys.argv[1]):
     code = run(words)
     assert code == 0, (words, code)
 """
+
+
+def test_every_verb_is_tried():
+    assert {words[0] for words in COMMANDS} | VERBS_BY_SERVER == set(VERBS)
 
 
 @pytest.fixture
@@ -64,7 +77,9 @@ def refuse_traces(place):
 
 def test_no_verb_talks_or_leaves_anything_in_the_home(place):
     pytest.importorskip("openvino")
-    child = watched([sys.executable, "-c", VERBS.replace("GRAPH", repr(str(GRAPH)))], place)
+    nearest_colour(place / "theirs.onnx", *NUMBERS["0-1"])
+    (place / "names.txt").write_text("\n".join(NAMES))
+    child = watched([sys.executable, "-c", RUN_THEM, json.dumps(COMMANDS)], place)
     output, _ = child.communicate(timeout=500)
     assert child.returncode == 0, output
     refuse_traces(place)

@@ -1,10 +1,10 @@
 """The zoo: name -> configuration. Data that one can read, print and test; no registry, no import side effects."""
 
-from dataclasses import fields, replace
+from dataclasses import asdict, fields, replace
 from typing import TYPE_CHECKING
 
 from reslab.errors import ResLabError, nearest
-from reslab.nn.config import ResNetConfig
+from reslab.nn.config import ResNetConfig, config_from
 
 if TYPE_CHECKING:
     import reslab.nn.resnet
@@ -96,6 +96,10 @@ def build_named(name: str, seed: int = 0, **changes: object) -> "reslab.nn.resne
     known = {field.name for field in fields(ResNetConfig)}
     if odd := sorted(changes.keys() - known):
         raise ResLabError(f"a network has no {odd[0]}", nearest(odd[0], known))
+    try:
+        config = config_from(asdict(replace(configuration(name), **changes)))  # type: ignore[arg-type]
+    except TypeError as error:
+        raise ResLabError(f"no network has {changes}: {error}", "fields are those of ResNetConfig") from None
     from reslab.nn.resnet import build  # the rest of the zoo needs no PyTorch
 
-    return build(replace(configuration(name), **changes), seed)  # type: ignore[arg-type]
+    return build(config, seed)
