@@ -8,10 +8,18 @@ from itertools import zip_longest
 _UNSEEN = re.compile("[\0-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff\ud800-\udfff]")
 """Characters that steer a terminal, break a line, turn the direction of writing or cannot be encoded."""
 
+_LONGEST = 800
+
 
 def visible(text: str) -> str:
     """The text on one line that says what it holds: control and bidirectional characters are spelt out, as in `\\x1b`."""
     return _UNSEEN.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
+
+
+def _sentence(text: str) -> str:
+    """No longer than can be read, whatever a file or a person put into it."""
+    text = visible(text)
+    return text if len(text) <= _LONGEST else text[: _LONGEST - 1] + "…"
 
 
 class ResLabError(Exception):
@@ -23,7 +31,7 @@ class ResLabError(Exception):
     exit_code = 2
 
     def __init__(self, message: str, hint: str | None = None) -> None:
-        message, hint = visible(message), hint and visible(hint)
+        message, hint = _sentence(message), hint and _sentence(hint)
         super().__init__(message)
         self.message = message
         self.hint = hint

@@ -19,7 +19,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from safetensors.numpy import load_file, save
 
-from reslab.engine.exported import from_bytes
+from reslab.engine.exported import open_exported
 from reslab.engine.face import probabilities
 from reslab.engine.torch import stored_network
 from reslab.errors import ResLabError
@@ -189,7 +189,8 @@ def _graph(folder: Path, data: bytes) -> None:
     proto = onnx.ModelProto()
     proto.CopyFrom(graph())
     onnx.helper.set_model_props(proto, {KEY: data.decode("utf-8", "replace")})
-    engine = from_bytes(proto.SerializeToString(), folder / "model.onnx")
+    (folder / "model.onnx").write_bytes(proto.SerializeToString())
+    engine = open_exported(folder / "model.onnx")
     size = engine.header.preprocess.size
     logits = engine.logits(np.zeros((1, size, size, 3), np.uint8))
     Model(engine).row("a", logits[0], probabilities(engine, logits)[0])

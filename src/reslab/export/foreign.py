@@ -21,7 +21,7 @@ from reslab.engine.face import batch_size
 from reslab.engine.protobuf import refuse_unfit
 from reslab.errors import ResLabError
 from reslab.modelfile import KEY, refuse_twins
-from reslab.pixels.preprocess import Preprocess
+from reslab.pixels.preprocess import SIDES, Preprocess
 
 Order = Literal["RGB", "BGR"]
 
@@ -38,7 +38,6 @@ LEAST = 1e-30
 """Of a probability whose logarithm is taken."""
 
 _CLOSE = 1e-3
-_SMALLEST, _LARGEST = 8, 8192  # sides of an input, in pixels
 _HINT = "adopt takes a classifier of one picture with one label"
 
 
@@ -247,7 +246,7 @@ def _picture(path: Path, proto: onnx.ModelProto, asked: int | None, said: Any) -
         raise ResLabError(f"--size {asked}, but {path} takes {own} px and no other", "leave --size out")
     told = said[0] if isinstance(said, list) and said and type(said[0]) is int else None
     size = own or asked or told or USUAL_SIZE
-    if not _SMALLEST <= size <= _LARGEST:
+    if not SIDES[0] <= size <= SIDES[1]:
         raise ResLabError(f"{path} says that it takes pictures of {size} px", "give its --size")
     return Picture(inputs[0].name, taken.elem_type, channels_last, batch, size)
 

@@ -33,6 +33,9 @@ STATISTICS = {
 _PAD_GREY = (128, 128, 128)
 _RESAMPLE = {"bilinear": Image.Resampling.BILINEAR, "bicubic": Image.Resampling.BICUBIC}
 
+SIDES = 8, 8192
+"""Least and greatest side of a network's input, in pixels."""
+
 
 @dataclass(frozen=True, slots=True)
 class Preprocess:
@@ -48,8 +51,9 @@ class Preprocess:
     """Pillow's filter; when it shrinks, its support grows with the scale (anti-aliased)."""
 
     def __post_init__(self) -> None:
-        if self.size < 8:
-            raise ResLabError(f"--size {self.size} is too small", "the smallest input is 8 pixels")
+        if not SIDES[0] <= self.size <= SIDES[1]:
+            fault = "small" if self.size < SIDES[0] else "large"
+            raise ResLabError(f"--size {self.size} is too {fault}", "an input has {} to {:,} pixels".format(*SIDES))
         for value, known, flag in (
             (self.resize, get_args(Resize), "--resize"),
             (self.interpolation, get_args(Interpolation), "--interpolation"),
