@@ -53,7 +53,9 @@ class Preprocess:
     def __post_init__(self) -> None:
         if not SIDES[0] <= self.size <= SIDES[1]:
             fault = "small" if self.size < SIDES[0] else "large"
-            raise ResLabError(f"--size {self.size} is too {fault}", "an input has {} to {:,} pixels".format(*SIDES))
+            raise ResLabError(
+                f"--size {self.size} is too {fault}", "the smallest input is {} pixels, the largest {:,}".format(*SIDES)
+            )
         for value, known, flag in (
             (self.resize, get_args(Resize), "--resize"),
             (self.interpolation, get_args(Interpolation), "--interpolation"),
