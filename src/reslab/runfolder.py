@@ -1,7 +1,7 @@
 """The run folder, and the models in the package: what files are called and how they are read, agreed on once."""
 
 import csv
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, Literal
@@ -187,6 +187,17 @@ class _Replan:
 
 
 _EVENTS: dict[str, Any] = {"epoch": _Epoch, "step": _Step, "replan": _Replan}
+
+
+def planned_epochs(config: Mapping[str, Any], epochs: Sequence[Mapping[str, Any]]) -> int:
+    """How many epochs a run will have had at its end. One that keeps a time says after each epoch what it comes to.
+
+    Args:
+        epochs: the run's events of this kind.
+    """
+    if config.get("minutes") and epochs:
+        return epochs[-1].get("epochs", config["epochs"])
+    return config["epochs"]
 
 
 def read_journal(run: Path) -> Iterator[dict[str, Any]]:

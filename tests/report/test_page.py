@@ -9,6 +9,7 @@ import pytest
 from reslab.errors import ResLabError
 from reslab.report.page import write_report
 from reslab.report.speak import percent
+from reslab.run.list import list_runs
 from tests.report.folders import COLOURS, add_evaluation, evaluation, make_run
 from tests.report.reading import Page
 
@@ -265,6 +266,16 @@ def test_an_early_stop_counts_as_finished_unless_training_went_on(tmp_path):
     assert "Stopped early: no better validation score since epoch 2" in page_of(run).text
     journal.write_text(stop + before)
     assert "Not finished: 3 of 4 epochs" in page_of(run).text
+
+
+def test_a_run_that_kept_its_time_has_as_many_epochs_as_it_came_to(tmp_path):
+    run = make_run(tmp_path / "run", done=3, minutes=2.0)  # four were planned
+    journal = run / "journal.jsonl"
+    assert "Not finished: 3 of 4 epochs" in page_of(run).text
+    *lines, last = journal.read_text().splitlines()
+    journal.write_text("\n".join([*lines, json.dumps(json.loads(last) | {"epochs": 3})]) + "\n")
+    assert "Not finished" not in page_of(run).text and "3 / 3" in page_of(run).text
+    assert [row["epochs"] for row in list_runs(tmp_path)] == ["3/3"]
 
 
 def test_a_score_of_another_model_is_not_shown_as_this_ones(tmp_path):

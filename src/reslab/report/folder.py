@@ -10,6 +10,7 @@ from reslab.runfolder import (
     JUDGED,
     MODEL_NAME,
     evaluation_name,
+    planned_epochs,
     predictions_name,
     read_config,
     read_journal,
@@ -89,7 +90,12 @@ class RunFolder:
 
     @property
     def finished(self) -> bool:
-        return self.early is not None or len(self.epochs) >= max(1, self.config["epochs"])  # a head that is computed: 1
+        return self.early is not None or len(self.epochs) >= max(1, self.planned)  # a head that is computed: 1
+
+    @property
+    def planned(self) -> int:
+        """Epochs."""
+        return planned_epochs(self.config, self.epochs)
 
     @property
     def chose(self) -> bool:

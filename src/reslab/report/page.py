@@ -99,24 +99,24 @@ def _data_name(run: RunFolder) -> str:
 
 def _state(run: RunFolder) -> dict[str, Any]:
     """How far the run got, and how to go on."""
-    done, planned = len(run.epochs), run.config["epochs"]
+    done = len(run.epochs)
     if run.early:
         return {"finished": True, "text": say("state.early", best=run.early["best_epoch"])}
     if run.finished:
         return {"finished": True, "text": say("state.finished")}
     command = f"reslab resume {shlex.quote(str(run.path))}"
-    return {"finished": False, "text": say("state.unfinished", done=done, planned=planned), "command": command}
+    return {"finished": False, "text": say("state.unfinished", done=done, planned=run.planned), "command": command}
 
 
 def _facts(run: RunFolder) -> list[tuple[str | Phrase, Phrase]]:
     """A few figures of the run: (value, what it is). A head that is computed writes its one line without an epoch."""
-    done, planned = sum(event["step"] > 0 for event in run.epochs), run.config["epochs"]
+    done = sum(event["step"] > 0 for event in run.epochs)
     facts: list[tuple[str | Phrase, Phrase]] = [
         *((f"{n:,}", say(f"fact.{split}")) for split in SPLITS if (n := run.pictures(split))),
         *([(f"{folds}", say("fact.folds"))] if (folds := run.config.get("folds")) else []),
         (f"{len(run.document['classes']):,}", say("fact.labels") if run.multi else say("fact.classes")),
         (f"{run.config['size']} px", say("fact.size")),
-        (f"{done} / {planned}", say("fact.epochs")),
+        (f"{done} / {run.planned}", say("fact.epochs")),
     ]
     if run.epochs:
         facts.append((duration(sum(event["seconds"] for event in run.epochs)), say("fact.time")))
@@ -228,7 +228,7 @@ def _remake(run: RunFolder) -> dict[str, Any]:
     like = f"reslab train {shlex.quote(config['data'])} --like {shlex.quote(str(run.path))}"
     notes = [say("remake.silent", names=", ".join(made.silent))] if made.silent else []
     if config["minutes"]:
-        notes.append(say("remake.minutes", minutes=f"{config['minutes']:g}", epochs=config["epochs"]))
+        notes.append(say("remake.minutes", minutes=f"{config['minutes']:g}", epochs=run.planned))
     notes.append(say("remake.resumed", epochs=config["epochs"]) if made.resumed else say("remake.promise"))
     versions = header["training"].get("versions", {}) if header else {"reslab": run.document["reslab"]}
     facts = [

@@ -6,7 +6,16 @@ from typing import Any
 
 from reslab.errors import ResLabError
 from reslab.modelfile import read_json
-from reslab.runfolder import CONFIG_NAME, JUDGED, RUNS, evaluation_name, fold_folder, read_config, read_journal
+from reslab.runfolder import (
+    CONFIG_NAME,
+    JUDGED,
+    RUNS,
+    evaluation_name,
+    fold_folder,
+    planned_epochs,
+    read_config,
+    read_journal,
+)
 from reslab.values import build
 
 
@@ -35,7 +44,7 @@ def _told(folder: Path) -> dict[str, Any]:
     return {
         "model": document["config"]["model"],
         "data": document["config"]["data"],
-        "epochs": f"{sum(event['step'] > 0 for event in epochs)}/{document['config']['epochs']}",
+        "epochs": f"{sum(event['step'] > 0 for event in epochs)}/{planned_epochs(document['config'], epochs)}",
         **asdict(score),
         "seconds": round(sum(event["seconds"] for event in spent), 1),
     }
