@@ -114,7 +114,7 @@ def _unreachable(url: str) -> str:
 
     def knock() -> None:
         try:
-            urllib.request.urlopen(urllib.request.Request(url, method="HEAD"), timeout=PATIENCE).close()
+            urllib.request.build_opener().open(urllib.request.Request(url, method="HEAD"), timeout=PATIENCE).close()
             answers.put("")
         except urllib.error.HTTPError:  # it answers; torchvision asks in its own way
             answers.put("")
