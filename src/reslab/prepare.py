@@ -74,8 +74,8 @@ def settled(whole: Catalog, config: TrainConfig, user: Collection[str], show: Li
         open_start(plan.config.weights, plan.config.model, _fetching(plan.config.model, show))
     from reslab.train.affordable import with_affordable  # PyTorch, once nothing is left to refuse
 
-    plan, said = with_affordable(plan, config, catalog, user, seconds)
-    for text in said + cautions(plan):
+    plan, warnings = with_affordable(plan, config, catalog, user, seconds)
+    for text in warnings + cautions(plan):
         show({"event": "warning", "text": text})
     return plan
 

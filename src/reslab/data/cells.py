@@ -15,7 +15,7 @@ Row = dict[str, str]
 
 _UTF8 = "save the table as CSV UTF-8"
 _SEP = re.compile(r'"?sep=(.)"?\r?\n', re.IGNORECASE)
-"""A first line by which Excel is told the delimiter."""
+"""A first line by which Excel is declared the delimiter."""
 _PUNCTUATION, _COMMON, _RARE = range(0xA1, 0xA4), range(0xB0, 0xD8), range(0xD8, 0xF8)
 """Rows of GB 2312: punctuation and full-width letters; the 3,755 most frequent characters; the 3,008 others."""
 
@@ -44,11 +44,11 @@ def read_cells(path: Path) -> Cells:
             than the first line; the message gives the line.
     """
     text, chinese = _text(path)
-    told = _SEP.match(text)
-    text = text[told.end() :] if told else text
+    declared = _SEP.match(text)
+    text = text[declared.end() :] if declared else text
     heading = re.split("[\r\n]", text, maxsplit=1)[0]
-    delimiter = told[1] if told else max(",;\t", key=heading.count)
-    records = _records(text, delimiter, path, 1 if told else 0)
+    delimiter = declared[1] if declared else max(",;\t", key=heading.count)
+    records = _records(text, delimiter, path, 1 if declared else 0)
     fields = next(records, (1, []))[1]
     _refuse_repeated(fields, path)
     return Cells(tuple(fields), list(_rows(records, fields, delimiter, path)), chinese)

@@ -8,7 +8,7 @@ The rule, which `docs/pixels.md` publishes with golden vectors:
 - float samples are read as [0, 1], as [0, 255] or as [0, 65535]: the first range that holds all of them;
 - a file that is cut short, empty, not a picture, or beyond the budget of pixels, memory or time is an error that names it.
 
-Pillow decodes, but sees only what bears pixels (`stored`, `jpeg`, `png`, `tiff`), and reads it from a file that stops at
+Pillow decodes, but sees only what holds pixels (`stored`, `jpeg`, `png`, `tiff`), and reads it from a file that stops at
 the deadline. The result is filled in boxes of a million pixels, so that no second copy of a large picture exists.
 """
 
@@ -298,7 +298,7 @@ def _check_budget(image: ImageFile.ImageFile, stored: Stored, max_pixels: int) -
 def _load(image: ImageFile.ImageFile, stored: Stored) -> None:
     """Decode; the two libraries that fill what is missing are caught at it.
 
-    Memory for the picture is zero until it is decoded, so a last row of zeros is one that nobody has written, or black.
+    Memory for the picture is zero until it is decoded, so a last row of zeros is one that was not written, or black.
     """
     bottom = (0, image.height - 1, *image.size)
     absent: list[bool] = []

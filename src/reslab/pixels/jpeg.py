@@ -1,4 +1,4 @@
-"""The segments of a JPEG that bear its pixels, and whether its scans are all there (ITU-T T.81).
+"""The segments of a JPEG that hold its pixels, and whether its scans are all there (ITU-T T.81).
 
 libjpeg fills what is missing with grey and only warns, which Pillow does not pass on. But a scan is whole exactly when
 its pixels do not depend on what follows it, up to the next marker:

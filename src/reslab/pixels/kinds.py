@@ -46,7 +46,7 @@ def kind_of(data: bytes) -> str:
 
 
 def not_a_picture(data: bytes) -> str:
-    """Why the file is not read, in the words of somebody who looks at its first bytes."""
+    """Why the file is not read, judged by its first bytes."""
     if not data:
         return "the file is empty"
     kind = kind_of(data)

@@ -1,4 +1,4 @@
-"""The chunks of a PNG that bear its pixels, and whether these are all there (RFC 2083, PNG third edition)."""
+"""The chunks of a PNG that hold its pixels, and whether these are all there (RFC 2083, PNG third edition)."""
 
 import struct
 import zlib
@@ -49,7 +49,7 @@ def stored_png(data: bytes) -> Stored:
     if clear and color == 3:
         kept.append(_chunk(b"tRNS", clear))
     head = struct.pack(">I4s", sum(map(len, pixels)), b"IDAT")
-    unchecked = bytes(4)  # nobody reads the checksum of the joined chunk: those of its parts have been compared
+    unchecked = bytes(4)  # not read: the checksums of the parts have been compared
     return Stored(
         b"".join([*kept, head, *pixels, unchecked, _chunk(b"IEND", b"")]),
         orientation=orientation,

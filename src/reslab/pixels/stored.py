@@ -1,4 +1,4 @@
-"""A file as it is handed to the decoder: without what bears no pixels, and with the facts that decide how it is read."""
+"""A file as it is handed to the decoder: without what holds no pixels, and with the facts that decide how it is read."""
 
 from dataclasses import dataclass
 

@@ -1,4 +1,4 @@
-"""The first directory of a TIFF: its layout in words, its orientation, and a copy without what bears no pixels."""
+"""The first directory of a TIFF: its layout in words, its orientation, and a copy without what holds no pixels."""
 
 import struct
 from collections.abc import Iterator

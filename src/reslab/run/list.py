@@ -29,12 +29,12 @@ _ROW = ("model", "data", "epochs", "split", "n", "top1", "mean_ap", "seconds")
 
 def _row(folder: Path) -> dict[str, Any]:
     try:
-        return {"run": str(folder), **_told(folder), "error": None}
+        return {"run": str(folder), **_summary(folder), "error": None}
     except ResLabError as error:
         return {"run": str(folder), **dict.fromkeys(_ROW), "error": error.message}
 
 
-def _told(folder: Path) -> dict[str, Any]:
+def _summary(folder: Path) -> dict[str, Any]:
     document = read_config(folder)
     epochs = [event for event in read_journal(folder) if event["event"] == "epoch"]
     folds = [fold_folder(folder, k + 1) for k in range(document["config"].get("folds", 0))]

@@ -85,7 +85,7 @@ def candidates(plan: Plan) -> list[tuple[str, int]]:
 def with_affordable(
     plan: Plan, config: TrainConfig, catalog: Catalog, user: Collection[str], seconds: float
 ) -> tuple[Plan, list[str]]:
-    """A plan that can be trained in the time there is, and what must be said about it before it begins.
+    """A plan that can be trained in the time there is, and the warnings to give before it begins.
 
     Args:
         plan: `config` resolved.
@@ -111,12 +111,12 @@ def with_affordable(
             break
     chosen, larger = choose(timed, budget - (time.monotonic() - begun) if seconds else budget)
     least = replace(chosen, epochs=min(wanted, LEAST_EPOCHS)) if seconds else chosen
-    said = [] if least.seconds <= budget else [_too_little(least, budget, seconds)]
+    warnings = [] if least.seconds <= budget else [_too_little(least, budget, seconds)]
     if chosen.plan is plan:
-        return plan, said
+        return plan, warnings
     reason = _reason(chosen, larger, seconds)
     origins = {name: Origin("measured", reason) for name in ("model", "size") if plan.origins[name].origin == "default"}
-    return replace(chosen.plan, origins=chosen.plan.origins | origins), said
+    return replace(chosen.plan, origins=chosen.plan.origins | origins), warnings
 
 
 def _decided(plan: Plan, model: str, size: int) -> dict[str, tuple[Any, Origin]]:

@@ -55,9 +55,9 @@ class HubModel:
     mean: tuple[float, ...]
     std: tuple[float, ...]
     size: int
-    """Side of the pictures that it was trained on; 0 where nobody says."""
+    """Side of the pictures that it was trained on; 0 if unknown."""
     classes: tuple[str, ...]
-    """Empty where nobody names them."""
+    """Empty if unknown."""
 
 
 def endpoint() -> str:

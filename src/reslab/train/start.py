@@ -61,7 +61,7 @@ class Start:
     digest: str
     """sha256 of their file."""
     size: int = 0
-    """Side of the pictures that they were trained on; 0 where nobody says."""
+    """Side of the pictures that they were trained on; 0 if unknown."""
 
     def __post_init__(self) -> None:
         if (channels := self.network.config.in_channels) != _CHANNELS:
@@ -156,7 +156,7 @@ def _foreign(
     path: Path,
     model: str | None,
     licence: str | None,
-    mean: tuple[float, ...] = IMAGENET_MEAN,  # where nobody says otherwise
+    mean: tuple[float, ...] = IMAGENET_MEAN,  # unless given
     std: tuple[float, ...] = IMAGENET_STD,
 ) -> Start:
     from reslab.checkpoint import network_from, read_checkpoint
