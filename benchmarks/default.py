@@ -31,7 +31,7 @@ import numpy as np
 from PIL import Image
 
 from reslab.metrics.intervals import proportion
-from reslab.modelfile import read_json, write_json
+from reslab.system.files import read_json, write_json
 
 BEFORE = "caf36f2"
 MINUTES = {"ants": 2.0, "clutter": 3.0}

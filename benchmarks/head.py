@@ -27,12 +27,12 @@ from torch.utils.data import DataLoader
 from torchvision.datasets import ImageFolder
 from torchvision.transforms import v2
 
-from reslab import runtime
 from reslab.metrics.intervals import proportion
-from reslab.scoring import evaluate
+from reslab.run.evaluate import evaluate
+from reslab.run.train import train
+from reslab.system import device
 from reslab.train.config import TrainConfig
 from reslab.train.start import open_start
-from reslab.workflow import train
 
 START = "cifar10_resnet20"
 BATCH, WORKERS, RATE, MOMENTUM = 32, 2, 0.1, 0.9
@@ -140,7 +140,7 @@ def main() -> None:
                 found.setdefault(name, []).append(result)
                 print(f"round {number + 1}: {name}: {result[0]:.2f} s, {result[1]:.1%}", flush=True)
     n = len(ImageFolder(options.data / "val"))
-    report = {"machine": runtime.describe(), "n": n, "size": options.size, "epochs": options.epochs}
+    report = {"machine": device.describe(), "n": n, "size": options.size, "epochs": options.epochs}
     for name, results in found.items():
         value = statistics.median(r[1] for r in results)
         share = proportion(round(value * n), n)

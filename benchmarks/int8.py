@@ -17,22 +17,22 @@ from pathlib import Path
 import numpy as np
 import onnx
 
-from reslab import runtime
 from reslab.data.reader import blocks
 from reslab.data.sources import read_data
-from reslab.engine.choose import find_model, open_engine
-from reslab.engine.exported import from_bytes
-from reslab.engine.face import batch_size, block_logits
+from reslab.engine.base import batch_size, block_logits
+from reslab.engine.onnx import from_bytes
+from reslab.engine.open import find_model, open_engine
 from reslab.engine.openvino import OpenvinoEngine, openvino
 from reslab.engine.torch import TorchEngine
-from reslab.evaluate.judge import numbered
+from reslab.evaluate.evaluation import numbered
 from reslab.export.graph import onnx_of
 from reslab.export.quantize import quantized
 from reslab.metrics.paired import compared
-from reslab.modelfile import Header, metadata_of
+from reslab.model.file import Header, metadata_of
 from reslab.nn.resnet import build
 from reslab.nn.zoo import ZOO
 from reslab.pixels.preprocess import Preprocess
+from reslab.system import device
 
 CALIBRATE = 256
 
@@ -114,7 +114,7 @@ def main() -> None:
             }
             row["interval"] = [round(100 * versus.low, 2), round(100 * versus.high, 2)]
         print(json.dumps(row), flush=True)
-    print(json.dumps({"model": options.model, "batch": len(block), "machine": runtime.describe()}))
+    print(json.dumps({"model": options.model, "batch": len(block), "machine": device.describe()}))
 
 
 if __name__ == "__main__":

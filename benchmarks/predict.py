@@ -36,7 +36,7 @@ def write_models(folder: Path, name: str, size: int) -> None:
     import torch
 
     from reslab.export.graph import write_onnx
-    from reslab.modelfile import Header, write_model
+    from reslab.model.file import Header, write_model
     from reslab.nn.weights import to_torchvision
     from reslab.nn.zoo import build_named
     from reslab.pixels.preprocess import Preprocess
@@ -63,7 +63,7 @@ def link_pictures(data: Path, count: int, folder: Path) -> None:
 
 
 def ours(model: Path, pictures: Path) -> Callable[[], int]:
-    from reslab.predict import load_model
+    from reslab.evaluate.predict import load_model
 
     opened = load_model(model)
     opened.predict(next(pictures.glob("*/*")))

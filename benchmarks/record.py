@@ -20,12 +20,12 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from reslab import runtime
 from reslab.nn.resnet import build
 from reslab.nn.zoo import ZOO
-from reslab.train.muon import Muon
-from reslab.train.optim import build_optimizer
+from reslab.system import device
 from reslab.train.recipes import recipe
+from reslab.train.step.muon import Muon
+from reslab.train.step.optim import build_optimizer
 
 PICTURES, RECORD_EPOCHS = 50_000, 8
 
@@ -61,7 +61,7 @@ class Contestant:
 
     def step(self) -> None:
         self.optimizer.zero_grad()
-        with runtime.mixed(runtime.device(), self.precision):
+        with device.mixed(device.fastest(), self.precision):
             logits = self.network(self.images)
         F.cross_entropy(logits.float(), self.labels, label_smoothing=0.2).backward()
         self.optimizer.step()
@@ -83,16 +83,16 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=6)
     parser.add_argument("--rounds", type=int, default=5)
     options = parser.parse_args()
-    runtime.keep_memory()
-    runtime.exact()
+    device.keep_memory()
+    device.exact()
     ours = recipe("cifar10_94")
     contestants: dict[str, Contestant] = {}
-    for precision in dict.fromkeys(("float32", runtime.precision()[0])):
-        network = runtime.placed(record_network())
+    for precision in dict.fromkeys(("float32", device.precision()[0])):
+        network = device.placed(record_network())
         contestants[f"record {precision}"] = Contestant(
             network, record_optimizer(network), RECORD_EPOCHS, options.batch, precision
         )
-        network = runtime.placed(build(dataclasses.replace(ZOO[ours.model], num_classes=10)))
+        network = device.placed(build(dataclasses.replace(ZOO[ours.model], num_classes=10)))
         contestants[f"reslab {precision}"] = Contestant(
             network, build_optimizer(network, ours.optim), ours.epochs, ours.batch_size, precision
         )
@@ -104,7 +104,7 @@ def main() -> None:
     seconds = {name: contestant.seconds for name, contestant in contestants.items()}
     kinds = [name.split()[1] for name in contestants if name.startswith("record")]
     report = {
-        "machine": runtime.describe(),
+        "machine": device.describe(),
         "seconds of a whole training": {k: round(v, 1) for k, v in seconds.items()},
     }
     report["reslab / record"] = {

@@ -42,7 +42,7 @@ def write_fresh_model(path: Path, name: str, size: int) -> None:
     import torch
 
     from reslab.export.graph import write_onnx
-    from reslab.modelfile import Calibration, Header
+    from reslab.model.file import Calibration, Header
     from reslab.nn.zoo import build_named
     from reslab.pixels.preprocess import Preprocess
 
@@ -209,7 +209,7 @@ def offline_speed(model: Path, files: list[str]) -> float:
 
 
 def offline(model: str, files: list[str]) -> None:
-    from reslab.predict import load_model
+    from reslab.evaluate.predict import load_model
 
     loaded, pictures = load_model(model), [Path(file).read_bytes() for file in files]
     loaded.predict(pictures[:32])
@@ -279,7 +279,7 @@ def main() -> None:
 
 
 def under_load(server: Server, model: Path, pictures: list[bytes], options, report: dict) -> Load:
-    from reslab.predict import load_model
+    from reslab.evaluate.predict import load_model
 
     rows = load_model(model).predict(pictures)
     load = Load(server.port, pictures, [(row.label, row.probability) for row in rows])

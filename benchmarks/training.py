@@ -31,17 +31,17 @@ from torch.utils.data import DataLoader
 from torchvision.datasets import ImageFolder
 from torchvision.transforms import v2
 
-from reslab import runtime
 from reslab.data.catalog import Catalog
 from reslab.data.sources import read_data
 from reslab.nn.zoo import build_named
+from reslab.system import device
 from reslab.train.config import Plan
-from reslab.train.fit import fresh_training, loader_of
 from reslab.train.inputs import open_stores
 from reslab.train.loop import update
-from reslab.train.plan import resolve
+from reslab.train.plan.resolve import resolve
+from reslab.train.plan.speed import with_speed
 from reslab.train.recipes import recipe
-from reslab.train.speed import with_speed
+from reslab.train.session import fresh_training, loader_of
 
 RATE, MOMENTUM, DECAY = 0.01, 0.9, 5e-4
 ZOOM = (0.35, 1.0)
@@ -180,19 +180,19 @@ def bare_in(precision: str) -> Callable[[Task], int]:
     """The step alone, on one batch that lies in memory, in the layout that the plan chose."""
 
     def train(task: Task) -> int:
-        kind = runtime.precision()[0] if precision == "auto" else precision
-        network = runtime.placed(build_named(task.model, num_classes=task.classes), task.layouts[precision]).train()
+        kind = device.precision()[0] if precision == "auto" else precision
+        network = device.placed(build_named(task.model, num_classes=task.classes), task.layouts[precision]).train()
         optimizer = torch.optim.SGD(
             network.parameters(), RATE, momentum=MOMENTUM, nesterov=True, weight_decay=DECAY, fused=True
         )
         images = torch.rand(task.batch, 3, task.size, task.size).to(
-            memory_format=runtime.LAYOUTS[task.layouts[precision]]
+            memory_format=device.LAYOUTS[task.layouts[precision]]
         )
         labels = torch.arange(task.batch) % task.classes
         steps = task.epochs * round(task.pictures / task.batch)
         for _ in range(steps):
             optimizer.zero_grad()
-            with runtime.mixed(runtime.device(), kind):
+            with device.mixed(device.fastest(), kind):
                 logits = network(images)
             F.cross_entropy(logits.float(), labels).backward()
             optimizer.step()
@@ -225,8 +225,8 @@ def compete(name: str, task: Task) -> float:
     """Images per second of one contestant, in this process; 0 if it is not installed."""
     warnings.simplefilter("ignore")  # the peers'
     if name in OURS or name in BARE:
-        runtime.keep_memory()
-        runtime.exact()
+        device.keep_memory()
+        device.exact()
     begin = time.perf_counter()
     try:
         shown = {**OURS, **PEERS, **BARE}[name](task) or task.pictures * task.epochs
@@ -293,7 +293,7 @@ def main() -> None:
         layouts = {kind: with_speed(planned(task, kind)[0], 0)[0].config.layout for kind in ("float32", "auto")}
         task = replace(task, layouts=layouts)
         speeds = measure(task, options.rounds)
-    report = {"machine": runtime.describe(), "cores": os.cpu_count()}
+    report = {"machine": device.describe(), "cores": os.cpu_count()}
     report |= {
         "layouts": layouts,
         "model": task.model,

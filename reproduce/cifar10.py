@@ -13,7 +13,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from reslab.runfolder import read_config, read_journal
+from reslab.model.run import read_config, read_journal
 
 
 def reslab(*words: str) -> str:

@@ -16,9 +16,9 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from reslab.engine.exported import open_exported
+from reslab.engine.onnx import open_exported
 from reslab.export.graph import write_onnx
-from reslab.modelfile import Header
+from reslab.model.file import Header
 from reslab.nn.count import macs, parameters
 from reslab.nn.layers import to_images
 from reslab.nn.zoo import ZOO, build_named

@@ -11,8 +11,8 @@ import argparse
 import json
 from pathlib import Path
 
-from reslab.modelfile import write_atomically, write_json
 from reslab.study import degradation, figure
+from reslab.system.files import write_atomically, write_json
 
 ROOT = Path(__file__).parents[1]
 

@@ -87,7 +87,7 @@ def run(wanted: dict[str, str], environment: dict[str, str], folder: str) -> dic
 
 
 def ask(address: str) -> dict:
-    from reslab.predict import load_model
+    from reslab.evaluate.predict import load_model
 
     picture = (ROOT / "tests" / "pixels" / "golden" / "color.png").read_bytes()
     request = urllib.request.Request(address, picture, {"Content-Type": "image/png"})

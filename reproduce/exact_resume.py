@@ -17,7 +17,7 @@ from pathlib import Path
 
 import numpy as np
 
-from reslab.modelfile import read_tensors
+from reslab.model.file import read_tensors
 
 CLOCKS = ("seconds", "images_per_second")
 

@@ -16,8 +16,8 @@ from trials import Trial, difference, link, summary, trial
 
 from reslab.data.catalog import Catalog
 from reslab.data.sources import read_data
-from reslab.modelfile import write_json
 from reslab.study.shots import draw
+from reslab.system.files import write_json
 
 KNOWN = ("airplane", "automobile", "bird", "cat", "deer", "dog")
 SHOTS = (5, 25, 100)

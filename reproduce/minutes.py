@@ -15,10 +15,10 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
-from reslab.runfolder import read_config, read_journal
+from reslab.model.run import read_config, read_journal
+from reslab.run.train import train
 from reslab.train.recipes import recipe
 from reslab.train.schedule import Course
-from reslab.workflow import train
 
 
 def trained(data: str, model: str, out: Path, *length: str) -> dict:

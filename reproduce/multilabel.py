@@ -16,8 +16,8 @@ from pathlib import Path
 
 from sklearn.metrics import average_precision_score
 
-from reslab import scoring, workflow
-from reslab.runfolder import read_config, read_journal
+from reslab.model.run import read_config, read_journal
+from reslab.run import workflow
 from reslab.train.recipes import recipe
 
 ATTRIBUTES = {

@@ -12,13 +12,13 @@ import dataclasses
 from dataclasses import asdict
 from pathlib import Path
 
-from reslab import scoring
 from reslab.engine.torch import stored_network
 from reslab.export.graph import write_onnx
-from reslab.modelfile import read_model, write_atomically, write_model
+from reslab.model.file import read_model, write_model
+from reslab.model.run import MODEL_NAME, packaged, read_config, read_journal
 from reslab.nn.config import config_from
 from reslab.nn.count import macs, parameters
-from reslab.runfolder import MODEL_NAME, packaged, read_config, read_journal
+from reslab.system.files import write_atomically
 
 KEEP_EVERY = 4
 

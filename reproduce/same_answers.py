@@ -24,14 +24,14 @@ from trials import link
 from reslab.data.catalog import Picture
 from reslab.data.reader import load
 from reslab.data.sources import read_data
-from reslab.engine.choose import find_model
+from reslab.engine.open import find_model
 from reslab.engine.torch import stored_network
+from reslab.evaluate.predict import Prediction, load_model
 from reslab.export.graph import write_onnx
-from reslab.modelfile import Header, read_model, write_model
+from reslab.model.file import Header, read_model, write_model
 from reslab.nn.layers import to_images
 from reslab.nn.zoo import build_named
 from reslab.pixels.preprocess import Preprocess
-from reslab.predict import Prediction, load_model
 
 DIFFERENCE = 1e-4
 SETTLING = 32  # photographs

@@ -22,7 +22,7 @@ import numpy as np
 
 from reslab.data.sources import read_data
 from reslab.metrics.paired import compared
-from reslab.runfolder import read_config
+from reslab.model.run import read_config
 
 DRAWS = 10_000
 

@@ -9,10 +9,10 @@ from pathlib import Path
 import numpy as np
 
 from reslab.data.catalog import Picture
-from reslab.runfolder import CONFIG_NAME
-from reslab.scoring import evaluate
+from reslab.model.run import CONFIG_NAME
+from reslab.run.evaluate import evaluate
+from reslab.run.train import resume, train
 from reslab.train.recipes import recipe
-from reslab.workflow import resume, train
 
 
 def link(pictures: Iterable[Picture], target: Path) -> Path:

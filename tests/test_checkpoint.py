@@ -9,10 +9,10 @@ import torch
 from safetensors.torch import save_file
 from torch import nn
 
-from reslab.checkpoint import network_of, read_checkpoint
-from reslab.engine.face import Assumed
-from reslab.engine.foreign import open_foreign
+from reslab.engine.base import Assumed
+from reslab.engine.checkpoint import open_foreign
 from reslab.errors import ResLabError
+from reslab.model.checkpoint import network_of, read_checkpoint
 from reslab.nn.resnet import ResNet, build
 from reslab.nn.weights import for_channels, load_foreign, to_torchvision
 from reslab.nn.zoo import ZOO, build_named

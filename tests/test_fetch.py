@@ -8,7 +8,7 @@ import threading
 import pytest
 
 from reslab.errors import ResLabError
-from reslab.fetch import Remote, fetch, reachable
+from reslab.system.fetch import Remote, fetch, reachable
 
 CONTENT = bytes(range(256)) * 5000
 

@@ -12,8 +12,8 @@ import pytest
 from PIL import Image
 
 import reslab
-from reslab.bounds import BOUNDS
 from reslab.errors import ResLabError
+from reslab.system.bounds import BOUNDS
 
 
 @pytest.fixture(scope="module")
@@ -193,8 +193,8 @@ network = reslab.build("resnet20", num_classes=2)
 import numpy, torch
 def work(queue): queue.put(tuple(network.eval()(torch.zeros(2, 3, 32, 32)).shape))
 if __name__ == "__main__":
-    from reslab import runtime
-    runtime.use_threads(2)
+    from reslab.system import device
+    device.use_threads(2)
     network.eval()(torch.zeros(8, 3, 32, 32))
     context = multiprocessing.get_context("fork")
     queue = context.Queue()

@@ -12,19 +12,9 @@ import pytest
 from safetensors.numpy import load_file, save_file
 
 from reslab.errors import ResLabError
-from reslab.modelfile import (
-    Calibration,
-    Header,
-    read_header,
-    read_json,
-    read_model,
-    read_tensors,
-    write_atomically,
-    write_json,
-    write_model,
-    write_tensors,
-)
+from reslab.model.file import Calibration, Header, read_header, read_model, read_tensors, write_model, write_tensors
 from reslab.pixels.preprocess import Preprocess
+from reslab.system.files import read_json, write_atomically, write_json
 from tests.machine import small_disk
 
 HEADER = Header(
@@ -61,7 +51,7 @@ def test_there_and_back(file):
 
 def test_equal_content_gives_equal_bytes_in_any_process(file, tmp_path):
     code = (
-        "import sys; sys.path.insert(0, sys.argv[1]); from pathlib import Path; from reslab.modelfile import write_model;"
+        "import sys; sys.path.insert(0, sys.argv[1]); from pathlib import Path; from reslab.model.file import write_model;"
         "from tests.test_modelfile import *; write_model(Path(sys.argv[2]), dict(reversed(TENSORS.items())), HEADER, SEEN[::-1])"
     )
     for number in range(3):

@@ -8,10 +8,10 @@ import pytest
 from PIL import Image
 
 from reslab.data.reader import BLOCK
-from reslab.modelfile import Calibration, Header, write_model
+from reslab.evaluate.predict import load_model
+from reslab.model.file import Calibration, Header, write_model
 from reslab.nn.zoo import build_named
 from reslab.pixels.preprocess import Preprocess
-from reslab.predict import load_model
 
 CLASSES = ("ant", "bee", "猫", "dog", "elk", "fox", "gnu")
 

@@ -15,27 +15,27 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from reslab.errors import ResLabError as ResLabError
+    from reslab.evaluate.predict import load_model as load
     from reslab.nn.config import ResNetConfig as ResNetConfig
     from reslab.nn.zoo import ZOO as ZOO
     from reslab.nn.zoo import build_named as build
-    from reslab.predict import load_model as load
+    from reslab.run.evaluate import evaluate as score
     from reslab.run.examine import examine_data as examine
-    from reslab.scoring import evaluate as score
+    from reslab.run.train import resume as resume
+    from reslab.run.train import train as fit
     from reslab.train.config import TrainConfig as TrainConfig
     from reslab.train.recipes import recipe as recipe
-    from reslab.workflow import resume as resume
-    from reslab.workflow import train as fit
 
 # onnxruntime reports to its maker unless this stands in the environment before it is imported, by whichever module.
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 _PUBLIC = {
     "build": ("reslab.nn.zoo", "build_named"),
-    "fit": ("reslab.workflow", "train"),
-    "resume": ("reslab.workflow", "resume"),
-    "score": ("reslab.scoring", "evaluate"),
+    "fit": ("reslab.run.train", "train"),
+    "resume": ("reslab.run.train", "resume"),
+    "score": ("reslab.run.evaluate", "evaluate"),
     "examine": ("reslab.run.examine", "examine_data"),
-    "load": ("reslab.predict", "load_model"),
+    "load": ("reslab.evaluate.predict", "load_model"),
     "recipe": ("reslab.train.recipes", "recipe"),
     "TrainConfig": ("reslab.train.config", "TrainConfig"),
     "ResNetConfig": ("reslab.nn.config", "ResNetConfig"),

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageOps
 
-from reslab.check.gate import examine
+from reslab.check.data import examine
 from reslab.data.sources import read_data
 from reslab.data.splits import assigned
 from reslab.pixels.decode import decode

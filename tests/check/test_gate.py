@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 from small_pictures import picture
 
-from reslab.check.gate import IMBALANCE, examine
+from reslab.check.data import IMBALANCE, examine
 from reslab.data.catalog import Catalog, Picture
 from reslab.data.folder import read_folder
 from reslab.data.sources import read_data

@@ -3,7 +3,7 @@
 import pytest
 from small_pictures import picture
 
-from reslab.check.gate import examine
+from reslab.check.data import examine
 from reslab.data.sources import read_data
 from reslab.data.splits import assigned
 

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from reslab.cli.app import run
-from reslab.modelfile import read_model
+from reslab.model.file import read_model
 from tests.cli.conftest import QUICK
 from tests.machine import small_disk, wait_for_epochs
 from tests.pictures import colour_folder, tree

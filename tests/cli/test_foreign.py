@@ -15,14 +15,14 @@ import pytest
 import torch
 import torchvision
 
-from reslab.engine.choose import open_engine
-from reslab.engine.exported import open_exported
+from reslab.engine.onnx import open_exported
+from reslab.engine.open import open_engine
 from reslab.engine.torch import open_torch
 from reslab.errors import ResLabError
-from reslab.fetch import Remote
+from reslab.model.run import packaged
 from reslab.nn.weights import to_torchvision
 from reslab.nn.zoo import build_named
-from reslab.runfolder import packaged
+from reslab.system.fetch import Remote
 from reslab.train.start import IMAGENET
 from tests.pictures import colour_folder
 

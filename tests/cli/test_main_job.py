@@ -7,7 +7,7 @@ import shutil
 
 import pytest
 
-from reslab.modelfile import read_model
+from reslab.model.file import read_model
 from tests.cli.conftest import QUICK
 from tests.pictures import tree
 

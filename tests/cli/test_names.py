@@ -17,7 +17,7 @@ from reslab.cli.app import run
 from reslab.cli.explaining import _file_names
 from reslab.cli.rows import as_text, spreadsheet
 from reslab.errors import ResLabError, visible
-from reslab.fetch import kept
+from reslab.system.fetch import kept
 
 QUICK = ["--layout", "channels-last", "--model", "resnet20", "--size", "8", "--epochs", "1", "--batch-size", "8"]
 CLASSES = ["[raw]", "[x] [", "[#1] :smile:", "[link=x]", "=1+1", "a\x1b[31m\u202eb"]

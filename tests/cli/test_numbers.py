@@ -4,8 +4,8 @@ from typing import get_args
 
 import pytest
 
-from reslab.bounds import BOUNDS
 from reslab.cli.app import VERBS, build_app, run
+from reslab.system.bounds import BOUNDS
 
 STRANGE = ("nan", "inf", "-inf", "-1", "0", str(2**64))
 FIRST = {"search": ["--minutes", "1"], "preview": ["--out", "x.png"], "adopt": ["--data", "d", "--classes", "c"]}
@@ -31,7 +31,7 @@ def test_a_number_is_refused_or_within_its_bounds(reslab, tmp_path, monkeypatch,
     """What passes would begin the verb's work: it stops at the model or the data, which are not there."""
     monkeypatch.chdir(tmp_path)
     name = option.lstrip("-").replace("-", "_")
-    assert name in BOUNDS, f"{option} has no row in reslab.bounds"
+    assert name in BOUNDS, f"{option} has no row in reslab.system.bounds"
     for value in STRANGE:
         bound = BOUNDS[name]
         held = value not in ("nan", "inf", "-inf") and bound.holds(int(value))

@@ -17,7 +17,7 @@ import pytest
 
 from reslab.cli.app import VERBS
 from reslab.export.options import NUMBERS
-from reslab.runfolder import packaged
+from reslab.model.run import packaged
 from tests.export.foreigners import NAMES, nearest_colour
 from tests.pictures import colour_folder
 

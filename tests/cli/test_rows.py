@@ -80,7 +80,7 @@ def test_wherever_the_last_row_was_cut(reslab, photos, tmp_path):
 
 
 def test_what_does_not_fit_is_refused_and_kept(reslab, photos, tmp_path):
-    from reslab.runfolder import packaged
+    from reslab.model.run import packaged
 
     out = tmp_path / "rows.csv"
     _, part, told = begun(reslab, photos, out, kept=2)

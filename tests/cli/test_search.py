@@ -6,9 +6,9 @@ import json
 import pytest
 
 from reslab.cli.search import _say, _SearchListener
+from reslab.model.run import read_config
 from reslab.report.folder import read_run
 from reslab.report.remake import remake
-from reslab.runfolder import read_config
 from tests.cli.conftest import QUICK
 from tests.pictures import tree
 

@@ -14,7 +14,7 @@ import pytest
 import torch
 
 from reslab.export.graph import write_onnx
-from reslab.modelfile import Calibration, Header
+from reslab.model.file import Calibration, Header
 from reslab.nn.zoo import build_named
 from reslab.pixels.preprocess import Preprocess
 from tests.pictures import colour_folder

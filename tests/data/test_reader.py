@@ -9,9 +9,10 @@ import pytest
 from PIL import Image
 
 from reslab.data.catalog import Picture
-from reslab.data.reader import BLOCK, blocks, default_workers, load, ordered
+from reslab.data.reader import BLOCK, blocks, load, ordered
 from reslab.errors import BadPicture
 from reslab.pixels.preprocess import Preprocess
+from reslab.system.machine import default_workers
 
 WORKERS = [0, 1, 2, 4]
 

@@ -9,10 +9,11 @@ from reslab.data import store as store_module
 from reslab.data.catalog import Picture
 from reslab.data.folder import read_folder
 from reslab.data.reader import load
-from reslab.data.store import Store, free_memory, memory_limit
+from reslab.data.store import Store, memory_limit
 from reslab.errors import BadPicture
 from reslab.pixels.fingerprint import fingerprint
 from reslab.pixels.preprocess import Preprocess
+from reslab.system.machine import free_memory
 
 
 @pytest.fixture

@@ -9,18 +9,18 @@ from PIL import Image
 
 from reslab.data.catalog import Picture
 from reslab.data.reader import BLOCK
-from reslab.engine.choose import find_model, open_engine
-from reslab.engine.face import Mirrored, block_logits
+from reslab.engine.base import Mirrored, block_logits
+from reslab.engine.open import find_model, open_engine
 from reslab.engine.torch import open_torch
 from reslab.errors import BadPicture, ResLabError
-from reslab.evaluate.judge import judge
+from reslab.evaluate.evaluation import judge
+from reslab.evaluate.predict import load_model
 from reslab.metrics.calibration import cross_fitted, softmax
-from reslab.modelfile import Calibration, Header, write_model
+from reslab.model.file import Calibration, Header, write_model
 from reslab.nn.resnet import folded
 from reslab.nn.zoo import ZOO, build_named
 from reslab.pixels.fingerprint import fingerprint
 from reslab.pixels.preprocess import Preprocess
-from reslab.predict import load_model
 
 CLASSES = tuple("abcdefghij")
 

@@ -9,15 +9,15 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from reslab.engine.choose import open_engine
-from reslab.engine.exported import from_bytes, open_exported
+from reslab.engine.onnx import from_bytes, open_exported
+from reslab.engine.open import open_engine
 from reslab.engine.openvino import open_openvino
 from reslab.engine.protobuf import refuse_unfit
 from reslab.errors import ResLabError
+from reslab.evaluate.predict import load_model
 from reslab.export.foreign import open_foreign_graph
-from reslab.modelfile import KEY
-from reslab.predict import load_model
-from reslab.runfolder import packaged
+from reslab.model.file import KEY
+from reslab.model.run import packaged
 
 GRAPH = packaged("cifar10_resnet20", ".onnx")
 LOCATION = ".ssh/id_rsa"
@@ -172,8 +172,8 @@ class Nan:
 
 def test_an_answer_that_is_no_number_stops_a_score_or_is_counted(graph):
     from reslab.data.catalog import Picture
-    from reslab.evaluate.judge import judge
-    from reslab.predict import Model
+    from reslab.evaluate.evaluation import judge
+    from reslab.evaluate.predict import Model
 
     engine = Nan(open_exported(GRAPH))
     pictures = [

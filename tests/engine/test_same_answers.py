@@ -8,13 +8,13 @@ import torch
 from PIL import Image
 
 from reslab.data.catalog import Picture
-from reslab.engine.exported import open_exported
-from reslab.engine.face import OneCoreEngine, answers
+from reslab.engine.base import OneCoreEngine, answers
+from reslab.engine.onnx import open_exported
+from reslab.evaluate.predict import load_model
 from reslab.export.graph import write_onnx
-from reslab.modelfile import Calibration, Header, write_model
+from reslab.model.file import Calibration, Header, write_model
 from reslab.nn.zoo import build_named
 from reslab.pixels.preprocess import Preprocess
-from reslab.predict import load_model
 
 DIFFERENCE = 1e-4  # of a probability, between engines (issue 6)
 ROUNDING = 1e-6  # between an exported model's answers on one core and on all

@@ -10,18 +10,18 @@ from captum.attr import LayerGradCam
 from PIL import Image
 
 from reslab.cli.app import run as reslab
-from reslab.engine.exported import open_exported
+from reslab.engine.onnx import open_exported
 from reslab.engine.torch import TorchEngine, open_torch
 from reslab.errors import ResLabError
 from reslab.explain.cam import explain
 from reslab.explain.draw import figure, overlay, strongest
 from reslab.export.graph import write_onnx
-from reslab.modelfile import Calibration, Header
+from reslab.model.file import Calibration, Header
 from reslab.nn.layers import to_images
 from reslab.nn.zoo import build_named
 from reslab.pixels.preprocess import Preprocess
+from reslab.run.train import train
 from reslab.train.config import TrainConfig
-from reslab.workflow import train
 
 CLASSES = ("a", "b", "c")
 SIDE, PATCH = 32, 10

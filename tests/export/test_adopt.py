@@ -18,8 +18,9 @@ from onnx import TensorProto, helper
 from PIL import Image
 
 from reslab.cli.app import run
-from reslab.engine.exported import open_exported
+from reslab.engine.onnx import open_exported
 from reslab.errors import ResLabError
+from reslab.evaluate.predict import load_model
 from reslab.explain.cam import explain
 from reslab.export import adopt as room
 from reslab.export.adopt import Source, adopt
@@ -27,7 +28,6 @@ from reslab.export.graph import OUTPUTS
 from reslab.export.options import NUMBERS, Choices
 from reslab.metrics.calibration import softmax
 from reslab.pixels.decode import decode
-from reslab.predict import load_model
 from tests.export.foreigners import NAMES, SIZE, exported, hand_written, nearest_colour, save
 from tests.pictures import colour_folder, colour_picture, tree
 

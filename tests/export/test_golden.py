@@ -18,13 +18,13 @@ import onnxruntime
 import pytest
 from PIL import Image
 
-from reslab.engine.exported import open_exported
+from reslab.engine.onnx import open_exported
 from reslab.errors import ResLabError
 from reslab.export.golden import write_golden
-from reslab.modelfile import KEY
+from reslab.model.file import KEY
+from reslab.model.run import packaged
 from reslab.pixels.decode import decode
 from reslab.pixels.preprocess import Preprocess
-from reslab.runfolder import packaged
 from tests.export.toolchain import EXAMPLES, needs, node_modules, onnxruntime_home
 from tests.pictures import colour_picture, tree
 

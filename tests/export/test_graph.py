@@ -8,12 +8,12 @@ import onnx
 import pytest
 import torch
 
-from reslab.engine.exported import open_exported
+from reslab.engine.onnx import open_exported
 from reslab.engine.torch import TorchEngine
 from reslab.errors import ResLabError
 from reslab.export.certify import certify
 from reslab.export.graph import OUTPUTS, write_onnx
-from reslab.modelfile import KEY, Calibration, Header
+from reslab.model.file import KEY, Calibration, Header
 from reslab.nn.config import config_from
 from reslab.nn.layers import to_images
 from reslab.nn.zoo import ZOO, build_named

@@ -15,17 +15,17 @@ import torch
 from PIL import Image
 
 from reslab.cli.app import run
-from reslab.engine.choose import open_engine
-from reslab.engine.exported import from_bytes, open_exported
+from reslab.engine.onnx import from_bytes, open_exported
+from reslab.engine.open import open_engine
 from reslab.engine.torch import open_torch
 from reslab.errors import GateNotMet, ResLabError
 from reslab.export import certify as certifying
 from reslab.export.certify import BATCHES, certify
 from reslab.export.graph import Graph, onnx_of
 from reslab.export.quantize import gate, quantized
-from reslab.modelfile import metadata_of
-from reslab.runfolder import packaged
-from reslab.ship import Shipping, ship
+from reslab.model.file import metadata_of
+from reslab.model.run import packaged
+from reslab.run.export import Shipping, ship
 
 MODEL = packaged("cifar10_resnet20", ".safetensors")
 
@@ -217,7 +217,7 @@ def test_a_batch_axis_that_is_a_constant_breaks_it(tmp_path, engine):
 
 def test_a_failed_certificate_leaves_no_file(tmp_path, graph, data, monkeypatch, capsys):
     monkeypatch.setattr(
-        "reslab.ship.onnx_of", lambda *_: spoilt(graph, 0.5)
+        "reslab.run.export.onnx_of", lambda *_: spoilt(graph, 0.5)
     )  # what an exporter's fault would look like
     assert run(["export", str(MODEL), "--out", str(tmp_path / "model.onnx"), "--data", str(data)]) == 1
     assert "does not answer as the one" in capsys.readouterr().err
@@ -343,7 +343,7 @@ import ctypes, sys
 import numpy as np
 from pathlib import Path
 from reslab.engine.openvino import open_openvino
-from reslab.machine import _Stack
+from reslab.system.machine import _Stack
 
 def stack():
     found = _Stack()

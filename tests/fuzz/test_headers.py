@@ -19,15 +19,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from safetensors.numpy import load_file, save
 
-from reslab.engine.exported import open_exported
-from reslab.engine.face import probabilities
+from reslab.engine.base import probabilities
+from reslab.engine.onnx import open_exported
 from reslab.engine.torch import stored_network
 from reslab.errors import ResLabError
-from reslab.modelfile import KEY, header_document, read_header, read_model
-from reslab.nn.config import config_from
-from reslab.predict import Model
-from reslab.run.list import list_runs
-from reslab.runfolder import (
+from reslab.evaluate.predict import Model
+from reslab.model.file import KEY, header_document, read_header, read_model
+from reslab.model.run import (
     CONFIG_NAME,
     JOURNAL_NAME,
     MODEL_NAME,
@@ -37,10 +35,12 @@ from reslab.runfolder import (
     read_journal,
     read_split,
 )
+from reslab.nn.config import config_from
+from reslab.run.list import list_runs
 from reslab.serve.documents import encoded, model_document
 from reslab.serve.limits import Limits
 from reslab.train.config import Plan, TrainConfig
-from reslab.train.document import decisions, plan_document, plan_from
+from reslab.train.plan.document import decisions, plan_document, plan_from
 
 SECONDS = 20.0
 """Of processor time that one case may take; a case takes some hundredths."""

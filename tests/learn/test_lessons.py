@@ -9,7 +9,7 @@ import pytest
 
 from reslab.cli.app import run as reslab
 from reslab.errors import ResLabError
-from reslab.learn.figure import alike
+from reslab.figures.drawing import alike
 from reslab.learn.lesson import BLOCK, bring_up_to_date, executed, lessons, render, source_of, stale
 from tests.pictures import colour_folder
 

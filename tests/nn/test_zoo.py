@@ -14,7 +14,7 @@ from reslab.nn.config import ResNetConfig, last_map
 from reslab.nn.count import layer_table, macs, parameters
 from reslab.nn.resnet import ResNet, build
 from reslab.nn.zoo import SOURCES, ZOO, build_named, configuration, native_size
-from reslab.train.memory import activation_bytes
+from reslab.train.plan.memory import activation_bytes
 
 TORCHVISION = {
     "resnet18": (11_689_512, 1.814),

@@ -6,11 +6,12 @@ import json
 import numpy as np
 from PIL import Image
 
-from reslab.evaluate.judge import Evaluation
+from reslab.evaluate.evaluation import Evaluation
 from reslab.metrics.intervals import spread
-from reslab.modelfile import Header, write_json, write_model
+from reslab.model.file import Header, write_model
+from reslab.model.run import OUT_OF_FOLD, evaluation_name, predictions_name
 from reslab.pixels.preprocess import Preprocess
-from reslab.runfolder import OUT_OF_FOLD, evaluation_name, predictions_name
+from reslab.system.files import write_json
 
 COLOURS = ("blue", "green", "red")
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reslab.report.charts import Curves, Series, curves, reliability, score_bar, ticks, whisker
+from reslab.figures.curves import Curves, Series, curves, reliability, score_bar, ticks, whisker
 
 TRAINING = Series("training", ((1.0, 2.0), (2.0, 1.0), (3.0, 0.5)))
 VALIDATION = Series("validation", ((1.0, 1.5), (2.0, 0.7), (3.0, 0.9)))

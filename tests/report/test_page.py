@@ -8,8 +8,8 @@ import pytest
 
 from reslab.errors import ResLabError
 from reslab.report.page import write_report
-from reslab.report.speak import percent
 from reslab.run.list import list_runs
+from reslab.words.phrases import percent
 from tests.report.folders import COLOURS, add_evaluation, evaluation, make_run
 from tests.report.reading import Page
 
@@ -332,6 +332,6 @@ def test_writing_twice_gives_the_same_bytes(tmp_path):
 
 
 def _digest(run):
-    from reslab.modelfile import read_header
+    from reslab.model.file import read_header
 
     return read_header(run / "model.safetensors")["sha256"]

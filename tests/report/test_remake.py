@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from reslab.modelfile import write_json
 from reslab.report.folder import read_run
 from reslab.report.page import write_report
 from reslab.report.remake import FLAGS, remake
+from reslab.system.files import write_json
 from tests.pictures import colour_folder
 from tests.report.folders import make_run
 

@@ -6,13 +6,14 @@ from pathlib import Path
 
 import pytest
 
-from reslab.report import captions, label_words, speak, words
-from reslab.report.speak import Phrase, element, reason, say, setting
+from reslab.words import captions, labels, phrases
+from reslab.words import page as words
+from reslab.words.phrases import Phrase, element, reason, say, setting
 from tests.report.folders import document, make_run
 from tests.report.reading import Page
 
-FILES = [Path(module.__file__) for module in (words, captions, label_words)]
-ROOM = FILES[0].parent
+FILES = [Path(module.__file__) for module in (words, captions, labels)]
+ROOMS = [FILES[0].parent, FILES[0].parents[1] / "report", FILES[0].parents[1] / "figures"]
 CHINESE = re.compile(r"[\u4e00-\u9fff]")
 SAME = {"classes.n", "classes.f1", "curves.and", "labels.ap"}
 """Signs that are written alike in both languages."""
@@ -31,9 +32,8 @@ def test_both_languages_say_it(key):
 
 
 def test_every_key_that_is_asked_for_exists_and_every_key_is_asked_for():
-    sources = "".join(
-        p.read_text(encoding="utf-8") for p in ROOM.iterdir() if p.suffix in (".py", ".j2") and p not in FILES
-    )
+    files = [path for room in ROOMS for path in sorted(room.iterdir()) if path.suffix in (".py", ".j2")]
+    sources = "".join(path.read_text(encoding="utf-8") for path in files if path not in FILES)
     places = {key.split(".")[0] for key in words.WORDS}
     dotted = set(re.findall(r'"([a-z]+\.[a-z0-9_.]+)"', sources)) - {"split.csv"}
     asked = {text for text in dotted if text.split(".")[0] in places}
@@ -96,6 +96,6 @@ def _texts_without_chinese(html):
 
 
 def test_durations():
-    said = [speak.duration(s).en for s in (3.2, 89, 95, 5399, 9000)]
+    said = [phrases.duration(s).en for s in (3.2, 89, 95, 5399, 9000)]
     assert said == ["3 s", "89 s", "2 min", "90 min", "2.5 h"]
-    assert speak.duration(95).zh == "2 分钟"
+    assert phrases.duration(95).zh == "2 分钟"

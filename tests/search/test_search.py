@@ -18,22 +18,22 @@ from reslab.data import store
 from reslab.data.sources import read_data
 from reslab.data.splits import assigned
 from reslab.errors import ResLabError
+from reslab.figures.search import draw_search
 from reslab.metrics.paired import compared
-from reslab.modelfile import read_json
-from reslab.report.speak import reason
-from reslab.runfolder import predictions_name, read_config, read_journal
-from reslab.scoring import evaluate
+from reslab.model.run import predictions_name, read_config, read_journal
+from reslab.run.evaluate import evaluate
+from reslab.run.train import train
 from reslab.search import dials, hunt
-from reslab.search.dials import Dial, defaults, dial_from, dials_of, turned
 from reslab.search.evidence import compared_on_validation, standing
-from reslab.search.figure import draw_search
-from reslab.search.hunt import Wish, _length, search
+from reslab.search.search import Wish, _length, search
+from reslab.search.space import Dial, defaults, dial_from, dials_of, turned
+from reslab.system.files import read_json
 from reslab.train.config import Origin
-from reslab.train.document import followed
 from reslab.train.loop import Interrupted
-from reslab.train.plan import resolve
+from reslab.train.plan.document import followed
+from reslab.train.plan.resolve import resolve
 from reslab.train.recipes import recipe
-from reslab.workflow import train
+from reslab.words.phrases import reason
 from tests.pictures import colour_folder, tree
 
 
@@ -324,8 +324,8 @@ def test_pictures_are_decoded_once_and_test_stays_shut(data, tmp_path, monkeypat
         return whole(picture)
 
     monkeypatch.setattr(store, "load", counted)
-    monkeypatch.setattr("reslab.prepare.load", counted)
-    monkeypatch.setattr("reslab.check.gate.load", counted)
+    monkeypatch.setattr("reslab.run.prepare.load", counted)
+    monkeypatch.setattr("reslab.check.data.load", counted)
     hunted(config(data, epochs=1), tmp_path / "out", 3)
     trained = {key: n for (split, key), n in loads.items() if split == "train"}
     assert len(trained) > 50 and set(trained.values()) == {2}, "once by each of the two commands"

@@ -1,6 +1,6 @@
 import pytest
 
-from reslab.engine.choose import open_engine
+from reslab.engine.open import open_engine
 from tests.serve.door import served
 
 MODEL = "cifar10_resnet20"

@@ -12,16 +12,16 @@ import pytest
 from PIL import Image
 from prometheus_client.parser import text_string_to_metric_families
 
-from reslab.engine.choose import open_engine
-from reslab.engine.face import block_logits
+from reslab.engine.base import block_logits
+from reslab.engine.open import open_engine
 from reslab.engine.torch import TorchEngine
+from reslab.evaluate.predict import Model
 from reslab.explain.cam import explain
 from reslab.explain.draw import figure
-from reslab.modelfile import Calibration, Header, write_model
+from reslab.model.file import Calibration, Header, write_model
 from reslab.nn.zoo import build_named
 from reslab.pixels.decode import decode
 from reslab.pixels.preprocess import Preprocess
-from reslab.predict import Model
 from reslab.serve.batcher import fixed_logits
 from reslab.serve.run import open_served
 from tests.serve.door import file_of, noise, one_of_each, served

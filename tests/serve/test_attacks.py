@@ -18,7 +18,7 @@ import pytest
 
 from reslab.engine.torch import TorchEngine
 from reslab.errors import BadPicture, ResLabError
-from reslab.modelfile import Calibration, Header
+from reslab.model.file import Calibration, Header
 from reslab.nn.zoo import build_named
 from reslab.pixels.decode import decode
 from reslab.pixels.preprocess import Preprocess

@@ -11,7 +11,7 @@ import httpx
 import pytest
 
 from reslab.errors import ResLabError
-from reslab.predict import Model
+from reslab.evaluate.predict import Model
 from reslab.serve.body import harmless
 from reslab.serve.limits import Limits, Rate, Refused
 from tests.serve.door import PATIENCE, file_of, noise, png_header, served, wait_for

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from reslab.predict import load_model
+from reslab.evaluate.predict import load_model
 from reslab.serve import body
 from tests.serve.door import served
 

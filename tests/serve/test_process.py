@@ -119,7 +119,7 @@ def test_a_missing_extra_is_named():
 def test_no_torch_is_loaded():
     code = (
         "import sys; sys.modules.update(torch=None, torchvision=None)\n"
-        "from reslab.engine.choose import open_engine\n"
+        "from reslab.engine.open import open_engine\n"
         "from reslab.serve.run import open_served\n"
         "from reslab.serve.app import create_app\n"
         f"create_app(open_served({MODEL!r}, None, print))"

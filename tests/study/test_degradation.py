@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 import torch
 
+from reslab.figures import degradation as figure
 from reslab.nn.layers import to_images
 from reslab.nn.zoo import build_named
-from reslab.study import degradation, figure
+from reslab.study import degradation
 from reslab.study.degradation import DEEP, SHALLOW, Length, fitted, gradients, study
 from reslab.study.published import published
 from tests.pictures import colour_folder

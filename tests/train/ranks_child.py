@@ -9,12 +9,12 @@ import torch
 from reslab.data.sources import read_data
 from reslab.data.splits import assigned
 from reslab.nn.layers import to_images
-from reslab.train.fit import fresh_training, judge_of, loader_of
 from reslab.train.inputs import open_stores
 from reslab.train.loop import update
-from reslab.train.plan import resolve
-from reslab.train.ranks import ALONE, join
+from reslab.train.plan.resolve import resolve
 from reslab.train.recipes import recipe
+from reslab.train.session import fresh_training, judge_of, loader_of
+from reslab.train.step.process_group import ALONE, join
 
 SIZES = (1, 2, 5, 33, 100)
 GRADIENT = {torch.float64: 1e-10, torch.float32: 1e-5}  # relative: the same terms in another order

@@ -9,13 +9,13 @@ from PIL import Image
 from reslab.data.catalog import Catalog, Picture
 from reslab.data.sources import read_data
 from reslab.data.splits import assigned
-from reslab.prepare import checked, settled, silent
-from reslab.report.speak import reason
-from reslab.train.affordable import LADDER, LEAST_EPOCHS, Timed, candidates, choose, decided, with_affordable
-from reslab.train.document import plan_document, plan_from
-from reslab.train.plan import resolve
+from reslab.run.prepare import checked, settled, silent
+from reslab.train.plan.affordable import LADDER, LEAST_EPOCHS, Timed, candidates, choose, decided, with_affordable
+from reslab.train.plan.document import plan_document, plan_from
+from reslab.train.plan.resolve import resolve
+from reslab.train.plan.speed import epoch_seconds
 from reslab.train.recipes import recipe
-from reslab.train.speed import epoch_seconds
+from reslab.words.phrases import reason
 from tests.pictures import colour_folder
 
 PAIRS = LADDER[:4]

@@ -8,16 +8,17 @@ import pytest
 import torch
 
 from reslab.errors import ResLabError
+from reslab.model.run import read_config
 from reslab.report.folder import read_run
 from reslab.report.remake import remake
-from reslab.report.speak import reason
-from reslab.runfolder import read_config
+from reslab.run.range_test import find_rate
+from reslab.run.train import train
 from reslab.train.config import OptimConfig, at_rate
-from reslab.train.document import followed
-from reslab.train.finder import HIGHEST, LOWEST, STEPS, range_test
+from reslab.train.plan.document import followed
+from reslab.train.range_test import HIGHEST, LOWEST, STEPS, range_test
 from reslab.train.recipes import recipe
 from reslab.train.schedule import ScheduleConfig
-from reslab.workflow import find_rate, train
+from reslab.words.phrases import reason
 from tests.pictures import colour_folder
 
 PER_STEP = (HIGHEST / LOWEST) ** (1 / (STEPS - 1))

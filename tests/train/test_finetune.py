@@ -9,15 +9,15 @@ from sklearn.linear_model import LogisticRegression
 
 from reslab.errors import ResLabError
 from reslab.metrics.calibration import log_softmax
-from reslab.modelfile import read_model
+from reslab.model.file import read_model
+from reslab.model.run import packaged, read_journal
 from reslab.nn.zoo import build_named
-from reslab.runfolder import packaged, read_journal
-from reslab.train.choices import chosen
+from reslab.run.train import resume, train
 from reslab.train.config import MODES, OptimConfig, TrainConfig
-from reslab.train.finetune import by_depth, speeds, thaw
-from reslab.train.optim import build_optimizer, set_rate
+from reslab.train.plan.choices import chosen
 from reslab.train.probe import embeddings, fitted
-from reslab.workflow import resume, train
+from reslab.train.step.finetune import by_depth, speeds, thaw
+from reslab.train.step.optim import build_optimizer, set_rate
 from tests.pictures import colour_folder
 
 NAME = "cifar10_resnet20"

@@ -9,11 +9,11 @@ import torch
 
 from reslab.data.sources import read_data
 from reslab.data.splits import assigned
-from reslab.train.fit import fresh_training, loader_of
 from reslab.train.inputs import open_stores
 from reslab.train.loop import update
-from reslab.train.plan import resolve
+from reslab.train.plan.resolve import resolve
 from reslab.train.recipes import recipe
+from reslab.train.session import fresh_training, loader_of
 
 GOLDEN = Path(__file__).with_name("golden_losses.json")
 RELATIVE = 1e-6  # float64 on another machine: other kernels, same sums

@@ -24,7 +24,7 @@ from reslab.nn.weights import to_torchvision
 from reslab.nn.zoo import build_named
 from reslab.train.config import TrainConfig
 from reslab.train.hub import describe
-from reslab.train.plan import resolve
+from reslab.train.plan.resolve import resolve
 from reslab.train.start import open_start
 from tests.pictures import colour_folder
 

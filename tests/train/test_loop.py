@@ -8,19 +8,19 @@ from statistics import fmean
 import pytest
 import torch
 
-from reslab import runtime
 from reslab.data.augment import parse
 from reslab.data.sources import read_data
 from reslab.data.splits import assigned
 from reslab.errors import ResLabError
-from reslab.train.fit import fresh_training, loader_of
+from reslab.system import device
 from reslab.train.inputs import open_stores
 from reslab.train.loop import Hooks, Validation, _end_epoch, update
-from reslab.train.pace import Pace
-from reslab.train.plan import resolve
-from reslab.train.ranks import ALONE
+from reslab.train.plan.resolve import resolve
+from reslab.train.plan.speed import with_speed
 from reslab.train.recipes import recipe
-from reslab.train.speed import with_speed
+from reslab.train.session import fresh_training, loader_of
+from reslab.train.step.process_group import ALONE
+from reslab.train.step.time_budget import Pace
 
 
 @pytest.fixture(scope="module")
@@ -208,12 +208,12 @@ def test_the_layout_is_measured_where_it_is_open_and_changes_only_rounding(made)
     plan, loader = made
     assert plan.config.layout == "auto"
     measured, _ = with_speed(plan, 0)
-    assert measured.config.layout in runtime.LAYOUTS and measured.origins["layout"].origin == "measured"
+    assert measured.config.layout in device.LAYOUTS and measured.origins["layout"].origin == "measured"
     assert with_speed(measured, 0)[0].config == measured.config, "what stands in the config is not measured again"
     short = replace(plan, config=replace(plan.config, precision="bfloat16"))
     assert with_speed(short, 0)[0].origins["layout"].origin == "default"
     gradients = []
-    for layout in runtime.LAYOUTS:
+    for layout in device.LAYOUTS:
         laid = replace(plan, config=replace(plan.config, layout=layout))
         training, seen = frozen(laid, torch.float64), []
         training.network.stem.register_forward_pre_hook(lambda _, given, seen=seen: seen.append(given[0].stride()))
@@ -231,11 +231,11 @@ import torch
 from reslab.data.augment import SETS
 from reslab.data.catalog import Catalog, Picture
 from reslab.train.config import Plan
-from reslab.train.fit import fresh_training, loader_of
+from reslab.train.session import fresh_training, loader_of
 from reslab.train.inputs import open_stores
 from reslab.train.loop import update
-from reslab.train.optim import OptimConfig
-from reslab.train.plan import resolve
+from reslab.train.step.optim import OptimConfig
+from reslab.train.plan.resolve import resolve
 from reslab.train.recipes import recipe
 
 noise = np.random.default_rng(0).integers(0, 256, (8, 32, 32, 3)).astype(np.uint8)

@@ -14,17 +14,17 @@ from reslab.data.sources import read_data
 from reslab.data.splits import assigned
 from reslab.errors import ResLabError
 from reslab.metrics.calibration import softmax
-from reslab.modelfile import read_model
+from reslab.model.file import read_model
+from reslab.model.run import packaged, read_config, read_journal
 from reslab.nn.zoo import build_named
-from reslab.runfolder import packaged, read_config, read_journal
+from reslab.run.train import resume, train
 from reslab.train.config import BALANCES, TrainConfig
-from reslab.train.fit import fresh_training, loader_of, objective_of
 from reslab.train.inputs import open_stores
 from reslab.train.loop import Validation, update
-from reslab.train.loss import Objective, Teacher, class_weights, log_prior
-from reslab.train.plan import cautions, resolve
+from reslab.train.plan.resolve import cautions, resolve
 from reslab.train.probe import fitted
-from reslab.workflow import resume, train
+from reslab.train.session import fresh_training, loader_of, objective_of
+from reslab.train.step.loss import Objective, Teacher, class_weights, log_prior
 from tests.pictures import colour_folder
 
 NAME = "cifar10_resnet20"

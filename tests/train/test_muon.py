@@ -5,8 +5,8 @@ import torch
 
 from reslab.nn.config import ResNetConfig
 from reslab.nn.resnet import build
-from reslab.train.muon import Muon, orthogonalized
-from reslab.train.optim import OptimConfig, build_optimizer, set_rate
+from reslab.train.step.muon import Muon, orthogonalized
+from reslab.train.step.optim import OptimConfig, build_optimizer, set_rate
 
 TINY = ResNetConfig((1,), (4,), stem="3x3", num_classes=3)
 QUICK = ResNetConfig((1, 1), (8, 16), "single", stem="whitening", entry="pool", num_classes=3)

@@ -6,7 +6,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from reslab.train.loss import Objective
+from reslab.train.step.loss import Objective
 
 IMAGES = torch.zeros(6, 3, 8, 8)
 

@@ -4,8 +4,8 @@ import itertools
 
 import pytest
 
-from reslab.train.pace import Pace
 from reslab.train.schedule import Course
+from reslab.train.step.time_budget import Pace
 
 
 class Machine:

@@ -6,21 +6,21 @@ import numpy as np
 import pytest
 import torch
 
-from reslab import runtime
 from reslab.errors import ResLabError
+from reslab.model.run import read_journal
 from reslab.nn.config import ResNetConfig
 from reslab.nn.resnet import build
-from reslab.runfolder import read_journal
+from reslab.system import device
 from reslab.train.config import TrainConfig
 from reslab.train.journal import Journal
-from reslab.train.optim import Average, OptimConfig, build_optimizer, optimizer_tensors, restore_optimizer
 from reslab.train.recipes import RECIPES, recipe
 from reslab.train.schedule import Course, ScheduleConfig, rate
 from reslab.train.state import Progress, StateFolder, Training
+from reslab.train.step.optim import Average, OptimConfig, build_optimizer, optimizer_tensors, restore_optimizer
 
 TINY = ResNetConfig((1,), (4,), stem="3x3", num_classes=3)
 TOTAL = 100
-SCALER = runtime.scaler(torch.device("cpu"), "float32")
+SCALER = device.scaler(torch.device("cpu"), "float32")
 
 
 def course(**options):

@@ -11,18 +11,17 @@ from torchvision import models
 from reslab.data.sources import read_data
 from reslab.data.splits import assigned
 from reslab.errors import ResLabError
-from reslab.fetch import Remote
-from reslab.modelfile import read_model
+from reslab.model.file import read_model
+from reslab.model.run import packaged, read_config
 from reslab.nn.zoo import build_named
-from reslab.report import speak
-from reslab.runfolder import packaged, read_config
-from reslab.train import choices
+from reslab.run.train import train
+from reslab.system.fetch import Remote
 from reslab.train.config import TrainConfig
-from reslab.train.fit import fresh_training
 from reslab.train.inputs import open_stores
-from reslab.train.plan import cautions, resolve
+from reslab.train.plan.resolve import cautions, choices, resolve
+from reslab.train.session import fresh_training
 from reslab.train.start import IMAGENET, begin_from, open_start
-from reslab.workflow import train
+from reslab.words import phrases
 from tests.pictures import colour_folder
 
 NAME = "cifar10_resnet20"
@@ -168,7 +167,7 @@ def test_a_run_starts_from_a_run(tmp_path):
 def test_the_plan_says_what_may_change_a_label(tmp_path, asked, reason):
     plan, _ = planned(photographs(tmp_path / "data"), augment=asked, weights="none")
     assert plan.origins["augment"].reason == reason
-    assert not reason or speak.reason(reason).zh != reason
+    assert not reason or phrases.reason(reason).zh != reason
 
 
 def test_letters_are_not_turned_by_a_named_set():

@@ -3,14 +3,14 @@
 import pytest
 import torch
 
-from reslab import runtime
 from reslab.errors import ResLabError
 from reslab.nn.config import ResNetConfig
 from reslab.nn.resnet import build
-from reslab.train.optim import Average, OptimConfig, build_optimizer
+from reslab.system import device
 from reslab.train.state import Progress, StateFolder, Training
+from reslab.train.step.optim import Average, OptimConfig, build_optimizer
 
-SCALER = runtime.scaler(torch.device("cpu"), "float32")
+SCALER = device.scaler(torch.device("cpu"), "float32")
 TINY = ResNetConfig((1,), (4,), stem="3x3", num_classes=3)
 
 
@@ -89,7 +89,7 @@ def test_two_damaged_generations_are_told_in_a_sentence(folder):
 
 
 def test_a_state_of_another_version_is_named(folder):
-    from reslab.modelfile import read_tensors, write_tensors
+    from reslab.model.file import read_tensors, write_tensors
 
     for path in list(folder.iterdir()):
         tensors, content = read_tensors(path)
@@ -103,7 +103,7 @@ def test_a_state_of_another_version_is_named(folder):
 def test_the_scale_of_float16_comes_back(tmp_path):
     before, after = training(3), training(0)
     for one in (before, after):
-        one.scaler = runtime.scaler(torch.device("cpu"), "float16")
+        one.scaler = device.scaler(torch.device("cpu"), "float16")
     before.scaler.scale(torch.ones(1))
     before.scaler.load_state_dict(before.scaler.state_dict() | {"scale": 128.0, "_growth_tracker": 7})
     StateFolder(tmp_path).save(before)

@@ -10,12 +10,12 @@ import numpy as np
 import pytest
 from sklearn import metrics as sk
 
-from reslab import scoring, workflow
-from reslab.engine.choose import open_engine
+from reslab.engine.open import open_engine
 from reslab.errors import ResLabError
-from reslab.evaluate.judge import judge
+from reslab.evaluate.evaluation import judge
 from reslab.metrics.calibration import calibrate
-from reslab.modelfile import read_model, read_tensors
+from reslab.model.file import read_model, read_tensors
+from reslab.run import workflow
 from reslab.run.examine import read_and_split
 from reslab.train import probe
 from reslab.train.loop import Interrupted

@@ -10,12 +10,12 @@ import numpy as np
 import pytest
 from filelock import FileLock
 
-from reslab import scoring, workflow
 from reslab.engine.torch import open_torch
 from reslab.errors import ResLabError
-from reslab.evaluate.judge import judge
+from reslab.evaluate.evaluation import judge
 from reslab.metrics.calibration import calibrate
-from reslab.modelfile import read_model
+from reslab.model.file import read_model
+from reslab.run import workflow
 from reslab.run.examine import contact_sheet, examine_data, read_and_split
 from reslab.train.recipes import recipe
 from tests.machine import small_disk

@@ -10,22 +10,22 @@ import pytest
 import sklearn.metrics as sk
 from scipy.special import expit
 
-from reslab import scoring, workflow
-from reslab.engine.exported import open_exported
+from reslab.engine.onnx import open_exported
 from reslab.engine.torch import open_torch, stored_network
 from reslab.errors import ResLabError
-from reslab.evaluate.judge import judge
+from reslab.evaluate.evaluation import judge
+from reslab.evaluate.predict import load_model
 from reslab.export.graph import write_onnx
 from reslab.metrics.calibration import calibrate
 from reslab.metrics.multilabel import fit_labels_temperature, labels_likelihood
-from reslab.modelfile import read_model, write_model, write_tensors
-from reslab.predict import load_model
+from reslab.model.file import read_model, write_model, write_tensors
+from reslab.model.run import read_config, read_journal
 from reslab.report.page import write_report
+from reslab.run import workflow
 from reslab.run.examine import contact_sheet, examine_data
 from reslab.run.list import list_runs
-from reslab.runfolder import read_config, read_journal
 from reslab.train.config import TrainConfig
-from reslab.train.document import plan_document, plan_from
+from reslab.train.plan.document import plan_document, plan_from
 from reslab.train.recipes import recipe
 from tests.pictures import PATCHES, colour_folder, patches_table, tree
 from tests.report.reading import Page
@@ -124,7 +124,7 @@ def test_the_model_file_carries_thresholds_and_score(run):
 
 
 def _pictures(run):
-    from reslab.prepare import same_data
+    from reslab.run.prepare import same_data
 
     return same_data(plan_from(read_config(run.folder)).config, run.folder)[0].pictures
 
@@ -267,7 +267,7 @@ def test_an_exported_graph_gives_the_same_probabilities(run, data, tmp_path):
 
 
 def test_a_version_that_knows_one_label_only_would_refuse_the_file(run, colours, tmp_path):
-    from reslab.modelfile import header_document
+    from reslab.model.file import header_document
 
     assert header_document(read_model(run.model).header)["format"] == 2
     assert header_document(read_model(colours[1].model).header)["format"] == 1

@@ -10,11 +10,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from reslab import prepare, scoring, workflow
 from reslab.cli.app import run as command
 from reslab.errors import ResLabError
-from reslab.modelfile import read_model, read_tensors, remove_leftovers, write_atomically, write_tensors
-from reslab.runfolder import read_config, read_journal, read_split
+from reslab.model.file import read_model, read_tensors, write_tensors
+from reslab.model.run import read_config, read_journal, read_split
+from reslab.run import prepare, scoring, workflow
+from reslab.system.files import remove_leftovers, write_atomically
 from reslab.train.recipes import recipe
 from tests.pictures import colour_folder
 
@@ -242,7 +243,7 @@ def test_a_description_larger_than_its_tensors_builds_nothing(made, tmp_path):
     assert pickle.dumps(model)
     tensors = {name: tensor.copy() for name, tensor in model.tensors.items()}
     tensors["head.bias"][0] = np.nan
-    from reslab.modelfile import write_model
+    from reslab.model.file import write_model
 
     write_model(tmp_path / "m.safetensors", tensors, model.header, [row.tobytes() for row in model.seen])
     with pytest.raises(ResLabError, match="its tensor head.bias holds numbers that are not finite"):

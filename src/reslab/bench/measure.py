@@ -11,15 +11,15 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from reslab import machine
 from reslab.bench.clock import times
 from reslab.data.catalog import Picture
 from reslab.data.reader import BLOCK
 from reslab.data.sources import read_data
-from reslab.engine.choose import EngineName, open_engine
-from reslab.engine.face import Engine, answers
+from reslab.engine.base import Engine, answers
+from reslab.engine.open import EngineName, open_engine
 from reslab.errors import ResLabError
 from reslab.nn.zoo import ZOO
+from reslab.system import machine
 
 _FILES, _SIDE = 512, 400
 _KINDS = 8  # different pictures behind those files

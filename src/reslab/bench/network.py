@@ -4,18 +4,18 @@ from dataclasses import asdict, dataclass
 
 import torch
 
-from reslab import runtime
 from reslab.bench.clock import times
 from reslab.data.reader import BLOCK
 from reslab.engine.torch import TorchEngine
-from reslab.modelfile import Header
+from reslab.model.file import Header
 from reslab.nn.config import config_from
 from reslab.nn.count import macs
 from reslab.nn.resnet import build
 from reslab.nn.zoo import ZOO, native_size
 from reslab.pixels.preprocess import Preprocess
+from reslab.system import device
 from reslab.train.config import TrainConfig
-from reslab.train.speed import seconds_per_step
+from reslab.train.plan.speed import seconds_per_step
 
 _SQUARE = 2048  # of the matrices whose product is the machine's peak
 
@@ -51,11 +51,11 @@ def cost(header: Header, forward: float, seconds: float) -> Cost:
         seconds: time for the machine's peak.
     """
     size, shape = header.preprocess.size, header.network
-    precision, _ = runtime.precision()
+    precision, _ = device.precision()
     per_picture, peak = macs(config_from(shape), size), _matmul_gflops(seconds)
     work = TrainConfig(batch_size=BLOCK, size=size, precision=precision, accumulate=1, layout="channels-last")
     return Cost(
-        machine=runtime.describe(),
+        machine=device.describe(),
         macs=per_picture,
         training_images_per_second=BLOCK / seconds_per_step(shape, work),
         training_precision=precision,
@@ -65,10 +65,10 @@ def cost(header: Header, forward: float, seconds: float) -> Cost:
 
 
 def _matmul_gflops(seconds: float) -> float:
-    left, right = torch.rand(2, _SQUARE, _SQUARE, device=runtime.device())
+    left, right = torch.rand(2, _SQUARE, _SQUARE, device=device.fastest())
 
     def product() -> None:
         torch.mm(left, right)
-        runtime.synchronize(left.device)
+        device.synchronize(left.device)
 
     return 2 * _SQUARE**3 / min(times(product, seconds)) / 1e9

@@ -13,8 +13,8 @@ from typing import Any, get_args
 from cyclopts import App, CycloptsError, MissingArgumentError
 from PIL import Image
 
-from reslab.bounds import bounded
 from reslab.errors import ResLabError, visible
+from reslab.system.bounds import bounded
 
 STARTED: ContextVar[float] = ContextVar("STARTED")
 """When the command began, before anything large was imported: what `--minutes` counts from (`time.monotonic`)."""
@@ -50,8 +50,8 @@ VERBS = {
     "train": ("training:train", "Check the data, train, calibrate, score and report."),
     "resume": ("training:resume", "Continue a run where it stopped."),
     "runs": ("training:runs", "What was trained here: score, interval, time."),
-    "eval": ("judging:evaluate", "Score a model on labelled pictures, with intervals."),
-    "compare": ("judging:compare", "Is one model really better? Paired, on the same pictures."),
+    "eval": ("evaluating:evaluate", "Score a model on labelled pictures, with intervals."),
+    "compare": ("evaluating:compare", "Is one model really better? Paired, on the same pictures."),
     "predict": ("predicting:predict", "Answer for files, folders and patterns; one row each."),
     "adopt": ("adopting:adopt", "Somebody else's ONNX classifier becomes a model file of ours."),
     "explain": ("explaining:explain", "Where in the picture the answer comes from."),
@@ -61,7 +61,7 @@ VERBS = {
     "lr-find": ("search:lr_find", "A curve of the loss over the learning rate, and a suggestion."),
     "bench": ("benching:bench", "Images per second, latency and memory on this machine."),
     "study": ("study:study", "Why residual networks: plain against residual, by depth."),
-    "report": ("judging:report", "One self-contained HTML page about a run."),
+    "report": ("evaluating:report", "One self-contained HTML page about a run."),
 }
 """Verb -> where it lives, and its line of help."""
 

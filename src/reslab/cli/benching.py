@@ -8,7 +8,7 @@ from cyclopts import Parameter
 from reslab.bench.measure import measure
 from reslab.cli import show
 from reslab.data.reader import BLOCK
-from reslab.engine.choose import EngineName
+from reslab.engine.open import EngineName
 from reslab.errors import ResLabError
 
 

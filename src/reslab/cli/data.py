@@ -9,13 +9,13 @@ from typing import Annotated
 from cyclopts import Parameter
 from PIL import Image
 
-from reslab.check.gate import Verdict
+from reslab.check.data import Verdict
 from reslab.cli import show
 from reslab.cli.fields import apply
 from reslab.cli.options import DATA_OPTIONS, PICTURE_OPTIONS, DataOptions, PictureOptions, outside_data
 from reslab.errors import GateNotMet
-from reslab.modelfile import write_atomically
 from reslab.run.examine import contact_sheet, examine_data
+from reslab.system.files import write_atomically
 from reslab.train.recipes import recipe
 
 _SHOWN = 40

@@ -17,13 +17,13 @@ from reslab.cli import show
 from reslab.cli.foreign import FOREIGN_OPTIONS, ForeignOptions
 from reslab.cli.options import outside_data
 from reslab.data.reader import load
-from reslab.engine.choose import EngineName, find_model, open_engine
+from reslab.engine.open import EngineName, find_model, open_engine
 from reslab.errors import BadPicture, ResLabError
+from reslab.evaluate.predict import expand
 from reslab.explain.cam import Explanation
 from reslab.explain.cam import explain as explained
 from reslab.explain.draw import figure
-from reslab.modelfile import write_atomically
-from reslab.predict import expand
+from reslab.system.files import write_atomically
 
 _LONGEST = 200  # bytes of a file's name
 _SIDE = 384  # of a drawn picture, in pixels, whatever the network's input is

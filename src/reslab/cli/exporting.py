@@ -9,7 +9,7 @@ from cyclopts import Parameter
 from reslab.cli import show
 from reslab.cli.foreign import FOREIGN_OPTIONS, ForeignOptions
 from reslab.cli.options import DATA_OPTIONS, DataOptions, outside_data
-from reslab.engine.choose import find_model
+from reslab.engine.open import find_model
 from reslab.errors import ResLabError
 from reslab.export.certify import Certificate
 from reslab.export.options import FORMS, SUFFIXES, Form, Layout
@@ -66,7 +66,7 @@ def export(
     if data:
         outside_data(out, data)
     form, out = _form(how.form, out)
-    from reslab.ship import Shipping, ship
+    from reslab.run.export import Shipping, ship
 
     shipping = Shipping(form, how.input_layout, how.opset, how.int8, how.max_drop_points, how.golden)
     with show.bar("exporting and comparing"):

@@ -8,9 +8,9 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from reslab.cli import show
-from reslab.engine.face import Assumed
+from reslab.engine.base import Assumed
 from reslab.errors import ResLabError
-from reslab.modelfile import is_foreign, refuse_twins
+from reslab.model.file import is_foreign, refuse_twins
 
 
 @Parameter(name="*")

@@ -13,9 +13,9 @@ from cyclopts import Parameter
 from reslab.cli import show
 from reslab.cli.foreign import FOREIGN_OPTIONS, ForeignOptions
 from reslab.cli.rows import rows_in
-from reslab.engine.choose import EngineName, find_model
+from reslab.engine.open import EngineName, find_model
 from reslab.errors import ResLabError
-from reslab.predict import Prediction, expand, load_model
+from reslab.evaluate.predict import Prediction, expand, load_model
 
 
 def predict(

@@ -2,7 +2,7 @@
 
 import dataclasses
 
-from reslab.check.gate import Verdict
+from reslab.check.data import Verdict
 from reslab.cli import show
 from reslab.train.config import Plan
 from reslab.train.journal import Event

@@ -15,11 +15,12 @@ from typing import BinaryIO
 
 from reslab.cli import show
 from reslab.data.catalog import SEPARATOR, Picture
-from reslab.engine.face import Engine
+from reslab.engine.base import Engine
 from reslab.errors import ResLabError
-from reslab.modelfile import header_document, read_json, write_json
-from reslab.predict import Prediction
-from reslab.runfolder import mark
+from reslab.evaluate.predict import Prediction
+from reslab.model.file import header_document
+from reslab.model.run import mark
+from reslab.system.files import read_json, write_json
 
 COLUMNS = ("path", "label", "probability", "error")
 _FORMULA = re.compile(r"[=@\t\r]|[+-](?!\d*\.?\d*\Z)")

@@ -14,11 +14,11 @@ from reslab.cli.fields import apply
 from reslab.cli.options import DATA_OPTIONS, PICTURE_OPTIONS, DataOptions, PictureOptions, outside_data
 from reslab.cli.progress import RunListener
 from reslab.cli.training import RUN_OPTIONS, RunOptions, config_of
-from reslab.modelfile import write_atomically
+from reslab.system.files import write_atomically
 from reslab.train.journal import Event
 
 if TYPE_CHECKING:
-    from reslab.train.finder import RangeTest
+    from reslab.train.range_test import RangeTest
 
 
 def search(
@@ -46,11 +46,11 @@ def search(
     config, user = config_of(data, options)
     config, user = apply(config, user, {**pictures.given(), **source.given()})
     outside_data(out, data)
-    from reslab.search import hunt
+    from reslab.search.search import search as search_settings
 
     listener = _SearchListener()
     with show.bar() as listener.bar:
-        document = hunt.search(config, minutes, out, user, listener, STARTED.get())
+        document = search_settings(config, minutes, out, user, listener, STARTED.get())
     if json:
         show.print_json(document)
     else:
@@ -79,13 +79,13 @@ def lr_find(
         outside_data(file, data)
     config, user = config_of(data, options)
     config, user = apply(config, user, {**pictures.given(), **source.given()})
-    from reslab import workflow
+    from reslab.run.range_test import find_rate
 
     listener = RunListener()
     with show.bar() as listener.bar:
-        plan, found = workflow.find_rate(config, user, listener)
+        plan, found = find_rate(config, user, listener)
     if out:
-        from reslab.search.figure import draw_rates
+        from reslab.figures.search import draw_rates
 
         write_atomically(out, draw_rates(found).encode())
     if csv:

@@ -8,7 +8,7 @@ from cyclopts import Parameter
 
 from reslab.cli import show
 from reslab.cli.foreign import FOREIGN_OPTIONS, ForeignOptions
-from reslab.engine.choose import EngineName, find_model
+from reslab.engine.open import EngineName, find_model
 from reslab.errors import ResLabError
 from reslab.serve.limits import Limits
 

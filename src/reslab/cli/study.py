@@ -10,10 +10,9 @@ from cyclopts import Parameter
 from reslab.cli import show
 from reslab.cli.options import outside_data
 from reslab.errors import ResLabError
-from reslab.modelfile import write_atomically, write_json
-from reslab.runfolder import RUNS
-from reslab.study import figure
+from reslab.model.run import RUNS
 from reslab.study.published import PAPER, published
+from reslab.system.files import write_atomically, write_json
 from reslab.train.journal import Event
 
 _LEAST_MINUTES = 1.0
@@ -40,6 +39,8 @@ def study(
         out: Where the figure (and, with --minutes, every run) is written.
         json: Print JSON.
     """
+    from reslab.figures import degradation as degradation_figure
+
     outside_data(out, data)
     if minutes is None:
         document, folder = published(), out
@@ -53,7 +54,9 @@ def study(
     if folder:
         write_json(folder / "degradation.json", document)
         for language in ("en", "zh"):
-            write_atomically(folder / f"degradation.{language}.svg", figure.draw(document, language).encode())
+            write_atomically(
+                folder / f"degradation.{language}.svg", degradation_figure.draw(document, language).encode()
+            )
     if json:
         show.print_json(document)
     else:

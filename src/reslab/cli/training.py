@@ -17,17 +17,17 @@ from reslab.cli.labels import say_labels
 from reslab.cli.options import DATA_OPTIONS, PICTURE_OPTIONS, DataOptions, PictureOptions, outside_data
 from reslab.cli.progress import RunListener
 from reslab.errors import ResLabError
+from reslab.model.run import REPORT_NAME, RUNS, read_config, read_split
 from reslab.run.list import list_runs
-from reslab.runfolder import REPORT_NAME, RUNS, read_config, read_split
 from reslab.train.config import TrainConfig
-from reslab.train.document import followed
 from reslab.train.journal import Event, Listener
-from reslab.train.ranks import restarts
+from reslab.train.plan.document import followed
 from reslab.train.recipes import recipe
+from reslab.train.step.process_group import restarts
 from reslab.train.track import tensorboard_listener
 
 if TYPE_CHECKING:
-    from reslab import workflow
+    from reslab.run.train import Run
 
 
 @Parameter(name="*")
@@ -113,7 +113,8 @@ def train(
         track: Also write TensorBoard files into the run folder.
         json: Print the validation score as JSON.
     """
-    from reslab import workflow
+    from reslab.run.train import resume as resume_run
+    from reslab.run.train import train as train_run
 
     config, user = config_of(data, options)
     if minutes is not None:
@@ -123,9 +124,9 @@ def train(
     listener = RunListener()
     with show.bar() as listener.bar:
         if out and restarts():  # torchrun's second try: the run goes on, it does not begin
-            run = workflow.resume(out, None, _with_tracking(listener, track))
+            run = resume_run(out, None, _with_tracking(listener, track))
         else:
-            run = workflow.train(config, out, user, _with_tracking(listener, track), STARTED.get())
+            run = train_run(config, out, user, _with_tracking(listener, track), STARTED.get())
     _say_score(run, json)
     _next_steps(run, data)
 
@@ -145,11 +146,11 @@ def resume(
         data: Where the pictures lie now, if they have moved; they must be the same ones.
         json: Print the validation score as JSON.
     """
-    from reslab import workflow
+    from reslab.run.train import resume as resume_run
 
     listener = RunListener()
     with show.bar() as listener.bar:
-        finished = workflow.resume(run, epochs, listener, data)
+        finished = resume_run(run, epochs, listener, data)
     _say_score(finished, json)
 
 
@@ -189,11 +190,11 @@ def demo(*, out: Path | None = None, epochs: int | None = None) -> None:
         out: The run folder; runs/DATE-resnet20-digits by default.
         epochs: Fewer make it quicker.
     """
-    from reslab import workflow
+    from reslab.run.demo import demo as run_demo
 
     listener = RunListener()
     with show.bar() as listener.bar:
-        result = workflow.demo(out, epochs, listener)
+        result = run_demo(out, epochs, listener)
     say = show.say
     document = result.evaluation.document()
     say()
@@ -251,7 +252,7 @@ def _with_tracking(listener: Listener, track: bool) -> Listener:
     return both
 
 
-def _say_score(run: "workflow.Run", json: bool) -> None:
+def _say_score(run: "Run", json: bool) -> None:
     if run.evaluation is None:
         show.people.print("nothing validated this run; score it on pictures it has not seen: reslab eval")
         return
@@ -290,7 +291,7 @@ def _say_folds(document: dict[str, Any]) -> None:
         say(f"             {twins:,} of them have an exact copy in another fold, which flatters the score")
 
 
-def _next_steps(run: "workflow.Run", data: str) -> None:
+def _next_steps(run: "Run", data: str) -> None:
     say = show.people.print
     say(f"model        {run.model}", soft_wrap=True)
     say(f"report       {run.folder / REPORT_NAME}", soft_wrap=True)

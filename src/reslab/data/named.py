@@ -14,7 +14,7 @@ from torchvision import datasets
 
 from reslab.data.catalog import Catalog, Picture, Split
 from reslab.errors import ResLabError
-from reslab.fetch import kept
+from reslab.system.fetch import kept
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,6 @@ a CPU the processes of a loader would take the cores that train.
 """
 
 import itertools
-import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -17,6 +16,7 @@ import numpy as np
 from reslab.data.catalog import Picture
 from reslab.errors import BadPicture
 from reslab.pixels.decode import decode
+from reslab.system.machine import default_workers
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -37,11 +37,6 @@ class Block:
 
     errors: dict[int, BadPicture]
     """Position -> what was wrong."""
-
-
-def default_workers() -> int:
-    """One thread per processor that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else (os.cpu_count() or 1)
 
 
 def load(picture: Picture) -> np.ndarray:

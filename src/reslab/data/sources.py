@@ -9,8 +9,8 @@ from reslab.data.catalog import Catalog
 from reslab.data.folder import OUTSIDE, read_folder
 from reslab.data.table import read_table
 from reslab.errors import ResLabError, nearest
-from reslab.fetch import kept
 from reslab.pixels.decode import printable
+from reslab.system.fetch import kept
 
 NAMES = ("digits", "cifar10", "cifar100", "mnist", "fashion_mnist", "svhn", "stl10")
 """Sets known by name. `digits` is built in."""

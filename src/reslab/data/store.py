@@ -1,54 +1,23 @@
 """Decode once: pictures kept as uint8 in memory, up to a limit; beyond it they are decoded again when needed."""
 
 import threading
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import numpy as np
 
 from reslab.data.catalog import Picture
 from reslab.data.reader import load
 from reslab.pixels.fingerprint import fingerprint
+from reslab.system.machine import free_memory
 
 _SHARE_OF_FREE_MEMORY = 0.25
 """Of each store: training and validation pictures together take half of what is free at the start."""
-
-_UNKNOWN_FREE_MEMORY = 4 * 2**30
-_MEMINFO = Path("/proc/meminfo")
-_GROUPS, _OWN_GROUPS = Path("/sys/fs/cgroup"), Path("/proc/self/cgroup")
 
 
 def memory_limit() -> int:
     """Bytes that one store's pictures may take by default."""
     return int(free_memory() * _SHARE_OF_FREE_MEMORY)
-
-
-def free_memory() -> int:
-    """Bytes that this process could still take: what the machine can give, and what its container allows."""
-    try:
-        lines = dict(line.split(":", 1) for line in _MEMINFO.read_text().splitlines())
-        free = int(lines["MemAvailable"].split()[0]) * 1024
-    except (OSError, KeyError, ValueError):  # Windows, macOS
-        free = _UNKNOWN_FREE_MEMORY
-    for allowed, used in _containers():
-        with suppress(OSError, ValueError):  # no such container, or one without a limit ("max")
-            free = min(free, int(allowed.read_text()) - int(used.read_text()))
-    return max(0, free)
-
-
-def _containers() -> Iterator[tuple[Path, Path]]:
-    """Where Linux may say what this process's containers may take and have taken (control groups, versions 2 and 1)."""
-    own = {"": "", "memory": ""}
-    with suppress(OSError):
-        own |= {kind: path for _, kind, path in (line.split(":", 2) for line in _OWN_GROUPS.read_text().splitlines())}
-    for path in {own[""], ""}:
-        folder = _GROUPS / path.strip("/")
-        yield folder / "memory.max", folder / "memory.current"
-    for path in {own["memory"], ""}:
-        folder = _GROUPS / "memory" / path.strip("/")
-        yield folder / "memory.limit_in_bytes", folder / "memory.usage_in_bytes"
 
 
 @dataclass(slots=True)

@@ -9,12 +9,11 @@ from typing import Any
 
 import numpy as np
 
-from reslab.data.reader import default_workers
-from reslab.engine.exported import planes, refuse_other_answers, refuse_unexplained
+from reslab.engine.onnx import planes, refuse_other_answers, refuse_unexplained
 from reslab.engine.protobuf import refuse_unfit
 from reslab.errors import ResLabError
-from reslab.machine import kept_signal_stack
-from reslab.modelfile import CERTIFICATE_KEY, KEY, SEEN_KEY, carried
+from reslab.model.file import CERTIFICATE_KEY, KEY, SEEN_KEY, carried
+from reslab.system.machine import default_workers, kept_signal_stack
 
 sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]  else the next line reports to Intel and Google
 import openvino  # noqa: E402

@@ -5,13 +5,13 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from reslab import runtime
 from reslab.errors import ResLabError
-from reslab.modelfile import Header, ModelFile, read_model
+from reslab.model.file import Header, ModelFile, read_model
 from reslab.nn.config import config_from
 from reslab.nn.count import refuse_larger
 from reslab.nn.layers import to_images
 from reslab.nn.resnet import ResNet, folded
+from reslab.system import device
 
 
 class TorchEngine:
@@ -20,8 +20,8 @@ class TorchEngine:
     name = "torch"
 
     def __init__(self, network: ResNet, header: Header, sha256: str = "", seen: np.ndarray | None = None) -> None:
-        self.device = runtime.device()
-        self.network = runtime.placed(folded(network))
+        self.device = device.fastest()
+        self.network = device.placed(folded(network))
         self.header = header
         self.sha256 = sha256
         self.seen = np.zeros((0, 5), np.uint8) if seen is None else seen
@@ -44,7 +44,7 @@ class TorchEngine:
 
 def open_torch(path: Path) -> TorchEngine:
     """The engine of a model file."""
-    runtime.keep_memory()
+    device.keep_memory()
     model = read_model(path)
     return TorchEngine(stored_network(model, path), model.header, model.sha256, model.seen)
 

@@ -21,8 +21,8 @@ from reslab.metrics.multilabel import (
     score_labels,
     sigmoid,
 )
-from reslab.modelfile import Calibration, Header
-from reslab.runfolder import mark
+from reslab.model.file import Calibration, Header
+from reslab.model.run import mark
 
 
 @dataclass(frozen=True, eq=False)  # without slots, which would leave no room for the score once it is computed

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from reslab.engine.face import ExplainableEngine, probabilities
+from reslab.engine.base import ExplainableEngine, probabilities
 from reslab.errors import ResLabError, nearest
 
 

@@ -12,14 +12,15 @@ import numpy as np
 from reslab.data.catalog import Picture, Split
 from reslab.data.sources import read_data
 from reslab.data.splits import DIVISION, divided_as
-from reslab.engine.exported import from_bytes
+from reslab.engine.onnx import from_bytes
 from reslab.errors import ResLabError
-from reslab.evaluate.judge import Evaluation, judge, numbered
+from reslab.evaluate.evaluation import Evaluation, judge, numbered
 from reslab.export.certify import Certificate, certify
 from reslab.export.foreign import Foreign, InputRule, open_foreign_graph
-from reslab.export.trial import Choices, Search, find_rule
+from reslab.export.input_rule import Choices, Search, find_rule
 from reslab.export.wrap import wrapped
-from reslab.modelfile import Header, write_atomically
+from reslab.model.file import Header
+from reslab.system.files import write_atomically
 
 _PICTURES = 64  # that the two graphs are compared on
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from reslab.engine.face import Answering, block_logits
+from reslab.engine.base import Answering, block_logits
 from reslab.errors import GateNotMet
 from reslab.metrics.intervals import Proportion, proportion
 

@@ -17,10 +17,10 @@ import onnxruntime
 from onnx import TensorProto, helper, numpy_helper
 from onnx.external_data_helper import load_external_data_for_model, uses_external_data
 
-from reslab.engine.face import batch_size
+from reslab.engine.base import batch_size
 from reslab.engine.protobuf import refuse_unfit
 from reslab.errors import ResLabError
-from reslab.modelfile import KEY, refuse_twins
+from reslab.model.file import KEY, refuse_twins
 from reslab.pixels.preprocess import SIDES, Preprocess
 
 Order = Literal["RGB", "BGR"]

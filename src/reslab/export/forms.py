@@ -13,11 +13,12 @@ import onnx
 import torch
 from torch.export import ExportedProgram
 
-from reslab.engine.exported import from_bytes, planes
-from reslab.engine.face import Engine
+from reslab.engine.base import Engine
+from reslab.engine.onnx import from_bytes, planes
 from reslab.errors import ResLabError
 from reslab.export.graph import OnnxGraph
-from reslab.modelfile import Carried, metadata_of, write_atomically
+from reslab.model.file import Carried, metadata_of
+from reslab.system.files import write_atomically
 
 
 @dataclass(frozen=True, slots=True)

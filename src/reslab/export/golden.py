@@ -13,10 +13,10 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from reslab.engine.face import Engine, block_logits, probabilities
+from reslab.engine.base import Engine, block_logits, probabilities
 from reslab.errors import ResLabError
-from reslab.modelfile import write_atomically, write_json
 from reslab.pixels.preprocess import shrunk
+from reslab.system.files import write_atomically, write_json
 
 GOLDEN_NAME = "golden.json"
 TOLERANCE = 1e-4

@@ -12,9 +12,10 @@ from torch.export import ExportedProgram
 
 from reslab.errors import ResLabError
 from reslab.export.options import Layout
-from reslab.modelfile import Header, Task, metadata_of, write_atomically
+from reslab.model.file import Header, Task, metadata_of
 from reslab.nn.layers import to_images
 from reslab.nn.resnet import ResNet, folded
+from reslab.system.files import write_atomically
 
 OnnxGraph = onnx.ModelProto
 

@@ -11,7 +11,7 @@ import numpy as np
 import onnx
 from onnxruntime.quantization import CalibrationDataReader, CalibrationMethod, QuantFormat, QuantType, quantize_static
 
-from reslab.engine.face import Engine, batch_size, block_logits
+from reslab.engine.base import Engine, batch_size, block_logits
 from reslab.export.certify import alternately
 from reslab.export.graph import OnnxGraph
 from reslab.metrics.paired import Comparison, compared

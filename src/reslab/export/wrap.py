@@ -9,7 +9,7 @@ import onnx
 from onnx import TensorProto, compose, helper, numpy_helper
 
 from reslab.export.foreign import LEAST, Foreign, InputRule, Picture, constants, producers
-from reslab.modelfile import Header, metadata_of
+from reslab.model.file import Header, metadata_of
 from reslab.pixels.fingerprint import FINGERPRINT_BYTES
 
 PREFIX = "foreign/"

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from reslab.errors import ResLabError
-from reslab.learn.figure import alike, standalone
+from reslab.figures.drawing import alike, standalone
 
 LANGUAGES = ("en", "zh")
 

@@ -4,9 +4,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
-from reslab.bounds import bounded
 from reslab.errors import ResLabError, nearest
-from reslab.values import build
+from reslab.system.bounds import bounded
+from reslab.system.values import build
 
 BlockKind = Literal["basic", "bottleneck", "single"]
 StemKind = Literal["7x7", "3x3", "deep", "whitening"]

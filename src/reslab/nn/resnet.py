@@ -6,11 +6,11 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from reslab.bounds import bounded
 from reslab.nn.blocks import BLOCKS, Block
 from reslab.nn.config import ResNetConfig
 from reslab.nn.layers import ConvNorm, ConvNormRelu, Normalize, NormRelu, PooledConvNorm, Whitening, conv
 from reslab.shapes import FEATURES, IMAGES, LOGITS, OUTPUT
+from reslab.system.bounds import bounded
 
 
 class Stem(nn.Module):

@@ -4,13 +4,14 @@ import shlex
 from typing import Any
 
 from reslab.data.catalog import Picture
+from reslab.figures import curves
 from reslab.metrics.intervals import proportion
-from reslab.report import charts, pictures
+from reslab.model.run import OUT_OF_FOLD
+from reslab.model.run_data import place_of
+from reslab.report import pictures
 from reslab.report.folder import Judged, RunFolder
 from reslab.report.labels import label_heading
-from reslab.report.speak import Phrase, percent, say
-from reslab.rundata import place_of
-from reslab.runfolder import OUT_OF_FOLD
+from reslab.words.phrases import Phrase, percent, say
 
 READABLE = 30
 """Up to so many classes the confusion matrix is shown whole."""
@@ -44,7 +45,7 @@ def headline(run: RunFolder) -> dict[str, Any]:
         "found": True,
         "value": percent(main["value"]),
         "interval": say("score.interval", low=percent(main["low"]), high=percent(main["high"])),
-        "bar": charts.score_bar(main, judged.baseline),
+        "bar": curves.score_bar(main, judged.baseline),
         "sentences": [*_trust(judged, run), *heading["against"], *_beside(run, judged), *stale],
         "ask": ask if judged.split == "val" or (judged.split == OUT_OF_FOLD and run.pictures("test")) else None,
     }
@@ -174,7 +175,7 @@ def calibration(judged: Judged) -> dict[str, Any]:
         verdict=say(f"calibration.{verdict}", gap=f"{100 * abs(gap):.1f}"),
     )  # fmt: skip
     said = [overall, *_temperature(fit, judged.split)]
-    return {"diagram": charts.reliability(bins), "bins": bins, "fit": fit, "few": charts.FEW, "sentences": said}
+    return {"diagram": curves.reliability(bins), "bins": bins, "fit": fit, "few": curves.FEW, "sentences": said}
 
 
 def _temperature(fit: dict[str, Any], split: str) -> list[Phrase]:

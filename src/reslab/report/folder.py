@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from reslab.modelfile import read_header, read_json
-from reslab.runfolder import (
+from reslab.model.file import read_header
+from reslab.model.run import (
     JUDGED,
     MODEL_NAME,
     evaluation_name,
@@ -17,6 +17,7 @@ from reslab.runfolder import (
     read_rows,
     read_split,
 )
+from reslab.system.files import read_json
 
 Event = dict[str, Any]
 

@@ -4,7 +4,7 @@ from typing import Any
 
 from reslab.data.catalog import several
 from reslab.report.folder import Judged, RunFolder
-from reslab.report.speak import Phrase, percent, say
+from reslab.words.phrases import Phrase, percent, say
 
 
 def label_heading(judged: Judged) -> dict[str, Any]:

@@ -10,14 +10,16 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from reslab.data.catalog import SPLITS
-from reslab.modelfile import write_atomically
-from reslab.report import charts, pictures, speak
+from reslab.figures import curves
+from reslab.model.run import REPORT_NAME, SHEET_NAME, fold_folder
+from reslab.report import pictures
 from reslab.report.findings import calibration, class_rows, confusion, headline, mistakes
 from reslab.report.folder import RunFolder, read_run
 from reslab.report.labels import label_table
 from reslab.report.remake import flat, remake
-from reslab.report.speak import Phrase, duration, percent, say
-from reslab.runfolder import REPORT_NAME, SHEET_NAME, fold_folder
+from reslab.system.files import write_atomically
+from reslab.words import phrases
+from reslab.words.phrases import Phrase, duration, percent, say
 
 _HERE = Path(__file__).parent
 _TEMPLATE, _STYLE, _SCRIPT = "template.html.j2", "style.css", "switch.js"
@@ -47,7 +49,7 @@ def render(run: RunFolder) -> str:
         loader=FileSystemLoader(_HERE), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
     environment.filters |= {"percent": percent, "thousands": "{:,}".format, "fixed": _fixed}
-    tools = {"say": say, "element": speak.element, "whisker": charts.whisker}
+    tools = {"say": say, "element": phrases.element, "whisker": curves.whisker}
     return environment.get_template(_TEMPLATE).render(tools | _view(run))
 
 
@@ -128,29 +130,29 @@ def _curves(run: RunFolder) -> list[Markup]:
     if not run.epochs:
         return []
 
-    def line(style: str, field: str) -> charts.Series:
-        return charts.Series(style, tuple((float(e["epoch"]), e[field]) for e in run.epochs if field in e))
+    def line(style: str, field: str) -> curves.Series:
+        return curves.Series(style, tuple((float(e["epoch"]), e[field]) for e in run.epochs if field in e))
 
-    def steps(field: str) -> list[charts.Point]:
+    def steps(field: str) -> list[curves.Point]:
         return [(e["epoch"] - 1 + e["step"] / e["steps"], e[field]) for e in run.steps]
 
     best = _best(run)
     rates = sorted({*steps("lr"), *line("rate", "lr").points})
-    loss = (charts.Series("steps", tuple(steps("loss"))), line("training", "train_loss"), line("validation", "val_nll"))
+    loss = (curves.Series("steps", tuple(steps("loss"))), line("training", "train_loss"), line("validation", "val_nll"))
     accuracy = (line("training", "train_accuracy"), line("validation", "val_accuracy"))
     if run.multi:
-        share = charts.Curves("mean_ap", _drawn((line("validation", "val_mean_ap"),)), best, share=True)
+        share = curves.Curves("mean_ap", _drawn((line("validation", "val_mean_ap"),)), best, share=True)
     else:
-        share = charts.Curves("accuracy", _drawn(accuracy), best, share=True)
+        share = curves.Curves("accuracy", _drawn(accuracy), best, share=True)
     figures = (
         share,
-        charts.Curves("loss", _drawn(loss), best),
-        charts.Curves("rate", (charts.Series("rate", tuple(rates)),)),
+        curves.Curves("loss", _drawn(loss), best),
+        curves.Curves("rate", (curves.Series("rate", tuple(rates)),)),
     )
-    return [charts.curves(figure) for figure in figures if figure.series]
+    return [curves.curves(figure) for figure in figures if figure.series]
 
 
-def _drawn(series: tuple[charts.Series, ...]) -> tuple[charts.Series, ...]:
+def _drawn(series: tuple[curves.Series, ...]) -> tuple[curves.Series, ...]:
     """Without lines that have no point: a run may have no validation, and short epochs no single steps."""
     return tuple(one for one in series if one.points)
 
@@ -200,7 +202,7 @@ def _settings(run: RunFolder) -> tuple[list[dict[str, Any]], list[dict[str, Any]
     told, rest = [], []
     for name, value in flat(run.config).items():
         origin = run.document["origins"].get(name, {"origin": "default", "reason": ""})
-        row = {"name": name, "meaning": speak.setting(name), "value": _shown(value)}
+        row = {"name": name, "meaning": phrases.setting(name), "value": _shown(value)}
         row |= {"origin": origin["origin"], "from": say(f"origin.{origin['origin']}"), "why": _why(origin)}
         (told if origin["reason"] or origin["origin"] != "default" else rest).append(row)
     return told, rest
@@ -209,7 +211,7 @@ def _settings(run: RunFolder) -> tuple[list[dict[str, Any]], list[dict[str, Any]
 def _why(origin: dict[str, str]) -> Phrase:
     if origin["origin"] == "recipe" and origin["reason"].isidentifier():
         return say("settings.recipe", name=origin["reason"])
-    return speak.reason(origin["reason"])
+    return phrases.reason(origin["reason"])
 
 
 def _shown(value: object) -> str | Phrase:

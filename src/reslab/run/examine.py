@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from reslab.check.gate import Verdict, examine
+from reslab.check.data import Verdict, examine
 from reslab.data.catalog import SPLITS, Catalog, Split
 from reslab.data.sources import read_data
 from reslab.data.splits import assigned, folded
@@ -32,8 +32,8 @@ def examine_data(
 def contact_sheet(config: TrainConfig, columns: int = 8, rows: int = 6) -> np.ndarray:
     """What the network sees: training pictures as they are prepared (left) and augmented, as one RGB picture."""
     from reslab.train.inputs import open_stores
-    from reslab.train.plan import resolve
-    from reslab.train.sheet import sheet
+    from reslab.train.plan.resolve import resolve
+    from reslab.train.preview import sheet
 
     catalog = read_and_split(config).only(("train",))
     plan = resolve(replace(config, skip_bad=True), catalog)

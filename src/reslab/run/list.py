@@ -5,8 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from reslab.errors import ResLabError
-from reslab.modelfile import read_json
-from reslab.runfolder import (
+from reslab.model.run import (
     CONFIG_NAME,
     JUDGED,
     RUNS,
@@ -16,7 +15,8 @@ from reslab.runfolder import (
     read_config,
     read_journal,
 )
-from reslab.values import build
+from reslab.system.files import read_json
+from reslab.system.values import build
 
 
 def list_runs(root: Path = RUNS) -> list[dict[str, Any]]:

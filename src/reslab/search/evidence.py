@@ -9,10 +9,10 @@ from typing import Any
 
 import numpy as np
 
+from reslab.figures.search import draw_search
 from reslab.metrics.paired import A_BETTER, LEVEL, compared
-from reslab.modelfile import read_json, write_atomically, write_json
-from reslab.runfolder import evaluation_name, predictions_name
-from reslab.search.figure import draw_search
+from reslab.model.run import evaluation_name, predictions_name
+from reslab.system.files import read_json, write_atomically, write_json
 
 DOCUMENT_NAME, TABLE_NAME = "search.json", "trials.csv"
 FIGURES = {"en": "search.svg", "zh": "search.zh.svg"}

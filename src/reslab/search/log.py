@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from reslab.errors import ResLabError
-from reslab.modelfile import write_atomically
+from reslab.system.files import write_atomically
 
 LOG_NAME = "search.log"
 

@@ -10,11 +10,11 @@ import numpy as np
 
 from reslab.data.catalog import Catalog
 from reslab.errors import ResLabError
-from reslab.evaluate.judge import Evaluation
-from reslab.runfolder import CONFIG_NAME
-from reslab.search.dials import Dial, defaults, drawn, turned
+from reslab.evaluate.evaluation import Evaluation
+from reslab.model.run import CONFIG_NAME
 from reslab.search.evidence import standing
 from reslab.search.log import load_optuna
+from reslab.search.space import Dial, defaults, drawn, turned
 from reslab.train.config import Origin, Plan
 from reslab.train.inputs import Stores
 from reslab.train.journal import Event, Listener
@@ -75,8 +75,8 @@ def following(hunt: Hunt, seconds: float) -> Any:
 
 def attempt(hunt: Hunt, trial: Any, show: Listener) -> None:
     """One trial, from wherever it stands to its end; the study is told."""
-    from reslab.train.fit import begin, fit
     from reslab.train.loop import Diverged, Interrupted
+    from reslab.train.session import begin, fit
 
     optuna = load_optuna()
     values, plan = _turned(hunt, trial)

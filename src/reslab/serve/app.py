@@ -14,7 +14,7 @@ from fastapi.security import HTTPBearer
 from prometheus_client import CONTENT_TYPE_LATEST
 from starlette.exceptions import HTTPException
 
-from reslab.engine.face import Engine
+from reslab.engine.base import Engine
 from reslab.errors import BadPicture, ResLabError
 from reslab.serve.body import read_uploads
 from reslab.serve.documents import (

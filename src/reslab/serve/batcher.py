@@ -8,7 +8,7 @@ from typing import ParamSpec, TypeVar
 
 import numpy as np
 
-from reslab.engine.face import Engine, batch_size
+from reslab.engine.base import Engine, batch_size
 
 Arguments = ParamSpec("Arguments")
 Result = TypeVar("Result")

@@ -20,11 +20,11 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 
-from reslab.data.reader import default_workers
 from reslab.errors import BadPicture
 from reslab.pixels.decode import decode, facts
 from reslab.pixels.preprocess import Preprocess
 from reslab.serve.limits import Limits, Refused
+from reslab.system.machine import default_workers
 
 _SMALL_PIXELS, _SMALL_SECONDS, _SMALL_MEMORY = 2_000_000, 1.0, 64 * 2**20
 _QUICK_SECONDS = 0.25

@@ -5,8 +5,8 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
-from reslab.engine.face import Engine
-from reslab.predict import Prediction
+from reslab.engine.base import Engine
+from reslab.evaluate.predict import Prediction
 from reslab.serve.limits import Limits
 
 

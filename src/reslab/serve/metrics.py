@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
-from reslab.predict import Prediction
+from reslab.evaluate.predict import Prediction
 
 _SHARES = tuple(k / 20 for k in range(1, 21))
 _POWERS = tuple(float(2**k) for k in range(7))

@@ -15,8 +15,8 @@ import numpy as np
 import uvicorn
 from fastapi import FastAPI
 
-from reslab.engine.choose import EngineName, open_engine
-from reslab.engine.face import Assumed, Engine
+from reslab.engine.base import Assumed, Engine
+from reslab.engine.open import EngineName, open_engine
 from reslab.errors import ResLabError
 from reslab.serve.connection import BACKLOG, Connection
 from reslab.serve.log import json_lines
@@ -96,7 +96,7 @@ def open_served(
 
 
 def _exported(engine: Any) -> Any:
-    from reslab.engine.exported import open_exported
+    from reslab.engine.onnx import open_exported
     from reslab.export.graph import write_onnx
 
     with tempfile.TemporaryDirectory(prefix="reslab-serve-") as folder:

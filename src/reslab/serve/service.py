@@ -10,12 +10,12 @@ from typing import Any, TypeVar
 import numpy as np
 from PIL import Image
 
-from reslab.engine.face import Engine, probabilities
+from reslab.engine.base import Engine, probabilities
 from reslab.errors import BadPicture
+from reslab.evaluate.predict import Model, Prediction, failed
 from reslab.explain.cam import Explanation
 from reslab.explain.cam import explain as explained
 from reslab.explain.draw import figure, overlay
-from reslab.predict import Model, Prediction, failed
 from reslab.serve.batcher import Batcher
 from reslab.serve.body import Upload
 from reslab.serve.decoding import Allowance, decoders

@@ -13,28 +13,29 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from reslab import runtime
 from reslab.data.catalog import Catalog, Picture
 from reslab.data.sources import read_data
 from reslab.data.splits import assigned
-from reslab.engine.choose import open_engine
+from reslab.engine.open import open_engine
 from reslab.engine.torch import stored_network
 from reslab.errors import ResLabError
-from reslab.evaluate.judge import judge
-from reslab.modelfile import read_model, write_json
+from reslab.evaluate.evaluation import judge
+from reslab.model.file import read_model
+from reslab.model.run import CONFIG_NAME, MODEL_NAME, read_journal
 from reslab.nn.config import config_from
 from reslab.nn.layers import to_images
 from reslab.nn.resnet import ResNet, build
 from reslab.nn.zoo import ZOO
-from reslab.runfolder import CONFIG_NAME, MODEL_NAME, read_journal
+from reslab.system import device
+from reslab.system.files import write_json
 from reslab.train.config import Plan, TrainConfig
-from reslab.train.fit import begin, fit
 from reslab.train.inputs import Stores, open_stores, preprocess_of
 from reslab.train.journal import Listener
-from reslab.train.plan import resolve, with_statistics
+from reslab.train.plan.resolve import resolve, with_statistics
+from reslab.train.plan.speed import seconds_per_step
 from reslab.train.recipes import paper
 from reslab.train.schedule import ScheduleConfig
-from reslab.train.speed import seconds_per_step
+from reslab.train.session import begin, fit
 
 SHALLOW = ("plain20", "plain56", "resnet20", "resnet56")
 DEEP = ("plain110", "resnet110")
@@ -100,7 +101,7 @@ def study(
         "pictures": {split: len(catalog.split(split)) for split in ("train", "val", "test")},
         "seed": seed,
         "recipe": "SGD with Nesterov momentum 0.9 at 0.1, one cycle, weight decay 1e-4, batch 128, crop and mirror",
-        "machine": runtime.describe(),
+        "machine": device.describe(),
         "networks": rows,
     }
     write_json(out / "degradation.json", document)

@@ -5,8 +5,8 @@ from typing import Any
 
 from markupsafe import Markup
 
-from reslab.learn.figure import between, standalone, svg, text
-from reslab.report.charts import ticks
+from reslab.figures.curves import ticks
+from reslab.figures.drawing import between, standalone, svg, text
 
 _WORDS = {
     "en": {

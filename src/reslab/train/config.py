@@ -4,11 +4,11 @@ import os
 from dataclasses import dataclass, field, fields, replace
 from typing import Any, Literal, get_args
 
-from reslab.bounds import BOUNDS, bounded
 from reslab.data.augment import parse
 from reslab.errors import ResLabError, nearest
-from reslab.modelfile import Task
+from reslab.model.file import Task
 from reslab.nn.zoo import configuration
+from reslab.system.bounds import BOUNDS, bounded
 from reslab.train.schedule import Course, ScheduleConfig
 
 AUTO = "auto"

@@ -13,10 +13,10 @@ from http.client import HTTPException
 from typing import Any
 
 from reslab.errors import ResLabError
-from reslab.fetch import Remote, kept
-from reslab.modelfile import write_json
 from reslab.nn.zoo import ZOO
 from reslab.pixels.preprocess import IMAGENET_MEAN, IMAGENET_STD
+from reslab.system.fetch import Remote, kept
+from reslab.system.files import write_json
 
 PREFIX = "hf:"
 _NAME = re.compile(r"hf:([\w.-]+/[\w.-]+?)(?:@([\w./-]+))?")

@@ -10,18 +10,18 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from reslab import runtime
 from reslab.data.loader import Batch, Loader
 from reslab.errors import ResLabError
 from reslab.nn.layers import to_images
+from reslab.system import device
 from reslab.train.config import Plan
-from reslab.train.finetune import thaw
 from reslab.train.journal import Event
-from reslab.train.optim import set_rate
-from reslab.train.pace import Pace
-from reslab.train.ranks import ALONE, Ranks
 from reslab.train.schedule import rate
 from reslab.train.state import Training
+from reslab.train.step.finetune import thaw
+from reslab.train.step.optim import set_rate
+from reslab.train.step.process_group import ALONE, Ranks
+from reslab.train.step.time_budget import Pace
 
 _SMALLER = 0.75  # side of the pictures while they are to grow
 
@@ -196,8 +196,8 @@ def _gradient(training: Training, batch: Batch, plan: Plan, done: float) -> Tens
         images = batch.mix.images(images, to_images(batch.partners.to(weight.device)).to(weight.dtype))
     if done < config.grow:
         images = F.interpolate(images, scale_factor=_SMALLER, mode="bilinear", antialias=True)
-    images = runtime.laid_out(images, config.layout)
-    with runtime.mixed(weight.device, config.precision):
+    images = device.laid_out(images, config.layout)
+    with device.mixed(weight.device, config.precision):
         logits = network(images).to(weight.dtype)
     loss = training.objective(logits, targets, images) / batch.total
     training.scaler.scale(loss).backward()
@@ -221,7 +221,7 @@ def _end_epoch(training: Training, plan: Plan, hooks: Hooks, epoch: int, lr: flo
     progress = training.progress
     if not all(bool(torch.isfinite(t).all()) for t in training.weights().values() if t.is_floating_point()):
         raise _diverged(training, plan, lr, "the weights are no longer finite")
-    runtime.synchronize(next(training.network.parameters()).device)
+    device.synchronize(next(training.network.parameters()).device)
     result = hooks.validate(training.weights())
     epochs = max(1, -(-progress.course.total // plan.steps_per_epoch))
     event: Event = {"event": "epoch", "epoch": epoch + 1, "epochs": epochs, "step": progress.step}

@@ -12,18 +12,18 @@ import numpy as np
 import torch
 from torch import nn
 
-from reslab import runtime
 from reslab.data.augment import MIRRORS
 from reslab.data.reader import BLOCK
 from reslab.data.store import Store
-from reslab.evaluate.judge import truth
+from reslab.evaluate.evaluation import truth
 from reslab.metrics.calibration import log_softmax
 from reslab.metrics.multilabel import labels_likelihood
 from reslab.nn.layers import to_images
 from reslab.nn.resnet import ResNet
+from reslab.system import device
 from reslab.train.config import Plan
 from reslab.train.inputs import Stores, preprocess_of
-from reslab.train.loss import class_weights, log_prior
+from reslab.train.step.loss import class_weights, log_prior
 
 if TYPE_CHECKING:
     from sklearn.linear_model import LogisticRegression
@@ -65,7 +65,7 @@ def embeddings(network: ResNet, batches: Sequence[np.ndarray] | Callable[[int], 
     with torch.inference_mode():
         for number in range(count):
             pixels = batches(number) if callable(batches) else batches[number]
-            images = runtime.laid_out(to_images(torch.from_numpy(pixels).to(where)), "channels-last")
+            images = device.laid_out(to_images(torch.from_numpy(pixels).to(where)), "channels-last")
             rows.append(network.features(images).mean(dim=(2, 3)).float().cpu().numpy())
     return np.concatenate(rows)
 

@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from reslab.errors import ResLabError, nearest
-from reslab.fetch import Remote, fetch
-from reslab.modelfile import is_foreign, read_model
+from reslab.model.file import is_foreign, read_model
+from reslab.model.run import MODEL_NAME, PACKAGED, packaged
 from reslab.nn.zoo import ZOO
 from reslab.pixels.preprocess import IMAGENET_MEAN, IMAGENET_STD
-from reslab.runfolder import MODEL_NAME, PACKAGED, packaged
+from reslab.system.fetch import Remote, fetch
 from reslab.train.hub import PREFIX, describe
 
 if TYPE_CHECKING:
@@ -159,7 +159,7 @@ def _foreign(
     mean: tuple[float, ...] = IMAGENET_MEAN,  # unless given
     std: tuple[float, ...] = IMAGENET_STD,
 ) -> Start:
-    from reslab.checkpoint import network_from, read_checkpoint
+    from reslab.model.checkpoint import network_from, read_checkpoint
 
     state = read_checkpoint(path)
     name, network = network_from(state, model, mean, std)

@@ -9,12 +9,12 @@ from torch import Tensor
 from torch.optim import Optimizer
 
 from reslab.errors import ResLabError
-from reslab.modelfile import read_tensors, write_tensors
+from reslab.model.file import read_tensors, write_tensors
 from reslab.nn.resnet import ResNet
-from reslab.train.loss import Objective
-from reslab.train.optim import Average, optimizer_tensors, restore_optimizer
+from reslab.system.values import build
 from reslab.train.schedule import Course
-from reslab.values import build
+from reslab.train.step.loss import Objective
+from reslab.train.step.optim import Average, optimizer_tensors, restore_optimizer
 
 FORMAT = 2
 _GENERATIONS = ("a.safetensors", "b.safetensors")

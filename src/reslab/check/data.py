@@ -1,0 +1,240 @@
+"""The data gate: looks at every picture once, writes nothing, says what is wrong and what to do about it."""
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+
+from reslab.data.catalog import Catalog, Picture, Split
+from reslab.data.reader import load, ordered
+from reslab.data.splits import FINER, LONELY, lonely_groups
+from reslab.errors import BadPicture, nearest
+from reslab.pixels.decode import Facts, facts
+from reslab.pixels.fingerprint import fingerprint
+from reslab.system.machine import default_workers
+
+Severity = Literal["error", "warning", "note"]
+Keep = Callable[[Picture, np.ndarray], None]
+
+IMBALANCE = 10
+"""Most to least frequent class: beyond this the majority baseline is worth a warning."""
+
+_SEVERITIES = ("error", "warning", "note")
+_BLANK = 8  # grey levels: a deep picture with less contrast than this came out almost uniform
+_DARK = 64  # a deep picture without a brighter level came out dark: its samples use 14 bits or fewer of the 16
+_TWIN_BYTES = 16  # of the hash: no chance match among any number of pictures
+_ONE_EACH = (
+    "every picture bears exactly one label, and each label will be answered with yes or no; "
+    "for one answer per picture, write them in one column called label"
+)
+_BLOCKING = ("unreadable", "unknown class", "empty class", "one class")
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One finding."""
+
+    kind: str
+    path: str
+    """The picture, class or split that it is about."""
+    detail: str
+    severity: Severity
+
+    @property
+    def blocks_training(self) -> bool:
+        """Training cannot start, or would not mean anything, until this is mended."""
+        return self.kind in _BLOCKING and self.severity == "error"
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What the gate found."""
+
+    images: int
+    classes: dict[str, int]
+    problems: tuple[Problem, ...]
+    majority_baseline: float
+    """The score of an answer without a look: accuracy of always answering the most frequent class; where pictures bear
+    several labels, mean average precision in any order, which is the labels' mean share of the pictures."""
+    skipped: dict[str, int]
+    multi: bool = False
+    """Pictures bear several labels."""
+
+    @property
+    def ok(self) -> bool:
+        return not any(p.severity == "error" for p in self.problems)
+
+    def unreadable(self) -> list[str]:
+        """Keys of pictures that cannot be decoded."""
+        return [p.path for p in self.problems if p.kind == "unreadable"]
+
+
+def examine(
+    catalog: Catalog,
+    keep: Keep | None = None,
+    workers: int | None = None,
+    on_progress: Callable[[int], None] | None = None,
+) -> Verdict:
+    """Judge a data set whose splits are assigned.
+
+    Args:
+        keep: takes every decoded picture, so that nobody has to decode it again; called from several threads.
+        on_progress: told how many pictures have been looked at since the last call.
+    """
+
+    def look(picture: Picture) -> tuple[bytes, list[Problem]]:
+        try:
+            pixels = load(picture)
+        except BadPicture as error:
+            return b"", [Problem("unreadable", picture.key, error.reason, "error")]
+        if keep:
+            keep(picture, pixels)
+        return fingerprint(pixels, _TWIN_BYTES), list(_about_picture(picture, pixels))
+
+    workers = default_workers() if workers is None else workers
+    problems = _about_classes(catalog) + _about_groups(catalog) + _about_label_sets(catalog)
+    twins: dict[bytes, list[Picture]] = defaultdict(list)
+    looks = ordered(look, catalog.pictures, workers, ahead=4 * max(workers, 1))
+    for picture, (name, found) in zip(catalog.pictures, looks, strict=True):
+        problems += found
+        if name:
+            twins[name].append(picture)
+        if on_progress:
+            on_progress(1)
+    problems += [p for group in twins.values() if len(group) > 1 for p in _about_twins(group)]
+    counts = catalog.counts()
+    share = counts.total() / len(counts) if catalog.multi and counts else max(counts.values(), default=0)
+    return Verdict(
+        images=len(catalog.pictures),
+        classes={name: counts[name] for name in sorted(counts)},
+        problems=tuple(sorted(problems, key=lambda p: (_SEVERITIES.index(p.severity), p.kind, p.path))),
+        majority_baseline=share / max(len(catalog.pictures), 1),
+        skipped=catalog.skipped,
+        multi=catalog.multi,
+    )
+
+
+def _about_classes(catalog: Catalog) -> list[Problem]:
+    """Names and numbers: what can be said without opening a file."""
+    known = {label for p in catalog.split("train") for label in catalog.labels_of(p)}
+    empty = (
+        "no picture bears it; remove its column"
+        if catalog.multi
+        else "its folder holds no picture; remove it or fill it"
+    )
+    problems = [Problem("empty class", name, empty, "error") for name, _ in catalog.empty_classes]
+    if len(known) < 2:
+        have = "have one class only" if known else "are missing"
+        detail = f"the training pictures {have}; a classifier needs two classes or more"
+        problems.append(Problem("one class", next(iter(known), "train"), detail, "error"))
+    for split in ("val", "test"):
+        problems += _about_split(catalog, split, known) if known else []
+    counts = catalog.counts()
+    for first, second in pairwise(sorted(counts, key=lambda name: (name.casefold(), name))):
+        if first.casefold() == second.casefold():
+            detail = f"only capitals tell it from {second!r}; Windows and macOS would mix them up"
+            problems.append(Problem("similar classes", first, detail, "warning"))
+    if counts and max(counts.values()) > IMBALANCE * min(counts.values()):
+        (most, high), (least, low) = counts.most_common()[0], counts.most_common()[-1]
+        baseline = "" if catalog.multi else f"; always answering {most!r} scores {high / counts.total():.1%}"
+        problems.append(Problem("imbalance", most, f"{high} pictures against {low} of {least!r}{baseline}", "warning"))
+    return problems
+
+
+def _about_split(catalog: Catalog, split: Split, known: set[str]) -> list[Problem]:
+    """Classes are matched by name: an unknown one cannot be scored, a missing one leaves a hole in the score."""
+    pictures = catalog.split(split)
+    here = {label: p for p in reversed(pictures) for label in catalog.labels_of(p)}
+    problems = []
+    for label in sorted(here.keys() - known):
+        detail = f"train has no class {label!r} ({here[label].key}); {nearest(label, known)}"
+        problems.append(Problem("unknown class", f"{split}: {label}", detail, "error"))
+    if pictures:
+        threshold = " and its threshold stays at 0.5" if catalog.multi and split == "val" else ""
+        lonely = dict(lonely_groups(catalog.pictures))
+        for label in sorted(known - here.keys()):
+            why = f": {LONELY.format(n=lonely[label])}" if label in lonely else ""
+            detail = f"no picture of it in {split}{why}, so its score there is unknown{threshold}"
+            problems.append(Problem("missing class", f"{split}: {label}", detail, "warning"))
+    return problems
+
+
+def _about_label_sets(catalog: Catalog) -> list[Problem]:
+    """What can only be odd where pictures bear several labels."""
+    problems = [Problem(kind, catalog.root, where, "note") for kind, where in catalog.remarks]
+    problems += [Problem(kind, catalog.root, detail, "warning") for kind, detail in catalog.doubts]
+    if not catalog.multi:
+        return problems
+    if all(len(catalog.labels_of(p)) == 1 for p in catalog.pictures):
+        problems.append(Problem("one label each", catalog.root, _ONE_EACH, "warning"))
+    trained, counts = catalog.split("train"), catalog.only(("train",)).counts()
+    for label in sorted(label for label, n in counts.items() if n == len(trained)):
+        detail = "every training picture bears it, so nothing can be learnt about it"
+        problems.append(Problem("constant label", label, detail, "warning"))
+    if bare := [p for p in catalog.pictures if not p.label]:
+        detail = f"{len(bare):,} picture(s) without a label, this one first: each counts as showing none of them"
+        problems.append(Problem("no label", bare[0].key, detail, "note"))
+    return problems
+
+
+def _about_groups(catalog: Catalog) -> list[Problem]:
+    """Data that declare their splits may divide a patient or a video; what we divide ourselves never is."""
+    lonely = [] if catalog.split("val") or catalog.split("test") else lonely_groups(catalog.pictures)
+    problems = [Problem("one group", label, f"{LONELY.format(n=n)}; {FINER}", "error") for label, n in lonely]
+    splits: dict[str, set[str]] = defaultdict(set)
+    for picture in catalog.pictures:
+        if picture.group is not None and picture.split is not None:
+            splits[picture.group].add(picture.split)
+    return problems + [
+        Problem("divided group", group, f"its pictures lie in {' and '.join(sorted(found))}", "warning")
+        for group, found in sorted(splits.items())
+        if len(found) > 1
+    ]
+
+
+def _about_picture(picture: Picture, pixels: np.ndarray) -> Iterable[Problem]:
+    if (pixels[0] == pixels[0, 0]).all() and (pixels == pixels[0, 0]).all():
+        detail = f"every pixel comes out as {tuple(pixels[0, 0].tolist())}; look at it: it may be all transparent"
+        yield Problem("one colour", picture.key, detail, "note")
+    if not isinstance(picture.source, Path):
+        return
+    header = facts(picture.source)
+    for kind, detail in _oddities(header):
+        yield Problem(kind, picture.key, detail, "note")
+    low, high = int(pixels.min()), int(pixels.max())
+    if header.deep and (high - low < _BLANK or high <= _DARK):
+        detail = (
+            f"a {header.mode} picture that comes out at levels {low} to {high} of 255; its samples may not fill 16 bits"
+        )
+        yield Problem("almost blank", picture.key, detail, "warning")
+
+
+def _oddities(header: Facts) -> Iterable[tuple[str, str]]:
+    """Read rightly here, but other tools may see something else."""
+    if header.frames > 1:
+        yield "animation", f"{header.format} with {header.frames} frames; the first one counts"
+    elif header.format == "GIF":
+        yield "gif", "256 colours at most; among photographs often a placeholder: look at it"
+    if header.rotated:
+        yield "exif rotation", "stored turned; shown upright, as its EXIF block asks"
+    if header.mode not in ("RGB", "L", "P"):
+        yield "colour mode", f"stored as {header.mode}; read as RGB"
+
+
+def _about_twins(group: list[Picture]) -> Iterable[Problem]:
+    """The same pixels more than once."""
+    labels = sorted({p.label for p in group})
+    if len(labels) > 1:
+        names = " = ".join(p.key for p in group)
+        detail = f"the same picture as {' and '.join(label or 'no label' for label in labels)}: {names}"
+        yield Problem("conflicting labels", group[0].key, detail, "error")
+    for first, second in pairwise(group):
+        if first.split != second.split:
+            detail = f"the same picture as {second.key}: in {first.split} and in {second.split}"
+            yield Problem("duplicate across splits", first.key, detail, "error")
+        else:
+            yield Problem("duplicate", first.key, f"the same picture as {second.key}", "warning")

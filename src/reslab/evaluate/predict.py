@@ -1,0 +1,233 @@
+"""Answers for single pictures: files, folders, globs, bytes or arrays, one row per input, whatever happens to it."""
+
+import glob
+import io
+import os
+import stat
+from collections import deque
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from reslab.data.catalog import SEPARATOR, Picture
+from reslab.data.folder import picture_files
+from reslab.engine.base import Assumed, Engine, answers, probabilities
+from reslab.engine.open import EngineName, open_engine
+from reslab.errors import BadPicture, NoAnswer
+from reslab.model.file import Header
+from reslab.pixels.decode import printable
+
+TOP = 5
+
+Input = Any
+"""A path, folder or pattern (str or PathLike); or one picture: the content of a file (bytes), a file opened in binary mode,
+a uint8 array `[height, width, 3]`, a uint8 tensor `[3, height, width]`, or a picture of Pillow's."""
+
+_ONE = (str, bytes, bytearray, memoryview, os.PathLike, np.ndarray, Image.Image)
+
+
+@dataclass(frozen=True, slots=True)
+class Prediction:
+    """One answer, or the reason why there is none."""
+
+    path: str
+    label: str | None
+    """Where a picture may bear several labels, all that are answered, as in `cat;outdoor`; empty where none is."""
+    probability: float | None
+    """Calibrated; None where there may be several labels, each with its own."""
+    top: tuple[tuple[str, float], ...]
+    """The five likeliest labels, best first."""
+    accepted: bool | None = None
+    """Whether the answer passes the model's reject threshold; None until it has one."""
+    prediction_set: tuple[str, ...] | None = None
+    error: str | None = None
+    labels: tuple[tuple[str, float], ...] | None = None
+    """The labels whose probability reaches their threshold, with it; None where a picture has exactly one label."""
+
+
+@dataclass(frozen=True, slots=True)
+class Model:
+    """A loaded model: `reslab.load("model.safetensors").predict(["a.jpg"])`."""
+
+    engine: Engine
+
+    @property
+    def header(self) -> Header:
+        return self.engine.header
+
+    def predict(self, inputs: Input | Iterable[Input], workers: int | None = None) -> list[Prediction]:
+        """Answer for one input or several (`Input`): a row for each, with the reason where there is no answer."""
+        return list(self.stream(inputs, workers))
+
+    def stream(self, inputs: Input | Iterable[Input], workers: int | None = None) -> Iterator[Prediction]:
+        """The same, one by one, in constant memory."""
+        return self.answer(expand(inputs), workers)
+
+    def answer(self, pictures: Iterable[Picture], workers: int | None = None) -> Iterator[Prediction]:
+        """The same for what `expand` gives."""
+        names: deque[str] = deque()
+
+        def listed() -> Iterator[Picture]:
+            for picture in pictures:
+                names.append(picture.key)
+                yield picture
+
+        for block, logits in answers(self.engine, listed(), workers):
+            rows = probabilities(self.engine, logits)
+            for index, scores, row in zip(block.indices, logits, rows, strict=True):
+                name = names.popleft()
+                error = block.errors.get(int(index))
+                yield self.row(name, scores, row) if error is None else failed(name, error)
+
+    def row(self, name: str, logits: np.ndarray, row: np.ndarray) -> Prediction:
+        """The answer for one picture from its logits and probabilities, each `[classes]`.
+
+        Ranked by logits: probabilities may be equal where they saturate.
+        """
+        if not np.isfinite(logits).all():
+            return failed(name, NoAnswer(name))
+        order = np.argsort(-logits, kind="stable")[:TOP]
+        top = tuple((self.header.classes[i], float(row[i])) for i in order)
+        if self.header.task == "single":
+            return Prediction(name, top[0][0], top[0][1], top)
+        found = zip(self.header.classes, row, self.header.thresholds, strict=True)
+        labels = tuple((label, float(p)) for label, p, threshold in found if p >= threshold)
+        return Prediction(name, SEPARATOR.join(label for label, _ in labels), None, top, labels=labels)
+
+
+def load_model(model: str | Path, assumed: Assumed | None = None, engine: EngineName = "auto") -> Model:
+    """Open a model file, a run folder, `latest`, a packaged model, or somebody else's checkpoint with what it assumes."""
+    return Model(open_engine(model, assumed, engine))
+
+
+def expand(inputs: Input | Iterable[Input]) -> Iterator[Picture]:
+    """Every input as a picture to read; a folder or a pattern becomes all pictures in it, an empty one itself.
+
+    Nothing is raised here: what cannot be found or is no picture says so when it is read.
+    """
+    for number, item in enumerate([inputs] if _is_one(inputs) else inputs):
+        if isinstance(item, str | os.PathLike):
+            for found in _found(os.fsdecode(item)):
+                name = found.name if isinstance(found, BadPicture) else printable(found)
+                yield Picture(name, found, "")
+        else:
+            yield _given(item, number)
+
+
+def _is_one(inputs: Any) -> bool:
+    """Whether this is one input; what can be iterated, an array of names included, is several."""
+    if isinstance(inputs, np.ndarray) and inputs.dtype.kind in "UO":
+        return False
+    return isinstance(inputs, _ONE) or _is_open_file(inputs) or _is_tensor(inputs) or not hasattr(inputs, "__iter__")
+
+
+def _given(item: Any, number: int) -> Picture:
+    """A picture that is no path."""
+    name = f"<{type(item).__name__} {number}>"
+    try:
+        if isinstance(item, bytes | bytearray | memoryview):
+            return Picture(f"<bytes {number}>", bytes(item), "")
+        if _is_open_file(item):
+            return Picture(name, _content(item, name), "")
+        if isinstance(item, Image.Image):
+            return Picture(name, _as_png(item), "")
+        if isinstance(item, np.ndarray) or _is_tensor(item):
+            name = f"<array {number}>" if isinstance(item, np.ndarray) else name
+            return Picture(name, _pixels(item, name), "")
+    except BadPicture as error:
+        return Picture(name, error, "")
+    except Exception as error:  # a closed file, a picture whose file is damaged, a tensor that needs its gradient
+        return Picture(name, BadPicture(name, f"it cannot be read: {error}"), "")
+    return Picture(name, BadPicture(name, f"neither a path nor a picture, but {type(item).__name__}: {item!r:.40}"), "")
+
+
+def _content(file: Any, name: str) -> bytes:
+    content = b"" if isinstance(file, io.TextIOBase) else file.read()
+    if isinstance(file, io.TextIOBase) or not isinstance(content, bytes):
+        raise BadPicture(name, 'the file is opened as text; open it with "rb"')
+    return content
+
+
+def _as_png(image: Image.Image) -> bytes:
+    """A picture of Pillow's without loss, so that the one decoder decides what is seen."""
+    kept = {"exif": image.info["exif"]} if "exif" in image.info else {}
+    if image.mode in ("CMYK", "YCbCr", "LAB", "HSV", "RGBX", "La", "RGBa", "PA"):
+        image = image.convert("RGBA" if image.mode in ("La", "RGBa", "PA") else "RGB")
+    file = io.BytesIO()
+    if image.mode in ("F", "I"):
+        image.save(file, "TIFF")
+    else:
+        image.save(file, "PNG", compress_level=1, **kept)
+    return file.getvalue()
+
+
+def _pixels(item: Any, name: str) -> np.ndarray:
+    """uint8 `[height, width, 3]`."""
+    given = item if isinstance(item, np.ndarray) else item.detach().cpu().numpy()
+    planes = given is not item and given.ndim == 3 and given.shape[0] == 3  # as PyTorch has them
+    pixels = given.transpose(1, 2, 0) if planes else given
+    if not (pixels.dtype == np.uint8 and pixels.ndim == 3 and pixels.shape[2] == 3 and pixels.size):
+        form = (
+            "an array must be uint8 [height, width, 3]"
+            if given is item
+            else "a tensor must be uint8 [3, height, width]"
+        )
+        several = "; of several pictures, give a list" if given.ndim == 4 else ""
+        raise BadPicture(name, f"{form}, not {given.dtype} {list(given.shape)}{several}")
+    return pixels
+
+
+def _is_open_file(item: Any) -> bool:
+    return hasattr(item, "read") and not isinstance(item, os.PathLike)
+
+
+def _is_tensor(item: Any) -> bool:
+    return hasattr(item, "detach") and hasattr(item, "numpy")
+
+
+def _found(written: str) -> Iterator[Path | BadPicture]:
+    """What a path stands for: files, or why there are none."""
+    try:
+        if not written:
+            raise BadPicture("", "the path is empty")
+        yield from _listed(written)
+    except BadPicture as error:
+        yield error
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or f"it is no path: {error}"
+        yield BadPicture(printable(written), reason[0].lower() + reason[1:])
+
+
+def _listed(written: str) -> Iterator[Path | BadPicture]:
+    path = Path(written)
+    try:
+        mode = path.stat().st_mode
+    except FileNotFoundError:
+        path = path if path.is_symlink() else Path(os.path.expanduser(written))  # noqa: PTH111  ~ may be a file's name
+        mode = path.stat().st_mode if path != Path(written) and path.exists() else None
+    if mode is None and glob.has_magic(written):
+        matches = sorted(glob.glob(written, recursive=True))  # noqa: PTH207  patterns may be absolute
+        files = [m for m in matches if not ("**" in written and os.path.isdir(m))]  # noqa: PTH112  ** has looked into them
+        for match in files:
+            yield from _found(match)
+        if files:
+            return
+    if mode is None or stat.S_ISREG(mode):
+        yield path  # of what is missing, the decoder says what it is
+    elif stat.S_ISDIR(mode):
+        first = None
+        for first in picture_files(path):
+            yield first
+        if first is None:
+            yield BadPicture(printable(path), "the folder holds no picture")
+    else:
+        yield BadPicture(printable(path), "it is a pipe, a socket or a device, not a file")
+
+
+def failed(name: str, error: BadPicture) -> Prediction:
+    """The row of a picture that cannot be read."""
+    return Prediction(name, None, None, (), error=error.reason)

@@ -1,0 +1,223 @@
+"""The run folder, and the models in the package: what files are called and how they are read, agreed on once."""
+
+import csv
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any, Literal
+
+from reslab.errors import ResLabError
+from reslab.model.file import Task
+from reslab.system.files import read_json
+from reslab.system.values import build, parse
+
+RUNS = Path("runs")
+"""Where runs lie unless somebody says otherwise."""
+
+CONFIG_NAME = "config.json"
+JOURNAL_NAME = "journal.jsonl"
+SPLIT_NAME = "split.csv"
+SHEET_NAME = "sheet.png"
+MODEL_NAME = "model.safetensors"
+STATE_NAME = "state"
+LOCK_NAME = ".lock"
+REPORT_NAME = "report.html"
+
+OUT_OF_FOLD = "out-of-fold"
+"""The answers of a cross-validation: every picture's from the network that had not seen it."""
+
+JUDGED = ("test", OUT_OF_FOLD, "val")
+"""What a run's scores may be of, the one to believe first."""
+
+_SUFFIXES = {"val": "", OUT_OF_FOLD: "-oof"}
+
+PACKAGED = ("cifar10_resnet20",)
+"""Trained models that come with the package, as `.safetensors`, `.onnx` and a `.md` that says what they are."""
+
+
+def packaged(name: str, suffix: str) -> Path:
+    """A file of a packaged model."""
+    return Path(__file__).parents[1] / "packaged" / f"{name}{suffix}"
+
+
+def evaluation_name(split: str) -> str:
+    """`evaluation.json` for the validation split, `evaluation-oof.json` for all folds, `evaluation-test.json`, …"""
+    return f"evaluation{_suffix(split)}.json"
+
+
+def predictions_name(split: str) -> str:
+    """`predictions.csv` for the validation split, `predictions-oof.csv` for all folds, `predictions-test.csv`, …"""
+    return f"predictions{_suffix(split)}.csv"
+
+
+def _suffix(split: str) -> str:
+    return _SUFFIXES.get(split, f"-{split}")
+
+
+def fold_folder(run: Path, number: int) -> Path:
+    """The run folder of one fold within that of a cross-validation."""
+    return run / f"fold-{number}"
+
+
+def mark(classes: Iterable[str]) -> str:
+    """What a CSV of answers begins with: a byte order mark, without which Excel misreads names that are not ASCII."""
+    return "" if all(name.isascii() for name in classes) else "\ufeff"
+
+
+def read_rows(path: Path, columns: Collection[str]) -> list[dict[str, str]] | None:
+    """A table of a run folder, row by row; None where the file is missing.
+
+    Raises:
+        ResLabError: it is no UTF-8, or lacks one of the columns, in its head or in a row.
+    """
+    if not path.is_file():
+        return None
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            rows = list(csv.DictReader(file))
+    except (ValueError, csv.Error):
+        raise ResLabError(f"{path} is damaged: it is no table in UTF-8") from None
+    for number, row in enumerate(rows, 1):
+        if lacking := [name for name in columns if row.get(name) is None]:
+            raise ResLabError(f"{path} is damaged: row {number} has no {lacking[0]}")
+    return rows
+
+
+@dataclass(frozen=True, slots=True)
+class SplitRow:
+    """One picture of a run."""
+
+    path: str
+    label: str
+    split: Literal["train", "val", "test"]
+    group: str
+    fingerprint: str
+    """Hexadecimal; empty where training did not look at the picture."""
+    fold: int
+
+
+def read_split(run: Path) -> list[SplitRow] | None:
+    """Which picture was where in a run; None where `split.csv` is missing.
+
+    Raises:
+        ResLabError: the table is damaged, or names a picture twice.
+    """
+    path, found = run / SPLIT_NAME, {}
+    rows = read_rows(path, ("path", "label", "split"))
+    for number, row in enumerate(rows or [], 1):
+        fold = row.get("fold") or "0"  # runs of earlier versions have no such column
+        values: dict[str, Any] = {f.name: row.get(f.name) or "" for f in fields(SplitRow)} | {
+            "fold": int(fold) if fold.isdecimal() else fold
+        }
+        one = build(SplitRow, values, path, f"row {number}")
+        if one.path in found:
+            raise ResLabError(f"{path} is damaged: row {number} names {one.path} again")
+        found[one.path] = one
+    return None if rows is None else list(found.values())
+
+
+@dataclass(frozen=True, slots=True)
+class _Run:
+    """What every reader of `config.json` looks for."""
+
+    config: dict[str, Any]
+    origins: dict[str, dict[str, str]]
+    network: dict[str, Any]
+    classes: tuple[str, ...]
+    machine: str
+    reslab: str
+    task: Task = "single"
+
+
+@dataclass(frozen=True, slots=True)
+class _Config:
+    data: str
+    model: str
+    epochs: int
+    data_dir: str | None = None
+    folds: int = 0
+    fold: int = 0
+
+
+def read_config(run: Path) -> dict[str, Any]:
+    """`config.json` of a run: config, origins, network, classes, machine.
+
+    Raises:
+        ResLabError: the folder holds no run, or the file is damaged.
+    """
+    if not (run / CONFIG_NAME).is_file():
+        raise ResLabError(f"{run} holds no run", "give a run folder, such as those that reslab runs lists")
+    path = run / CONFIG_NAME
+    document = read_json(path)
+    for kind, part, place in ((_Run, document, ""), (_Config, document.get("config"), "config")):
+        known = {f.name for f in fields(kind)}
+        build(kind, {k: v for k, v in part.items() if k in known} if isinstance(part, dict) else part, path, place)
+    return document
+
+
+@dataclass(frozen=True, slots=True)
+class _Epoch:
+    epoch: int
+    epochs: int
+    step: int
+    seconds: float
+    train_loss: float
+    train_accuracy: float | None = None
+    val_accuracy: float | None = None
+    val_nll: float | None = None
+    val_balanced_accuracy: float | None = None
+    val_mean_ap: float | None = None
+    best: bool = False
+    lr: float | None = None
+    images_per_second: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Step:
+    epoch: int
+    epochs: int
+    step: int
+    steps: int
+    loss: float
+    lr: float
+
+
+@dataclass(frozen=True, slots=True)
+class _Replan:
+    knots: tuple[tuple[int, float], ...]
+
+
+_EVENTS: dict[str, Any] = {"epoch": _Epoch, "step": _Step, "replan": _Replan}
+
+
+def planned_epochs(config: Mapping[str, Any], epochs: Sequence[Mapping[str, Any]]) -> int:
+    """How many epochs a run will have had at its end. One that keeps a time says after each epoch what it comes to.
+
+    Args:
+        epochs: the run's events of this kind.
+    """
+    if config.get("minutes") and epochs:
+        return epochs[-1].get("epochs", config["epochs"])
+    return config["epochs"]
+
+
+def read_journal(run: Path) -> Iterator[dict[str, Any]]:
+    """The events of a run; a last line that was cut by a crash is passed over.
+
+    Raises:
+        ResLabError: another line is no event.
+    """
+    path = run / JOURNAL_NAME
+    if not path.is_file():
+        return
+    *lines, last = path.read_bytes().split(b"\n")
+    for number, line in enumerate([*lines, last] if last.endswith(b"}") else lines, 1):
+        if not line.strip(b"\0\r "):  # earlier versions could leave zeros
+            continue
+        where = f"{path}, line {number}"
+        event = build(dict[str, Any], parse(line.lstrip(b"\0"), where), where)
+        kind = build(str, event.get("event"), where, "event")
+        if kind in _EVENTS:
+            known = {f.name for f in fields(_EVENTS[kind])}
+            build(_EVENTS[kind], {k: v for k, v in event.items() if k in known}, where)
+        yield event

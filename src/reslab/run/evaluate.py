@@ -1,0 +1,116 @@
+"""A model on a data set, as a person names both: the right split, nothing that it was trained on, the score kept."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from reslab.data.catalog import SPLIT_WORDS, SPLITS, Catalog, Split
+from reslab.data.sources import read_data
+from reslab.data.splits import divided_as
+from reslab.engine.base import Assumed, Mirrored
+from reslab.engine.open import EngineName, find_model, open_engine
+from reslab.errors import ResLabError, nearest
+from reslab.evaluate.evaluation import Judgement, judge, write_evaluation
+from reslab.model.file import Task
+from reslab.model.run import CONFIG_NAME, OUT_OF_FOLD, predictions_name, read_config, read_rows
+from reslab.model.run_data import is_of, place_of
+from reslab.report.page import write_report
+
+SEEN_LIMIT = 0.01
+"""Share of evaluated pictures that the model may have been trained on before a score stops being one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Judging:
+    """How a model is judged."""
+
+    allow_seen: bool = False
+    """Score even if the model was trained on more than 1 % of the pictures."""
+    mirror: bool = False
+    """Answer with the mean of each picture and its mirror image; the run's folder keeps the plain answers."""
+    workers: int | None = None
+    """Threads that read pictures."""
+    assumed: Assumed = Assumed()
+    """What somebody else's checkpoint does not say."""
+    engine: EngineName = "auto"
+    """Which library computes, where the file leaves a choice."""
+
+
+_PLAIN = Judging()
+
+
+def evaluate(
+    model: str | Path,
+    data: str | Path,
+    split: Split | None = None,
+    division: Mapping[str, Any] | None = None,
+    how: Judging = _PLAIN,
+    on_progress: Callable[[int], None] | None = None,
+) -> Judgement:
+    """Judge a model on one split of a data set: `test` if there is one, else `val`, unless told otherwise.
+
+    Args:
+        division: how the data are found and divided (`data_dir`, `val`, `split_seed`, `group_by`, `skip_bad`); what it
+            leaves out is as it was when the model was trained.
+
+    Raises:
+        ResLabError: the split is empty, its classes are not the model's, a picture is unreadable or bears several labels
+            where the model gives one, or more than 1 % of the pictures trained the model (unless `how.allow_seen`).
+    """
+    if split is not None and split not in SPLITS:
+        raise ResLabError(f"there is no split {split!r}", nearest(SPLIT_WORDS.get(str(split), str(split)), SPLITS))
+    given = dict(division or {})
+    path = find_model(model)
+    whole = read_data(data, given.get("data_dir"))
+    engine = open_engine(path, replace(how.assumed, data_classes=whole.classes), how.engine)
+    _refuse_several(whole, engine.header.task)
+    catalog = divided_as(whole, engine.header.training | given)
+    chosen: Split = split or ("test" if catalog.split("test") else "val")
+    judged = Mirrored(engine) if how.mirror else engine
+    evaluation = judge(judged, catalog.split(chosen), chosen, given.get("skip_bad", False), how.workers, on_progress)
+    share = float(evaluation.seen.mean())
+    if share > SEEN_LIMIT and not how.allow_seen:
+        seen, n = int(evaluation.seen.sum()), len(evaluation.seen)
+        least = "at least " if "seen_kept" in engine.header.training else ""
+        raise ResLabError(
+            f"the model was trained on {least}{seen} of these {n} pictures ({share:.1%}), so their score would flatter it",
+            "its honest score is the out-of-fold one: reslab runs, reslab report"
+            if OUT_OF_FOLD in engine.header.scores
+            else "choose another split or other data, or say --allow-seen",
+        )
+    run = path.parent
+    if (run / CONFIG_NAME).is_file() and chosen != "val" and not how.mirror:
+        if is_of(run, whole):
+            write_evaluation(run, evaluation)
+            write_report(run)
+        else:
+            how.assumed.tell(f"these are not the pictures that {run} was trained on: nothing is written into it")
+    return evaluation
+
+
+def out_of_fold(model: str | Path, data: str | Path) -> dict[str, bool]:
+    """Which pictures of `data` a cross-validated run got right, each answered by the network that had not seen it.
+
+    Raises:
+        ResLabError: the run keeps no such answers, or was trained on other data.
+    """
+    run = find_model(model).parent
+    rows = read_rows(run / predictions_name(OUT_OF_FOLD), ("path", "correct"))
+    if not rows:
+        raise ResLabError(f"{model} keeps no out-of-fold answers", "train it with --folds, or choose another --split")
+    if not is_of(run, read_data(data)):
+        own = place_of(read_config(run))
+        raise ResLabError(
+            f"the out-of-fold answers of {model} are about {own}, not about {data}", f"give {own} as DATA"
+        )
+    return {row["path"]: row["correct"] == "1" for row in rows}
+
+
+def _refuse_several(catalog: Catalog, task: Task) -> None:
+    """A model that gives one label cannot answer for several; the other way round, one label is a case of several."""
+    if catalog.multi and task == "single":
+        raise ResLabError(
+            f"the model gives each picture one label, and in {catalog.root} a picture bears any number of them",
+            "judge it on a table with one label per picture, or train a model on this one",
+        )

@@ -1,0 +1,213 @@
+"""A trained model becomes a file for elsewhere: exported, compared with the network on pictures, then written."""
+
+import copy
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from reslab.data.catalog import Picture, Split
+from reslab.data.reader import blocks, load
+from reslab.data.sources import read_data
+from reslab.data.splits import divided_as
+from reslab.engine.base import Assumed, Engine
+from reslab.engine.onnx import OnnxEngine
+from reslab.engine.open import find_model, open_engine
+from reslab.engine.torch import TorchEngine
+from reslab.errors import ResLabError
+from reslab.evaluate.evaluation import numbered
+from reslab.export.certify import Certificate, certify
+from reslab.export.forms import Draft, as_onnx, as_openvino, as_program, read_graph
+from reslab.export.golden import refuse_taken, write_golden
+from reslab.export.graph import OnnxGraph, onnx_of, program_of
+from reslab.export.options import Form, Layout
+from reslab.export.quantize import Gate, gate, quantized
+from reslab.model.file import Carried
+from reslab.model.run import CONFIG_NAME, PACKAGED, packaged, read_config
+from reslab.model.run_data import own_data, place_of
+from reslab.pixels.preprocess import Preprocess
+
+_MOST, _CALIBRATE = 2000, 256
+_CROPS, _CROP = 45, 400
+_DIVIDES = ("data_dir", "val", "split_seed", "group_by", "skip_bad")  # what a run's config says about its division
+_GOLDEN = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Shipping:
+    """How a model is exported."""
+
+    form: Form = "onnx"
+    layout: Layout = "nhwc-uint8"
+    opset: int | None = None
+    int8: bool = False
+    max_drop_points: float = 0.5
+    """Of accuracy, that int8 may cost."""
+    golden: Path | None = None
+    """A folder for golden vectors, new or empty."""
+
+
+@dataclass(frozen=True, slots=True)
+class Shipped:
+    """What was written."""
+
+    path: Path
+    certificate: Certificate
+    gate: Gate | None
+    """int8 beside float32; where its `reasons` are not empty, the file holds float32."""
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """Pictures to compare on."""
+
+    what: str
+    pictures: tuple[Picture, ...]
+    pixels: np.ndarray
+    """uint8 `[n, size, size, 3]`: the same, prepared."""
+    labels: np.ndarray | None = None
+    training: tuple[Picture, ...] = ()
+    """Where ranges of int8 may be taken from."""
+    skip_bad: bool = False
+
+
+def ship(
+    model: str | Path,
+    out: Path,
+    how: Shipping,
+    data: str | Path | None = None,
+    division: Mapping[str, Any] | None = None,
+    assumed: Assumed | None = None,
+) -> Shipped:
+    """Export a model, prove on pictures that it answers as before, and write it.
+
+    Args:
+        data: labelled pictures, of which the validation split is compared on; by default those that a run was trained on,
+            if they are still there, else parts of scikit-learn's two photographs.
+
+    Raises:
+        GateNotMet: the exported model does not answer as the network does; nothing is written.
+        ResLabError: what is asked for does not exist, or goes not together.
+    """
+    _refuse(how)
+    path = packaged(str(model), ".safetensors") if str(model) in PACKAGED else find_model(model)
+    engine = open_engine(path, assumed)
+    shown = _shown(engine, path, data, dict(division or {}))
+    told = Carried(engine.header, engine.seen, None)
+    draft, graph = _draft(engine, path, told, how)
+    certificate = certify(engine, draft.engine, shown.pixels, shown.what, shown.labels)
+    document, judged = certificate.document(), None
+    if how.int8 and graph is not None:
+        draft, judged = _smaller(draft, graph, told, shown, how)
+        document |= {"int8": judged.document()}
+    draft.write(out, document)
+    if how.golden:
+        written = draft.engine if how.form == "pt2" else open_engine(out)
+        write_golden(how.golden, written, [load(picture) for picture in _evenly(shown.pictures, _GOLDEN)])
+    return Shipped(out, certificate, judged)
+
+
+def _smaller(draft: Draft, graph: OnnxGraph, told: Carried, shown: Shown, how: Shipping) -> tuple[Draft, Gate]:
+    """The model in int8 where the gate opens, else as it was; and what the gate measured."""
+    if shown.labels is None or not shown.training:
+        raise ResLabError(
+            "int8 is calibrated on training pictures and judged on validation pictures with one label each",
+            "name them with --data",
+        )
+    _, ranges = _readable(_evenly(shown.training, _CALIBRATE), told.header.preprocess, shown.skip_bad)
+    small = _formed(quantized(graph, ranges), told, how.form)
+    judged = gate(draft.engine, small.engine, shown.pixels, shown.labels, shown.what, how.max_drop_points)
+    return (draft if judged.reasons else small), judged
+
+
+def _refuse(how: Shipping) -> None:
+    if not 0 <= how.max_drop_points <= 100:
+        raise ResLabError(
+            f"--max-drop-points {how.max_drop_points:g} is not between 0 and 100", "0 allows no loss at all"
+        )
+    if how.int8 and how.form == "pt2":
+        raise ResLabError("a torch.export program is written in float32 only", "--format onnx --int8, or openvino")
+    if how.int8 and how.layout != "nhwc-uint8":
+        raise ResLabError("int8 is calibrated on uint8 pixels", "leave --input-layout out")
+    if how.golden and how.layout != "nhwc-uint8":
+        raise ResLabError("golden vectors hand over uint8 pixels", "leave --input-layout out")
+    if how.golden:
+        refuse_taken(how.golden)
+
+
+def _draft(engine: Engine, path: Path, told: Carried, how: Shipping) -> tuple[Draft, OnnxGraph | None]:
+    """The float32 model in its form, and its graph."""
+    if isinstance(engine, TorchEngine):
+        network = copy.deepcopy(engine.network).to(device="cpu", memory_format=torch.contiguous_format)
+        if how.form == "pt2":
+            return as_program(program_of(network, engine.header, how.layout), told), None
+        graph = onnx_of(network, engine.header, how.layout, how.opset)
+    elif isinstance(engine, OnnxEngine) and how.form != "pt2" and how.layout == "nhwc-uint8" and how.opset is None:
+        graph = read_graph(path)
+    else:
+        raise ResLabError(f"{path} is exported already", "export the model file that training wrote")
+    return _formed(graph, told, how.form), graph
+
+
+def _formed(graph: OnnxGraph, told: Carried, form: Form) -> Draft:
+    return as_openvino(graph, told) if form == "openvino" else as_onnx(graph, told)
+
+
+def _shown(engine: Engine, path: Path, data: str | Path | None, division: dict[str, Any]) -> Shown:
+    """Pictures of `data`, else of what the run was trained on where that is still here, else parts of photographs."""
+    header, run = engine.header, path.parent
+    catalog = None if data is None else read_data(data, division.get("data_dir"))
+    if catalog is None and (run / CONFIG_NAME).is_file() and (catalog := own_data(run)):
+        document = read_config(run)
+        data, config = place_of(document), document["config"]
+        division = {name: config[name] for name in _DIVIDES if name in config} | division
+    if catalog is None or data is None:
+        parts = _photographs()
+        what = f"{len(parts)} parts of scikit-learn's photographs"
+        return Shown(what, *_readable(parts, header.preprocess, skip_bad=False))
+    skip_bad = bool(division.get("skip_bad"))
+    catalog = divided_as(catalog, header.training | division)
+    split: Split = "val" if catalog.split("val") else "test"
+    pictures, pixels = _readable(_evenly(catalog.split(split), _MOST), header.preprocess, skip_bad)
+    labels = numbered(pictures, header.classes, split) if header.task == "single" else None
+    what = f"{len(pictures):,} {'validation' if split == 'val' else 'test'} pictures of {Path(data).name}"
+    return Shown(what, pictures, pixels, labels, tuple(catalog.split("train")), skip_bad)
+
+
+def _evenly(pictures: tuple[Picture, ...], most: int) -> tuple[Picture, ...]:
+    """At most so many, from the first to the last."""
+    chosen = np.unique(np.linspace(0, len(pictures) - 1, min(most, len(pictures))).astype(int))
+    return tuple(pictures[i] for i in chosen)
+
+
+def _readable(
+    pictures: tuple[Picture, ...], preprocess: Preprocess, skip_bad: bool
+) -> tuple[tuple[Picture, ...], np.ndarray]:
+    """Those that can be read, and their pixels: uint8 `[n, size, size, 3]`. One that cannot stops, unless `skip_bad`."""
+    good, rows = [], []
+    for block in blocks(pictures, preprocess, preprocess.size):
+        if block.errors and not skip_bad:
+            raise next(iter(block.errors.values()))
+        for index, row in zip(block.indices, block.pixels, strict=True):
+            if int(index) not in block.errors:
+                good.append(pictures[index])
+                rows.append(row)
+    if not rows:
+        raise ResLabError("there is no picture to compare the exported model on", "name some with --data")
+    return tuple(good), np.stack(rows)
+
+
+def _photographs() -> tuple[Picture, ...]:
+    """Parts of scikit-learn's two photographs, as many as the batches of a certificate take."""
+    from sklearn.datasets import load_sample_images
+
+    dice, photographs = np.random.default_rng(0), load_sample_images().images
+    parts = []
+    for number in range(_CROPS):
+        photograph = photographs[number % len(photographs)]
+        y, x = (int(dice.integers(0, side - _CROP + 1)) for side in photograph.shape[:2])
+        parts.append(Picture(f"part {number}", photograph[y : y + _CROP, x : x + _CROP], ""))
+    return tuple(parts)

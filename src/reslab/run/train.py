@@ -1,0 +1,154 @@
+"""What one verb needs from several rooms: check, then train, then score, then report. Composition only.
+
+PyTorch is imported where the first step needs it, when everything that can be refused without it has been.
+"""
+
+import re
+import time
+from collections.abc import Collection
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from reslab.data.catalog import Catalog
+from reslab.data.sources import absolute, path_of
+from reslab.engine.open import find_model
+from reslab.errors import ResLabError
+from reslab.evaluate.evaluation import Judgement
+from reslab.model.run import CONFIG_NAME, read_config
+from reslab.run.examine import read_and_split
+from reslab.run.prepare import OPENED, planned, prepare, refill, same_data, silent
+from reslab.system.files import write_json
+from reslab.train.config import Origin, Plan, TrainConfig
+from reslab.train.inputs import Stores, open_stores
+from reslab.train.journal import Listener
+from reslab.train.plan.document import plan_document, plan_from
+from reslab.train.step.process_group import ALONE, Ranks, join
+
+if TYPE_CHECKING:
+    pass
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """A finished training."""
+
+    folder: Path
+    evaluation: Judgement | None
+    """On the validation split, or out of fold; None where nothing validated."""
+
+    @property
+    def model(self) -> Path:
+        return find_model(self.folder)
+
+
+def train(
+    config: TrainConfig,
+    out: str | Path | None = None,
+    user: Collection[str] = (),
+    on_event: Listener | None = None,
+    begun: float | None = None,
+) -> Run:
+    """Check the training and validation pictures, train, calibrate, judge, and write the report.
+
+    With `config.folds` that is a cross-validation (`folds.cross_validated`).
+
+    Args:
+        out: the run folder; `runs/<date>-<model>-<data>` by default.
+        user: names of the fields of `config` that a person chose, for the record.
+        on_event: told everything that happens, as plain dictionaries.
+        begun: when the person's time began to run, by `time.monotonic`; now by default.
+
+    Raises:
+        ResLabError: bad input, a diverged run, or a full disk; one sentence and a hint.
+    """
+    if not isinstance(config, TrainConfig):
+        example = "reslab.fit(dataclasses.replace(reslab.recipe('standard'), data='pictures'))"
+        raise ResLabError(
+            f"a run is made from a TrainConfig, not from {type(config).__name__}: {config!r:.80}", example
+        )
+    begun = time.monotonic() if begun is None else begun
+    ranks = join()
+    show = on_event if on_event and ranks.first else silent
+    whole = read_and_split(config)
+    left = max(1.0, config.minutes * 60 - (time.monotonic() - begun)) if config.minutes else 0.0
+    prepared = prepare(whole, config, None if out is None else Path(out), user, show, left) if ranks.first else None
+    folder, plan, left_out = ranks.share(prepared and prepared[:3])
+    whole = whole.without(left_out)
+    stores = prepared[3] if prepared else open_stores(plan, whole.only(OPENED))
+    return _finished(folder, plan, whole, stores, show, ranks=ranks, spent=time.monotonic() - begun)
+
+
+def resume(
+    folder: str | Path, epochs: int | None = None, on_event: Listener | None = None, data: str | Path | None = None
+) -> Run:
+    """Continue a run where its last saved state left it.
+
+    With `epochs`, the run is made longer or shorter: from the present step on, the learning rate follows the schedule
+    of a run of that length.
+
+    Args:
+        data: where the pictures lie now, if they have moved; they must be the same ones.
+
+    Raises:
+        ResLabError: there is no run, its data or its config have changed, or its state is damaged.
+    """
+    folder = path_of(folder, "the run folder")
+    document = read_config(folder)
+    plan = plan_from(document, folder)
+    if epochs is not None and plan.config.folds:
+        raise ResLabError(
+            "the runs of a cross-validation are of one length, so none of them can be made longer or shorter",
+            f"train anew: --folds {plan.config.folds} --epochs {epochs}",
+        )
+    if epochs is not None:
+        origin = Origin("user", "given to resume")
+        config = replace(plan.config, epochs=epochs, minutes=0.0, course=())
+        plan = replace(plan, config=config, origins={**plan.origins, "epochs": origin})
+    ranks = join()
+    show = on_event if on_event and ranks.first else silent
+    whole, expected = same_data(plan.config, folder, data)
+    catalog = whole.only(OPENED)
+    stores = open_stores(plan, catalog)
+    if ranks.first:
+        refill(stores, catalog, expected, show)
+    if data is not None:
+        plan = replace(plan, data_path=absolute(str(data)))
+    if (epochs is not None or data is not None) and ranks.first:
+        write_json(folder / CONFIG_NAME, plan_document(plan))
+    show(planned(plan, None, folder, stores))
+    from reslab.system import device  # the machine as PyTorch sees it
+
+    if (there := _without_threads(document["machine"])) != (here := _without_threads(device.describe())):
+        text = f"this run began on {there}, and this is {here}: the last digits may differ"
+        show({"event": "warning", "text": text})
+    return _finished(folder, plan, whole, stores, show, resume=True, ranks=ranks)
+
+
+def _without_threads(machine: str) -> str:
+    """A run keeps its number of threads wherever it goes on."""
+    return re.sub(r", \d+ threads", "", machine)
+
+
+def _finished(
+    folder: Path,
+    plan: Plan,
+    whole: Catalog,
+    stores: Stores,
+    show: Listener,
+    resume: bool = False,
+    ranks: Ranks = ALONE,
+    spent: float = 0.0,
+) -> Run:
+    """A begun run brought to its end, with its report."""
+    from reslab.report.page import write_report
+    from reslab.run.cross_validation import cross_validated
+    from reslab.train.session import fit
+
+    if plan.config.cross_validates:
+        evaluation = cross_validated(folder, plan, whole, stores, show, resume, ranks)
+    else:
+        evaluation = fit(folder, plan, stores, show, resume, ranks, spent)
+    if ranks.first:
+        write_report(folder)
+    return Run(folder, evaluation)

@@ -1,0 +1,94 @@
+"""What this machine has, without PyTorch."""
+
+import ctypes
+import importlib.metadata
+import os
+import platform
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+
+class _Stack(ctypes.Structure):
+    """`stack_t` of signal.h, as Linux lays it out."""
+
+    _fields_ = (("start", ctypes.c_void_p), ("flags", ctypes.c_int), ("size", ctypes.c_size_t))
+
+
+@contextmanager
+def kept_signal_stack() -> Iterator[None]:
+    """Give this thread the stack for signal handlers back that it had before; elsewhere than on Linux do nothing.
+
+    A library may bring one of its own and restore the old one when it is done. Where two such pieces of work overlap, the
+    second restores what the first has freed, and the next Ctrl-C ends the process (seen with OpenVINO 2026.4 and AMX).
+    """
+    if platform.system() != "Linux":
+        yield
+        return
+    change, before = ctypes.CDLL(None).sigaltstack, _Stack()
+    change(None, ctypes.byref(before))
+    try:
+        yield
+    finally:
+        change(ctypes.byref(before), None)
+
+
+def chip() -> str:
+    """The processor's kind."""
+    return platform.processor() or platform.machine()
+
+
+def peak_memory() -> int:
+    """Bytes of memory that this process has held at most; 0 where the system does not tell (Windows)."""
+    try:
+        import resource
+    except ImportError:
+        return 0
+    most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return most if platform.system() == "Darwin" else most * 1024
+
+
+def describe(library: str) -> str:
+    """The machine in a line, for who computes with this library on the processor."""
+    version = importlib.metadata.version(library)
+    return f"cpu ({chip()}), {os.cpu_count()} cores, {library} {version}, Python {platform.python_version()}"
+
+
+_UNKNOWN_FREE_MEMORY = 4 * 2**30
+
+
+_MEMINFO = Path("/proc/meminfo")
+
+
+_GROUPS, _OWN_GROUPS = Path("/sys/fs/cgroup"), Path("/proc/self/cgroup")
+
+
+def free_memory() -> int:
+    """Bytes that this process could still take: what the machine can give, and what its container allows."""
+    try:
+        lines = dict(line.split(":", 1) for line in _MEMINFO.read_text().splitlines())
+        free = int(lines["MemAvailable"].split()[0]) * 1024
+    except (OSError, KeyError, ValueError):  # Windows, macOS
+        free = _UNKNOWN_FREE_MEMORY
+    for allowed, used in _containers():
+        with suppress(OSError, ValueError):  # no such container, or one without a limit ("max")
+            free = min(free, int(allowed.read_text()) - int(used.read_text()))
+    return max(0, free)
+
+
+def _containers() -> Iterator[tuple[Path, Path]]:
+    """Where Linux may say what this process's containers may take and have taken (control groups, versions 2 and 1)."""
+    own = {"": "", "memory": ""}
+    with suppress(OSError):
+        own |= {kind: path for _, kind, path in (line.split(":", 2) for line in _OWN_GROUPS.read_text().splitlines())}
+    for path in {own[""], ""}:
+        folder = _GROUPS / path.strip("/")
+        yield folder / "memory.max", folder / "memory.current"
+    for path in {own["memory"], ""}:
+        folder = _GROUPS / "memory" / path.strip("/")
+        yield folder / "memory.limit_in_bytes", folder / "memory.usage_in_bytes"
+
+
+def default_workers() -> int:
+    """One thread per processor that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else (os.cpu_count() or 1)

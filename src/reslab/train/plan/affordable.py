@@ -1,0 +1,174 @@
+"""Which network, at which size, learns something in the time there is: chosen by timed steps, where no weights decide.
+
+From scratch, many passes over small pictures teach more than one over large ones. So a step of each pair of network and
+size is timed, from the smallest pair on until one is too slow, and the largest that fits is taken.
+"""
+
+import time
+from collections.abc import Collection, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from typing import Any
+
+from reslab.data.catalog import Catalog
+from reslab.data.reader import load
+from reslab.errors import BadPicture
+from reslab.nn.config import config_from, last_map
+from reslab.nn.count import macs
+from reslab.pixels.preprocess import shrunk
+from reslab.system.machine import default_workers
+from reslab.train.config import AUTO, Origin, Plan, TrainConfig
+from reslab.train.plan.resolve import decided, resolve
+from reslab.train.plan.speed import epoch_seconds, seconds_per_step
+from reslab.train.start import SCRATCH
+
+USEFUL_EPOCHS, LEAST_EPOCHS = 16, 8
+"""Passes over the training pictures that a run from scratch is given room for, and below which a person is warned."""
+
+DEFAULT_SECONDS = 1800.0
+"""What a run may take where no time is given."""
+
+LADDER = (
+    ("resnet20", 32), ("resnet20", 48), ("resnet18", 64), ("resnet18", 96), ("resnet18", 128), ("resnet18", 160),
+    ("resnet18", 224),
+)  # fmt: skip
+"""What `auto` may take, from the cheapest on. At 64 px resnet20 is slower than resnet18, and no better."""
+
+_PROBE_SECONDS, _PROBE_BATCH = 0.5, 32
+_SURE_MACS = 1e10  # multiply-accumulates per second that every machine does: what fits by these is not timed
+_SAMPLE = 8  # pictures that are decoded to learn how long that takes
+_REPORT_SECONDS = 3.0
+
+
+@dataclass(frozen=True, slots=True)
+class Timed:
+    """A plan, and what one of its epochs takes here."""
+
+    plan: Plan
+    epoch_seconds: float
+    epochs: int
+    """How many of them there must be."""
+
+    @property
+    def seconds(self) -> float:
+        return self.epochs * self.epoch_seconds
+
+    def __str__(self) -> str:
+        return f"{self.plan.config.model} at {self.plan.config.size} px"
+
+
+def choose(timed: Sequence[Timed], seconds: float) -> tuple[Timed, Timed | None]:
+    """The largest that fits into `seconds`, else the smallest; and the next larger one, which does not fit.
+
+    Args:
+        timed: from the smallest on.
+    """
+    last = max((number for number, one in enumerate(timed) if one.seconds <= seconds), default=0)
+    return timed[last], timed[last + 1] if last + 1 < len(timed) else None
+
+
+def candidates(plan: Plan) -> list[tuple[str, int]]:
+    """Pairs of network and size that may stand in for a plan's, from the smallest on, its own at the end.
+
+    What a person, a recipe or trained weights have decided stays; nothing is larger than the plan.
+    """
+    config = plan.config
+    pairs: list[tuple[str, int]] = []
+    if config.weights == SCRATCH and plan.origins["size"].origin == "default":
+        sizes = sorted({size for _, size in LADDER})
+        network = config_from(plan.network)
+        pairs = [(config.model, size) for size in sizes if last_map(network, size) > 1]
+        if plan.origins["model"].origin == "default":
+            pairs = list(LADDER)
+    return [(model, size) for model, size in pairs if size < config.size] + [(config.model, config.size)]
+
+
+def with_affordable(
+    plan: Plan, config: TrainConfig, catalog: Catalog, user: Collection[str], seconds: float
+) -> tuple[Plan, list[str]]:
+    """A plan that can be trained in the time there is, and the warnings to give before it begins.
+
+    Args:
+        plan: `config` resolved.
+        catalog: the training and validation pictures.
+        seconds: what is left of the time that was given, reading and checking the pictures included; 0 if none was. Then
+            the network and size of the default run are replaced only if it would take more than `DEFAULT_SECONDS`.
+    """
+    begun, pairs = time.monotonic(), candidates(plan)
+    if plan.config.finetune == "head" or (not seconds and len(pairs) == 1):
+        return plan, []
+    train, val = _counts(plan, catalog)
+    wanted = (USEFUL_EPOCHS if plan.config.weights == SCRATCH else 1) if seconds else plan.config.epochs
+    budget = seconds or DEFAULT_SECONDS
+    if 3 * (train + val) * wanted * macs(config_from(plan.network), plan.config.size) / _SURE_MACS < budget / 2:
+        return plan, []
+    if seconds:
+        budget -= _reading_seconds(plan, catalog) + _REPORT_SECONDS
+    timed: list[Timed] = []
+    for pair in pairs:
+        other = plan if pair == pairs[-1] else resolve(config, catalog, user, _decided(plan, *pair))
+        timed.append(Timed(other, epoch_seconds(_seconds_per_picture(other), train, val), wanted))
+        if timed[-1].seconds > budget - (time.monotonic() - begun):
+            break
+    chosen, larger = choose(timed, budget - (time.monotonic() - begun) if seconds else budget)
+    least = replace(chosen, epochs=min(wanted, LEAST_EPOCHS)) if seconds else chosen
+    warnings = [] if least.seconds <= budget else [_too_little(least, budget, seconds)]
+    if chosen.plan is plan:
+        return plan, warnings
+    reason = _reason(chosen, larger, seconds)
+    origins = {name: Origin("measured", reason) for name in ("model", "size") if plan.origins[name].origin == "default"}
+    return replace(chosen.plan, origins=chosen.plan.origins | origins), warnings
+
+
+def _decided(plan: Plan, model: str, size: int) -> dict[str, tuple[Any, Origin]]:
+    return decided(plan) | {"model": (model, plan.origins["model"]), "size": (size, plan.origins["size"])}
+
+
+def _counts(plan: Plan, catalog: Catalog) -> tuple[int, int]:
+    """Pictures that an epoch trains on, and that are judged after it; over all folds of a cross-validation."""
+    runs = max(1, plan.config.folds if plan.config.cross_validates else 1)
+    return runs * len(catalog.split("train")), runs * len(catalog.split("val"))
+
+
+def _seconds_per_picture(plan: Plan) -> float:
+    """A step with few pictures, timed briefly."""
+    batch = min(plan.config.batch_size, _PROBE_BATCH)
+    layout = "channels-last" if plan.config.layout == AUTO else plan.config.layout
+    config = replace(plan.config, batch_size=batch, accumulate=1, layout=layout)
+    return seconds_per_step(plan.network, config, _PROBE_SECONDS) / batch
+
+
+def _reading_seconds(plan: Plan, catalog: Catalog) -> float:
+    """What it takes to decode every picture once, and those that validate once more at the end."""
+    pictures = catalog.pictures[:: max(1, len(catalog.pictures) // _SAMPLE)]
+    begin = time.perf_counter()
+    for picture in pictures:
+        with suppress(BadPicture):  # the check names it
+            shrunk(load(picture), plan.config.size)
+    each = (time.perf_counter() - begin) / len(pictures) / default_workers()
+    return each * (len(catalog.pictures) + len(catalog.split("val")))
+
+
+def _reason(chosen: Timed, larger: Timed | None, seconds: float) -> str:
+    """Why this one, and what the next larger one would cost."""
+    epoch = f"{chosen.epoch_seconds:.1f} s per epoch"
+    if larger is None:
+        return f"the smallest that is tried, {epoch}"
+    if seconds:
+        return f"{epoch}: {chosen.epochs} or more fit; {larger} would take {larger.epoch_seconds:.1f} s"
+    length = f"about {chosen.seconds / 60:.0f} minutes for {chosen.epochs} epochs"
+    return f"{length}; {larger} would take {larger.seconds / 60:.0f}"
+
+
+def _too_little(chosen: Timed, budget: float, seconds: float) -> str:
+    """The sentence where nothing fits."""
+    if not seconds:
+        return (
+            f"even {chosen} takes about {chosen.seconds / 60:.0f} minutes for {chosen.epochs} epochs on this machine; "
+            f"--minutes keeps a time"
+        )
+    fitting, needed = max(0.0, budget / chosen.epoch_seconds), (seconds - budget + chosen.seconds) / 60
+    return (
+        f"the time is enough for about {fitting:.1f} epochs of {chosen}, and {chosen.epochs} are the least that "
+        f"teaches something; they take about {needed:.1f} minutes here: give more --minutes, or a smaller --model or --size"
+    )

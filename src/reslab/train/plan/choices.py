@@ -1,0 +1,295 @@
+"""Every choice that a config leaves open, one function each: the value, and why."""
+
+import dataclasses
+import statistics
+from collections.abc import Collection
+from dataclasses import asdict, replace
+from math import ceil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from reslab.data.catalog import Picture
+from reslab.errors import ResLabError, nearest
+from reslab.nn.config import last_map
+from reslab.nn.zoo import configuration, native_size
+from reslab.pixels.decode import facts
+from reslab.pixels.preprocess import STATISTICS, Preprocess
+from reslab.system.fetch import has_place, reachable
+from reslab.system.machine import free_memory
+from reslab.train.config import AUTO, FRESH, NONE, Origin, TrainConfig
+from reslab.train.plan.memory import activation_bytes
+from reslab.train.recipes import recipe
+from reslab.train.start import IMAGENET, IMAGENET_WORD, SCRATCH, Start, open_start
+
+SMALL = 64
+"""Pictures up to this side go to a CIFAR network at their own size."""
+
+_LARGE_SIZE, _HURRIED_SIZE, _HURRIED_MINUTES = 224, 160, 5
+_SAMPLE = 200
+_FEW = 20  # training pictures per class
+_SHARE_OF_FREE_MEMORY, _ROOM_TO_COMPUTE = 0.25, 1.5  # activations; the pictures take a half (store)
+_EPOCH_BUDGET = 600_000  # pictures shown in a run of the default length
+_EPOCHS = (12, 40)
+_FOR_TRAINED = 0.3  # of the rate for fresh weights: a tenth is too slow, all of it no better near the start (LOG.md)
+NORMALIZATIONS = (*STATISTICS, "measured", "weights")
+
+
+class Choices:
+    """A config under construction that remembers who decided what."""
+
+    def __init__(self, config: TrainConfig, user: Collection[str]) -> None:
+        self.config = config
+        self.origins: dict[str, Origin] = {}
+        base, made = _flat(TrainConfig()), _flat(recipe(config.recipe))
+        for name, value in _flat(config).items():
+            if name in user:
+                self.origins[name] = Origin("user")
+            elif value == made[name] != base[name]:
+                self.origins[name] = Origin("recipe", config.recipe)
+            else:
+                self.origins[name] = Origin("default" if value == base[name] else "user")
+
+    def set(self, name: str, value: Any, reason: str, origin: str = "default") -> None:
+        outer, _, inner = name.partition(".")
+        if inner:
+            value = replace(getattr(self.config, outer), **{inner: value})
+        self.config = replace(self.config, **{outer: value})
+        self.origins[name] = Origin(origin, reason)
+
+
+def choose_loss(choices: Choices, multi: bool) -> None:
+    """What cannot be done where pictures bear several labels is refused, or left out with a reason."""
+    config = choices.config
+    for flag, asked in (
+        ("--balance", config.balance != NONE),
+        ("--teacher", config.teacher != NONE),
+        ("--folds", config.folds > 0),
+    ):
+        if multi and asked:
+            raise ResLabError(f"{flag} is made for pictures of one label each, and these bear several", "leave it out")
+    if multi and config.label_smoothing:
+        choices.set("label_smoothing", 0.0, "several labels per picture: each is learnt as it is written")
+
+
+def choose_start(choices: Choices, side: int) -> Start | None:
+    """Weights that a person named decide about the network, and are opened; ImageNet's are fetched later."""
+    config = choices.config
+    if config.weights in (AUTO, SCRATCH):
+        return None
+    if config.weights == IMAGENET_WORD:
+        if config.model == AUTO:
+            choices.set("model", "resnet18", "the smallest network with ImageNet weights")
+        return None
+    start = open_start(config.weights, config.model)
+    if config.size == 0 and 0 < start.size <= side:
+        choices.set("size", start.size, "as the weights were trained")
+    if config.model == AUTO:
+        choices.set("model", start.name, "the network of the weights")
+    elif config.model != start.name:
+        raise ResLabError(
+            f"--weights {config.weights} are of {start.name}, not of {config.model}", f"--model {start.name}"
+        )
+    return start
+
+
+def choose_size(choices: Choices, side: int) -> None:
+    """Pictures are made smaller where they are large, and never larger."""
+    config = choices.config
+    if config.size == 0:
+        asked = native_size(configuration(config.model)) if config.model != AUTO else 0
+        if side <= SMALL:
+            choices.set("size", max(8, side), f"the pictures' own size, {side} px")
+        elif asked == 32:
+            choices.set("size", 32, f"what {config.model} was designed for; the pictures are larger")
+        elif config.minutes and config.minutes < _HURRIED_MINUTES:
+            choices.set("size", min(side, _HURRIED_SIZE), f"photographs of about {side} px, and less than 5 minutes")
+        else:
+            choices.set("size", min(side, _LARGE_SIZE), f"photographs of about {side} px")
+    Preprocess(choices.config.size, choices.config.resize)  # type: ignore[arg-type]
+
+
+def choose_network(choices: Choices) -> None:
+    config = choices.config
+    if config.model == AUTO:
+        small = config.size <= SMALL
+        reason = f"a CIFAR network (3x3 stem) for {config.size} px" if small else "the usual start for photographs"
+        choices.set("model", "resnet20" if small else "resnet18", reason)
+    configuration(choices.config.model)
+
+
+def choose_weights(choices: Choices, side: int) -> None:
+    """Photographs start from ImageNet's weights where these are here or can be fetched; other pictures from scratch."""
+    config = choices.config
+    if config.weights != AUTO:
+        return
+    remote = IMAGENET.get(config.model)
+    if side <= SMALL or remote is None:
+        choices.set(
+            "weights", SCRATCH, "from scratch: " + ("small pictures" if side <= SMALL else f"none fit {config.model}")
+        )
+    elif not has_place():
+        choices.set("weights", SCRATCH, "from scratch: there is no home folder for weights; RESLAB_CACHE names another")
+    elif remote.place.is_file():
+        choices.set("weights", IMAGENET_WORD, f"photographs, and {remote.place} is here ({remote.licence})")
+    elif reachable(remote.address):
+        choices.set("weights", IMAGENET_WORD, f"photographs, and {remote.address} can be fetched ({remote.licence})")
+    else:
+        missing = f"{remote.url} ({remote.size / 1e6:.0f} MB) is neither at {remote.place} nor to be fetched"
+        choices.set("weights", SCRATCH, f"from scratch: {missing}")
+
+
+def choose_normalization(choices: Choices, start: Start | None) -> None:
+    config = choices.config
+    if config.normalize == AUTO and start:
+        choices.set("normalize", "weights", "as the weights were trained")
+    elif config.normalize == AUTO and config.weights == IMAGENET_WORD:
+        choices.set("normalize", "imagenet", "as the weights were trained")
+    elif config.normalize == AUTO:
+        choices.set("normalize", "-1-1", "centred; no statistics needed for a fresh network")
+    word = choices.config.normalize
+    if word not in NORMALIZATIONS or (word == "weights" and start is None):
+        raise ResLabError(f"--normalize {word} is unknown", nearest(word, NORMALIZATIONS))
+
+
+def choose_finetune(choices: Choices, per_class: float) -> None:
+    config = choices.config
+    if config.weights == SCRATCH:
+        if config.finetune not in (AUTO, FRESH):
+            raise ResLabError(f"--finetune {config.finetune} needs trained weights", "say which with --weights")
+        if config.start_decay:
+            raise ResLabError("--start-decay needs trained weights to pull towards", "say which with --weights")
+        choices.set("finetune", FRESH, "from scratch: every layer learns alike")
+    elif config.finetune == AUTO:
+        choices.set("finetune", *chosen(per_class))
+
+
+def chosen(per_class: float) -> tuple[str, str]:
+    """Which layers of trained weights learn from so many training pictures per class, and why."""
+    if per_class < _FEW:
+        return "head", f"{per_class:.0f} pictures per class: too few to change what the layers see"
+    return "all", f"{per_class:.0f} pictures per class: every layer, slower towards the input"
+
+
+def choose_teacher(choices: Choices, classes: tuple[str, ...]) -> str | None:
+    """Open the teacher, if one was named; gives the hash of its file."""
+    config = choices.config
+    if config.teacher == NONE:
+        return None
+    if config.finetune == "head":
+        raise ResLabError(
+            "a head that is computed learns from labels only", "with a teacher, say --finetune last or all"
+        )
+    start = open_start(config.teacher, AUTO)
+    if set(start.classes) != set(classes):
+        theirs, ours = sorted(set(start.classes) - set(classes)), sorted(set(classes) - set(start.classes))
+        odd = f"{ours[0]!r}" if ours else f"the data have no {theirs[0]!r}"
+        raise ResLabError(
+            f"the teacher {config.teacher} has other classes: " + (f"it does not know {odd}" if ours else odd),
+            "a teacher must know exactly the classes of the data",
+        )
+    choices.set("teacher", config.teacher, f"{start.name}", choices.origins["teacher"].origin)
+    return start.digest
+
+
+def choose_length(choices: Choices, pictures: int) -> None:
+    config = choices.config
+    if config.finetune == "head":
+        choices.set("minutes", 0.0, "the head alone takes seconds")
+        choices.set("epochs", 0, "no epochs: the best head on frozen features is computed")
+    elif config.epochs == 0:
+        epochs = min(max(_EPOCH_BUDGET // pictures, _EPOCHS[0]), _EPOCHS[1])
+        choices.set(
+            "epochs", epochs, f"about {_EPOCH_BUDGET:,} pictures shown, within {_EPOCHS[0]} to {_EPOCHS[1]} epochs"
+        )
+    if config.batch_size == 0:
+        top = 128 if config.size <= SMALL else 64 if config.size <= 128 else 32
+        batch = min(top, max(8, 2 ** int(np.log2(max(pictures // 20, 1)))))
+        choices.set("batch_size", batch, f"{pictures:,} training pictures of {choices.config.size} px")
+    if config.batch_size > pictures:
+        reason = f"{config.batch_size:,} asked for, but there are no more training pictures"
+        choices.set("batch_size", pictures, reason, choices.origins["batch_size"].origin)
+    if config.lr_per_128 and choices.origins["optim.lr"].origin != "user":
+        trained = config.weights != SCRATCH
+        lr = config.optim.lr * choices.config.batch_size / 128
+        lr = float(f"{lr * _FOR_TRAINED:.6g}") if trained else lr
+        reason = f"{config.optim.lr:g} x batch {choices.config.batch_size} / 128"
+        reason += f" x {_FOR_TRAINED:g}: the weights are trained already" if trained else ""
+        choices.set("optim.lr", lr, reason, "recipe")
+    choices.config = replace(choices.config, lr_per_128=False)  # done: the rate now stands as it is
+
+
+def choose_arithmetic(choices: Choices) -> None:
+    """What depends on the machine: the precision, and into how many parts a batch must be divided to fit its memory."""
+    from reslab.system import device
+
+    config = choices.config
+    if config.precision == AUTO:
+        choices.set("precision", *device.precision(), "measured")
+    if config.accumulate == 0:
+        needed = _ROOM_TO_COMPUTE * activation_bytes(configuration(config.model), config.size)
+        room = _SHARE_OF_FREE_MEMORY * free_memory()
+        parts = min(ceil(config.batch_size * needed / room), max(1, config.batch_size // 2))
+        reason = f"a picture takes about {needed / 1e6:.1f} MB in training, and {room / 1e9:.1f} GB may be used"
+        choices.set("accumulate", parts, reason, "measured" if parts > 1 else "default")
+
+
+def choose_validation(choices: Choices) -> None:
+    """In a cross-validation every picture validates; the share only says, as ever, which pictures are left to test."""
+    if choices.config.folds:
+        choices.set("val", choices.config.val, "not used: every picture validates once, in its fold")
+
+
+def refuse_contradictions(config: TrainConfig, user: Collection[str]) -> None:
+    """What a cross-validation cannot be combined with."""
+    if config.fold and not config.folds:
+        raise ResLabError(f"--fold {config.fold} needs --folds", f"for example --folds 5 --fold {config.fold}")
+    for name, given, hint in (
+        ("--val", "val" in user, "every picture validates once, in its fold: leave --val out"),
+        ("--minutes", config.minutes > 0, "the folds must be as long as the run on everything: give --epochs"),
+        (
+            "--patience",
+            config.patience > 0,
+            "no fold may choose its length by the pictures that judge it: give --epochs",
+        ),
+    ):
+        if config.folds and given:
+            raise ResLabError(f"--folds and {name} contradict each other", hint)
+
+
+def refuse_lonely_pixels(config: TrainConfig) -> None:
+    if config.batch_size == 1 and last_map(configuration(config.model), config.size) == 1:
+        raise ResLabError(
+            f"{config.model} ends in a one-pixel map at {config.size} px, and batch norm cannot learn from one value",
+            "use --batch-size 2 or more, or a larger --size",
+        )
+
+
+def typical_side(pictures: tuple[Picture, ...]) -> int:
+    """The median of the shorter sides of some pictures, evenly chosen; headers only."""
+    sides = []
+    for picture in pictures[:: max(1, len(pictures) // _SAMPLE)]:
+        if picture.box:
+            sides.append(min(picture.box[2:]))
+        elif isinstance(picture.source, np.ndarray):
+            sides.append(min(picture.source.shape[:2]))
+        elif isinstance(picture.source, Path | bytes):
+            try:
+                header = facts(picture.source)
+            except Exception:  # the check names it; here it only has no size
+                continue
+            sides.append(min(header.width, header.height))
+    return round(statistics.median(sides)) if sides else _LARGE_SIZE
+
+
+def _flat(config: TrainConfig) -> dict[str, Any]:
+    """Field names with dots -> values."""
+    flat: dict[str, Any] = {}
+    for field in dataclasses.fields(config):
+        value = getattr(config, field.name)
+        if dataclasses.is_dataclass(value):
+            flat |= {f"{field.name}.{k}": v for k, v in asdict(value).items()}  # type: ignore[arg-type]
+        else:
+            flat[field.name] = value
+    return flat

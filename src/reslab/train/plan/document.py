@@ -1,0 +1,77 @@
+"""A plan as the run folder's `config.json`, and back."""
+
+import dataclasses
+import hashlib
+import json
+from dataclasses import asdict
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from reslab.model.run import CONFIG_NAME, read_config, read_journal
+from reslab.system.values import build
+from reslab.train.config import Plan, TrainConfig
+
+
+def plan_document(plan: Plan) -> dict[str, Any]:
+    """`config.json`: every resolved value with where it came from, and the network."""
+    from reslab.system import device  # the machine as PyTorch sees it; reading a document needs no PyTorch
+
+    return {
+        "schema": 1,
+        "config": asdict(plan.config),
+        "origins": {name: asdict(origin) for name, origin in sorted(plan.origins.items())},
+        "network": plan.network,
+        "classes": list(plan.classes),
+        "steps_per_epoch": plan.steps_per_epoch,
+        "changes": list(plan.changes),
+        "weights_licence": plan.weights_licence,
+        "counts": list(plan.counts),
+        "teacher_digest": plan.teacher_digest,
+        "task": plan.task,
+        "data_path": plan.data_path,
+        "machine": device.describe(),
+        "reslab": version("reslab"),
+    }
+
+
+def plan_from(document: dict[str, Any], run: Path = Path()) -> Plan:
+    """The inverse of `plan_document`; `run` is what errors name.
+
+    Raises:
+        ResLabError: a field is missing, of another type, or unknown: written by a later version.
+    """
+    known = {entry.name for entry in dataclasses.fields(Plan)}
+    return build(Plan, {k: v for k, v in document.items() if k in known}, run / CONFIG_NAME)
+
+
+_FREE = ("data", "data_dir", "epochs", "minutes", "course", "workers", "save_seconds", "log_every")
+
+
+def decisions(plan: Plan) -> str:
+    """sha256 of what a run must not change on its way: all of its config but its length, its place, and what never
+    changes a result. Numbers to nine digits: what is measured on pictures may differ in the last one elsewhere."""
+    document = plan_document(plan)
+    chosen = {name: value for name, value in document["config"].items() if name not in _FREE}
+    kept = {
+        name: document[name] for name in ("network", "classes", "steps_per_epoch", "counts", "teacher_digest", "task")
+    }
+    return hashlib.sha256(json.dumps(_rounded({**kept, "config": chosen}), sort_keys=True).encode()).hexdigest()
+
+
+def _rounded(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: _rounded(inner) for name, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [_rounded(inner) for inner in value]
+    return f"{value:.9g}" if isinstance(value, int | float) and not isinstance(value, bool) else value
+
+
+def followed(run: Path) -> TrainConfig:
+    """The config that repeats an earlier run: one that had a time to keep is followed step by step, without a clock."""
+    config = plan_from(read_config(run), run).config
+    course = config.course
+    for event in read_journal(run):
+        if event["event"] == "replan":
+            course = tuple((step, share) for step, share in event["knots"])
+    return dataclasses.replace(config, minutes=0.0, course=course)

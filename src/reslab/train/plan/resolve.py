@@ -1,0 +1,186 @@
+"""From what was asked to what will be done: every `auto` becomes a value with a reason, before the first step."""
+
+import dataclasses
+from collections.abc import Collection, Mapping
+from dataclasses import asdict, replace
+from typing import Any
+
+import numpy as np
+
+from reslab.data.augment import RISKY, SETS, parse
+from reslab.data.catalog import Catalog
+from reslab.data.draws import steps_per_epoch
+from reslab.data.sources import absolute
+from reslab.data.splits import most_folds
+from reslab.data.store import Store
+from reslab.errors import ResLabError
+from reslab.model.file import Task
+from reslab.nn.config import config_from, last_map
+from reslab.nn.zoo import configuration, native_size
+from reslab.pixels.preprocess import STATISTICS, Preprocess
+from reslab.train.config import Origin, Plan, TrainConfig
+from reslab.train.plan.choices import (
+    Choices,
+    choose_arithmetic,
+    choose_finetune,
+    choose_length,
+    choose_loss,
+    choose_network,
+    choose_normalization,
+    choose_size,
+    choose_start,
+    choose_teacher,
+    choose_validation,
+    choose_weights,
+    refuse_contradictions,
+    refuse_lonely_pixels,
+    typical_side,
+)
+from reslab.train.start import IMAGENET, IMAGENET_WORD, Start
+
+_UNEQUAL = 10  # times as many pictures in the greatest class as in the smallest
+_MANY, _FOLDS = 1000, 5  # pictures up to which cross-validation is worth its time (suggested, not chosen)
+_UNUSED = f"{', '.join(RISKY)} are not used: they can change a label"
+_TOO_LARGE = 128  # pixels for a network without a shrinking stem
+
+
+def resolve(
+    config: TrainConfig,
+    catalog: Catalog,
+    user: Collection[str] = (),
+    fixed: Mapping[str, tuple[Any, Origin]] | None = None,
+) -> Plan:
+    """Decide everything that `config` leaves open.
+
+    Args:
+        catalog: the training and validation pictures, splits assigned. The folds of a cross-validation and the run on
+            everything share all choices, so these go by the pictures of both splits there.
+        user: names of the fields that a person set, such as `epochs` or `optim.lr`.
+        fixed: fields that have been decided elsewhere (`affordable`), with their values and origins.
+
+    Raises:
+        ResLabError: a value is unknown or impossible; the message says which and what to change.
+    """
+    pictures = catalog.split("train")
+    if not pictures:
+        raise ResLabError(
+            f"{catalog.root} has no training pictures", "put them into a folder train/ or leave it undivided"
+        )
+    refuse_contradictions(config, user)
+    choices = Choices(config, user)
+    for name, (value, origin) in (fixed or {}).items():
+        choices.set(name, value, origin.reason, origin.origin)
+    choose_validation(choices)
+    basis = catalog.pictures if config.folds else pictures
+    side = typical_side(basis)
+    start = choose_start(choices, side)
+    choose_size(choices, side)
+    choose_network(choices)
+    choose_weights(choices, side)
+    choose_normalization(choices, start)
+    tally = dataclasses.replace(catalog, pictures=basis).counts()
+    classes = tuple(sorted(tally))
+    choose_finetune(choices, tally.total() / max(1, len(classes)))
+    choose_length(choices, len(basis))
+    choose_loss(choices, catalog.multi)
+    digest = choose_teacher(choices, classes)
+    refuse_lonely_pixels(choices.config)
+    choose_arithmetic(choices)  # the first that needs PyTorch
+    changes = _choose_augment(choices, catalog.mirrored)
+    trained = catalog.only(("train",)).counts()
+    counts = tuple(trained[label] for label in classes)
+    steps = steps_per_epoch(len(pictures), choices.config.batch_size)
+    network = _network(choices.config, len(classes), start)
+    licence = start.licence if start else None
+    if choices.config.weights == IMAGENET_WORD and choices.config.model in IMAGENET:
+        licence = IMAGENET[choices.config.model].licence
+    if licence and not choices.origins["weights"].reason:
+        choices.origins["weights"] = Origin(choices.origins["weights"].origin, f"licence: {licence}")
+    task: Task = "multi" if catalog.multi else "single"
+    return Plan(
+        choices.config, choices.origins, network, classes, steps, changes, licence, counts, digest, task,
+        data_path=absolute(config.data),
+    )  # fmt: skip
+
+
+def _choose_augment(choices: Choices, mirrored: bool) -> tuple[str, ...]:
+    """The changes of the pictures; a named set loses what would change labels."""
+    asked, origin = choices.config.augment, choices.origins["augment"]
+    changes = parse(asked, mirrored)
+    if not mirrored and asked in SETS and changes != SETS[asked]:
+        reason = f"{asked}, but a mirror would change these labels"
+        choices.set("augment", ",".join(changes) or "none", reason, origin.origin)
+    elif changes and not origin.reason:
+        used = [name for name in RISKY if name in changes]
+        reason = f"{', '.join(used)}: only where they keep the label" if used else _UNUSED
+        choices.origins["augment"] = Origin(origin.origin, reason)
+    return changes
+
+
+def decided(plan: Plan) -> dict[str, tuple[Any, Origin]]:
+    """What `resolve` need not decide again where pictures have dropped out of a plan."""
+    return {name: (getattr(plan.config, name), plan.origins[name]) for name in ("model", "size", "weights")}
+
+
+def cautions(plan: Plan) -> list[str]:
+    """What a person should know about the choice of network and size."""
+    network, name, size = config_from(plan.network), plan.config.model, plan.config.size
+    said = _unequal(plan)
+    if last_map(network, size) == 1:
+        said.append(
+            f"{name} ends in a one-pixel map at {size} px: little is left to tell pictures apart; try --model resnet20"
+        )
+    if native_size(network) == 32 and size > _TOO_LARGE:
+        said.append(
+            f"{name} was designed for 32 px: at {size} px it is slow and sees small details only; try --model resnet18"
+        )
+    return said
+
+
+def _unequal(plan: Plan) -> list[str]:
+    sizes = sorted(zip(plan.counts, plan.classes, strict=True))
+    if not sizes or plan.config.balance != "none":
+        return []
+    (least, rare), (most, frequent) = sizes[0], sizes[-1]
+    if most <= _UNEQUAL * least:
+        return []
+    return [
+        f"{frequent!r} has {most:,} training pictures, {rare!r} {least:,}: judge by the balanced accuracy, and try "
+        f"--balance logit-adjust"
+    ]
+
+
+def hints(plan: Plan, catalog: Catalog) -> list[str]:
+    """What a person might rather do with these pictures."""
+    config, n = plan.config, len(catalog.pictures)
+    refused = config.folds or config.minutes or catalog.multi
+    if n >= _MANY or refused or most_folds(catalog.pictures) < _FOLDS:
+        return []
+    judged = f"{len(catalog.split('val')):,}" if catalog.split("val") else "none"
+    return [f"with {n:,} pictures, --folds {_FOLDS} judges each of them once instead of {judged}, and trains on all"]
+
+
+def with_statistics(plan: Plan, store: Store) -> Plan:
+    """`measured` becomes the mean and standard deviation of the training pictures, as the network sees them."""
+    if plan.config.normalize != "measured":
+        return plan
+    fit = Preprocess(plan.config.size, plan.config.resize)  # type: ignore[arg-type]
+    count, total, squares = 0, np.zeros(3), np.zeros(3)
+    for index in range(len(store)):
+        pixels = fit(store[index]).reshape(-1, 3) / 255.0
+        count, total, squares = count + len(pixels), total + pixels.sum(0), squares + (pixels**2).sum(0)
+    mean = total / count
+    std = np.sqrt(np.maximum(squares / count - mean**2, 1e-6))
+    statistics_ = {"mean": [round(float(m), 6) for m in mean], "std": [round(float(s), 6) for s in std]}
+    origin = Origin("measured", f"mean {statistics_['mean']}, std {statistics_['std']} of {len(store)} pictures")
+    return replace(plan, network={**plan.network, **statistics_}, origins={**plan.origins, "normalize": origin})
+
+
+def _network(config: TrainConfig, num_classes: int, start: Start | None) -> dict[str, Any]:
+    mean, std = STATISTICS.get(config.normalize, STATISTICS["0-1"])
+    if config.normalize == "weights" and start:
+        mean, std = start.network.config.mean, start.network.config.std
+    zoo = configuration(config.model)
+    shape = replace(zoo, num_classes=num_classes, mean=mean, std=std, zero_init_last_norm=config.zero_init)
+    shape = replace(shape, drop_path=config.drop_path)
+    return {"name": config.model, **asdict(shape)}

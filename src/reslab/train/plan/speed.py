@@ -1,0 +1,90 @@
+"""How long a step takes here: timed on a throwaway network before the first real one."""
+
+import statistics
+import time
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+
+from reslab.nn.config import config_from
+from reslab.nn.layers import to_images
+from reslab.nn.resnet import build
+from reslab.system import device
+from reslab.train.config import AUTO, Origin, Plan, TrainConfig
+from reslab.train.step.optim import build_optimizer
+
+_PROBE_SECONDS, _PROBE_STEPS = 2.0, 20
+
+
+def with_speed(plan: Plan, validation: int, left: float = 0.0) -> tuple[Plan, float]:
+    """Time a few steps on a throwaway network; give the plan (its layout, its length if it has a time) and its seconds.
+
+    The estimate counts training steps and a forward pass over the validation pictures after each epoch.
+
+    Args:
+        left: seconds that are left of the plan's time; all of it by default.
+    """
+    plan, per_step = _with_layout(plan)
+    per_epoch = epoch_seconds(
+        per_step / plan.config.batch_size, plan.steps_per_epoch * plan.config.batch_size, validation
+    )
+    if plan.config.minutes:
+        epochs = max(1, int((left or plan.config.minutes * 60) / per_epoch))
+        reason = f"{plan.config.minutes:g} minutes at {per_epoch:.1f} s per epoch"
+        config = replace(plan.config, epochs=epochs)
+        plan = replace(plan, config=config, origins={**plan.origins, "epochs": Origin("measured", reason)})
+    return plan, per_step * plan.total_steps + (per_epoch - per_step * plan.steps_per_epoch) * plan.config.epochs
+
+
+def epoch_seconds(per_picture: float, train: int, val: int) -> float:
+    """An epoch by the time that a picture takes in a step: `train` pictures, then a way forward alone for `val`."""
+    return per_picture * (train + val / 3)
+
+
+def _with_layout(plan: Plan) -> tuple[Plan, float]:
+    """The faster of the layouts, where it is open and both have a chance, and the seconds of a step in it."""
+    config = plan.config
+    if config.layout != AUTO:
+        return plan, seconds_per_step(plan.network, config)
+    open_to_both = device.fastest().type == "cpu" and config.precision == "float32"
+    choices = [replace(config, layout=layout) for layout in (device.LAYOUTS if open_to_both else ("channels-last",))]
+    brief = min(_PROBE_SECONDS, 0.5 * config.minutes) if config.minutes else _PROBE_SECONDS  # 0.8 % of the time each
+    seconds = {choice.layout: seconds_per_step(plan.network, choice, brief) for choice in choices}
+    best = min(choices, key=lambda choice: seconds[choice.layout])
+    speeds = ", ".join(f"{config.batch_size / s:.0f} images/s {layout}" for layout, s in seconds.items())
+    origin = Origin("measured", speeds) if open_to_both else Origin("default", "what convolutions like here")
+    return replace(plan, config=best, origins={**plan.origins, "layout": origin}), seconds[best.layout]
+
+
+def seconds_per_step(shape: Mapping[str, Any], config: TrainConfig, seconds: float = _PROBE_SECONDS) -> float:
+    """Median of full steps on random pictures, after one to warm up: up to twenty, for about `seconds`.
+
+    Args:
+        shape: `ResNetConfig` as plain values.
+        config: batch, size, precision and optimizer are taken from it.
+    """
+    device.exact()
+    device.keep_memory()  # as in training: what it would do to memory slows large steps down
+    part = max(1, config.batch_size // config.accumulate)
+    network = device.placed(build(config_from(shape), seed=0), config.layout)
+    optimizer = build_optimizer(network, config.optim)
+    generator = torch.Generator().manual_seed(0)
+    pixels = torch.randint(0, 256, (part, config.size, config.size, 3), dtype=torch.uint8, generator=generator).to(
+        device.fastest()
+    )
+    labels = torch.arange(part, device=device.fastest()) % shape["num_classes"]
+    times: list[float] = []
+    started = time.perf_counter()
+    while len(times) < 2 or (len(times) < _PROBE_STEPS and time.perf_counter() - started < seconds):
+        begin = time.perf_counter()
+        optimizer.zero_grad()
+        with device.mixed(device.fastest(), config.precision):
+            logits = network(device.laid_out(to_images(pixels), config.layout))
+        F.cross_entropy(logits.float(), labels).backward()
+        optimizer.step()
+        device.synchronize(device.fastest())
+        times.append(time.perf_counter() - begin)
+    return statistics.median(times[1:]) * config.accumulate

@@ -1,0 +1,382 @@
+"""One run: a folder that fills while the loop turns, and holds a calibrated model at the end."""
+
+import csv
+import dataclasses
+import io
+import itertools
+import platform
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
+from importlib.metadata import version
+from pathlib import Path
+
+import numpy as np
+import torch
+from filelock import FileLock, Timeout
+from PIL import Image
+from torch import Tensor
+
+from reslab.data.catalog import Catalog
+from reslab.data.loader import Loader
+from reslab.data.reader import BLOCK, ordered
+from reslab.data.store import Store
+from reslab.engine.base import block_logits
+from reslab.engine.torch import TorchEngine, open_torch
+from reslab.errors import ResLabError
+from reslab.evaluate.evaluation import Judgement, judge, truth, write_evaluation
+from reslab.metrics.calibration import negative_log_likelihood
+from reslab.metrics.multilabel import UNDECIDED, labels_likelihood, mean_average_precision
+from reslab.metrics.scores import balanced_accuracy
+from reslab.model.file import Header, read_model, write_model
+from reslab.model.run import (
+    CONFIG_NAME,
+    JOURNAL_NAME,
+    LOCK_NAME,
+    MODEL_NAME,
+    SHEET_NAME,
+    SPLIT_NAME,
+    STATE_NAME,
+    read_journal,
+)
+from reslab.nn.config import config_from
+from reslab.nn.resnet import ResNet, build
+from reslab.system import device
+from reslab.system.files import remove_leftovers, write_atomically, write_json
+from reslab.system.machine import default_workers
+from reslab.train.config import AUTO, NONE, Plan
+from reslab.train.inputs import Stores, augment_of, preprocess_of
+from reslab.train.journal import Event, Journal, Listener
+from reslab.train.loop import Hooks, Validation, train
+from reslab.train.plan.document import decisions, plan_document
+from reslab.train.preview import sheet
+from reslab.train.probe import probed, put
+from reslab.train.start import SCRATCH, begin_from, open_start
+from reslab.train.state import Progress, StateFolder, Training
+from reslab.train.step.finetune import speeds
+from reslab.train.step.loss import Objective, Teacher, class_weights, log_prior
+from reslab.train.step.optim import Average, build_optimizer
+from reslab.train.step.process_group import ALONE, Ranks
+from reslab.train.step.time_budget import Pace
+from reslab.train.whiten import whiten
+
+_VALIDATION_COST, _REPORT_SECONDS = 0.4, 1.5  # a picture's way forward, in steps; writing model and report
+
+
+def begin(out: Path, plan: Plan, catalog: Catalog, stores: Stores) -> None:
+    """Write what decides the run, before its first step.
+
+    Raises:
+        ResLabError: the folder already holds a run, or cannot be written.
+    """
+    if (out / CONFIG_NAME).exists():
+        raise ResLabError(f"{out} already holds a run", f"choose another --out, or: reslab resume {out}")
+    file = io.StringIO()
+    writer = csv.writer(file, lineterminator="\n")
+    hashes = stores.fingerprints()
+    writer.writerow(["path", "label", "split", "group", "fold", "fingerprint"])
+    for p in catalog.pictures:
+        writer.writerow((p.key, p.label, p.split, p.group or "", p.fold or "", hashes.get(p.key, "")))
+    png = io.BytesIO()
+    Image.fromarray(sheet(plan, stores.train)).save(png, "PNG")
+    write_atomically(out / SPLIT_NAME, file.getvalue().encode())
+    write_json(out / CONFIG_NAME, plan_document(plan))
+    write_atomically(out / SHEET_NAME, png.getvalue())
+
+
+def fit(
+    out: Path,
+    plan: Plan,
+    stores: Stores,
+    on_event: Listener | None = None,
+    resume: bool = False,
+    ranks: Ranks = ALONE,
+    spent: float = 0.0,
+) -> Judgement | None:
+    """Train, keep the best weights (a fold the last), calibrate them, judge them on the validation split.
+
+    Args:
+        resume: go on from the run's saved state; from the start where it was stopped before its first one.
+        ranks: the processes that train together; the first one writes and is listened to.
+        spent: seconds that went before, where the run has a time to keep.
+
+    Returns:
+        The evaluation on the validation split; None where nothing validates.
+    """
+    with alone(out) if ranks.first else nullcontext():
+        device.exact()
+        device.keep_memory()
+        folder = StateFolder(out / STATE_NAME, decisions(plan))
+        goes_on = resume and folder.exists()
+        show = on_event if on_event and ranks.first else (lambda event: None)
+        if ranks.first:
+            remove_leftovers(out)
+            remove_leftovers(out / STATE_NAME)
+            if resume and not goes_on:
+                _begin_again(out, show)
+        training = fresh_training(plan, None if goes_on else stores)
+        if goes_on:
+            if complaint := folder.load(training):
+                show({"event": "warning", "text": complaint})
+            device.use_threads(training.progress.threads)
+        ranks.gather(None)  # nobody writes a state before everybody has read it
+        training.progress.threads = device.threads()
+        training.progress.follow(plan.course)
+        if ranks.first and training.progress.best_epoch >= 0 and not (out / MODEL_NAME).is_file():
+            _keep_again(out, plan, stores, training, show)
+        if not training.progress.finished:
+            training.progress.seconds += spent
+            _train(out, plan, stores, training, folder, show, ranks)
+        return ranks.share(_finish(out, plan, stores) if ranks.first else None)
+
+
+def _begin_again(out: Path, show: Listener) -> None:
+    """A run without a saved state begins again, unless it must have had one."""
+    epochs = sum(event["event"] == "epoch" for event in read_journal(out))
+    settled = (out / MODEL_NAME).is_file() and read_model(out / MODEL_NAME).header.calibration.n > 0
+    if epochs > 1 or settled:
+        raise ResLabError(
+            f"{out / STATE_NAME} is missing, so the run cannot go on",
+            f"{out / MODEL_NAME} is as good as it was; or train anew: reslab train DATA --like {out}",
+        )
+    show({"event": "warning", "text": "the run was stopped before its first saved state: it begins again at step 0"})
+
+
+def _keep_again(out: Path, plan: Plan, stores: Stores, training: Training, show: Listener) -> None:
+    """The best weights anew where their file is gone; possible as long as they are the ones in the state."""
+    progress = training.progress
+    last = -(-progress.step // plan.steps_per_epoch) - 1
+    if progress.pictures or progress.best_epoch != max(0, last):
+        raise ResLabError(
+            f"{out / MODEL_NAME} is missing: it held the weights of epoch {progress.best_epoch + 1}, the state holds later ones",
+            f"put it back, or train anew: reslab train DATA --like {out}",
+        )
+    _keeper(out, plan, stores.train, training)()
+    show({"event": "warning", "text": f"{out / MODEL_NAME} was missing and is written again from the state"})
+
+
+def _train(
+    out: Path, plan: Plan, stores: Stores, training: Training, folder: StateFolder, show: Listener, ranks: Ranks
+) -> None:
+    """The loop, with the run's folder around the first process's."""
+    loader, validate = loader_of(plan, stores.train, ranks), judge_of(plan, stores.val, ranks)
+    hint = f"go on with: reslab resume {out}"
+    pace = _pace(plan, stores, training.progress.seconds)
+    with _polite_stop() as asked:
+        if not ranks.first:
+            hooks = Hooks(show, show, lambda: None, validate, lambda: None, asked.is_set, hint, ranks, pace)
+            train(training, loader, plan, hooks)
+            return
+        with Journal(out / JOURNAL_NAME, training.progress.journal) as journal:
+            if journal.lacking:
+                text = f"{out / JOURNAL_NAME} lacks {journal.lacking} bytes: the curves of earlier epochs are lost"
+                show({"event": "warning", "text": text})
+
+            def emit(event: Event) -> None:
+                journal.write(event)
+                show(event)
+
+            def save() -> None:
+                training.progress.journal, training.progress.seconds = journal.offset(), pace.elapsed()
+                folder.save(training)
+
+            keep = _keeper(out, plan, stores.train, training)
+            train(training, loader, plan, Hooks(emit, show, save, validate, keep, asked.is_set, hint, ranks, pace))
+
+
+def _pace(plan: Plan, stores: Stores, spent: float) -> Pace:
+    """The clock of a run. After its last step the validation pictures are read once more, as they were at the start."""
+    share = len(stores.val) / (len(stores.val) + len(stores.train))
+    steps = _VALIDATION_COST * len(stores.val) / plan.config.batch_size
+    return Pace(plan.config.minutes * 60, spent, _REPORT_SECONDS + share * spent, steps)
+
+
+@contextmanager
+def alone(out: Path) -> Iterator[None]:
+    """One run per folder. The system lets go of the lock when the process ends, however it ends."""
+    try:
+        with FileLock(out / LOCK_NAME, timeout=0):
+            yield
+    except Timeout:
+        raise ResLabError(f"another process is training in {out}", "wait for it, or stop it first") from None
+
+
+def fresh_training(plan: Plan, stores: Stores | None = None) -> Training:
+    """A run before its first step; `stores` give whitening and the first head of a fine-tuning their pictures."""
+    layout = "channels-last" if plan.config.layout == AUTO else plan.config.layout
+    network = build(config_from(plan.network), plan.config.seed)
+    if stores is not None and plan.config.weights != SCRATCH:
+        begin_from(open_start(plan.config.weights, plan.config.model), network, plan.classes)
+    network = device.placed(network, layout)
+    anchor = _anchor(network) if plan.config.start_decay else {}
+    if stores is not None:
+        whiten(network, stores.train, preprocess_of(plan))
+    progress = Progress()
+    progress.follow(plan.course)
+    if stores is not None and plan.config.finetune in ("head", "gradual"):
+        begun = time.perf_counter()
+        probe = probed(network, plan, stores)
+        progress.seconds = time.perf_counter() - begun
+        put(probe, network.head)
+        if plan.config.finetune == "head":  # this is the whole training
+            progress.loss_sum, progress.hits, progress.pictures = probe.loss * probe.n, probe.hits, probe.n
+    average = Average(network, plan.config.ema) if plan.config.ema else None
+    scaler = device.scaler(device.fastest(), plan.config.precision)
+    optimizer = build_optimizer(network, plan.config.optim, speeds(network, plan.config.finetune), anchor)
+    return Training(network, optimizer, average, scaler, progress, objective_of(plan), anchor)
+
+
+def _anchor(network: ResNet) -> dict[str, Tensor]:
+    """The weights below the head, as they are now."""
+    return {name: p.detach().clone() for name, p in network.named_parameters() if not name.startswith("head.")}
+
+
+def objective_of(plan: Plan) -> Objective:
+    """What a plan minimises."""
+    config, balance = plan.config, plan.config.balance
+    weights = torch.from_numpy(class_weights(plan.counts)) if balance == "weights" else None
+    prior = torch.from_numpy(log_prior(plan.counts)) if balance == "logit-adjust" else None
+    teacher = None if config.teacher == NONE else _teacher(plan)
+    return Objective(config.label_smoothing, plan.task, weights, prior, teacher)
+
+
+def _teacher(plan: Plan) -> Teacher:
+    config = plan.config
+    start = open_start(config.teacher, AUTO)
+    if start.digest != plan.teacher_digest:
+        raise ResLabError(
+            f"the teacher {config.teacher} was changed since this run began", "put it back, or train anew"
+        )
+    network = device.placed(start.network, config.layout).eval().requires_grad_(False)
+    columns = torch.tensor([start.classes.index(label) for label in plan.classes])
+    return Teacher(network, columns, config.teacher_share, config.teacher_temperature, config.precision)
+
+
+def loader_of(plan: Plan, store: Store, ranks: Ranks = ALONE) -> Loader:
+    """The training batches, or this process's part of them."""
+    labels = truth(plan.task, store.pictures, plan.classes, "train")
+    part = (ranks.rank, ranks.world)
+    evenly = plan.config.balance == "sampler"
+    loader = Loader(store, labels, len(plan.classes), augment_of(plan), plan.config.batch_size, part, evenly)
+    smallest = len(store) // loader.steps
+    if ranks.world > 1 and smallest < 2 * ranks.world:
+        raise ResLabError(
+            f"batches of {smallest} pictures are too few for {ranks.world} processes: batch norm needs two each",
+            f"use --batch-size {2 * ranks.world} or more, or fewer processes",
+        )
+    return loader
+
+
+def _header(plan: Plan) -> Header:
+    config = plan.config
+    training = {"recipe": config.recipe, "seed": config.seed, "split_seed": config.split_seed, "epochs": config.epochs}
+    training |= {
+        "val": config.val,
+        "group_by": config.group_by,
+        "folds": config.folds,
+        "fold": config.fold,
+        "data": Path(config.data).name,
+        "balance": config.balance,
+        "weights": Path(config.weights).name,
+        "weights_licence": plan.weights_licence,
+    }
+    training |= {"augment": list(plan.changes), "versions": _versions()}
+    header = Header(plan.network, plan.classes, preprocess_of(plan), training=training)
+    if plan.task == "single":
+        return header
+    return dataclasses.replace(header, task="multi", thresholds=(UNDECIDED,) * len(plan.classes))
+
+
+def _versions() -> dict[str, str]:
+    return {name: version(name) for name in ("reslab", "torch", "numpy", "pillow")} | {
+        "python": platform.python_version()
+    }
+
+
+def judge_of(plan: Plan, store: Store, ranks: Ranks) -> Callable[[dict[str, Tensor]], Validation | None]:
+    """Weights -> validation score and loss, through the same engine and blocks as every other door.
+
+    Several processes take the blocks in turn; no block is divided, so each picture's answer is what one process gives.
+    """
+    if not len(store):
+        return lambda weights: None
+    network, header = ResNet(config_from(plan.network)), _header(plan)
+    labels = truth(plan.task, store.pictures, plan.classes, "val")
+
+    def validate(weights: dict[str, Tensor]) -> Validation:
+        network.load_state_dict(weights)
+        engine = TorchEngine(network, header)
+        mine = [block_logits(engine, pixels) for pixels in _stored_blocks(store, ranks)]
+        everybody = ranks.gather(mine)
+        blocks = [everybody[number % ranks.world][number // ranks.world] for number in range(-(-len(store) // BLOCK))]
+        logits = np.concatenate(blocks)
+        if plan.task == "multi":
+            exact = float(((logits > 0) == labels).all(1).mean())
+            mean_ap = mean_average_precision(logits, labels)
+            return Validation(exact, labels_likelihood(logits, labels), mean_ap=mean_ap)
+        answers = logits.argmax(1)
+        balanced = None if plan.config.balance == "none" else balanced_accuracy(answers, labels)
+        return Validation(float((answers == labels).mean()), negative_log_likelihood(logits, labels), balanced)
+
+    return validate
+
+
+def _stored_blocks(store: Store, ranks: Ranks) -> Iterator[np.ndarray]:
+    """A store's pictures, a block at a time; threads help where something must be decoded."""
+    mine = [i for i in range(len(store)) if i // BLOCK % ranks.world == ranks.rank]
+    rows = ordered(store.__getitem__, mine, default_workers(), 2 * BLOCK)
+    while block := list(itertools.islice(rows, BLOCK)):
+        yield np.stack(block)
+
+
+def _keeper(out: Path, plan: Plan, store: Store, training: Training) -> Callable[[], None]:
+    """Writes the current weights as the run's model."""
+
+    def keep() -> None:
+        arrays = {name: tensor.detach().cpu().numpy() for name, tensor in training.weights().items()}
+        write_model(out / MODEL_NAME, arrays, _header(plan), store.fingerprints())
+
+    return keep
+
+
+def _finish(out: Path, plan: Plan, stores: Stores) -> Judgement | None:
+    """Judge the model on the validation split."""
+    if not len(stores.val):
+        return None
+    evaluation = judge(open_torch(out / MODEL_NAME), stores.val.pictures, "val")
+    return settle(out, evaluation, chose_the_model=not plan.config.folds)
+
+
+def settle(out: Path, evaluation: Judgement, chose_the_model: bool) -> Judgement:
+    """Fit temperature and thresholds on these answers, write them and the score into the model file, keep the answers."""
+    path = out / MODEL_NAME
+    evaluation = evaluation.fitted()
+    model = read_model(path)
+    header = evaluation.described(model.header, chose_the_model)
+    digest = write_model(path, model.tensors, header, [row.tobytes() for row in model.seen])
+    evaluation = dataclasses.replace(evaluation, model=digest)
+    write_evaluation(out, evaluation)
+    return evaluation
+
+
+@contextmanager
+def _polite_stop() -> Iterator[threading.Event]:
+    """While inside, Ctrl-C and SIGTERM ask for a stop after the current step; a second Ctrl-C stops at once."""
+    asked = threading.Event()
+    if threading.current_thread() is not threading.main_thread():
+        yield asked
+        return
+
+    def ask(number: int, frame: object) -> None:
+        if asked.is_set():
+            raise KeyboardInterrupt
+        asked.set()
+
+    before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield asked
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -1,0 +1,85 @@
+"""What training minimises, per batch and summed over its pictures."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float, Integer
+from torch import Tensor
+
+from reslab.model.file import Task
+from reslab.nn.resnet import ResNet
+from reslab.shapes import IMAGES, TARGETS
+from reslab.system import device
+
+
+def class_weights(counts: Sequence[int]) -> np.ndarray:
+    """What a picture of each class weighs so that every class weighs the same: n / (K n_c), 1 on the average picture."""
+    n = np.asarray(counts, np.float64)
+    return n.sum() / (len(n) * np.maximum(n, 1))
+
+
+def log_prior(counts: Sequence[int]) -> np.ndarray:
+    """The logarithm of each class's share of the training pictures."""
+    n = np.maximum(np.asarray(counts, np.float64), 1)
+    return np.log(n / n.sum())
+
+
+@dataclass(frozen=True, slots=True)
+class Teacher:
+    """A trained network whose answers are a second target (Hinton, Vinyals and Dean 2015, arXiv:1503.02531)."""
+
+    network: ResNet
+    columns: Tensor
+    """Which of its classes is which of ours."""
+    share: float
+    """Of the loss that the teacher decides; the labels decide the rest."""
+    temperature: float
+    """Softens both answers; the loss is scaled by its square, so that its gradient keeps its size."""
+    precision: str
+
+    def loss(self, logits: Float[Tensor, TARGETS], images: Float[Tensor, IMAGES]) -> Float[Tensor, ""]:
+        """Divergence of the network's softened answers from the teacher's, summed over pictures."""
+        with torch.no_grad(), device.mixed(images.device, self.precision):
+            theirs = self.network(images)[:, self.columns].to(logits.dtype)
+        soft, t = F.softmax(theirs / self.temperature, dim=1), self.temperature
+        return t * t * F.kl_div(F.log_softmax(logits / t, dim=1), soft, reduction="sum")
+
+
+@dataclass(frozen=True, slots=True)
+class Objective:
+    """The loss of a run: a function of logits, targets and pictures, without memory."""
+
+    label_smoothing: float = 0.0
+    """Of a single label."""
+    task: Task = "single"
+    weights: Float[Tensor, "classes"] | None = None
+    """`class_weights`."""
+    prior: Float[Tensor, "classes"] | None = None
+    """`log_prior`, added to the logits while training, so that without it they answer as if all classes were equally
+    frequent (Menon et al. 2021, arXiv:2007.07314: logit-adjusted softmax cross-entropy)."""
+    teacher: Teacher | None = None
+
+    def __call__(
+        self, logits: Float[Tensor, TARGETS], targets: Float[Tensor, TARGETS], images: Float[Tensor, IMAGES]
+    ) -> Float[Tensor, ""]:
+        """The loss summed over pictures; `images` are those that the logits answer.
+
+        It is the negative log likelihood of a picture's label; of several, taken as independent, the sum over labels.
+        """
+        if self.task == "multi":
+            return F.binary_cross_entropy_with_logits(logits, targets, reduction="sum")
+        adjusted = logits if self.prior is None else logits + self.prior.to(logits)
+        weights = None if self.weights is None else self.weights.to(logits)
+        loss = F.cross_entropy(adjusted, targets, weights, label_smoothing=self.label_smoothing, reduction="sum")
+        if self.teacher is None:
+            return loss
+        return (1 - self.teacher.share) * loss + self.teacher.share * self.teacher.loss(logits, images)
+
+    def hits(self, logits: Float[Tensor, TARGETS], targets: Float[Tensor, TARGETS]) -> Integer[Tensor, ""]:
+        """How many pictures are answered right: the label that counts most, or every one of several."""
+        if self.task == "multi":
+            return ((logits > 0) == (targets > 0.5)).all(dim=1).sum()
+        return (logits.argmax(1) == targets.argmax(1)).sum()
