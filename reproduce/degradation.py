@@ -11,7 +11,8 @@ import argparse
 import json
 from pathlib import Path
 
-from reslab.study import degradation, figure
+from reslab.figures import degradation as figure
+from reslab.study import degradation
 from reslab.system.files import write_atomically, write_json
 
 ROOT = Path(__file__).parents[1]

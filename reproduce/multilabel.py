@@ -17,7 +17,8 @@ from pathlib import Path
 from sklearn.metrics import average_precision_score
 
 from reslab.model.run import read_config, read_journal
-from reslab.run import workflow
+from reslab.run.evaluate import evaluate
+from reslab.run.train import train
 from reslab.train.recipes import recipe
 
 ATTRIBUTES = {
@@ -58,8 +59,8 @@ def main() -> None:
     options = parser.parse_args()
     written = table(options.data, options.out, options.each)
     config = replace(recipe("standard"), data=str(written), model="resnet20", epochs=options.epochs)
-    run = workflow.train(config, options.out / "run", {"model", "epochs"})
-    found = scoring.evaluate(run.folder, written, "test")
+    run = train(config, options.out / "run", {"model", "epochs"})
+    found = evaluate(run.folder, written, "test")
     theirs = average_precision_score(found.labels, found.logits, average=None)
     for row, oracle in zip(found.score.per_label, theirs, strict=True):
         print(json.dumps({**asdict(row), "scikit_learn": float(oracle)}))

@@ -23,7 +23,8 @@ from reslab.metrics.paired import compared
 from reslab.model.run import predictions_name, read_config, read_journal
 from reslab.run.evaluate import evaluate
 from reslab.run.train import train
-from reslab.search import dials, hunt
+from reslab.search import search as searching
+from reslab.search import space
 from reslab.search.evidence import compared_on_validation, standing
 from reslab.search.search import Wish, _length, search
 from reslab.search.space import Dial, defaults, dial_from, dials_of, turned
@@ -263,8 +264,10 @@ def test_the_default_stays_where_its_pictures_cannot_tell(tmp_path, right, rival
 @pytest.mark.parametrize("shown", [False, True])
 def test_the_winner_is_the_leader_only_where_it_is_shown(data, tmp_path, monkeypatch, shown):
     """Whichever of the two wins lies in best/, and the other stays beside it."""
-    real = hunt.compared_on_validation
-    monkeypatch.setattr(hunt, "compared_on_validation", lambda *given, rivals: real(*given, rivals) | {"shown": shown})
+    real = searching.compared_on_validation
+    monkeypatch.setattr(
+        searching, "compared_on_validation", lambda *given, rivals: real(*given, rivals) | {"shown": shown}
+    )
     document = hunted(config(data, epochs=1), tmp_path / "out", 4)
     leader = document["leader"]["trial"]
     assert leader > 0, "the default leads: this test saw nothing"
@@ -339,7 +342,7 @@ def test_every_trial_sees_the_same_split(done):
 
 
 def test_a_rate_that_diverges_ends_its_trial_only(data, tmp_path, monkeypatch):
-    monkeypatch.setattr(dials, "_RATE", 1e30)
+    monkeypatch.setattr(space, "_RATE", 1e30)
     calm = config(data, optim=replace(recipe("standard").optim, clip_norm=0.0))
     document = hunted(calm, tmp_path / "out", 5)
     states = Counter(trial["state"] for trial in document["trials"])

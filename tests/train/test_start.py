@@ -18,7 +18,8 @@ from reslab.run.train import train
 from reslab.system.fetch import Remote
 from reslab.train.config import TrainConfig
 from reslab.train.inputs import open_stores
-from reslab.train.plan.resolve import cautions, choices, resolve
+from reslab.train.plan import choices
+from reslab.train.plan.resolve import cautions, resolve
 from reslab.train.session import fresh_training
 from reslab.train.start import IMAGENET, begin_from, open_start
 from reslab.words import phrases

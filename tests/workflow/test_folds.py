@@ -15,8 +15,9 @@ from reslab.errors import ResLabError
 from reslab.evaluate.evaluation import judge
 from reslab.metrics.calibration import calibrate
 from reslab.model.file import read_model, read_tensors
-from reslab.run import workflow
+from reslab.run.evaluate import evaluate, out_of_fold
 from reslab.run.examine import read_and_split
+from reslab.run.train import resume, train
 from reslab.train import probe
 from reslab.train.loop import Interrupted
 from reslab.train.recipes import recipe
@@ -62,7 +63,7 @@ def data(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def run(data, tmp_path_factory):
-    return workflow.train(quick(data), tmp_path_factory.mktemp("run") / "a", {"epochs", "folds"})
+    return train(quick(data), tmp_path_factory.mktemp("run") / "a", {"epochs", "folds"})
 
 
 def fold(run, number):
@@ -135,8 +136,8 @@ def test_the_file_names_its_score_and_its_temperature_as_out_of_fold(run, data):
 
 def test_what_ships_is_a_run_on_everything(data, tmp_path):
     shutil.copytree(data, tmp_path / "data/train")  # declared, so that --val none trains on the same pictures
-    run = workflow.train(quick(tmp_path / "data"), tmp_path / "run")
-    plain = workflow.train(quick(tmp_path / "data", folds=0, val=0.0), tmp_path / "plain")
+    run = train(quick(tmp_path / "data"), tmp_path / "run")
+    plain = train(quick(tmp_path / "data", folds=0, val=0.0), tmp_path / "plain")
     ours, theirs = read_model(run.model), read_model(plain.model)
     assert ours.tensors.keys() == theirs.tensors.keys()
     assert all(np.array_equal(theirs.tensors[name], tensor) for name, tensor in ours.tensors.items())
@@ -146,7 +147,7 @@ def test_what_ships_is_a_run_on_everything(data, tmp_path):
 def test_the_last_weights_count_whatever_validation_says(data, tmp_path):
     config = quick(data, epochs=5)
     wild = replace(config, optim=replace(config.optim, lr=3.0), schedule=replace(config.schedule, kind="constant"))
-    made = workflow.train(wild, tmp_path / "run")
+    made = train(wild, tmp_path / "run")
     better_before = 0
     for number in range(1, FOLDS + 1):
         told = epochs(fold(made, number))
@@ -164,7 +165,7 @@ def test_the_last_weights_count_whatever_validation_says(data, tmp_path):
 
 
 def test_one_fold_alone_is_the_same_run(run, data, tmp_path):
-    alone = workflow.train(quick(data, fold=2), tmp_path / "alone", {"epochs", "folds", "fold"})
+    alone = train(quick(data, fold=2), tmp_path / "alone", {"epochs", "folds", "fold"})
     assert alone.model.read_bytes() == (fold(run, 2) / "model.safetensors").read_bytes()
     assert (alone.folder / "split.csv").read_bytes() == (fold(run, 2) / "split.csv").read_bytes()
     assert not (tmp_path / "alone" / "fold-2").exists()
@@ -189,15 +190,15 @@ def test_a_head_takes_no_penalty_from_the_pictures_that_judge_it(data, tmp_path,
     original = probe.fitted
     monkeypatch.setattr(probe, "fitted", fitted)
     config = quick(data, model="auto", weights="cifar10_resnet20", finetune="head", epochs=0)
-    made = workflow.train(config, tmp_path / "run")
+    made = train(config, tmp_path / "run")
     assert asked == [None] * (FOLDS + 1) and len(epochs(made.folder)) == 1
     before = made.model.read_bytes()
-    again = workflow.resume(made.folder)
+    again = resume(made.folder)
     assert again.model.read_bytes() == before and again.evaluation.document() == made.evaluation.document()
 
 
 def test_what_is_measured_is_measured_on_the_pictures_that_train(data, tmp_path):
-    made = workflow.train(quick(data, epochs=1, normalize="measured"), tmp_path / "run")
+    made = train(quick(data, epochs=1, normalize="measured"), tmp_path / "run")
     means = [
         tuple(read_model(p / "model.safetensors").header.network["mean"])
         for p in (fold(made, 1), fold(made, 2), made.folder)
@@ -232,12 +233,12 @@ def kill():
 @pytest.mark.parametrize(("where", "epoch"), [(1, 2), (2, 2), (0, 1)])
 def test_killed_and_resumed_it_ends_with_the_same_bytes(run, data, tmp_path, where, epoch):
     with pytest.raises(Killed):
-        workflow.train(quick(data), tmp_path / "run", {"epochs", "folds"}, at(where, epoch, kill))
+        train(quick(data), tmp_path / "run", {"epochs", "folds"}, at(where, epoch, kill))
     assert not (tmp_path / "run" / "evaluation-oof.json").exists()
     begun = [k for k in (1, 2, 3) if (tmp_path / f"run/fold-{k}").exists()]
     states = tree(tmp_path / "run/fold-1/state")
     done = []
-    workflow.resume(tmp_path / "run", on_event=lambda e: done.append(e["event"]) if e["event"] == "epoch" else None)
+    resume(tmp_path / "run", on_event=lambda e: done.append(e["event"]) if e["event"] == "epoch" else None)
     assert (where, begun) in [(1, [1]), (2, [1, 2]), (0, [1, 2, 3])]
     assert len(done) < 2 * (FOLDS + 1) and (where == 1 or tree(tmp_path / "run/fold-1/state") == states)
     for name in ("model.safetensors", "evaluation-oof.json", "predictions-oof.csv", "split.csv"):
@@ -251,22 +252,22 @@ def test_killed_and_resumed_it_ends_with_the_same_bytes(run, data, tmp_path, whe
 def test_a_polite_stop_names_the_fold_and_how_to_go_on(run, data, tmp_path):
     listener = at(2, 1, lambda: signal.raise_signal(signal.SIGINT))
     with pytest.raises(Interrupted, match=f"fold 2 of {FOLDS}: stopped in epoch") as caught:
-        workflow.train(quick(data), tmp_path / "run", {"epochs", "folds"}, listener)
+        train(quick(data), tmp_path / "run", {"epochs", "folds"}, listener)
     assert caught.value.hint == f"go on with: reslab resume {tmp_path / 'run'}"
-    assert workflow.resume(tmp_path / "run").model.read_bytes() == run.model.read_bytes()
+    assert resume(tmp_path / "run").model.read_bytes() == run.model.read_bytes()
 
 
 def test_a_finished_one_is_not_trained_again(run):
     events = []
     before = run.model.read_bytes()
-    workflow.resume(run.folder, on_event=events.append)
+    resume(run.folder, on_event=events.append)
     assert [e["event"] for e in events if e["event"] in ("fold", "epoch", "step")] == ["fold"] * (FOLDS + 1)
     assert run.model.read_bytes() == before
 
 
 def test_its_length_stands(run):
     with pytest.raises(ResLabError, match="of one length") as caught:
-        workflow.resume(run.folder, 5)
+        resume(run.folder, 5)
     assert f"--folds {FOLDS} --epochs 5" in caught.value.hint
 
 
@@ -277,8 +278,8 @@ def test_groups_stay_together_and_a_stopped_run_remembers_them(tmp_path):
     data = colour_folder(tmp_path / "data", 2, 30)
     config = quick(data, epochs=1, group_by=r"\d(\d)\d\.png", folds=2)
     with pytest.raises(Killed):
-        workflow.train(config, tmp_path / "run", on_event=at(1, 1, kill))
-    workflow.resume(tmp_path / "run")
+        train(config, tmp_path / "run", on_event=at(1, 1, kill))
+    resume(tmp_path / "run")
     for place in (tmp_path / "run", tmp_path / "run/fold-2"):
         sides = {}
         for row in table(place / "split.csv"):
@@ -293,12 +294,12 @@ def test_declared_validation_pictures_join_and_test_pictures_stay_shut(tmp_path)
     for picture in (data / "test").rglob("*.png"):
         picture.write_bytes(b"no picture at all")
     before = tree(data)
-    made = workflow.train(quick(data, epochs=1), tmp_path / "run")
+    made = train(quick(data, epochs=1), tmp_path / "run")
     judged = {row["path"].split("/")[0] for row in table(made.folder / "predictions-oof.csv")}
     assert judged == {"train", "val"} and len(made.evaluation.keys) == 18
     assert tree(data) == before
     with pytest.raises(ResLabError, match="trained on 6 of these 6") as caught:
-        scoring.evaluate(made.folder, data, "val")
+        evaluate(made.folder, data, "val")
     assert "out-of-fold" in caught.value.hint
 
 
@@ -308,25 +309,25 @@ def test_a_copy_in_another_fold_is_counted(tmp_path):
     homes = {p.key: p.fold for p in read_and_split(config).pictures}
     first, second = (next(k for k, fold in homes.items() if fold == f and "blue" in k) for f in (1, 2))
     shutil.copy(data / first, data / second)
-    assert int(workflow.train(config, tmp_path / "run").evaluation.seen.sum()) == 2
+    assert int(train(config, tmp_path / "run").evaluation.seen.sum()) == 2
 
 
 def test_unreadable_pictures_are_left_out_of_every_fold(tmp_path):
     data = colour_folder(tmp_path / "data", 2, 9, prefix="train")
     (data / "train/blue/004.png").write_bytes(b"no picture at all")
     with pytest.raises(ResLabError, match="blue/004.png"):
-        workflow.train(quick(data, epochs=1), tmp_path / "run")
+        train(quick(data, epochs=1), tmp_path / "run")
     assert not (tmp_path / "run").exists()
-    made = workflow.train(quick(data, epochs=1, skip_bad=True), tmp_path / "run")
+    made = train(quick(data, epochs=1, skip_bad=True), tmp_path / "run")
     assert len(made.evaluation.keys) == 17
     before = made.model.read_bytes()
-    assert workflow.resume(made.folder).model.read_bytes() == before
+    assert resume(made.folder).model.read_bytes() == before
 
 
 def test_the_test_pictures_are_those_of_a_run_without_folds(run, data):
     tests = {row["path"] for row in table(run.folder / "split.csv") if row["split"] == "test"}
     assert tests == {p.key for p in read_and_split(quick(data, folds=0)).split("test")}
-    assert scoring.evaluate(run.folder, data).split == "test"
+    assert evaluate(run.folder, data).split == "test"
 
 
 # ------------------------------------------------------------------ refusals
@@ -347,7 +348,7 @@ def test_the_test_pictures_are_those_of_a_run_without_folds(run, data):
 )
 def test_what_makes_no_sense_is_refused_before_anything_is_written(data, tmp_path, changes, user, words):
     with pytest.raises(ResLabError, match=words) as caught:
-        workflow.train(quick(data, **changes), tmp_path / "run", user)
+        train(quick(data, **changes), tmp_path / "run", user)
     assert caught.value.hint and not (tmp_path / "run").exists()
 
 
@@ -355,14 +356,14 @@ def test_a_folder_that_holds_folds_is_no_place_for_a_new_run(run, data, tmp_path
     shutil.copytree(fold(run, 1), tmp_path / "run/fold-1")
     before = tree(tmp_path / "run")
     with pytest.raises(ResLabError, match="already holds a run"):
-        workflow.train(quick(data), tmp_path / "run")
+        train(quick(data), tmp_path / "run")
     assert tree(tmp_path / "run") == before
 
 
 def test_out_of_fold_answers_are_of_one_data_set(run, data, tmp_path):
-    right = scoring.out_of_fold(run.folder, data)
+    right = out_of_fold(run.folder, data)
     assert np.mean(list(right.values())) == run.evaluation.score.top1.value
     with pytest.raises(ResLabError, match="are about .*colours, not about digits"):
-        scoring.out_of_fold(run.folder, "digits")
+        out_of_fold(run.folder, "digits")
     with pytest.raises(ResLabError, match="keeps no out-of-fold answers"):
-        scoring.out_of_fold(fold(run, 1), data)
+        out_of_fold(fold(run, 1), data)

@@ -15,8 +15,9 @@ from reslab.errors import ResLabError
 from reslab.evaluate.evaluation import judge
 from reslab.metrics.calibration import calibrate
 from reslab.model.file import read_model
-from reslab.run import workflow
+from reslab.run.evaluate import evaluate
 from reslab.run.examine import contact_sheet, examine_data, read_and_split
+from reslab.run.train import resume, train
 from reslab.train.recipes import recipe
 from tests.machine import small_disk
 from tests.pictures import colour_folder, colour_picture, tree
@@ -40,7 +41,7 @@ def divided(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def run(divided, tmp_path_factory):
-    return workflow.train(quick(divided, epochs=5, ema=0.9), tmp_path_factory.mktemp("run") / "a")
+    return train(quick(divided, epochs=5, ema=0.9), tmp_path_factory.mktemp("run") / "a")
 
 
 def test_training_never_opens_test(divided, run, tmp_path):
@@ -48,7 +49,7 @@ def test_training_never_opens_test(divided, run, tmp_path):
     shutil.copytree(divided, data)
     for picture in (data / "test").rglob("*.png"):
         picture.write_bytes(b"no picture at all")
-    again = workflow.train(quick(data, epochs=5, ema=0.9), tmp_path / "run")
+    again = train(quick(data, epochs=5, ema=0.9), tmp_path / "run")
     assert again.model.read_bytes() == run.model.read_bytes()
 
 
@@ -91,9 +92,9 @@ def test_a_folder_and_a_table_give_the_same_model(tmp_path):
     shutil.copytree(data, tmp_path / "nested" / "colours" / "colours")
     models = []
     for number, source in enumerate((tmp_path / "colours.csv", tmp_path / "colours.csv")):
-        models.append(read_model(workflow.train(quick(source), tmp_path / f"run{number}").model))
+        models.append(read_model(train(quick(source), tmp_path / f"run{number}").model))
     assert models[0].sha256 == models[1].sha256
-    folder = read_model(workflow.train(quick(data), tmp_path / "folder").model)
+    folder = read_model(train(quick(data), tmp_path / "folder").model)
     assert folder.header.classes == models[0].header.classes
     assert {row.tobytes() for row in folder.seen} != set()
 
@@ -102,27 +103,27 @@ def test_classes_are_matched_by_name(divided, run, tmp_path):
     data = tmp_path / "other"
     shutil.copytree(divided / "test", data / "test")
     shutil.copytree(divided / "train", data / "train")
-    whole = scoring.evaluate(run.folder, data, "test").score
+    whole = evaluate(run.folder, data, "test").score
     shutil.rmtree(data / "test" / "green")  # a middle class is missing: the others keep their columns
-    part = scoring.evaluate(run.folder, data, "test").score
+    part = evaluate(run.folder, data, "test").score
     recall = {row.label: row.recall for row in whole.per_class if row.label != "green"}
     assert {row.label: row.recall for row in part.per_class if row.n} == recall
     (data / "test" / "blue").rename(data / "test" / "azure")
     with pytest.raises(ResLabError, match="azure"):
-        scoring.evaluate(run.folder, data, "test")
+        evaluate(run.folder, data, "test")
 
 
 def test_no_test_split_means_a_validation_score_and_says_so(tmp_path):
     data = colour_folder(tmp_path / "data", prefix="train")
     colour_folder(data, 3, 4, prefix="valid", start=100)
-    made = workflow.train(quick(data), tmp_path / "run")
-    assert scoring.evaluate(made.folder, data).split == "val" == made.evaluation.split
+    made = train(quick(data), tmp_path / "run")
+    assert evaluate(made.folder, data).split == "val" == made.evaluation.split
 
 
 def test_data_are_never_touched(divided, tmp_path):
     before = tree(divided)
-    made = workflow.train(quick(divided, epochs=1), tmp_path / "run")
-    scoring.evaluate(made.folder, divided)
+    made = train(quick(divided, epochs=1), tmp_path / "run")
+    evaluate(made.folder, divided)
     contact_sheet(quick(divided))
     examine_data(quick(divided))
     assert tree(divided) == before
@@ -131,21 +132,21 @@ def test_data_are_never_touched(divided, tmp_path):
 def test_a_resumed_run_wants_its_pictures_as_they_were(divided, tmp_path):
     data, made = tmp_path / "data", tmp_path / "run"
     shutil.copytree(divided, data)
-    workflow.train(quick(data, epochs=1), made)
+    train(quick(data, epochs=1), made)
     picture = next((data / "train" / "red").iterdir())
     content = picture.read_bytes()
     picture.unlink()
     with pytest.raises(ResLabError, match="are gone, e.g. train/red"):
-        workflow.resume(made, 2)
+        resume(made, 2)
     colour_picture("red", 999).save(picture)
     with pytest.raises(ResLabError, match=f"{picture.name} was edited"):
-        workflow.resume(made, 2)
+        resume(made, 2)
     picture.write_bytes(content)
     (data / "train" / "red" / "new.png").write_bytes(content)
     with pytest.raises(ResLabError, match="were added, e.g. .*new.png"):
-        workflow.resume(made, 2)
+        resume(made, 2)
     (data / "train" / "red" / "new.png").unlink()
-    assert workflow.resume(made, 2).evaluation is not None
+    assert resume(made, 2).evaluation is not None
 
 
 def test_a_run_stopped_before_its_first_state_begins_again(run, tmp_path):
@@ -154,7 +155,7 @@ def test_a_run_stopped_before_its_first_state_begins_again(run, tmp_path):
     for name in ("config.json", "split.csv"):
         shutil.copy(run.folder / name, early)
     (early / "journal.jsonl").write_text('{"event": "early stop"}\n{"cut')
-    assert workflow.resume(early).model.read_bytes() == run.model.read_bytes()
+    assert resume(early).model.read_bytes() == run.model.read_bytes()
 
 
 def test_a_disk_that_fills_up_keeps_a_whole_state(divided, run, tmp_path):
@@ -167,19 +168,19 @@ def test_a_disk_that_fills_up_keeps_a_whole_state(divided, run, tmp_path):
                         file.write(bytes(2**14))
 
         with pytest.raises(ResLabError, match="No space left"):
-            workflow.train(quick(divided, epochs=5, ema=0.9), disk / "run", on_event=fill)
+            train(quick(divided, epochs=5, ema=0.9), disk / "run", on_event=fill)
         (disk / "filler").unlink()
-        assert workflow.resume(disk / "run").model.read_bytes() == run.model.read_bytes()
+        assert resume(disk / "run").model.read_bytes() == run.model.read_bytes()
 
 
 def test_a_second_process_is_refused(run):
     with FileLock(run.folder / ".lock"), pytest.raises(ResLabError, match="another process"):
-        workflow.resume(run.folder, 6)
+        resume(run.folder, 6)
 
 
 def test_groups_stay_on_one_side(tmp_path):
     data = colour_folder(tmp_path / "data", 3, 30)
-    made = workflow.train(quick(data, epochs=1, group_by=r"\d(\d)\d\.png"), tmp_path / "run")
+    made = train(quick(data, epochs=1, group_by=r"\d(\d)\d\.png"), tmp_path / "run")
     rows = list(csv.DictReader((made.folder / "split.csv").read_text(encoding="utf-8").splitlines()))
     sides = {}
     for row in rows:
@@ -189,14 +190,14 @@ def test_groups_stay_on_one_side(tmp_path):
 
 def test_events_reach_the_persons_own_tracker(divided, tmp_path):
     seen = []
-    workflow.train(quick(divided, epochs=2), tmp_path / "run", on_event=lambda e: seen.append(e["event"]))
+    train(quick(divided, epochs=2), tmp_path / "run", on_event=lambda e: seen.append(e["event"]))
     assert seen[0] == "check" and seen.count("epoch") == 2 and seen.index("plan") < seen.index("step")
 
 
 def test_tensorboard_holds_the_epochs(divided, tmp_path):
     from reslab.train.track import tensorboard_listener
 
-    workflow.train(quick(divided, epochs=2), tmp_path / "run", on_event=tensorboard_listener())
+    train(quick(divided, epochs=2), tmp_path / "run", on_event=tensorboard_listener())
     (file,) = (tmp_path / "run" / "tensorboard").iterdir()
     assert b"val_accuracy" in file.read_bytes()
 
@@ -205,6 +206,6 @@ def test_patience_stops_early(divided, tmp_path):
     events = []
     config = quick(divided, epochs=30, patience=1)
     config = replace(config, optim=replace(config.optim, lr=1e-12))  # nothing is learnt, so nothing gets better
-    workflow.train(config, tmp_path / "run", on_event=events.append)
+    train(config, tmp_path / "run", on_event=events.append)
     stops = [e for e in events if e["event"] == "early stop"]
     assert len(stops) == 1 and sum(e["event"] == "epoch" for e in events) < 30

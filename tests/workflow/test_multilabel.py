@@ -21,9 +21,10 @@ from reslab.metrics.multilabel import fit_labels_temperature, labels_likelihood
 from reslab.model.file import read_model, write_model, write_tensors
 from reslab.model.run import read_config, read_journal
 from reslab.report.page import write_report
-from reslab.run import workflow
+from reslab.run.evaluate import Judging, evaluate
 from reslab.run.examine import contact_sheet, examine_data
 from reslab.run.list import list_runs
+from reslab.run.train import resume, train
 from reslab.train.config import TrainConfig
 from reslab.train.plan.document import plan_document, plan_from
 from reslab.train.recipes import recipe
@@ -46,19 +47,19 @@ def data(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def run(data, tmp_path_factory):
-    return workflow.train(quick(data), tmp_path_factory.mktemp("run") / "a")
+    return train(quick(data), tmp_path_factory.mktemp("run") / "a")
 
 
 @pytest.fixture(scope="module")
 def tested(run, data):
-    return scoring.evaluate(run.folder, data)
+    return evaluate(run.folder, data)
 
 
 @pytest.fixture(scope="module")
 def colours(tmp_path_factory):
     """One label each, and a model of them."""
     folder = colour_folder(tmp_path_factory.mktemp("colours") / "pictures")
-    return folder, workflow.train(quick(folder, epochs=1), tmp_path_factory.mktemp("one") / "run")
+    return folder, train(quick(folder, epochs=1), tmp_path_factory.mktemp("one") / "run")
 
 
 def rows_of(path):
@@ -76,20 +77,20 @@ def test_what_can_be_learnt_is_learnt(tested):
 
 def test_twice_the_same_bytes_and_a_resumed_run_too(data, run, tmp_path):
     whole = run.model.read_bytes()
-    assert workflow.train(quick(data), tmp_path / "again").model.read_bytes() == whole
+    assert train(quick(data), tmp_path / "again").model.read_bytes() == whole
 
     def stop(event):
         if event["event"] == "epoch" and event["epoch"] == 3:
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        workflow.train(quick(data), tmp_path / "cut", on_event=stop)
-    assert workflow.resume(tmp_path / "cut").model.read_bytes() == whole
+        train(quick(data), tmp_path / "cut", on_event=stop)
+    assert resume(tmp_path / "cut").model.read_bytes() == whole
 
 
 def test_data_are_never_touched(data, run, tested):
     before = tree(data.parent)
-    scoring.evaluate(run.folder, data)
+    evaluate(run.folder, data)
     contact_sheet(quick(data))
     examine_data(quick(data))
     assert tree(data.parent) == before
@@ -146,7 +147,7 @@ def test_a_label_without_a_validation_picture_keeps_one_half(data, tmp_path):
     split = ["split", *(("train" if row[:7] in rare or k % 5 else "val") for k, row in enumerate(rows[1:]))]
     (copy / data.name).write_text("".join(f"{row},{part}\n" for row, part in zip(lines, split, strict=True)))
     events = []
-    made = workflow.train(quick(copy / data.name, epochs=1), tmp_path / "run", on_event=events.append)
+    made = train(quick(copy / data.name, epochs=1), tmp_path / "run", on_event=events.append)
     header = read_model(made.model).header
     assert header.classes == (*PATCHES[:2], "rare", "red") and header.thresholds[2] == 0.5
     verdict = next(e["verdict"] for e in events if e["event"] == "checked")
@@ -156,7 +157,7 @@ def test_a_label_without_a_validation_picture_keeps_one_half(data, tmp_path):
 
 
 def test_without_validation_every_threshold_is_one_half(data, tmp_path):
-    made = workflow.train(quick(data, epochs=1, val=0.0), tmp_path / "run")
+    made = train(quick(data, epochs=1, val=0.0), tmp_path / "run")
     header = read_model(made.model).header
     assert made.evaluation is None and header.thresholds == (0.5,) * 3 and header.calibration.n == 0
     assert "labels-heading" not in write_report(made.folder).read_text(encoding="utf-8")
@@ -168,13 +169,13 @@ def test_fine_tuning(data, tmp_path, mode):
         data=str(data), weights="cifar10_resnet20", finetune=mode, size=32, epochs=2, precision="float32",
         layout="channels-last",
     )  # fmt: skip
-    made = workflow.train(config, tmp_path / "run")
+    made = train(config, tmp_path / "run")
     epochs = [e for e in read_journal(made.folder) if e["event"] == "epoch"]
     assert made.evaluation.score.mean_ap.value > 0.8 and len(epochs) == (1 if mode == "head" else 2)
 
 
 def test_blended_pictures_are_learnt_from_too(data, tmp_path):
-    made = workflow.train(quick(data, augment="strong,mixup", epochs=2), tmp_path / "run")
+    made = train(quick(data, augment="strong,mixup", epochs=2), tmp_path / "run")
     assert made.evaluation is not None
 
 
@@ -199,20 +200,20 @@ def test_the_score_is_scikit_learns(tested, run):
 
 def test_seen_pictures_are_counted(run, data):
     with pytest.raises(ResLabError, match="trained on"):
-        scoring.evaluate(run.folder, data, "train")
-    seen = scoring.evaluate(run.folder, data, "train", how=scoring.Judging(allow_seen=True)).document()
+        evaluate(run.folder, data, "train")
+    seen = evaluate(run.folder, data, "train", how=Judging(allow_seen=True)).document()
     assert seen["seen_in_training"] == seen["n"] and seen["mean_ap_unseen"] is None
 
 
 def test_a_model_of_one_label_does_not_score_several(colours, data):
     with pytest.raises(ResLabError, match="gives each picture one label") as caught:
-        scoring.evaluate(colours[1].folder, data)
+        evaluate(colours[1].folder, data)
     assert "train a model" in caught.value.hint
 
 
 def test_a_model_of_several_labels_scores_one_each(run, colours):
     folder = colours[0]
-    found = scoring.evaluate(run.folder, folder)
+    found = evaluate(run.folder, folder)
     assert found.labels.sum(1).tolist() == [1] * found.score.n and found.classes == PATCHES
 
 
@@ -220,7 +221,7 @@ def test_an_unknown_label_is_named(run, data, tmp_path):
     copy = shutil.copytree(data.parent, tmp_path / "data") / data.name
     copy.write_text(copy.read_text().replace("green", "gren"))
     with pytest.raises(ResLabError, match=r"label 'gren' .* does not know") as caught:
-        scoring.evaluate(run.folder, copy)
+        evaluate(run.folder, copy)
     assert "'green'" in caught.value.hint
 
 

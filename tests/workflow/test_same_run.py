@@ -14,7 +14,9 @@ from reslab.cli.app import run as command
 from reslab.errors import ResLabError
 from reslab.model.file import read_model, read_tensors, write_tensors
 from reslab.model.run import read_config, read_journal, read_split
-from reslab.run import prepare, scoring, workflow
+from reslab.run import prepare
+from reslab.run.evaluate import Judging, evaluate
+from reslab.run.train import resume, train
 from reslab.system.files import remove_leftovers, write_atomically
 from reslab.train.recipes import recipe
 from tests.pictures import colour_folder
@@ -30,7 +32,7 @@ def made(tmp_path_factory):
     """A finished run of two epochs on `here/pictures`, and its project."""
     here = tmp_path_factory.mktemp("project")
     colour_folder(here / "pictures", each=40)
-    return workflow.train(quick(here / "pictures"), here / "run")
+    return train(quick(here / "pictures"), here / "run")
 
 
 @pytest.fixture
@@ -53,15 +55,15 @@ def changed(run, **changes):
 def test_other_pictures_of_the_same_name_are_written_nowhere(project, tmp_path, monkeypatch):
     """The same word, the same file names, other pictures."""
     monkeypatch.chdir(project)
-    scoring.evaluate("run", "pictures")
+    evaluate("run", "pictures")
     before = {path.name: path.read_bytes() for path in (project / "run").iterdir() if path.is_file()}
     colour_folder(tmp_path / "b" / "pictures", each=40, start=500)
     for path in (tmp_path / "b" / "pictures").rglob("*.png"):
         path.rename(path.with_name(f"{int(path.stem) - 500:03d}.png"))
     monkeypatch.chdir(tmp_path / "b")
     said = []
-    how = scoring.Judging(assumed=replace(scoring.Judging().assumed, tell=said.append))
-    scoring.evaluate(project / "run", "pictures", how=how)
+    how = Judging(assumed=replace(Judging().assumed, tell=said.append))
+    evaluate(project / "run", "pictures", how=how)
     assert "nothing is written" in said[0]
     assert {path.name: path.read_bytes() for path in (project / "run").iterdir() if path.is_file()} == before
     for words in (["export", str(project / "run"), "--out", "m.onnx"], ["report", str(project / "run")]):
@@ -81,16 +83,16 @@ def read_card(path):
 
 def test_a_run_goes_on_from_any_folder_and_where_its_data_moved(project, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    assert workflow.resume(project / "run", 3).evaluation is not None
+    assert resume(project / "run", 3).evaluation is not None
     (project / "pictures").rename(tmp_path / "moved")
     with pytest.raises(ResLabError, match="there is no pictures"):
-        workflow.resume(project / "run", 4)
+        resume(project / "run", 4)
     assert command(["resume", str(project / "run"), "--epochs", "4", "--data", "moved"]) == 0
     assert read_config(project / "run")["data_path"] == str(tmp_path / "moved")
-    assert workflow.resume(project / "run").evaluation is not None, "the new place is kept"
+    assert resume(project / "run").evaluation is not None, "the new place is kept"
     Image.new("RGB", (24, 18)).save(next((tmp_path / "moved" / "red").iterdir()))
     with pytest.raises(ResLabError, match="was edited|not what this run"):
-        workflow.resume(project / "run", 5, data=tmp_path / "moved")
+        resume(project / "run", 5, data=tmp_path / "moved")
 
 
 def test_a_relabelled_table_and_a_missing_test_picture_are_noticed(project, monkeypatch):
@@ -99,14 +101,14 @@ def test_a_relabelled_table_and_a_missing_test_picture_are_noticed(project, monk
     row = next(row for row in rows if row.split == "test")
     (project / "pictures" / row.path).rename(project / "kept.png")
     with pytest.raises(ResLabError, match=f"1 picture.s. are gone, e.g. {row.path}"):
-        workflow.resume(project / "run")
+        resume(project / "run")
     (project / "kept.png").rename(project / "pictures" / row.path)
     table = "path,label\n" + "".join(f"pictures/{row.path},{row.label}\n" for row in rows)
     (project / "t.csv").write_text(table)
-    run = workflow.train(quick("t.csv", epochs=1), project / "table").folder
+    run = train(quick("t.csv", epochs=1), project / "table").folder
     (project / "t.csv").write_text(table.replace("green/003.png,green", "green/003.png,red"))
     with pytest.raises(ResLabError, match="1 picture.s. bear another label.*green/003.png: 'green' then, 'red' now"):
-        workflow.resume(run, 2)
+        resume(run, 2)
 
 
 @pytest.mark.parametrize("change", [{"seed": 9}, {"label_smoothing": 0.2}, {"augment": "none"}, {"size": 16}])
@@ -114,13 +116,13 @@ def test_an_edited_config_is_noticed(project, monkeypatch, change):
     monkeypatch.chdir(project)
     changed(project / "run", **change)
     with pytest.raises(ResLabError, match=r"config.json .* was edited since this run began"):
-        workflow.resume(project / "run")
+        resume(project / "run")
 
 
 def test_what_changes_no_result_may_be_edited(project, monkeypatch):
     monkeypatch.chdir(project)
     changed(project / "run", workers=2, save_seconds=9.0, log_every=3)
-    assert workflow.resume(project / "run").evaluation is not None
+    assert resume(project / "run").evaluation is not None
 
 
 def test_a_state_of_an_earlier_version_goes_on(project, monkeypatch):
@@ -131,14 +133,14 @@ def test_a_state_of_an_earlier_version_goes_on(project, monkeypatch):
     document = read_config(project / "run")
     del document["data_path"]
     (project / "run" / "config.json").write_text(json.dumps(document))
-    assert workflow.resume(project / "run", 3).evaluation is not None
+    assert resume(project / "run", 3).evaluation is not None
 
 
 def test_a_later_schema_is_refused(project):
     document = read_config(project / "run")
     (project / "run" / "config.json").write_text(json.dumps(document | {"schema": 2, "config": []}))
     with pytest.raises(ResLabError, match="is of schema 2; this version reads 1"):
-        workflow.resume(project / "run")
+        resume(project / "run")
 
 
 def test_missing_parts_are_said(project, monkeypatch):
@@ -148,21 +150,21 @@ def test_missing_parts_are_said(project, monkeypatch):
     (run / "model.safetensors").unlink()
     best = max(event["epoch"] for event in read_journal(run) if event["best"])
     if best == 2:
-        workflow.resume(run, on_event=said.append)
+        resume(run, on_event=said.append)
         assert any("written again from the state" in event.get("text", "") for event in said)
         assert (run / "model.safetensors").read_bytes() == content, "to the last byte"
     else:
         with pytest.raises(ResLabError, match="model.safetensors is missing: it held the weights of epoch 1"):
-            workflow.resume(run)
+            resume(run)
         (run / "model.safetensors").write_bytes(content)
     journal = (run / "journal.jsonl").read_bytes()
     (run / "journal.jsonl").write_bytes(journal.splitlines(keepends=True)[0])
-    workflow.resume(run, 3, said.append)
+    resume(run, 3, said.append)
     assert any("the curves of earlier epochs are lost" in event.get("text", "") for event in said)
     assert b"\0" not in (run / "journal.jsonl").read_bytes() and [e["epoch"] for e in read_journal(run)] == [1, 3]
     shutil.rmtree(run / "state")
     with pytest.raises(ResLabError, match="state is missing, so the run cannot go on"):
-        workflow.resume(run)
+        resume(run)
 
 
 def test_another_machine_is_said(project, monkeypatch):
@@ -171,7 +173,7 @@ def test_another_machine_is_said(project, monkeypatch):
     (project / "run" / "config.json").write_text(
         json.dumps(document | {"machine": "cpu (riscv), 64 threads, torch 1.0"})
     )
-    workflow.resume(project / "run", on_event=said.append)
+    resume(project / "run", on_event=said.append)
     assert any("began on cpu (riscv), torch 1.0, and this is" in event.get("text", "") for event in said)
 
 
@@ -195,7 +197,7 @@ def test_leftovers_go_with_the_next_start(project, monkeypatch):
     ]
     for path in left:
         path.write_bytes(b"x")
-    workflow.resume(project / "run")
+    resume(project / "run")
     assert not any(path.exists() for path in left)
 
 
