@@ -12,7 +12,7 @@ from reslab.data.catalog import Catalog
 from reslab.data.draws import steps_per_epoch
 from reslab.data.store import Store
 from reslab.errors import ResLabError
-from reslab.evaluate.evaluation import Evaluation, Judgement, pooled
+from reslab.evaluate.evaluation import Evaluation, pooled
 from reslab.model.run import CONFIG_NAME, OUT_OF_FOLD, fold_folder
 from reslab.train.config import Origin, Plan
 from reslab.train.inputs import Stores, preprocess_of
@@ -25,7 +25,7 @@ from reslab.train.step.process_group import ALONE, Ranks
 
 def cross_validated(
     out: Path, plan: Plan, whole: Catalog, stores: Stores, show: Listener, resume: bool = False, ranks: Ranks = ALONE
-) -> Judgement:
+) -> Evaluation:
     """Train the folds in `out/fold-1`, …, then on everything in `out`; calibrate and score that by the folds' answers.
 
     Args:
@@ -40,7 +40,7 @@ def cross_validated(
     folds = plan.config.folds
     if missing := set(range(1, folds + 1)) - {p.fold for p in whole.pictures}:
         raise ResLabError(f"fold {min(missing)} has no picture that can be read", f"use fewer folds than {folds}")
-    judged: list[Judgement | None] = []
+    judged: list[Evaluation | None] = []
     for number in range(1, folds + 1):
         place, catalog = fold_folder(out, number), whole.with_fold(number)
         mine = Stores(stores.train.part(catalog.split("train")), Store(catalog.split("val"), preprocess_of(plan)))
@@ -53,7 +53,7 @@ def cross_validated(
             raise Interrupted(f"fold {number} of {folds}: {stop.message}", hint) from None
     show(_about(out, plan, stores))
     fit(out, plan, stores, show, resume, ranks)
-    answers = pooled([one for one in judged if isinstance(one, Evaluation)], OUT_OF_FOLD)
+    answers = pooled([one for one in judged if one is not None], OUT_OF_FOLD)
     return ranks.share(settle(out, answers, chose_the_model=False) if ranks.first else None)
 
 

@@ -14,7 +14,7 @@ from reslab.data.catalog import Catalog
 from reslab.data.sources import absolute, path_of
 from reslab.engine.open import find_model
 from reslab.errors import ResLabError
-from reslab.evaluate.evaluation import Judgement
+from reslab.evaluate.evaluation import Evaluation
 from reslab.model.run import CONFIG_NAME, read_config
 from reslab.run.examine import read_and_split
 from reslab.run.prepare import OPENED, planned, prepare, refill, same_data, silent
@@ -34,7 +34,7 @@ class Run:
     """A finished training."""
 
     folder: Path
-    evaluation: Judgement | None
+    evaluation: Evaluation | None
     """On the validation split, or out of fold; None where nothing validated."""
 
     @property
