@@ -213,7 +213,8 @@ def _end_epoch(training: Training, plan: Plan, hooks: Hooks, epoch: int, lr: flo
     if result is not None:
         if not math.isfinite(result.nll):
             raise _diverged(training, plan, lr, "the validation loss is no number")
-        better = (result.value, -result.nll) > (progress.best_value, -progress.best_nll)
+        first = progress.best_epoch < 0
+        better = first or (result.value, -result.nll) > (progress.best_value, -progress.best_nll)
         event |= {"val_accuracy": result.accuracy, "val_nll": result.nll}
         event |= {f"val_{result.measure}": result.measured} if result.measure else {}
         if better:
