@@ -42,7 +42,7 @@ class Ordinal(Single):
     gives = "each picture one rank"
     accepts = frozenset({"ordinal", "single"})
     lacks = Multi.lacks
-    headline, baseline = "distance", "median_baseline"
+    headline, baseline, kept = "distance", "median_baseline", ("n", "distance")
 
     def validate(self, logits, targets, balanced):
         plain = super().validate(logits, targets, False)
@@ -65,9 +65,6 @@ class Ordinal(Single):
 
     def quick_score(self, answers):
         return float(self.distances(answers).mean())
-
-    def summary(self, answers, score):
-        return {"n": score.n, "distance": score.distance}
 
     def calibration_document(self, answers, score):
         return {"calibration": {"temperature": answers.temperature, "n": answers.calibration.n}}

@@ -56,7 +56,9 @@ class Evaluation(Answers):
 
     def described(self, header: Header, chose_the_model: bool) -> Header:
         """The header that carries what `calibrate` found, and the score."""
-        summary = self.task.summary(self, self.score) | {"chose_the_model": chose_the_model}
+        found = self.document()
+        summary = {key: found[key] for key in self.task.kept if found[key] is not None}
+        summary["chose_the_model"] = chose_the_model
         return replace(
             header, calibration=self.calibration, thresholds=self.thresholds, scores={self.split: summary}
         )  # fmt: skip
