@@ -67,7 +67,7 @@ def evaluate(
     foreign.refuse_for(find_model(model))
     judging = Judging(how.allow_seen, how.mirror, how.workers, foreign.assumed(), how.engine)
     with show.bar("scoring") as progress:
-        evaluation = evaluate_model(model, data, split, source.given(), judging, progress.move)
+        evaluation = evaluate_model(model, data, split, source.split(), judging, progress.move)
     if csv:
         write_atomically(csv, spreadsheet(evaluation.table()).encode())
     document = evaluation.document() | {"mirrored": how.mirror}
@@ -106,7 +106,7 @@ def compare(
             found: Comparison | LabelsComparison = compared(*_shared(*right))
         else:
             first, second = (
-                evaluate_model(model, data, split, source.given(), judging, progress.move)
+                evaluate_model(model, data, split, source.split(), judging, progress.move)
                 for model in (model_a, model_b)
             )
             judged, found = first.split, _compared(first, second)

@@ -2,7 +2,7 @@
 
 import dataclasses
 import hashlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,7 @@ import numpy as np
 
 from reslab.data.catalog import Picture, Split
 from reslab.data.sources import read_data
-from reslab.data.splits import DIVISION, divided_as
+from reslab.data.splits import SplitConfig
 from reslab.engine.onnx import from_bytes
 from reslab.errors import ResLabError
 from reslab.evaluate.evaluation import Evaluation, judge, numbered
@@ -31,21 +31,20 @@ class Source:
 
     data: str
     split: Split = "val"
-    division: Mapping[str, Any] = dataclasses.field(default_factory=dict)
-    """How the data are found and divided: `data_dir`, `val`, `split_seed`, `group_by`, `skip_bad`."""
+    division: SplitConfig = SplitConfig()
 
     def pictures(self) -> tuple[Picture, ...]:
         """Those of the split."""
-        catalog = read_data(self.data, self.division.get("data_dir"))
+        catalog = read_data(self.data, self.division.data_dir)
         if catalog.multi:
             raise ResLabError(
                 f"in {self.data} a picture bears any number of labels", "adopt takes a table with one label per picture"
             )
-        return divided_as(catalog, self.division).split(self.split)
+        return self.division.apply(catalog).split(self.split)
 
     @property
     def skip_bad(self) -> bool:
-        return bool(self.division.get("skip_bad"))
+        return bool(self.division.skip_bad)
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,7 +142,8 @@ def adopt(
 def _header(path: Path, foreign: Foreign, rule: InputRule, source: Source) -> Header:
     origin = {"file": path.name, "sha256": foreign.sha256, "numbers": rule.numbers, "order": rule.order}
     origin |= {"mean": list(rule.mean), "std": list(rule.std)}
-    training = {key: source.division[key] for key in DIVISION if source.division.get(key) is not None}
+    how = {"val": source.division.val, "split_seed": source.division.seed, "group_by": source.division.group_by}
+    training: dict[str, Any] = {name: value for name, value in how.items() if value is not None}
     training |= {"data": Path(source.data).name, "weights_licence": foreign.licence, "adopted": origin}
     return Header({"name": path.stem, "foreign": True}, foreign.classes, rule.preprocess, training=training)
 

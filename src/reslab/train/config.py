@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, fields, replace
 from typing import Any, Literal, get_args
 
 from reslab.data.augment import parse
+from reslab.data.splits import SplitConfig
 from reslab.errors import ResLabError, nearest
 from reslab.model.file import Task
 from reslab.nn.zoo import configuration
@@ -171,6 +172,13 @@ class TrainConfig:
         ):
             if word not in known:
                 raise ResLabError(f"{flag} {word} is unknown", nearest(word, filter(None, known)))
+
+    @property
+    def split(self) -> SplitConfig:
+        """How the data are found and split."""
+        return SplitConfig(
+            self.data_dir, self.val, self.split_seed, self.group_by, self.skip_bad, self.folds, self.fold
+        )
 
     @property
     def cross_validates(self) -> bool:
