@@ -19,8 +19,8 @@ from reslab.cli.progress import RunListener
 from reslab.errors import ResLabError
 from reslab.model.run import REPORT_NAME, RUNS, read_config, read_split
 from reslab.run.list import list_runs
+from reslab.system.events import Event, Listener
 from reslab.train.config import TrainConfig
-from reslab.train.journal import Event, Listener
 from reslab.train.plan.document import followed
 from reslab.train.recipes import recipe
 from reslab.train.step.process_group import restarts

@@ -11,6 +11,7 @@ from reslab.data.reader import BLOCK, Block, blocks, load, ordered, parts, read_
 from reslab.metrics.calibration import softmax
 from reslab.metrics.multilabel import sigmoid
 from reslab.model.file import Header
+from reslab.system.events import ignore
 from reslab.system.machine import default_workers
 
 _PIXELS = 2**21  # of a forward pass: its largest maps then take some 200 MB
@@ -62,10 +63,6 @@ class OneCoreEngine(Protocol):
         ...
 
 
-def _unheard(sentence: str) -> None:
-    """Nobody listens."""
-
-
 @dataclass(frozen=True, slots=True)
 class Assumed:
     """What somebody else's bare checkpoint does not say. What is left open is guessed, and `tell` hears each guess."""
@@ -81,7 +78,7 @@ class Assumed:
     """Names in the order of the network's answers."""
     data_classes: tuple[str, ...] | None = None
     """The classes of the data at hand, sorted: a guess where nobody names them."""
-    tell: Callable[[str], None] = _unheard
+    tell: Callable[[str], None] = ignore
 
 
 def block_logits(engine: Answering, pixels: np.ndarray) -> np.ndarray:

@@ -20,6 +20,7 @@ from reslab.export.foreign import Foreign, InputRule, open_foreign_graph
 from reslab.export.input_rule import Choices, Search, find_rule
 from reslab.export.wrap import wrapped
 from reslab.model.file import Header
+from reslab.system.events import ignore
 from reslab.system.files import write_atomically
 
 _PICTURES = 64  # that the two graphs are compared on
@@ -92,7 +93,7 @@ def adopt(
     choices: Choices,
     classes: tuple[str, ...] | None = None,
     size: int | None = None,
-    tell: Callable[[str], None] = lambda sentence: None,
+    tell: Callable[[str], None] = ignore,
     on_progress: Callable[[int], None] | None = None,
 ) -> Adopted:
     """Write `out`, a model file of ours with somebody else's graph inside.

@@ -13,8 +13,8 @@ from reslab.evaluate.predict import Prediction, load_model
 from reslab.model.run import REPORT_NAME
 from reslab.run.evaluate import evaluate
 from reslab.run.train import train
+from reslab.system.events import Listener
 from reslab.system.files import write_atomically
-from reslab.train.journal import Listener
 from reslab.train.recipes import recipe
 
 

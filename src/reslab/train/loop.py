@@ -14,8 +14,8 @@ from reslab.data.loader import Batch, Loader
 from reslab.errors import ResLabError
 from reslab.nn.layers import to_images
 from reslab.system import device
+from reslab.system.events import Event
 from reslab.train.config import Plan
-from reslab.train.journal import Event
 from reslab.train.schedule import rate
 from reslab.train.state import Training
 from reslab.train.step.finetune import thaw
