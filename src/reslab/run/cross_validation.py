@@ -6,7 +6,7 @@ networks trained on all but one K-th of the pictures, and the one that ships has
 """
 
 from reslab.errors import ResLabError
-from reslab.evaluate.evaluation import Evaluation, Judgement, pooled
+from reslab.evaluate.evaluation import Evaluation, pooled
 from reslab.model.run import OUT_OF_FOLD
 from reslab.system.events import Event
 from reslab.train.job import Job
@@ -14,7 +14,7 @@ from reslab.train.loop import Interrupted
 from reslab.train.session import begin, fit, settle
 
 
-def cross_validate(job: Job) -> Judgement:
+def cross_validate(job: Job) -> Evaluation:
     """Train the folds in `fold-1`, …, then on everything in the run's folder; calibrate and score that by the folds' answers.
 
     Args:
@@ -26,7 +26,7 @@ def cross_validate(job: Job) -> Judgement:
     folds = job.plan.config.folds
     if missing := set(range(1, folds + 1)) - {p.fold for p in job.catalog.pictures}:
         raise ResLabError(f"fold {min(missing)} has no picture that can be read", f"use fewer folds than {folds}")
-    judged: list[Judgement | None] = []
+    judged: list[Evaluation | None] = []
     for number in range(1, folds + 1):
         fold = job.fold(number)
         if fold.group.first and not fold.resume:
@@ -39,7 +39,7 @@ def cross_validate(job: Job) -> Judgement:
             raise Interrupted(f"fold {number} of {folds}: {stop.message}", hint) from None
     job.listener(_fold_event(job))
     fit(job)
-    answers = pooled([one for one in judged if isinstance(one, Evaluation)], OUT_OF_FOLD)
+    answers = pooled([one for one in judged if one is not None], OUT_OF_FOLD)
     return job.group.share(settle(job.folder, answers, chose_the_model=False) if job.group.first else None)
 
 

@@ -16,7 +16,6 @@ from reslab.engine.onnx import OnnxEngine
 from reslab.engine.open import find_model, open_engine
 from reslab.engine.torch import TorchEngine
 from reslab.errors import ResLabError
-from reslab.evaluate.evaluation import numbered
 from reslab.export.certify import Certificate, certify
 from reslab.export.forms import Draft, as_onnx, as_openvino, as_program, read_graph
 from reslab.export.golden import refuse_taken, write_golden
@@ -27,6 +26,8 @@ from reslab.model.file import Carried
 from reslab.model.run import CONFIG_NAME, PACKAGED, packaged, read_config
 from reslab.model.run_data import own_data, place_of
 from reslab.pixels.preprocess import Preprocess
+from reslab.tasks.table import task_named
+from reslab.tasks.task import require, supports
 
 _MOST, _CALIBRATE = 2000, 256
 _CROPS, _CROP = 45, 400
@@ -110,6 +111,7 @@ def ship(
 
 def _smaller(draft: Draft, graph: OnnxGraph, told: Carried, shown: Shown, how: Shipping) -> tuple[Draft, Gate]:
     """The model in int8 where the gate opens, else as it was; and what the gate measured."""
+    require(task_named(told.header.task), "int8", "--int8")
     if shown.labels is None or not shown.training:
         raise ResLabError(
             "int8 is calibrated on training pictures and judged on validation pictures with one label each",
@@ -169,7 +171,8 @@ def _shown(engine: Engine, path: Path, data: str | Path | None, division: SplitC
     catalog = division.or_else(SplitConfig.recorded(header.training)).apply(catalog)
     split: Split = "val" if catalog.split("val") else "test"
     pictures, pixels = _readable(_evenly(catalog.split(split), _MOST), header.preprocess, skip_bad)
-    labels = numbered(pictures, header.classes, split) if header.task == "single" else None
+    task = task_named(header.task)
+    labels = task.targets(pictures, header.classes, split) if supports(task, "int8") else None  # else no accuracy
     what = f"{len(pictures):,} {'validation' if split == 'val' else 'test'} pictures of {Path(data).name}"
     return Shown(what, pictures, pixels, labels, tuple(catalog.split("train")), skip_bad)
 

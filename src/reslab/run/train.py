@@ -12,7 +12,7 @@ from pathlib import Path
 from reslab.data.sources import absolute, path_of
 from reslab.engine.open import find_model
 from reslab.errors import ResLabError
-from reslab.evaluate.evaluation import Judgement
+from reslab.evaluate.evaluation import Evaluation
 from reslab.model.run import CONFIG_NAME, read_config
 from reslab.run.prepare import OPENED, plan_event, prepare, reload_and_verify, same_data
 from reslab.system.events import Listener, ignore
@@ -29,7 +29,7 @@ class Run:
     """A finished training."""
 
     folder: Path
-    evaluation: Judgement | None
+    evaluation: Evaluation | None
     """On the validation split, or out of fold; None where nothing validated."""
 
     @property

@@ -35,6 +35,8 @@ from reslab.search.log import LOG_NAME, load_optuna, open_study
 from reslab.search.space import defaults, dial_from, dials_of
 from reslab.search.trial import KNOWN, TRIALS_NAME, Hunt, attempt, following, row_of
 from reslab.system.events import Listener, ignore
+from reslab.tasks.table import task_named
+from reslab.tasks.task import require
 from reslab.train.config import Origin, TrainConfig
 from reslab.train.inputs import open_stores
 from reslab.train.job import Job
@@ -93,9 +95,9 @@ def search(
         raise ResLabError(f"--minutes {minutes:g} leaves no time", "give the time that the whole search may take")
     wish = Wish(replace(config, minutes=0.0, course=()), minutes, user, begun)
     whole = read_and_split(replace(config, folds=0, fold=0))
-    if whole.multi or config.folds:
-        what = "--folds" if config.folds else "several labels per picture"
-        raise ResLabError(f"a search compares single trainings by their accuracy, without {what}", "leave it out")
+    require(task_named(whole.task), "search", "a search", "give a table with one label per picture")
+    if config.folds:
+        raise ResLabError("a search compares single trainings by their accuracy, without --folds", "leave it out")
     if not whole.split("val"):
         raise ResLabError(
             "a search needs validation pictures to choose by", "leave --val as it is, or add a folder val/"

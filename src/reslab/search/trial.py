@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 
 from reslab.errors import ResLabError
-from reslab.evaluate.evaluation import Evaluation
 from reslab.model.run import CONFIG_NAME
 from reslab.search.evidence import standing
 from reslab.search.log import load_optuna
@@ -115,7 +114,7 @@ def attempt(hunt: Hunt, trial: Any) -> None:
     except Interrupted as stop:
         raise Interrupted(stop.message, f"go on with the same command and --out {hunt.job.folder}") from None
     else:
-        assert isinstance(evaluation, Evaluation)
+        assert evaluation is not None
         score = evaluation.score
         trial.set_user_attr("score", [score.top1.value, score.nll])
         trial.set_user_attr("seconds", round(spent + time.monotonic() - begun, 2))

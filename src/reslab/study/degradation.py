@@ -18,8 +18,7 @@ from reslab.data.sources import read_data
 from reslab.data.splits import assigned
 from reslab.engine.open import open_engine
 from reslab.engine.torch import stored_network
-from reslab.errors import ResLabError
-from reslab.evaluate.evaluation import judge
+from reslab.evaluate.evaluation import evaluate_engine
 from reslab.model.file import read_model
 from reslab.model.run import CONFIG_NAME, MODEL_NAME, read_journal
 from reslab.nn.config import config_from
@@ -29,6 +28,8 @@ from reslab.nn.zoo import ZOO
 from reslab.system import device
 from reslab.system.events import Listener, ignore
 from reslab.system.files import write_json
+from reslab.tasks.table import task_named
+from reslab.tasks.task import require
 from reslab.train.config import Plan, TrainConfig
 from reslab.train.inputs import Stores, open_stores, preprocess_of
 from reslab.train.job import Job
@@ -136,7 +137,7 @@ def _row(name: str, config: TrainConfig, catalog: Catalog, folder: Path, listene
         begin(job)
     fit(job)
     epochs = [event for event in read_journal(folder) if event["event"] == "epoch"]
-    tested = judge(open_engine(folder), catalog.split("test"), "test").document()
+    tested = evaluate_engine(open_engine(folder), catalog.split("test"), "test").document()
     right = tested["top1"]
     return {
         "name": name,
@@ -178,8 +179,7 @@ def _config(data: str, data_dir: str | None, model: str, epochs: int, seed: int)
 def _divided(data: str, data_dir: str | None, seed: int, share: float) -> Catalog:
     """The data with a validation split; of each class a share of the training pictures, evenly chosen."""
     catalog = assigned(read_data(data, None if data_dir is None else Path(data_dir)), 0.1, 0, None)
-    if catalog.multi:
-        raise ResLabError(f"in {data} pictures bear several labels", "the study counts errors of one label per picture")
+    require(task_named(catalog.task), "study", "the study", "give a table with one label per picture")
     if share >= 1:
         return catalog
     kept: list[Picture] = [p for p in catalog.pictures if p.split != "train"]

@@ -7,7 +7,6 @@ from typing import Any, Literal, get_args
 from reslab.data.augment import parse
 from reslab.data.splits import SplitConfig
 from reslab.errors import ResLabError, nearest
-from reslab.model.file import Task
 from reslab.nn.zoo import configuration
 from reslab.system.bounds import BOUNDS, bounded
 from reslab.train.schedule import Course, ScheduleConfig
@@ -213,7 +212,7 @@ class Plan:
     """Training pictures of each class."""
     teacher_digest: str | None = None
     """sha256 of the teacher's file."""
-    task: Task = "single"
+    task: str = "single"
     data_path: str | None = None
     """Where the pictures lay when the run began, whatever the working directory; None for a named set."""
 

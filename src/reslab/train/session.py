@@ -25,10 +25,7 @@ from reslab.data.store import Store
 from reslab.engine.base import block_logits
 from reslab.engine.torch import TorchEngine, open_torch
 from reslab.errors import ResLabError
-from reslab.evaluate.evaluation import Judgement, judge, truth, write_evaluation
-from reslab.metrics.calibration import negative_log_likelihood
-from reslab.metrics.multilabel import UNDECIDED, labels_likelihood, mean_average_precision
-from reslab.metrics.scores import balanced_accuracy
+from reslab.evaluate.evaluation import Evaluation, evaluate_engine, write_evaluation
 from reslab.model.file import Header, read_model, write_model
 from reslab.model.run import (
     CONFIG_NAME,
@@ -46,11 +43,13 @@ from reslab.system import device
 from reslab.system.events import Event
 from reslab.system.files import remove_leftovers, write_atomically, write_json
 from reslab.system.machine import default_workers
+from reslab.tasks.table import task_named
+from reslab.tasks.task import Validation
 from reslab.train.config import AUTO, NONE, Plan
 from reslab.train.inputs import Stores, augment_of, preprocess_of
 from reslab.train.job import Job
 from reslab.train.journal import Journal
-from reslab.train.loop import Hooks, Validation, train
+from reslab.train.loop import Hooks, train
 from reslab.train.plan.document import decisions, plan_document
 from reslab.train.preview import sheet
 from reslab.train.probe import probed, put
@@ -88,7 +87,7 @@ def begin(job: Job) -> None:
     write_atomically(out / SHEET_NAME, png.getvalue())
 
 
-def fit(job: Job) -> Judgement | None:
+def fit(job: Job) -> Evaluation | None:
     """Train, keep the best weights (a fold the last), calibrate them, judge them on the validation split.
 
     Returns:
@@ -251,7 +250,7 @@ def _teacher(plan: Plan) -> Teacher:
 
 def loader_of(plan: Plan, store: Store, ranks: Ranks = ALONE) -> Loader:
     """The training batches, or this process's part of them."""
-    labels = truth(plan.task, store.pictures, plan.classes, "train")
+    labels = task_named(plan.task).targets(store.pictures, plan.classes, "train")
     part = (ranks.rank, ranks.world)
     evenly = plan.config.balance == "sampler"
     loader = Loader(store, labels, len(plan.classes), augment_of(plan), plan.config.batch_size, part, evenly)
@@ -278,10 +277,10 @@ def _header(plan: Plan) -> Header:
         "weights_licence": plan.weights_licence,
     }
     training |= {"augment": list(plan.changes), "versions": _versions()}
-    header = Header(plan.network, plan.classes, preprocess_of(plan), training=training)
-    if plan.task == "single":
-        return header
-    return dataclasses.replace(header, task="multi", thresholds=(UNDECIDED,) * len(plan.classes))
+    thresholds = task_named(plan.task).initial_thresholds(len(plan.classes))
+    return Header(
+        plan.network, plan.classes, preprocess_of(plan), training=training, task=plan.task, thresholds=thresholds
+    )  # fmt: skip
 
 
 def _versions() -> dict[str, str]:
@@ -298,7 +297,8 @@ def judge_of(plan: Plan, store: Store, ranks: Ranks) -> Callable[[dict[str, Tens
     if not len(store):
         return lambda weights: None
     network, header = ResNet(config_from(plan.network)), _header(plan)
-    labels = truth(plan.task, store.pictures, plan.classes, "val")
+    task, balanced = task_named(plan.task), plan.config.balance != "none"
+    labels = task.targets(store.pictures, plan.classes, "val")
 
     def validate(weights: dict[str, Tensor]) -> Validation:
         network.load_state_dict(weights)
@@ -306,14 +306,7 @@ def judge_of(plan: Plan, store: Store, ranks: Ranks) -> Callable[[dict[str, Tens
         mine = [block_logits(engine, pixels) for pixels in _stored_blocks(store, ranks)]
         everybody = ranks.gather(mine)
         blocks = [everybody[number % ranks.world][number // ranks.world] for number in range(-(-len(store) // BLOCK))]
-        logits = np.concatenate(blocks)
-        if plan.task == "multi":
-            exact = float(((logits > 0) == labels).all(1).mean())
-            mean_ap = mean_average_precision(logits, labels)
-            return Validation(exact, labels_likelihood(logits, labels), mean_ap=mean_ap)
-        answers = logits.argmax(1)
-        balanced = None if plan.config.balance == "none" else balanced_accuracy(answers, labels)
-        return Validation(float((answers == labels).mean()), negative_log_likelihood(logits, labels), balanced)
+        return task.validate(np.concatenate(blocks), labels, balanced)
 
     return validate
 
@@ -332,18 +325,18 @@ def _keep(job: Job, training: Training) -> None:
     write_model(job.folder / MODEL_NAME, arrays, _header(job.plan), job.stores.train.fingerprints())
 
 
-def _finish(job: Job) -> Judgement | None:
-    """Judge the model on the validation split."""
+def _finish(job: Job) -> Evaluation | None:
+    """Evaluate the model on the validation split."""
     if not len(job.stores.val):
         return None
-    evaluation = judge(open_torch(job.folder / MODEL_NAME), job.stores.val.pictures, "val")
+    evaluation = evaluate_engine(open_torch(job.folder / MODEL_NAME), job.stores.val.pictures, "val")
     return settle(job.folder, evaluation, chose_the_model=not job.plan.config.folds)
 
 
-def settle(out: Path, evaluation: Judgement, chose_the_model: bool) -> Judgement:
+def settle(out: Path, evaluation: Evaluation, chose_the_model: bool) -> Evaluation:
     """Fit temperature and thresholds on these answers, write them and the score into the model file, keep the answers."""
     path = out / MODEL_NAME
-    evaluation = evaluation.fitted()
+    evaluation = evaluation.calibrate()
     model = read_model(path)
     header = evaluation.described(model.header, chose_the_model)
     digest = write_model(path, model.tensors, header, [row.tobytes() for row in model.seen])
