@@ -13,6 +13,7 @@ from reslab.model.file import read_model
 from reslab.model.run import packaged, read_journal
 from reslab.nn.zoo import build_named
 from reslab.run.train import resume, train
+from reslab.tasks.table import TASKS
 from reslab.train.config import MODES, OptimConfig, TrainConfig
 from reslab.train.plan.choices import chosen
 from reslab.train.probe import embeddings, fitted
@@ -77,7 +78,7 @@ def test_a_probe_for_several_labels_is_one_regression_each():
     marks = dice.random((120, 4)) < np.array([0.5, 0.2, 0.5, 0.5])
     marks[:, 2], marks[:, 3] = True, False  # one that all bear and one that nobody does
     features = (dice.normal(size=(120, 6)) + marks[:, :1] - marks[:, 1:2] * 2).astype(np.float32) * 3 + 5
-    found = fitted(features, marks, 4)
+    found = fitted(features, marks, 4, task=TASKS["multi"])
     scaled = (features - features.mean(0)) / (features.std(0) + 1e-6)
     logits = features @ found.weight.T + found.bias
     for k in range(2):

@@ -13,8 +13,9 @@ from reslab.data.sources import read_data
 from reslab.data.splits import assigned
 from reslab.errors import ResLabError
 from reslab.system import device
+from reslab.tasks.task import Validation
 from reslab.train.inputs import open_stores
-from reslab.train.loop import Hooks, Validation, _end_epoch, update
+from reslab.train.loop import Hooks, _end_epoch, update
 from reslab.train.plan.resolve import resolve
 from reslab.train.plan.speed import with_speed
 from reslab.train.recipes import recipe
@@ -102,7 +103,12 @@ def test_accuracy_chooses_the_epoch_then_the_loss(made):
 
 
 def test_of_several_labels_it_is_average_precision(made):
-    scores = [(0.9, 1.0, 0.5), (0.1, 2.0, 0.6), (1.0, 0.1, 0.55), (0.1, 1.9, 0.6)]
+    scores = [
+        (0.9, 1.0, "mean_ap", 0.5),
+        (0.1, 2.0, "mean_ap", 0.6),
+        (1.0, 0.1, "mean_ap", 0.55),
+        (0.1, 1.9, "mean_ap", 0.6),
+    ]
     assert kept_epochs(made, *(Validation(*score) for score in scores)) == [0, 1, 3]
 
 

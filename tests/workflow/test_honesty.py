@@ -12,7 +12,7 @@ from filelock import FileLock
 
 from reslab.engine.torch import open_torch
 from reslab.errors import ResLabError
-from reslab.evaluate.evaluation import judge
+from reslab.evaluate.evaluation import evaluate_engine
 from reslab.metrics.calibration import calibrate
 from reslab.model.file import read_model
 from reslab.run.evaluate import evaluate
@@ -73,7 +73,7 @@ def test_the_model_file_carries_its_own_score_and_calibration(run):
 
 def test_a_score_is_never_worse_for_its_temperature(run, divided):
     """Neither on the answers of the run, nor where the same split is judged again."""
-    again = judge(open_torch(run.model), read_and_split(quick(divided)).split("val"), "val")
+    again = evaluate_engine(open_torch(run.model), read_and_split(quick(divided)).split("val"), "val")
     for fit in (run.evaluation.document()["calibration"], again.document()["calibration"]):
         assert fit["ece_after"] <= fit["ece_before"] and fit["nll_after"] <= fit["nll_before"]
         assert fit["temperature"] == run.evaluation.temperature

@@ -70,7 +70,7 @@ def export(
 
     shipping = Shipping(form, how.input_layout, how.opset, how.int8, how.max_drop_points, how.golden)
     with show.bar("exporting and comparing"):
-        shipped = ship(model, out, shipping, data, source.given(), foreign.assumed())
+        shipped = ship(model, out, shipping, data, source.split(), foreign.assumed())
     refused = bool(shipped.gate and shipped.gate.reasons)
     if json:
         document = {"path": str(out), **shipped.certificate.document()}

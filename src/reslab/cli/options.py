@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 
 from cyclopts import Parameter
 
+from reslab.data.splits import SplitConfig
 from reslab.errors import ResLabError
 
 
@@ -56,6 +57,10 @@ class DataOptions:
         if "data_dir" in values:
             values["data_dir"] = str(values["data_dir"])
         return values | ({"val": 0.0} if values.get("val") == "none" else {})
+
+    def split(self) -> SplitConfig:
+        """The same as one object."""
+        return SplitConfig.recorded(self.given())
 
 
 PICTURE_OPTIONS, DATA_OPTIONS = PictureOptions(), DataOptions()

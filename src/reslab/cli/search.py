@@ -14,8 +14,8 @@ from reslab.cli.fields import apply
 from reslab.cli.options import DATA_OPTIONS, PICTURE_OPTIONS, DataOptions, PictureOptions, outside_data
 from reslab.cli.progress import RunListener
 from reslab.cli.training import RUN_OPTIONS, RunOptions, config_of
+from reslab.system.events import Event
 from reslab.system.files import write_atomically
-from reslab.train.journal import Event
 
 if TYPE_CHECKING:
     from reslab.train.range_test import RangeTest

@@ -12,17 +12,51 @@ import hashlib
 import re
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
 from pathlib import PurePosixPath
-from typing import Any
+from typing import Any, Self
 
 from reslab.data.catalog import SPLITS, Catalog, Picture, Split
 from reslab.errors import ResLabError
 
-TEST_FRACTION = 0.1
+TEST_FRACTION, DEFAULT_VAL = 0.1, 0.1
 MAX_VAL = 0.8
 
 
-def assigned(catalog: Catalog, val: float = 0.1, seed: int = 0, group_by: str | None = None) -> Catalog:
+@dataclass(frozen=True, slots=True)
+class SplitConfig:
+    """How a data set is found and split. What is None is left open: to a model's record, then to the default."""
+
+    data_dir: str | None = None
+    """Where a named set lies."""
+    val: float | None = None
+    """Share of the pictures that validates."""
+    seed: int | None = None
+    group_by: str | None = None
+    skip_bad: bool | None = None
+    """Leave unreadable pictures out."""
+    folds: int = 0
+    fold: int = 0
+
+    @classmethod
+    def recorded(cls, values: Mapping[str, Any]) -> Self:
+        """The split (without folds) in the config of a run, the header of a model file, or the options of a command."""
+        get = values.get
+        return cls(get("data_dir"), get("val"), get("split_seed"), get("group_by"), get("skip_bad"))
+
+    def or_else(self, other: Self) -> Self:
+        """This one, with what it leaves open taken from another."""
+        open_fields = [f.name for f in dataclasses.fields(self) if getattr(self, f.name) is None]
+        return dataclasses.replace(self, **{name: getattr(other, name) for name in open_fields})
+
+    def apply(self, catalog: Catalog) -> Catalog:
+        """The catalog with every picture in a split; in a cross-validation also in a fold."""
+        val = DEFAULT_VAL if self.val is None else self.val
+        catalog = assigned(catalog, val, self.seed or 0, self.group_by)
+        return folded(catalog, self.folds, self.fold, self.seed or 0) if self.folds else catalog
+
+
+def assigned(catalog: Catalog, val: float = DEFAULT_VAL, seed: int = 0, group_by: str | None = None) -> Catalog:
     """The catalog with every picture in a split.
 
     Data that declare their own splits keep them; only a missing validation split is carved from `train`.
@@ -47,15 +81,6 @@ def assigned(catalog: Catalog, val: float = 0.1, seed: int = 0, group_by: str | 
             trainers = [p for p in pictures if declared[p.key] == "train"]
             lots |= _assign(catalog, trainers, (("val", val),), seed)
     return dataclasses.replace(catalog, pictures=tuple(dataclasses.replace(p, split=lots[p.key]) for p in pictures))
-
-
-DIVISION = {"val": "val", "split_seed": "seed", "group_by": "group_by"}
-"""What decides who is in which split: as a training and a model file call it, and as `assigned` does."""
-
-
-def divided_as(catalog: Catalog, training: Mapping[str, Any]) -> Catalog:
-    """The catalog divided as a training of these settings divides it; what they leave out is `assigned`'s default."""
-    return assigned(catalog, **{own: training[n] for n, own in DIVISION.items() if training.get(n) is not None})
 
 
 def folded(catalog: Catalog, folds: int, fold: int = 0, seed: int = 0) -> Catalog:

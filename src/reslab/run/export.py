@@ -1,10 +1,8 @@
 """A trained model becomes a file for elsewhere: exported, compared with the network on pictures, then written."""
 
 import copy
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -12,13 +10,12 @@ import torch
 from reslab.data.catalog import Picture, Split
 from reslab.data.reader import blocks, load
 from reslab.data.sources import read_data
-from reslab.data.splits import divided_as
+from reslab.data.splits import SplitConfig
 from reslab.engine.base import Assumed, Engine
 from reslab.engine.onnx import OnnxEngine
 from reslab.engine.open import find_model, open_engine
 from reslab.engine.torch import TorchEngine
 from reslab.errors import ResLabError
-from reslab.evaluate.evaluation import numbered
 from reslab.export.certify import Certificate, certify
 from reslab.export.forms import Draft, as_onnx, as_openvino, as_program, read_graph
 from reslab.export.golden import refuse_taken, write_golden
@@ -29,11 +26,13 @@ from reslab.model.file import Carried
 from reslab.model.run import CONFIG_NAME, PACKAGED, packaged, read_config
 from reslab.model.run_data import own_data, place_of
 from reslab.pixels.preprocess import Preprocess
+from reslab.tasks.table import task_named
+from reslab.tasks.task import require, supports
 
 _MOST, _CALIBRATE = 2000, 256
 _CROPS, _CROP = 45, 400
-_DIVIDES = ("data_dir", "val", "split_seed", "group_by", "skip_bad")  # what a run's config says about its division
 _GOLDEN = 8
+_AS_TRAINED = SplitConfig()
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +78,7 @@ def ship(
     out: Path,
     how: Shipping,
     data: str | Path | None = None,
-    division: Mapping[str, Any] | None = None,
+    division: SplitConfig = _AS_TRAINED,
     assumed: Assumed | None = None,
 ) -> Shipped:
     """Export a model, prove on pictures that it answers as before, and write it.
@@ -95,7 +94,7 @@ def ship(
     _refuse(how)
     path = packaged(str(model), ".safetensors") if str(model) in PACKAGED else find_model(model)
     engine = open_engine(path, assumed)
-    shown = _shown(engine, path, data, dict(division or {}))
+    shown = _shown(engine, path, data, division)
     told = Carried(engine.header, engine.seen, None)
     draft, graph = _draft(engine, path, told, how)
     certificate = certify(engine, draft.engine, shown.pixels, shown.what, shown.labels)
@@ -112,6 +111,7 @@ def ship(
 
 def _smaller(draft: Draft, graph: OnnxGraph, told: Carried, shown: Shown, how: Shipping) -> tuple[Draft, Gate]:
     """The model in int8 where the gate opens, else as it was; and what the gate measured."""
+    require(task_named(told.header.task), "int8", "--int8")
     if shown.labels is None or not shown.training:
         raise ResLabError(
             "int8 is calibrated on training pictures and judged on validation pictures with one label each",
@@ -156,23 +156,23 @@ def _formed(graph: OnnxGraph, told: Carried, form: Form) -> Draft:
     return as_openvino(graph, told) if form == "openvino" else as_onnx(graph, told)
 
 
-def _shown(engine: Engine, path: Path, data: str | Path | None, division: dict[str, Any]) -> Shown:
+def _shown(engine: Engine, path: Path, data: str | Path | None, division: SplitConfig) -> Shown:
     """Pictures of `data`, else of what the run was trained on where that is still here, else parts of photographs."""
     header, run = engine.header, path.parent
-    catalog = None if data is None else read_data(data, division.get("data_dir"))
+    catalog = None if data is None else read_data(data, division.data_dir)
     if catalog is None and (run / CONFIG_NAME).is_file() and (catalog := own_data(run)):
         document = read_config(run)
-        data, config = place_of(document), document["config"]
-        division = {name: config[name] for name in _DIVIDES if name in config} | division
+        data, division = place_of(document), division.or_else(SplitConfig.recorded(document["config"]))
     if catalog is None or data is None:
         parts = _photographs()
         what = f"{len(parts)} parts of scikit-learn's photographs"
         return Shown(what, *_readable(parts, header.preprocess, skip_bad=False))
-    skip_bad = bool(division.get("skip_bad"))
-    catalog = divided_as(catalog, header.training | division)
+    skip_bad = bool(division.skip_bad)
+    catalog = division.or_else(SplitConfig.recorded(header.training)).apply(catalog)
     split: Split = "val" if catalog.split("val") else "test"
     pictures, pixels = _readable(_evenly(catalog.split(split), _MOST), header.preprocess, skip_bad)
-    labels = numbered(pictures, header.classes, split) if header.task == "single" else None
+    task = task_named(header.task)
+    labels = task.targets(pictures, header.classes, split) if supports(task, "int8") else None  # else no accuracy
     what = f"{len(pictures):,} {'validation' if split == 'val' else 'test'} pictures of {Path(data).name}"
     return Shown(what, pictures, pixels, labels, tuple(catalog.split("train")), skip_bad)
 

@@ -9,26 +9,37 @@ import json
 import shutil
 import time
 from collections.abc import Collection
-from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from math import ceil
 from pathlib import Path
 from typing import Any
 
 from reslab.data.catalog import Catalog
-from reslab.data.sources import read_data
-from reslab.data.splits import assigned
 from reslab.errors import ResLabError
 from reslab.model.run import LOCK_NAME, MODEL_NAME, SPLIT_NAME
 from reslab.report.page import write_report
-from reslab.run.prepare import OPENED, checked, fresh_folder, give_back, refill, reserve, same_data, settled, silent
+from reslab.run.examine import read_and_split
+from reslab.run.prepare import (
+    OPENED,
+    check_pictures,
+    fresh_folder,
+    measure,
+    reload_and_verify,
+    removed_unless_begun,
+    reserve,
+    resolve_plan,
+    same_data,
+)
 from reslab.search.evidence import NOTE, compared_on_validation, scored, write_evidence
 from reslab.search.log import LOG_NAME, load_optuna, open_study
 from reslab.search.space import defaults, dial_from, dials_of
 from reslab.search.trial import KNOWN, TRIALS_NAME, Hunt, attempt, following, row_of
+from reslab.system.events import Listener, ignore
+from reslab.tasks.table import task_named
+from reslab.tasks.task import require
 from reslab.train.config import Origin, TrainConfig
 from reslab.train.inputs import open_stores
-from reslab.train.journal import Listener
+from reslab.train.job import Job
 from reslab.train.plan.document import plan_document, plan_from
 from reslab.train.plan.resolve import resolve
 
@@ -79,14 +90,14 @@ def search(
         ResLabError: bad input, Optuna is missing, too little time, or `out` holds another search.
     """
     begun = time.monotonic() if begun is None else begun
-    show = on_event or silent
+    listener = on_event or ignore
     if not minutes > 0:
         raise ResLabError(f"--minutes {minutes:g} leaves no time", "give the time that the whole search may take")
     wish = Wish(replace(config, minutes=0.0, course=()), minutes, user, begun)
-    whole = assigned(read_data(config.data, config.data_dir), config.val, config.split_seed, config.group_by)
-    if whole.multi or config.folds:
-        what = "--folds" if config.folds else "several labels per picture"
-        raise ResLabError(f"a search compares single trainings by their accuracy, without {what}", "leave it out")
+    whole = read_and_split(replace(config, folds=0, fold=0))
+    require(task_named(whole.task), "search", "a search", "give a table with one label per picture")
+    if config.folds:
+        raise ResLabError("a search compares single trainings by their accuracy, without --folds", "leave it out")
     if not whole.split("val"):
         raise ResLabError(
             "a search needs validation pictures to choose by", "leave --val as it is, or add a folder val/"
@@ -96,49 +107,40 @@ def search(
 
     folder = out or fresh_folder(f"search-{whole.name}")
     reserve(folder)
-    with alone(folder):
-        try:
-            goes_on = (folder / TRIALS_NAME / "000" / SPLIT_NAME).is_file()
-            hunt = (_continued if goes_on else _begun)(folder, whole, wish, show)
-        except BaseException:
-            if [path.name for path in folder.iterdir()] == [LOCK_NAME]:
-                with suppress(OSError):  # Windows keeps a file that is open
-                    (folder / LOCK_NAME).unlink()
-            give_back(folder)
-            raise
-        return _search(hunt, minutes, show)
+    with alone(folder), removed_unless_begun(folder):
+        goes_on = (folder / TRIALS_NAME / "000" / SPLIT_NAME).is_file()
+        return _search((_continued if goes_on else _begun)(folder, whole, wish, listener), minutes)
 
 
-def _search(hunt: Hunt, minutes: float, show: Listener) -> dict[str, Any]:
+def _search(hunt: Hunt, minutes: float) -> dict[str, Any]:
     """Trial after trial, as long as another one fits."""
     known = {name: hunt.known[name] for name in ("dials", "full_epochs", "seconds")}
-    plan = {"folder": str(hunt.folder), "epochs": hunt.plan.config.epochs, "minutes": minutes}
-    show({"event": "search", **plan, **known, "train": len(hunt.stores.train), "val": len(hunt.stores.val)})
+    job = hunt.job
+    plan = {"folder": str(job.folder), "epochs": job.plan.config.epochs, "minutes": minutes}
+    job.listener({"event": "search", **plan, **known, "train": len(job.stores.train), "val": len(job.stores.val)})
     while (trial := following(hunt, minutes * 60)) is not None:
-        attempt(hunt, trial, show)
+        attempt(hunt, trial)
         document = _recorded(hunt, minutes)
         best = document["leader"]["trial"] == trial.number
-        show({"event": "trial end", **document["trials"][trial.number], "best": best, "elapsed": hunt.elapsed()})
+        job.listener(
+            {"event": "trial end", **document["trials"][trial.number], "best": best, "elapsed": hunt.elapsed()}
+        )
     return _recorded(hunt, minutes)
 
 
-def _begun(folder: Path, whole: Catalog, wish: Wish, show: Listener) -> Hunt:
+def _begun(folder: Path, whole: Catalog, wish: Wish, listener: Listener) -> Hunt:
     """A new search: the data checked, the default planned, the length of a trial chosen."""
-    config, user = wish.config, wish.user
+    config, user, catalog = wish.config, wish.user, whole.only(OPENED)
     left = max(1.0, wish.minutes * 60 - (time.monotonic() - wish.begun))
-    plan = settled(whole, config, user, show, left / _HANDFUL)
+    plan = resolve_plan(config, catalog, user, listener, left / _HANDFUL)
     why = plan.origins["finetune"]
     mode = plan.config.finetune
     if mode == "head":  # the other modes train, and give the trials their length
         config = replace(config, finetune="gradual")
-        plan = resolve(config, whole.only(OPENED), user)
+        plan = resolve(config, catalog, user)
     dials_of(plan, mode, whole.mirrored, user)  # refuses before the long work
-    from reslab.train.plan.speed import with_speed
-    from reslab.train.range_test import with_found_rate
-
-    plan, left_out, stores = checked(whole, config, plan, user, show)
-    plan = with_found_rate(plan, stores, show)
-    plan, seconds = with_speed(plan, len(stores.val))
+    plan, left_out, stores = check_pictures(plan, catalog, config, user, listener)
+    plan, seconds = measure(plan, stores, listener)
     full, per_epoch = plan.config.epochs, seconds / plan.config.epochs
     epochs = _length(wish, full, per_epoch)
     origins = plan.origins | {"finetune": why}
@@ -151,10 +153,10 @@ def _begun(folder: Path, whole: Catalog, wish: Wish, show: Listener) -> Hunt:
     known = {"asked": wish.asked(), "plan": plan_document(plan), "dials": [dial.document() for dial in dials]}
     study.set_user_attr(KNOWN, known | {"full_epochs": full, "seconds": round(per_epoch * epochs, 1)})
     study.enqueue_trial(defaults(dials))
-    return Hunt(folder, study, plan, dials, whole.without(left_out), stores, wish.begun)
+    return Hunt(Job(folder, plan, whole.without(left_out), stores, listener), study, dials, wish.begun)
 
 
-def _continued(folder: Path, whole: Catalog, wish: Wish, show: Listener) -> Hunt:
+def _continued(folder: Path, whole: Catalog, wish: Wish, listener: Listener) -> Hunt:
     """The search that a folder holds, as its last command left it."""
     study = open_study(folder)
     known, asked = study.user_attrs[KNOWN], wish.asked()
@@ -166,12 +168,12 @@ def _continued(folder: Path, whole: Catalog, wish: Wish, show: Listener) -> Hunt
     recorded, expected = same_data(wish.config, folder / TRIALS_NAME / "000")
     catalog = recorded.only(OPENED)
     stores = open_stores(plan, catalog)
-    refill(stores, catalog, expected, show)
+    reload_and_verify(stores, catalog, expected, listener)
     left_out = {picture.key for picture in whole.only(OPENED).pictures} - expected.keys()
     dials = tuple(dial_from(document) for document in known["dials"])
     spent = sum(trial.user_attrs.get("seconds", 0.0) for trial in study.get_trials(deepcopy=False))
     study = open_study(folder, plan.config.epochs)
-    return Hunt(folder, study, plan, dials, whole.without(left_out), stores, wish.begun - spent)
+    return Hunt(Job(folder, plan, whole.without(left_out), stores, listener), study, dials, wish.begun - spent)
 
 
 def _length(wish: Wish, full: int, per_epoch: float) -> int:
@@ -197,34 +199,35 @@ def _recorded(hunt: Hunt, minutes: float) -> dict[str, Any]:
     """Write what is known so far, keep the winner as a run of its own, and let go of the losers' folders."""
     from reslab.system import device
 
+    job = hunt.job
     rows = [row_of(trial) for trial in hunt.study.get_trials(deepcopy=False)]
     best = hunt.study.best_trial.number
     default, leader = hunt.trial_folder(0), hunt.trial_folder(best)
-    for folder in (hunt.folder / TRIALS_NAME).iterdir():
+    for folder in (job.folder / TRIALS_NAME).iterdir():
         if folder not in (default, leader):
             shutil.rmtree(folder)
     comparison = compared_on_validation(leader, default, rivals=len(rows) - 1)
     won = best if comparison["shown"] else 0
-    _keep(hunt.trial_folder(won), hunt.folder / BEST_NAME)
+    _keep(hunt.trial_folder(won), job.folder / BEST_NAME)
     document = {
         "schema": 1,
-        "data": hunt.whole.name,
-        "pictures": {"train": len(hunt.stores.train), "val": len(hunt.stores.val)},
+        "data": job.catalog.name,
+        "pictures": {"train": len(job.stores.train), "val": len(job.stores.val)},
         "minutes": minutes,
         "seconds": round(sum(row["seconds"] for row in rows), 1),
-        "seed": hunt.plan.config.seed,
-        "epochs": hunt.plan.config.epochs,
+        "seed": job.plan.config.seed,
+        "epochs": job.plan.config.epochs,
         "full_epochs": hunt.known["full_epochs"],
         "dials": hunt.known["dials"],
         "trials": rows,
         "default": rows[0] | {"folder": str(default), "val": scored(default)},
         "leader": rows[best] | {"folder": str(leader), "val": scored(leader)},
         "comparison": comparison,
-        "winner": rows[won] | {"folder": str(hunt.folder / BEST_NAME), "val": scored(hunt.trial_folder(won))},
+        "winner": rows[won] | {"folder": str(job.folder / BEST_NAME), "val": scored(hunt.trial_folder(won))},
         "note": NOTE,
         "machine": device.describe(),
     }
-    write_evidence(hunt.folder, document)
+    write_evidence(job.folder, document)
     return document
 
 

@@ -5,8 +5,8 @@ from dataclasses import dataclass, field, fields, replace
 from typing import Any, Literal, get_args
 
 from reslab.data.augment import parse
+from reslab.data.splits import SplitConfig
 from reslab.errors import ResLabError, nearest
-from reslab.model.file import Task
 from reslab.nn.zoo import configuration
 from reslab.system.bounds import BOUNDS, bounded
 from reslab.train.schedule import Course, ScheduleConfig
@@ -173,6 +173,13 @@ class TrainConfig:
                 raise ResLabError(f"{flag} {word} is unknown", nearest(word, filter(None, known)))
 
     @property
+    def split(self) -> SplitConfig:
+        """How the data are found and split."""
+        return SplitConfig(
+            self.data_dir, self.val, self.split_seed, self.group_by, self.skip_bad, self.folds, self.fold
+        )
+
+    @property
     def cross_validates(self) -> bool:
         """Whether it is the whole of a cross-validation: its folds, and the run on everything."""
         return self.folds > 0 and self.fold == 0
@@ -205,7 +212,7 @@ class Plan:
     """Training pictures of each class."""
     teacher_digest: str | None = None
     """sha256 of the teacher's file."""
-    task: Task = "single"
+    task: str = "single"
     data_path: str | None = None
     """Where the pictures lay when the run began, whatever the working directory; None for a named set."""
 

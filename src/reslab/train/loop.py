@@ -14,8 +14,9 @@ from reslab.data.loader import Batch, Loader
 from reslab.errors import ResLabError
 from reslab.nn.layers import to_images
 from reslab.system import device
+from reslab.system.events import Event
+from reslab.tasks.task import Validation
 from reslab.train.config import Plan
-from reslab.train.journal import Event
 from reslab.train.schedule import rate
 from reslab.train.state import Training
 from reslab.train.step.finetune import thaw
@@ -34,24 +35,6 @@ class Interrupted(ResLabError):
 
 class Diverged(ResLabError):
     """The loss or the weights are no longer numbers."""
-
-
-@dataclass(frozen=True, slots=True)
-class Validation:
-    """What one look at the validation split says."""
-
-    accuracy: float
-    """Pictures that are answered right: with all of their labels, where they may bear several."""
-    nll: float
-    balanced: float | None = None
-    """Balanced accuracy, where that is what counts."""
-    mean_ap: float | None = None
-    """Mean average precision, where pictures may bear several labels."""
-
-    @property
-    def value(self) -> float:
-        """What chooses the epoch that is kept."""
-        return next(v for v in (self.mean_ap, self.balanced, self.accuracy) if v is not None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -232,8 +215,7 @@ def _end_epoch(training: Training, plan: Plan, hooks: Hooks, epoch: int, lr: flo
             raise _diverged(training, plan, lr, "the validation loss is no number")
         better = (result.value, -result.nll) > (progress.best_value, -progress.best_nll)
         event |= {"val_accuracy": result.accuracy, "val_nll": result.nll}
-        event |= {} if result.balanced is None else {"val_balanced_accuracy": result.balanced}
-        event |= {} if result.mean_ap is None else {"val_mean_ap": result.mean_ap}
+        event |= {f"val_{result.measure}": result.measured} if result.measure else {}
         if better:
             progress.best_value, progress.best_nll = result.value, result.nll
     if better or plan.config.folds:

@@ -17,9 +17,9 @@ import torch
 from reslab.data.loader import Batch, Loader
 from reslab.errors import ResLabError
 from reslab.system import device
+from reslab.system.events import Listener
 from reslab.train.config import Origin, Plan, at_rate
 from reslab.train.inputs import Stores
-from reslab.train.journal import Listener
 from reslab.train.loop import Diverged, update
 from reslab.train.session import fresh_training, loader_of
 from reslab.train.start import SCRATCH

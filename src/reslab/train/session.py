@@ -19,17 +19,13 @@ from filelock import FileLock, Timeout
 from PIL import Image
 from torch import Tensor
 
-from reslab.data.catalog import Catalog
 from reslab.data.loader import Loader
 from reslab.data.reader import BLOCK, ordered
 from reslab.data.store import Store
 from reslab.engine.base import block_logits
 from reslab.engine.torch import TorchEngine, open_torch
 from reslab.errors import ResLabError
-from reslab.evaluate.evaluation import Judgement, judge, truth, write_evaluation
-from reslab.metrics.calibration import negative_log_likelihood
-from reslab.metrics.multilabel import UNDECIDED, labels_likelihood, mean_average_precision
-from reslab.metrics.scores import balanced_accuracy
+from reslab.evaluate.evaluation import Evaluation, evaluate_engine, write_evaluation
 from reslab.model.file import Header, read_model, write_model
 from reslab.model.run import (
     CONFIG_NAME,
@@ -44,12 +40,16 @@ from reslab.model.run import (
 from reslab.nn.config import config_from
 from reslab.nn.resnet import ResNet, build
 from reslab.system import device
+from reslab.system.events import Event
 from reslab.system.files import remove_leftovers, write_atomically, write_json
 from reslab.system.machine import default_workers
+from reslab.tasks.table import task_named
+from reslab.tasks.task import Validation
 from reslab.train.config import AUTO, NONE, Plan
 from reslab.train.inputs import Stores, augment_of, preprocess_of
-from reslab.train.journal import Event, Journal, Listener
-from reslab.train.loop import Hooks, Validation, train
+from reslab.train.job import Job
+from reslab.train.journal import Journal
+from reslab.train.loop import Hooks, train
 from reslab.train.plan.document import decisions, plan_document
 from reslab.train.preview import sheet
 from reslab.train.probe import probed, put
@@ -65,125 +65,119 @@ from reslab.train.whiten import whiten
 _VALIDATION_COST, _REPORT_SECONDS = 0.4, 1.5  # a picture's way forward, in steps; writing model and report
 
 
-def begin(out: Path, plan: Plan, catalog: Catalog, stores: Stores) -> None:
+def begin(job: Job) -> None:
     """Write what decides the run, before its first step.
 
     Raises:
         ResLabError: the folder already holds a run, or cannot be written.
     """
+    out = job.folder
     if (out / CONFIG_NAME).exists():
         raise ResLabError(f"{out} already holds a run", f"choose another --out, or: reslab resume {out}")
     file = io.StringIO()
     writer = csv.writer(file, lineterminator="\n")
-    hashes = stores.fingerprints()
+    hashes = job.stores.fingerprints()
     writer.writerow(["path", "label", "split", "group", "fold", "fingerprint"])
-    for p in catalog.pictures:
+    for p in job.catalog.pictures:
         writer.writerow((p.key, p.label, p.split, p.group or "", p.fold or "", hashes.get(p.key, "")))
     png = io.BytesIO()
-    Image.fromarray(sheet(plan, stores.train)).save(png, "PNG")
+    Image.fromarray(sheet(job.plan, job.stores.train)).save(png, "PNG")
     write_atomically(out / SPLIT_NAME, file.getvalue().encode())
-    write_json(out / CONFIG_NAME, plan_document(plan))
+    write_json(out / CONFIG_NAME, plan_document(job.plan))
     write_atomically(out / SHEET_NAME, png.getvalue())
 
 
-def fit(
-    out: Path,
-    plan: Plan,
-    stores: Stores,
-    on_event: Listener | None = None,
-    resume: bool = False,
-    ranks: Ranks = ALONE,
-    spent: float = 0.0,
-) -> Judgement | None:
+def fit(job: Job) -> Evaluation | None:
     """Train, keep the best weights (a fold the last), calibrate them, judge them on the validation split.
-
-    Args:
-        resume: go on from the run's saved state; from the start where it was stopped before its first one.
-        ranks: the processes that train together; the first one writes and is listened to.
-        spent: seconds that went before, where the run has a time to keep.
 
     Returns:
         The evaluation on the validation split; None where nothing validates.
     """
-    with alone(out) if ranks.first else nullcontext():
+    out, plan, group = job.folder, job.plan, job.group
+    with alone(out) if group.first else nullcontext():
         device.exact()
         device.keep_memory()
-        folder = StateFolder(out / STATE_NAME, decisions(plan))
-        goes_on = resume and folder.exists()
-        show = on_event if on_event and ranks.first else (lambda event: None)
-        if ranks.first:
+        states = StateFolder(out / STATE_NAME, decisions(plan))
+        goes_on = job.resume and states.exists()
+        if group.first:
             remove_leftovers(out)
             remove_leftovers(out / STATE_NAME)
-            if resume and not goes_on:
-                _begin_again(out, show)
-        training = fresh_training(plan, None if goes_on else stores)
+            if job.resume and not goes_on:
+                _begin_again(job)
+        training = fresh_training(plan, None if goes_on else job.stores)
         if goes_on:
-            if complaint := folder.load(training):
-                show({"event": "warning", "text": complaint})
+            if complaint := states.load(training):
+                job.listener({"event": "warning", "text": complaint})
             device.use_threads(training.progress.threads)
-        ranks.gather(None)  # nobody writes a state before everybody has read it
+        group.gather(None)  # no process writes a state before all of them have read it
         training.progress.threads = device.threads()
         training.progress.follow(plan.course)
-        if ranks.first and training.progress.best_epoch >= 0 and not (out / MODEL_NAME).is_file():
-            _keep_again(out, plan, stores, training, show)
+        if group.first and training.progress.best_epoch >= 0 and not (out / MODEL_NAME).is_file():
+            _keep_again(job, training)
         if not training.progress.finished:
-            training.progress.seconds += spent
-            _train(out, plan, stores, training, folder, show, ranks)
-        return ranks.share(_finish(out, plan, stores) if ranks.first else None)
+            training.progress.seconds += job.spent
+            _train(job, training, states)
+        return group.share(_finish(job) if group.first else None)
 
 
-def _begin_again(out: Path, show: Listener) -> None:
+def _begin_again(job: Job) -> None:
     """A run without a saved state begins again, unless it must have had one."""
+    out = job.folder
     epochs = sum(event["event"] == "epoch" for event in read_journal(out))
-    settled = (out / MODEL_NAME).is_file() and read_model(out / MODEL_NAME).header.calibration.n > 0
-    if epochs > 1 or settled:
+    calibrated = (out / MODEL_NAME).is_file() and read_model(out / MODEL_NAME).header.calibration.n > 0
+    if epochs > 1 or calibrated:
         raise ResLabError(
             f"{out / STATE_NAME} is missing, so the run cannot go on",
             f"{out / MODEL_NAME} is as good as it was; or train anew: reslab train DATA --like {out}",
         )
-    show({"event": "warning", "text": "the run was stopped before its first saved state: it begins again at step 0"})
+    text = "the run was stopped before its first saved state: it begins again at step 0"
+    job.listener({"event": "warning", "text": text})
 
 
-def _keep_again(out: Path, plan: Plan, stores: Stores, training: Training, show: Listener) -> None:
+def _keep_again(job: Job, training: Training) -> None:
     """The best weights anew where their file is gone; possible as long as they are the ones in the state."""
-    progress = training.progress
-    last = -(-progress.step // plan.steps_per_epoch) - 1
+    path, progress = job.folder / MODEL_NAME, training.progress
+    last = -(-progress.step // job.plan.steps_per_epoch) - 1
     if progress.pictures or progress.best_epoch != max(0, last):
         raise ResLabError(
-            f"{out / MODEL_NAME} is missing: it held the weights of epoch {progress.best_epoch + 1}, the state holds later ones",
-            f"put it back, or train anew: reslab train DATA --like {out}",
+            f"{path} is missing: it held the weights of epoch {progress.best_epoch + 1}, the state holds later ones",
+            f"put it back, or train anew: reslab train DATA --like {job.folder}",
         )
-    _keeper(out, plan, stores.train, training)()
-    show({"event": "warning", "text": f"{out / MODEL_NAME} was missing and is written again from the state"})
+    _keep(job, training)
+    job.listener({"event": "warning", "text": f"{path} was missing and is written again from the state"})
 
 
-def _train(
-    out: Path, plan: Plan, stores: Stores, training: Training, folder: StateFolder, show: Listener, ranks: Ranks
-) -> None:
+def _train(job: Job, training: Training, states: StateFolder) -> None:
     """The loop, with the run's folder around the first process's."""
-    loader, validate = loader_of(plan, stores.train, ranks), judge_of(plan, stores.val, ranks)
-    hint = f"go on with: reslab resume {out}"
-    pace = _pace(plan, stores, training.progress.seconds)
+    plan, group, listener = job.plan, job.group, job.listener
+    loader, validate = loader_of(plan, job.stores.train, group), judge_of(plan, job.stores.val, group)
+    hint = f"go on with: reslab resume {job.folder}"
+    pace = _pace(plan, job.stores, training.progress.seconds)
     with _polite_stop() as asked:
-        if not ranks.first:
-            hooks = Hooks(show, show, lambda: None, validate, lambda: None, asked.is_set, hint, ranks, pace)
+        hooks = Hooks(
+            emit=listener, progress=listener, save=lambda: None, validate=validate, keep_best=lambda: None,
+            should_stop=asked.is_set, resume_hint=hint, ranks=group, pace=pace,
+        )  # fmt: skip
+        if not group.first:
             train(training, loader, plan, hooks)
             return
-        with Journal(out / JOURNAL_NAME, training.progress.journal) as journal:
+        with Journal(job.folder / JOURNAL_NAME, training.progress.journal) as journal:
             if journal.lacking:
-                text = f"{out / JOURNAL_NAME} lacks {journal.lacking} bytes: the curves of earlier epochs are lost"
-                show({"event": "warning", "text": text})
+                text = (
+                    f"{job.folder / JOURNAL_NAME} lacks {journal.lacking} bytes: the curves of earlier epochs are lost"
+                )
+                listener({"event": "warning", "text": text})
 
             def emit(event: Event) -> None:
                 journal.write(event)
-                show(event)
+                listener(event)
 
             def save() -> None:
                 training.progress.journal, training.progress.seconds = journal.offset(), pace.elapsed()
-                folder.save(training)
+                states.save(training)
 
-            keep = _keeper(out, plan, stores.train, training)
-            train(training, loader, plan, Hooks(emit, show, save, validate, keep, asked.is_set, hint, ranks, pace))
+            writing = dataclasses.replace(hooks, emit=emit, save=save, keep_best=lambda: _keep(job, training))
+            train(training, loader, plan, writing)
 
 
 def _pace(plan: Plan, stores: Stores, spent: float) -> Pace:
@@ -256,7 +250,7 @@ def _teacher(plan: Plan) -> Teacher:
 
 def loader_of(plan: Plan, store: Store, ranks: Ranks = ALONE) -> Loader:
     """The training batches, or this process's part of them."""
-    labels = truth(plan.task, store.pictures, plan.classes, "train")
+    labels = task_named(plan.task).targets(store.pictures, plan.classes, "train")
     part = (ranks.rank, ranks.world)
     evenly = plan.config.balance == "sampler"
     loader = Loader(store, labels, len(plan.classes), augment_of(plan), plan.config.batch_size, part, evenly)
@@ -283,10 +277,10 @@ def _header(plan: Plan) -> Header:
         "weights_licence": plan.weights_licence,
     }
     training |= {"augment": list(plan.changes), "versions": _versions()}
-    header = Header(plan.network, plan.classes, preprocess_of(plan), training=training)
-    if plan.task == "single":
-        return header
-    return dataclasses.replace(header, task="multi", thresholds=(UNDECIDED,) * len(plan.classes))
+    thresholds = task_named(plan.task).initial_thresholds(len(plan.classes))
+    return Header(
+        plan.network, plan.classes, preprocess_of(plan), training=training, task=plan.task, thresholds=thresholds
+    )  # fmt: skip
 
 
 def _versions() -> dict[str, str]:
@@ -303,7 +297,8 @@ def judge_of(plan: Plan, store: Store, ranks: Ranks) -> Callable[[dict[str, Tens
     if not len(store):
         return lambda weights: None
     network, header = ResNet(config_from(plan.network)), _header(plan)
-    labels = truth(plan.task, store.pictures, plan.classes, "val")
+    task, balanced = task_named(plan.task), plan.config.balance != "none"
+    labels = task.targets(store.pictures, plan.classes, "val")
 
     def validate(weights: dict[str, Tensor]) -> Validation:
         network.load_state_dict(weights)
@@ -311,14 +306,7 @@ def judge_of(plan: Plan, store: Store, ranks: Ranks) -> Callable[[dict[str, Tens
         mine = [block_logits(engine, pixels) for pixels in _stored_blocks(store, ranks)]
         everybody = ranks.gather(mine)
         blocks = [everybody[number % ranks.world][number // ranks.world] for number in range(-(-len(store) // BLOCK))]
-        logits = np.concatenate(blocks)
-        if plan.task == "multi":
-            exact = float(((logits > 0) == labels).all(1).mean())
-            mean_ap = mean_average_precision(logits, labels)
-            return Validation(exact, labels_likelihood(logits, labels), mean_ap=mean_ap)
-        answers = logits.argmax(1)
-        balanced = None if plan.config.balance == "none" else balanced_accuracy(answers, labels)
-        return Validation(float((answers == labels).mean()), negative_log_likelihood(logits, labels), balanced)
+        return task.validate(np.concatenate(blocks), labels, balanced)
 
     return validate
 
@@ -331,28 +319,24 @@ def _stored_blocks(store: Store, ranks: Ranks) -> Iterator[np.ndarray]:
         yield np.stack(block)
 
 
-def _keeper(out: Path, plan: Plan, store: Store, training: Training) -> Callable[[], None]:
-    """Writes the current weights as the run's model."""
-
-    def keep() -> None:
-        arrays = {name: tensor.detach().cpu().numpy() for name, tensor in training.weights().items()}
-        write_model(out / MODEL_NAME, arrays, _header(plan), store.fingerprints())
-
-    return keep
+def _keep(job: Job, training: Training) -> None:
+    """Write the current weights as the run's model."""
+    arrays = {name: tensor.detach().cpu().numpy() for name, tensor in training.weights().items()}
+    write_model(job.folder / MODEL_NAME, arrays, _header(job.plan), job.stores.train.fingerprints())
 
 
-def _finish(out: Path, plan: Plan, stores: Stores) -> Judgement | None:
-    """Judge the model on the validation split."""
-    if not len(stores.val):
+def _finish(job: Job) -> Evaluation | None:
+    """Evaluate the model on the validation split."""
+    if not len(job.stores.val):
         return None
-    evaluation = judge(open_torch(out / MODEL_NAME), stores.val.pictures, "val")
-    return settle(out, evaluation, chose_the_model=not plan.config.folds)
+    evaluation = evaluate_engine(open_torch(job.folder / MODEL_NAME), job.stores.val.pictures, "val")
+    return settle(job.folder, evaluation, chose_the_model=not job.plan.config.folds)
 
 
-def settle(out: Path, evaluation: Judgement, chose_the_model: bool) -> Judgement:
+def settle(out: Path, evaluation: Evaluation, chose_the_model: bool) -> Evaluation:
     """Fit temperature and thresholds on these answers, write them and the score into the model file, keep the answers."""
     path = out / MODEL_NAME
-    evaluation = evaluation.fitted()
+    evaluation = evaluation.calibrate()
     model = read_model(path)
     header = evaluation.described(model.header, chose_the_model)
     digest = write_model(path, model.tensors, header, [row.tobytes() for row in model.seen])
