@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from reslab.figures import degradation as figure
+from reslab.figures.degradation import draw
 from reslab.nn.layers import to_images
 from reslab.nn.zoo import build_named
 from reslab.study import degradation
@@ -76,7 +76,7 @@ def test_the_published_run_shows_degradation():
 
 
 def test_the_figure_in_docs_is_drawn_from_it():
-    drawn = {language: figure.draw(published(), language) for language in ("en", "zh")}
+    drawn = {language: draw(published(), language) for language in ("en", "zh")}
     assert (ROOT / "docs" / "degradation.svg").read_text(encoding="utf-8") == drawn["en"]
     assert (ROOT / "docs" / "degradation.zh.svg").read_text(encoding="utf-8") == drawn["zh"]
     assert "残差网络" in drawn["zh"] and "residual networks" in drawn["en"]

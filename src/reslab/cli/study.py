@@ -39,7 +39,7 @@ def study(
         out: Where the figure (and, with --minutes, every run) is written.
         json: Print JSON.
     """
-    from reslab.figures import degradation as degradation_figure
+    from reslab.figures.degradation import draw
 
     outside_data(out, data)
     if minutes is None:
@@ -54,9 +54,7 @@ def study(
     if folder:
         write_json(folder / "degradation.json", document)
         for language in ("en", "zh"):
-            write_atomically(
-                folder / f"degradation.{language}.svg", degradation_figure.draw(document, language).encode()
-            )
+            write_atomically(folder / f"degradation.{language}.svg", draw(document, language).encode())
     if json:
         show.print_json(document)
     else:

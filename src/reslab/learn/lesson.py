@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from reslab.errors import ResLabError
-from reslab.figures.drawing import alike, standalone
+from reslab.figures.svg import Drawing
 
 LANGUAGES = ("en", "zh")
 
@@ -27,6 +27,9 @@ BLOCK = re.compile(
     r"^```python(?: (?P<key>quote|figure)=(?P<name>\S+))?\n(?P<code>.*?)^```\n(?:\n```text\n.*?^```\n)?", re.M | re.S
 )
 """A block of Python and, if it stands directly below, what it prints."""
+
+_NUMBER = re.compile(r"-?\d+(?:\.\d+)?")
+_PLACE, _SHADE = 0.25, 0.02  # what another machine's rounding may move: pixels, and what has two decimals
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +71,7 @@ def _names(node: ast.stmt) -> list[str]:
 
 
 @lru_cache
-def run(codes: tuple[str, ...]) -> tuple[tuple[str, str | None], ...]:
+def run(codes: tuple[str, ...]) -> tuple[tuple[str, Drawing | None], ...]:
     """Execute blocks one after the other in one namespace; gives what each printed and drew.
 
     Twins with the same code run once.
@@ -100,10 +103,11 @@ def render(text: str, language: str) -> Page:
             return f"{head}\n{source_of(match['name'])}```\n"
         printed, figure = next(outcomes)
         if match["key"] == "figure":
-            if not figure:
+            if figure is None:
                 raise ResLabError(f"the block of {match['name']} leaves no `figure`")
-            name = f"{match['name']}.{language}.svg" if "data-zh" in figure else f"{match['name']}.svg"
-            figures[name] = standalone(figure, language)
+            drawn = {each: figure.file(each) for each in LANGUAGES}
+            alone = len(set(drawn.values())) == 1  # a figure that speaks in symbols serves both languages
+            figures[f"{match['name']}.svg" if alone else f"{match['name']}.{language}.svg"] = drawn[language]
         below = f"\n```text\n{printed}```\n" if printed else ""
         return f"{head}\n{match['code']}```\n{below}"
 
@@ -138,6 +142,14 @@ def _compared(path: Path) -> tuple[Page, list[str]]:
 
 def _drawn(path: Path, name: str) -> Path:
     return path.parents[1] / "figures" / name
+
+
+def alike(one: str, other: str) -> bool:
+    """Whether two drawings are the same, up to another machine's rounding."""
+    if _NUMBER.sub("#", one) != _NUMBER.sub("#", other):
+        return False
+    pairs = zip(_NUMBER.findall(one), _NUMBER.findall(other), strict=True)
+    return all(abs(float(a) - float(b)) < (_SHADE if re.search(r"\.\d\d", a) else _PLACE) for a, b in pairs)
 
 
 def lessons(folder: Path) -> list[Path]:

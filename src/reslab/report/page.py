@@ -11,6 +11,7 @@ from markupsafe import Markup
 
 from reslab.data.catalog import SPLITS
 from reslab.figures import curves
+from reslab.figures.svg import Drawing, Point
 from reslab.model.run import REPORT_NAME, SHEET_NAME, fold_folder
 from reslab.report import pictures
 from reslab.report.findings import headline
@@ -118,7 +119,7 @@ def _facts(run: RunFolder) -> list[tuple[str | Phrase, Phrase]]:
     return facts
 
 
-def _curves(run: RunFolder) -> list[Markup]:
+def _curves(run: RunFolder) -> list[Drawing]:
     """The figures of the learning curves; none where no epoch was finished."""
     if not run.epochs:
         return []
@@ -126,7 +127,7 @@ def _curves(run: RunFolder) -> list[Markup]:
     def line(style: str, field: str) -> curves.Series:
         return curves.Series(style, tuple((float(e["epoch"]), e[field]) for e in run.epochs if field in e))
 
-    def steps(field: str) -> list[curves.Point]:
+    def steps(field: str) -> list[Point]:
         return [(e["epoch"] - 1 + e["step"] / e["steps"], e[field]) for e in run.steps]
 
     best = _best(run)
