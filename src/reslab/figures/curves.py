@@ -12,7 +12,7 @@ from typing import Any
 from markupsafe import Markup
 
 from reslab.metrics.intervals import proportion
-from reslab.words.phrases import Phrase, element, percent, say
+from reslab.words.phrases import Phrase, attribute, element, percent, say
 
 FEW = 10
 """A bar of fewer pictures says little, and is drawn pale."""
@@ -154,8 +154,8 @@ def score_bar(top1: dict[str, float], baseline: float) -> Markup:
         for text, at, free in ends
         if free
     ]
-    return Markup('<svg class="score-bar" role="img" height="46" aria-label="{}" data-zh-label="{}">{}</svg>').format(
-        told.en, told.zh, Markup("").join(parts)
+    return Markup('<svg class="score-bar" role="img" height="46" {}>{}</svg>').format(
+        attribute("aria-label", told), Markup("").join(parts)
     )
 
 

@@ -1,6 +1,7 @@
 """What an evaluation says, as the page needs it: the headline, confusions, classes, calibration, mistakes."""
 
 import shlex
+from functools import reduce
 from typing import Any
 
 from reslab.data.catalog import Picture
@@ -11,7 +12,7 @@ from reslab.model.run_data import place_of
 from reslab.report import pictures
 from reslab.report.folder import Judged, RunFolder
 from reslab.report.labels import label_heading
-from reslab.words.phrases import Phrase, percent, say
+from reslab.words.phrases import Phrase, percent, plain, say
 
 READABLE = 30
 """Up to so many classes the confusion matrix is shown whole."""
@@ -83,8 +84,9 @@ def _trust(judged: Judged, run: RunFolder) -> list[Phrase]:
 def _spread(folds: dict[str, Any]) -> Phrase:
     """How far the folds lie apart."""
     shares = {name: percent(folds[name]) for name in ("mean", "std", "low", "high")}
-    values = [percent(value, 1) for value in folds["values"]]
-    return say("score.spread", each=Phrase(", ".join(values), "、".join(values)), **shares)
+    values = (plain(percent(value, 1)) for value in folds["values"])
+    each = reduce(lambda first, following: say("list", first=first, next=following), values)
+    return say("score.spread", each=each, **shares)
 
 
 def _against_baseline(judged: Judged) -> Phrase:
