@@ -137,7 +137,7 @@ def test_turning_changes_the_dials_alone(data):
     )  # fmt: skip
     assert made.config == resolved.config and made.changes == resolved.changes
     assert {name for name, origin in made.origins.items() if origin.origin == "search"} == values.keys()
-    assert reason(made.origins["optim.lr"].reason).zh == "第 1 次试验"
+    assert reason(made.origins["optim.lr"].reason).text("zh") == "第 1 次试验"
 
 
 def test_numbers_are_drawn_to_three_digits_within_their_span():

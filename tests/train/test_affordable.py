@@ -113,7 +113,7 @@ def test_where_nothing_fits_the_smallest_is_taken_and_one_sentence_says_so(data)
     (sentence,) = said
     assert "about 0.0 epochs of resnet20 at 32 px" in sentence and f"{LEAST_EPOCHS} are the least" in sentence
     assert all(taken.origins[name].origin == "measured" for name in ("model", "size"))
-    assert reason(taken.origins["size"].reason).zh != taken.origins["size"].reason
+    assert reason(taken.origins["size"].reason).text("zh") != taken.origins["size"].reason
     assert plan_from(plan_document(taken)).config == taken.config, "so a resumed run measures nothing"
 
 

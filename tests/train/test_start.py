@@ -168,7 +168,7 @@ def test_a_run_starts_from_a_run(tmp_path):
 def test_the_plan_says_what_may_change_a_label(tmp_path, asked, reason):
     plan, _ = planned(photographs(tmp_path / "data"), augment=asked, weights="none")
     assert plan.origins["augment"].reason == reason
-    assert not reason or phrases.reason(reason).zh != reason
+    assert not reason or phrases.reason(reason).text("zh") != reason
 
 
 def test_letters_are_not_turned_by_a_named_set():

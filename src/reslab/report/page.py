@@ -2,6 +2,7 @@
 
 import base64
 import hashlib
+import json
 import shlex
 from pathlib import Path
 from typing import Any
@@ -47,7 +48,7 @@ def render(run: RunFolder) -> str:
         loader=FileSystemLoader(_HERE), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
     environment.filters |= {"percent": percent, "thousands": "{:,}".format, "fixed": _fixed}
-    tools = {"say": say, "element": phrases.element, "whisker": curves.whisker}
+    tools = {"say": say, "element": phrases.element, "attribute": phrases.attribute, "whisker": curves.whisker}
     return environment.get_template(_TEMPLATE).render(tools | _view(run))
 
 
@@ -59,6 +60,7 @@ def _view(run: RunFolder) -> dict[str, Any]:
         "style": Markup(style),
         "script": Markup(script),
         "policy": _policy(script),
+        "languages": json.dumps(phrases.languages(), ensure_ascii=False),
         "run": run,
         "title": say("page.title", model=run.config["model"], data=_data_name(run)),
         "state": _state(run),
