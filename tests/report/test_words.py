@@ -20,6 +20,7 @@ SOURCE = Path(phrases.__file__).parents[1]
 SPEAKERS = [
     path for path in sorted(SOURCE.rglob("*.py")) if "reslab.words.phrases import" in path.read_text(encoding="utf-8")
 ]
+SECTIONS = "".join(path.read_text(encoding="utf-8") for path in SPEAKERS if path.parent.name == "report")
 TEMPLATES = sorted(SOURCE.rglob("*.j2"))
 
 
@@ -54,6 +55,10 @@ def keys_of(node, scope):
         given = [a.value for a in ast.walk(scope) if isinstance(a, ast.Assign) and ast.unparse(a.targets[0]) == node.id]
         if given:
             return set().union(*(keys_of(value, scope) for value in given))
+    if isinstance(node, ast.Attribute):
+        values = re.findall(rf'^    {node.attr} = "([a-z.]+)"$', SECTIONS, re.M)
+        if values:
+            return set(values)
     return {f"? {ast.unparse(node)}"}
 
 
@@ -64,13 +69,15 @@ def asked(path):
         whole = set(re.findall(r'"([a-z]+\.[a-z_.]+)"', content))
         return whole | {f"{start}*" for start in re.findall(r'"([a-z.]+\.)" ~ ', content)}
     found, tree = set(), ast.parse(path.read_text(encoding="utf-8"))
+    ours = [n for n in tree.body if isinstance(n, ast.ImportFrom) and n.module == "reslab.words.phrases"]
+    names = {alias.name for node in ours for alias in node.names} & {
+        "say",
+        "text",
+        "Phrase",
+    }  # `figures.svg` has a `text`
     for scope in (node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)):
         for node in ast.walk(scope):
-            if (
-                isinstance(node, ast.Call)
-                and isinstance(node.func, ast.Name)
-                and node.func.id in ("say", "text", "Phrase")
-            ):
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in names:
                 found |= keys_of(node.args[0], scope)
     return found
 
