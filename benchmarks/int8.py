@@ -28,7 +28,7 @@ from reslab.evaluate.evaluation import numbered
 from reslab.export.graph import onnx_of
 from reslab.export.quantize import quantized
 from reslab.metrics.paired import compared
-from reslab.model.file import Header, metadata_of
+from reslab.model.file import Header, encode_metadata
 from reslab.nn.resnet import build
 from reslab.nn.zoo import ZOO
 from reslab.pixels.preprocess import Preprocess
@@ -50,7 +50,7 @@ def engines(engine: TorchEngine, calibrating: np.ndarray) -> dict[str, object]:
     small = quantized(graph, calibrating)
     found: dict[str, object] = {}
     for name, one in (("float32", graph), ("onnxruntime's int8", small)):
-        onnx.helper.set_model_props(one, metadata_of(engine.header, engine.seen))
+        onnx.helper.set_model_props(one, encode_metadata(engine.header, engine.seen))
         data = one.SerializeToString()
         found[f"{name}, by onnxruntime"] = from_bytes(data, Path(name))
         found[f"{name}, by openvino"] = OpenvinoEngine(data, b"", Path(name))

@@ -404,7 +404,7 @@ def ours_already(path):
     ("make", "sentence"),
     [
         (lambda path: path, "there is no file"),
-        (garbage, "is damaged or no ONNX model"),
+        (garbage, "is damaged or not an ONNX model"),
         (cut, "is damaged"),
         (external, "keeps its weights in w.data, which is not there"),
         (ours_already, "is a ResLab model already"),

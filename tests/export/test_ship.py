@@ -23,11 +23,11 @@ from reslab.export import certify as certifying
 from reslab.export.certify import BATCHES, certify
 from reslab.export.graph import Graph, onnx_of
 from reslab.export.quantize import gate, quantized
-from reslab.model.file import metadata_of
-from reslab.model.run import packaged
+from reslab.model.file import encode_metadata
+from reslab.model.run import packaged_file
 from reslab.run.export import Shipping, ship
 
-MODEL = packaged("cifar10_resnet20", ".safetensors")
+MODEL = packaged_file("cifar10_resnet20", ".safetensors")
 
 
 @pytest.fixture(scope="module")
@@ -55,7 +55,7 @@ def data(tmp_path_factory, engine):
 @pytest.fixture(scope="module")
 def graph(engine):
     found = onnx_of(engine.network, engine.header)
-    onnx.helper.set_model_props(found, metadata_of(engine.header, engine.seen))
+    onnx.helper.set_model_props(found, encode_metadata(engine.header, engine.seen))
     return found
 
 
@@ -210,7 +210,7 @@ def test_a_batch_axis_that_is_a_constant_breaks_it(tmp_path, engine):
         input_names=["images"], output_names=["logits", "probabilities", "features", "head_weight", "head_bias"],
     )  # fmt: skip
     fixed = onnx.load(tmp_path / "m.onnx")
-    onnx.helper.set_model_props(fixed, metadata_of(engine.header, engine.seen))
+    onnx.helper.set_model_props(fixed, encode_metadata(engine.header, engine.seen))
     with pytest.raises(GateNotMet, match="batch of 1"):
         certify(engine, opened(fixed), pixels(50), "noise")
 
@@ -365,7 +365,7 @@ def test_openvino_leaves_no_freed_signal_stack_behind(tmp_path, engine, graph):
     """It did on a processor with AMX, and the next Ctrl-C ended the process."""
     pytest.importorskip("openvino")
     small = quantized(graph, pixels(16))
-    onnx.helper.set_model_props(small, metadata_of(engine.header, engine.seen))
+    onnx.helper.set_model_props(small, encode_metadata(engine.header, engine.seen))
     onnx.save(small, tmp_path / "int8.onnx")
     words = [sys.executable, "-c", OVERLAPPING, str(tmp_path / "int8.onnx")]
     result = subprocess.run(words, capture_output=True, text=True)

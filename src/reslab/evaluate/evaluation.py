@@ -12,7 +12,7 @@ import numpy as np
 
 from reslab.data.catalog import Picture
 from reslab.data.reader import load
-from reslab.engine.base import Engine, answers
+from reslab.engine.base import Engine, stream_logits
 from reslab.errors import BadPicture, NoAnswer, ResLabError, nearest
 from reslab.evaluate.labels import LabelsEvaluation, marked
 from reslab.metrics.calibration import calibrate, cross_fitted, fit_temperature, reliability, softmax
@@ -20,7 +20,7 @@ from reslab.metrics.intervals import Spread, spread
 from reslab.metrics.multilabel import fit_labels_temperature
 from reslab.metrics.scores import Score, score
 from reslab.model.file import Calibration, Header, Task
-from reslab.model.run import evaluation_name, mark, predictions_name
+from reslab.model.run import byte_order_mark, evaluation_name, predictions_name
 from reslab.pixels.fingerprint import fingerprint
 from reslab.system.files import write_atomically, write_json
 
@@ -128,7 +128,7 @@ class Evaluation:
             answer = int(row.argmax())
             cells = [key, self.classes[label], self.classes[answer], f"{row[answer]:.6f}", int(answer == label)]
             writer.writerow(cells + [f"{p:.6f}" for p in row] if every else cells)
-        return mark(self.classes) + file.getvalue()
+        return byte_order_mark(self.classes) + file.getvalue()
 
 
 Judgement = Evaluation | LabelsEvaluation
@@ -158,7 +158,7 @@ def judge(
         return pixels
 
     rows, errors = [], {}
-    for block, logits in answers(engine, pictures, workers, read):
+    for block, logits in stream_logits(engine, pictures, workers, read):
         rows.append(logits)
         bad = np.flatnonzero(~np.isfinite(logits).all(axis=1))
         unanswered = {int(block.indices[i]): NoAnswer(pictures[int(block.indices[i])].key) for i in bad}

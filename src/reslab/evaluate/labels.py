@@ -22,7 +22,7 @@ from reslab.metrics.multilabel import (
     sigmoid,
 )
 from reslab.model.file import Calibration, Header
-from reslab.model.run import mark
+from reslab.model.run import byte_order_mark
 
 
 @dataclass(frozen=True, eq=False)  # without slots, which would leave no room for the score once it is computed
@@ -109,7 +109,7 @@ class LabelsEvaluation:
         for key, marks, answers, probabilities in rows:
             cells = [key, self._named(marks), self._named(answers), int((marks == answers).all())]
             writer.writerow([*cells, *(f"{p:.6f}" for p in probabilities)])
-        return mark(self.classes) + file.getvalue()
+        return byte_order_mark(self.classes) + file.getvalue()
 
     def _named(self, marks: np.ndarray) -> str:
         return SEPARATOR.join(label for label, there in zip(self.classes, marks, strict=True) if there)

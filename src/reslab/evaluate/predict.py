@@ -15,7 +15,7 @@ from PIL import Image
 
 from reslab.data.catalog import SEPARATOR, Picture
 from reslab.data.folder import picture_files
-from reslab.engine.base import Assumed, Engine, answers, probabilities
+from reslab.engine.base import CheckpointAssumptions, Engine, probabilities, stream_logits
 from reslab.engine.open import EngineName, open_engine
 from reslab.errors import BadPicture, NoAnswer
 from reslab.model.file import Header
@@ -76,7 +76,7 @@ class Model:
                 names.append(picture.key)
                 yield picture
 
-        for block, logits in answers(self.engine, listed(), workers):
+        for block, logits in stream_logits(self.engine, listed(), workers):
             rows = probabilities(self.engine, logits)
             for index, scores, row in zip(block.indices, logits, rows, strict=True):
                 name = names.popleft()
@@ -99,7 +99,7 @@ class Model:
         return Prediction(name, SEPARATOR.join(label for label, _ in labels), None, top, labels=labels)
 
 
-def load_model(model: str | Path, assumed: Assumed | None = None, engine: EngineName = "auto") -> Model:
+def load_model(model: str | Path, assumed: CheckpointAssumptions | None = None, engine: EngineName = "auto") -> Model:
     """Open a model file, a run folder, `latest`, a packaged model, or somebody else's checkpoint with what it assumes."""
     return Model(open_engine(model, assumed, engine))
 

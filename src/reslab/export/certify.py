@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from reslab.engine.base import Answering, block_logits
+from reslab.engine.base import Classifier, block_logits
 from reslab.errors import GateNotMet
 from reslab.metrics.intervals import Proportion, proportion
 
@@ -54,7 +54,7 @@ class Certificate:
 
 
 def certify(
-    reference: Answering, exported: Answering, pixels: np.ndarray, pictures: str, labels: np.ndarray | None = None
+    reference: Classifier, exported: Classifier, pixels: np.ndarray, pictures: str, labels: np.ndarray | None = None
 ) -> Certificate:
     """Compare two engines on the same pictures.
 

@@ -18,9 +18,9 @@ from onnx import TensorProto, helper, numpy_helper
 from onnx.external_data_helper import load_external_data_for_model, uses_external_data
 
 from reslab.engine.base import batch_size
-from reslab.engine.protobuf import refuse_unfit
+from reslab.engine.protobuf import check_tensors
 from reslab.errors import ResLabError
-from reslab.model.file import KEY, refuse_twins
+from reslab.model.file import KEY, refuse_duplicate_classes
 from reslab.pixels.preprocess import SIDES, Preprocess
 
 Order = Literal["RGB", "BGR"]
@@ -189,7 +189,7 @@ def _read(path: Path) -> onnx.ModelProto:
         load_external_data_for_model(proto, str(path.parent))  # refuses links, and what does not lie beside the graph
     except Exception as error:  # onnx's checker has several
         raise ResLabError(f"the weights beside {path} cannot be read: {str(error).splitlines()[0]}") from None
-    refuse_unfit(proto.SerializeToString(), path)
+    check_tensors(proto.SerializeToString(), path)
     return proto
 
 
@@ -219,7 +219,7 @@ def _said(proto: onnx.ModelProto) -> dict[str, Any]:
 def _names(path: Path, names: tuple[str, ...] | None) -> tuple[str, ...]:
     if not names:
         raise ResLabError(f"{path} does not say its classes", "--classes FILE: one name per line, in its order")
-    refuse_twins(names)
+    refuse_duplicate_classes(names)
     return tuple(names)
 
 

@@ -12,7 +12,7 @@ from torch.export import ExportedProgram
 
 from reslab.errors import ResLabError
 from reslab.export.options import Layout
-from reslab.model.file import Header, Task, metadata_of
+from reslab.model.file import Header, Task, encode_metadata
 from reslab.nn.layers import to_images
 from reslab.nn.resnet import ResNet, folded
 from reslab.system.files import write_atomically
@@ -88,7 +88,7 @@ def write_onnx(path: Path, network: ResNet, header: Header, seen: np.ndarray) ->
         seen: uint8 `[n, 5]`, hashes of training pictures.
     """
     proto = onnx_of(folded(network), header)
-    onnx.helper.set_model_props(proto, metadata_of(header, seen))
+    onnx.helper.set_model_props(proto, encode_metadata(header, seen))
     write_atomically(path, proto.SerializeToString())
 
 

@@ -9,7 +9,7 @@ import onnx
 from onnx import TensorProto, compose, helper, numpy_helper
 
 from reslab.export.foreign import LEAST, Foreign, InputRule, Picture, constants, producers
-from reslab.model.file import Header, metadata_of
+from reslab.model.file import Header, encode_metadata
 from reslab.pixels.fingerprint import FINGERPRINT_BYTES
 
 PREFIX = "foreign/"
@@ -66,7 +66,7 @@ def wrapped(foreign: Foreign, rule: InputRule, header: Header, certificate: dict
     proto.ir_version = max(_OLDEST_IR, theirs.ir_version)
     own = {prop.key: prop.value for prop in theirs.metadata_props}
     none_seen = np.zeros((0, FINGERPRINT_BYTES), np.uint8)
-    helper.set_model_props(proto, own | metadata_of(header, none_seen, certificate))
+    helper.set_model_props(proto, own | encode_metadata(header, none_seen, certificate))
     return proto.SerializeToString()
 
 

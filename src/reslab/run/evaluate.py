@@ -8,13 +8,13 @@ from typing import Any
 from reslab.data.catalog import SPLIT_WORDS, SPLITS, Catalog, Split
 from reslab.data.sources import read_data
 from reslab.data.splits import divided_as
-from reslab.engine.base import Assumed, Mirrored
+from reslab.engine.base import CheckpointAssumptions, MirrorAveraged
 from reslab.engine.open import EngineName, find_model, open_engine
 from reslab.errors import ResLabError, nearest
 from reslab.evaluate.evaluation import Judgement, judge, write_evaluation
 from reslab.model.file import Task
 from reslab.model.run import CONFIG_NAME, OUT_OF_FOLD, predictions_name, read_config, read_rows
-from reslab.model.run_data import is_of, place_of
+from reslab.model.run_data import data_location, is_data_of
 from reslab.report.page import write_report
 
 SEEN_LIMIT = 0.01
@@ -31,7 +31,7 @@ class Judging:
     """Answer with the mean of each picture and its mirror image; the run's folder keeps the plain answers."""
     workers: int | None = None
     """Threads that read pictures."""
-    assumed: Assumed = Assumed()
+    assumed: CheckpointAssumptions = CheckpointAssumptions()
     """What somebody else's checkpoint does not say."""
     engine: EngineName = "auto"
     """Which library computes, where the file leaves a choice."""
@@ -67,7 +67,7 @@ def evaluate(
     _refuse_several(whole, engine.header.task)
     catalog = divided_as(whole, engine.header.training | given)
     chosen: Split = split or ("test" if catalog.split("test") else "val")
-    judged = Mirrored(engine) if how.mirror else engine
+    judged = MirrorAveraged(engine) if how.mirror else engine
     evaluation = judge(judged, catalog.split(chosen), chosen, given.get("skip_bad", False), how.workers, on_progress)
     share = float(evaluation.seen.mean())
     if share > SEEN_LIMIT and not how.allow_seen:
@@ -81,11 +81,11 @@ def evaluate(
         )
     run = path.parent
     if (run / CONFIG_NAME).is_file() and chosen != "val" and not how.mirror:
-        if is_of(run, whole):
+        if is_data_of(run, whole):
             write_evaluation(run, evaluation)
             write_report(run)
         else:
-            how.assumed.tell(f"these are not the pictures that {run} was trained on: nothing is written into it")
+            how.assumed.on_message(f"these are not the pictures that {run} was trained on: nothing is written into it")
     return evaluation
 
 
@@ -99,8 +99,8 @@ def out_of_fold(model: str | Path, data: str | Path) -> dict[str, bool]:
     rows = read_rows(run / predictions_name(OUT_OF_FOLD), ("path", "correct"))
     if not rows:
         raise ResLabError(f"{model} keeps no out-of-fold answers", "train it with --folds, or choose another --split")
-    if not is_of(run, read_data(data)):
-        own = place_of(read_config(run))
+    if not is_data_of(run, read_data(data)):
+        own = data_location(read_config(run))
         raise ResLabError(
             f"the out-of-fold answers of {model} are about {own}, not about {data}", f"give {own} as DATA"
         )

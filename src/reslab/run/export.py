@@ -13,7 +13,7 @@ from reslab.data.catalog import Picture, Split
 from reslab.data.reader import blocks, load
 from reslab.data.sources import read_data
 from reslab.data.splits import divided_as
-from reslab.engine.base import Assumed, Engine
+from reslab.engine.base import CheckpointAssumptions, Engine
 from reslab.engine.onnx import OnnxEngine
 from reslab.engine.open import find_model, open_engine
 from reslab.engine.torch import TorchEngine
@@ -25,9 +25,9 @@ from reslab.export.golden import refuse_taken, write_golden
 from reslab.export.graph import OnnxGraph, onnx_of, program_of
 from reslab.export.options import Form, Layout
 from reslab.export.quantize import Gate, gate, quantized
-from reslab.model.file import Carried
-from reslab.model.run import CONFIG_NAME, PACKAGED, packaged, read_config
-from reslab.model.run_data import own_data, place_of
+from reslab.model.file import ModelMetadata
+from reslab.model.run import CONFIG_NAME, PACKAGED, packaged_file, read_config
+from reslab.model.run_data import data_location, find_run_data
 from reslab.pixels.preprocess import Preprocess
 
 _MOST, _CALIBRATE = 2000, 256
@@ -80,7 +80,7 @@ def ship(
     how: Shipping,
     data: str | Path | None = None,
     division: Mapping[str, Any] | None = None,
-    assumed: Assumed | None = None,
+    assumed: CheckpointAssumptions | None = None,
 ) -> Shipped:
     """Export a model, prove on pictures that it answers as before, and write it.
 
@@ -93,15 +93,15 @@ def ship(
         ResLabError: what is asked for does not exist, or goes not together.
     """
     _refuse(how)
-    path = packaged(str(model), ".safetensors") if str(model) in PACKAGED else find_model(model)
+    path = packaged_file(str(model), ".safetensors") if str(model) in PACKAGED else find_model(model)
     engine = open_engine(path, assumed)
     shown = _shown(engine, path, data, dict(division or {}))
-    told = Carried(engine.header, engine.seen, None)
-    draft, graph = _draft(engine, path, told, how)
+    metadata = ModelMetadata(engine.header, engine.seen, None)
+    draft, graph = _draft(engine, path, metadata, how)
     certificate = certify(engine, draft.engine, shown.pixels, shown.what, shown.labels)
     document, judged = certificate.document(), None
     if how.int8 and graph is not None:
-        draft, judged = _smaller(draft, graph, told, shown, how)
+        draft, judged = _smaller(draft, graph, metadata, shown, how)
         document |= {"int8": judged.document()}
     draft.write(out, document)
     if how.golden:
@@ -110,15 +110,17 @@ def ship(
     return Shipped(out, certificate, judged)
 
 
-def _smaller(draft: Draft, graph: OnnxGraph, told: Carried, shown: Shown, how: Shipping) -> tuple[Draft, Gate]:
+def _smaller(
+    draft: Draft, graph: OnnxGraph, metadata: ModelMetadata, shown: Shown, how: Shipping
+) -> tuple[Draft, Gate]:
     """The model in int8 where the gate opens, else as it was; and what the gate measured."""
     if shown.labels is None or not shown.training:
         raise ResLabError(
             "int8 is calibrated on training pictures and judged on validation pictures with one label each",
             "name them with --data",
         )
-    _, ranges = _readable(_evenly(shown.training, _CALIBRATE), told.header.preprocess, shown.skip_bad)
-    small = _formed(quantized(graph, ranges), told, how.form)
+    _, ranges = _readable(_evenly(shown.training, _CALIBRATE), metadata.header.preprocess, shown.skip_bad)
+    small = _formed(quantized(graph, ranges), metadata, how.form)
     judged = gate(draft.engine, small.engine, shown.pixels, shown.labels, shown.what, how.max_drop_points)
     return (draft if judged.reasons else small), judged
 
@@ -138,31 +140,31 @@ def _refuse(how: Shipping) -> None:
         refuse_taken(how.golden)
 
 
-def _draft(engine: Engine, path: Path, told: Carried, how: Shipping) -> tuple[Draft, OnnxGraph | None]:
+def _draft(engine: Engine, path: Path, metadata: ModelMetadata, how: Shipping) -> tuple[Draft, OnnxGraph | None]:
     """The float32 model in its form, and its graph."""
     if isinstance(engine, TorchEngine):
         network = copy.deepcopy(engine.network).to(device="cpu", memory_format=torch.contiguous_format)
         if how.form == "pt2":
-            return as_program(program_of(network, engine.header, how.layout), told), None
+            return as_program(program_of(network, engine.header, how.layout), metadata), None
         graph = onnx_of(network, engine.header, how.layout, how.opset)
     elif isinstance(engine, OnnxEngine) and how.form != "pt2" and how.layout == "nhwc-uint8" and how.opset is None:
         graph = read_graph(path)
     else:
         raise ResLabError(f"{path} is exported already", "export the model file that training wrote")
-    return _formed(graph, told, how.form), graph
+    return _formed(graph, metadata, how.form), graph
 
 
-def _formed(graph: OnnxGraph, told: Carried, form: Form) -> Draft:
-    return as_openvino(graph, told) if form == "openvino" else as_onnx(graph, told)
+def _formed(graph: OnnxGraph, metadata: ModelMetadata, form: Form) -> Draft:
+    return as_openvino(graph, metadata) if form == "openvino" else as_onnx(graph, metadata)
 
 
 def _shown(engine: Engine, path: Path, data: str | Path | None, division: dict[str, Any]) -> Shown:
     """Pictures of `data`, else of what the run was trained on where that is still here, else parts of photographs."""
     header, run = engine.header, path.parent
     catalog = None if data is None else read_data(data, division.get("data_dir"))
-    if catalog is None and (run / CONFIG_NAME).is_file() and (catalog := own_data(run)):
+    if catalog is None and (run / CONFIG_NAME).is_file() and (catalog := find_run_data(run)):
         document = read_config(run)
-        data, config = place_of(document), document["config"]
+        data, config = data_location(document), document["config"]
         division = {name: config[name] for name in _DIVIDES if name in config} | division
     if catalog is None or data is None:
         parts = _photographs()

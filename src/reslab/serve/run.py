@@ -15,7 +15,7 @@ import numpy as np
 import uvicorn
 from fastapi import FastAPI
 
-from reslab.engine.base import Assumed, Engine
+from reslab.engine.base import CheckpointAssumptions, Engine
 from reslab.engine.open import EngineName, open_engine
 from reslab.errors import ResLabError
 from reslab.serve.connection import BACKLOG, Connection
@@ -71,7 +71,7 @@ def bound(host: str, port: int) -> socket.socket:
 
 
 def open_served(
-    model: str | Path, assumed: Assumed | None, tell: Callable[[str], None], kind: EngineName = "auto"
+    model: str | Path, assumed: CheckpointAssumptions | None, tell: Callable[[str], None], kind: EngineName = "auto"
 ) -> Engine:
     """The engine to serve. What only PyTorch opens is exported on the fly, for the graph answers faster on a processor.
 
