@@ -25,8 +25,8 @@ from reslab.engine.open import find_model, open_engine
 from reslab.engine.openvino import OpenvinoEngine, openvino
 from reslab.engine.torch import TorchEngine
 from reslab.evaluate.evaluation import numbered
-from reslab.export.graph import onnx_of
-from reslab.export.quantize import quantized
+from reslab.export.graph import export_onnx
+from reslab.export.quantize import quantize
 from reslab.metrics.paired import compared
 from reslab.model.file import Header, encode_metadata
 from reslab.nn.resnet import build
@@ -46,8 +46,8 @@ def pictures(data: str, split: str, engine: TorchEngine, most: int) -> tuple[np.
 
 
 def engines(engine: TorchEngine, calibrating: np.ndarray) -> dict[str, object]:
-    graph = onnx_of(engine.network, engine.header)
-    small = quantized(graph, calibrating)
+    graph = export_onnx(engine.network, engine.header)
+    small = quantize(graph, calibrating)
     found: dict[str, object] = {}
     for name, one in (("float32", graph), ("onnxruntime's int8", small)):
         onnx.helper.set_model_props(one, encode_metadata(engine.header, engine.seen))

@@ -62,7 +62,7 @@ def test_other_pictures_of_the_same_name_are_written_nowhere(project, tmp_path, 
         path.rename(path.with_name(f"{int(path.stem) - 500:03d}.png"))
     monkeypatch.chdir(tmp_path / "b")
     said = []
-    how = Judging(assumed=replace(Judging().assumed, tell=said.append))
+    how = Judging(assumed=replace(Judging().assumed, on_message=said.append))
     evaluate(project / "run", "pictures", how=how)
     assert "nothing is written" in said[0]
     assert {path.name: path.read_bytes() for path in (project / "run").iterdir() if path.is_file()} == before

@@ -1,6 +1,5 @@
 """How fast a model answers here: forward, alone, from files; and, with PyTorch, what share of the machine that uses."""
 
-import io
 import statistics
 import tempfile
 import time
@@ -9,7 +8,6 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
 
 from reslab.bench.clock import times
 from reslab.data.catalog import Picture
@@ -19,6 +17,7 @@ from reslab.engine.base import Engine, stream_logits
 from reslab.engine.open import EngineName, open_engine
 from reslab.errors import ResLabError
 from reslab.nn.zoo import ZOO
+from reslab.pixels.encode import encode_picture
 from reslab.system import machine
 
 _FILES, _SIDE = 512, 400
@@ -147,6 +146,4 @@ def _photograph(seed: int) -> bytes:
     planes = np.fft.irfft2(np.fft.rfft2(dice.normal(size=(3, _SIDE, _SIDE))) / frequency, (_SIDE, _SIDE))
     mixed = planes[:1] + planes / 4  # colours go together
     pixels = 128 + 50 * mixed / mixed.std()
-    file = io.BytesIO()
-    Image.fromarray(np.clip(pixels, 0, 255).astype(np.uint8).transpose(1, 2, 0)).save(file, "JPEG", quality=90)
-    return file.getvalue()
+    return encode_picture(np.clip(pixels, 0, 255).astype(np.uint8).transpose(1, 2, 0), "JPEG", quality=90)

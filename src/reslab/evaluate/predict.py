@@ -20,6 +20,7 @@ from reslab.engine.open import EngineName, open_engine
 from reslab.errors import BadPicture, NoAnswer
 from reslab.model.file import Header
 from reslab.pixels.decode import printable
+from reslab.pixels.encode import encode_picture
 
 TOP = 5
 
@@ -157,12 +158,9 @@ def _as_png(image: Image.Image) -> bytes:
     kept = {"exif": image.info["exif"]} if "exif" in image.info else {}
     if image.mode in ("CMYK", "YCbCr", "LAB", "HSV", "RGBX", "La", "RGBa", "PA"):
         image = image.convert("RGBA" if image.mode in ("La", "RGBa", "PA") else "RGB")
-    file = io.BytesIO()
     if image.mode in ("F", "I"):
-        image.save(file, "TIFF")
-    else:
-        image.save(file, "PNG", compress_level=1, **kept)
-    return file.getvalue()
+        return encode_picture(image, "TIFF")
+    return encode_picture(image, compress_level=1, **kept)
 
 
 def _pixels(item: Any, name: str) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""The network as a graph that takes pictures as they come from the decoder, in the formats that others read."""
+"""Export a network with normalisation and temperature inside, as an ONNX graph or a `torch.export` program."""
 
 import logging
 import warnings
@@ -20,11 +20,11 @@ from reslab.system.files import write_atomically
 OnnxGraph = onnx.ModelProto
 
 OUTPUTS = ("logits", "probabilities", "features", "head_weight", "head_bias")
-"""What the graph puts out; head and features are what an explanation needs."""
+"""The outputs of the graph; an explanation needs features and head."""
 
 
 class Graph(nn.Module):
-    """Pixels in, answers out: normalisation and temperature included."""
+    """From pixels to answers, normalisation and temperature included."""
 
     def __init__(
         self, network: ResNet, temperature: float, task: Task = "single", layout: Layout = "nhwc-uint8"
@@ -44,30 +44,30 @@ class Graph(nn.Module):
         return logits, probabilities, features, head.weight.clone(), head.bias.clone()
 
     def example(self, size: int) -> Tensor:
-        """Two black pictures: a batch of one would be taken for a constant."""
+        """Two black pictures: the exporter would take a batch of one for a constant."""
         if self.layout == "nhwc-uint8":
             return torch.zeros(2, size, size, 3, dtype=torch.uint8)
         return torch.zeros(2, 3, size, size)
 
 
-def program_of(network: ResNet, header: Header, layout: Layout = "nhwc-uint8") -> ExportedProgram:
-    """The graph of a folded network as `torch.export` writes it, for any batch."""
+def export_program(network: ResNet, header: Header, layout: Layout = "nhwc-uint8") -> ExportedProgram:
+    """A folded network as a `torch.export` program for any batch size."""
     graph = Graph(network, header.calibration.temperature, header.task, layout).eval()
     return torch.export.export(graph, (graph.example(header.preprocess.size),), dynamic_shapes=({0: _BATCH},))
 
 
-def onnx_of(network: ResNet, header: Header, layout: Layout = "nhwc-uint8", opset: int | None = None) -> OnnxGraph:
-    """The graph of a folded network in ONNX, for any batch, weights included.
+def export_onnx(network: ResNet, header: Header, layout: Layout = "nhwc-uint8", opset: int | None = None) -> OnnxGraph:
+    """A folded network as an ONNX graph for any batch size, weights included.
 
     Raises:
-        ResLabError: there is no such opset.
+        ResLabError: the graph cannot be written in this opset.
     """
     graph = Graph(network, header.calibration.temperature, header.task, layout).eval()
     logging.getLogger("onnx_ir").setLevel(logging.ERROR)
     logging.getLogger("torch.onnx").setLevel(logging.ERROR)
     logging.getLogger("onnxscript").setLevel(logging.CRITICAL)
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of the exporter's own making
+        warnings.simplefilter("ignore")  # the exporter's own
         program = torch.onnx.export(
             graph, (graph.example(header.preprocess.size),), dynamo=True, verbose=False, external_data=False,
             input_names=["images"], output_names=list(OUTPUTS), dynamic_shapes=({0: _BATCH},), opset_version=opset,
@@ -82,12 +82,12 @@ def onnx_of(network: ResNet, header: Header, layout: Layout = "nhwc-uint8", opse
 
 
 def write_onnx(path: Path, network: ResNet, header: Header, seen: np.ndarray) -> None:
-    """Write the graph with the header in its metadata, in one file, uncertified.
+    """Write the graph with the header in its metadata, in one file, without a certificate.
 
     Args:
         seen: uint8 `[n, 5]`, hashes of training pictures.
     """
-    proto = onnx_of(folded(network), header)
+    proto = export_onnx(folded(network), header)
     onnx.helper.set_model_props(proto, encode_metadata(header, seen))
     write_atomically(path, proto.SerializeToString())
 

@@ -21,10 +21,10 @@ from reslab.errors import ResLabError
 from reslab.evaluate.evaluation import numbered
 from reslab.export.certify import Certificate, certify
 from reslab.export.forms import Draft, as_onnx, as_openvino, as_program, read_graph
-from reslab.export.golden import refuse_taken, write_golden
-from reslab.export.graph import OnnxGraph, onnx_of, program_of
+from reslab.export.golden import refuse_nonempty, write_golden
+from reslab.export.graph import OnnxGraph, export_onnx, export_program
 from reslab.export.options import Form, Layout
-from reslab.export.quantize import Gate, gate, quantized
+from reslab.export.quantize import Acceptance, measure_acceptance, quantize
 from reslab.model.file import ModelMetadata
 from reslab.model.run import CONFIG_NAME, PACKAGED, packaged_file, read_config
 from reslab.model.run_data import data_location, find_run_data
@@ -56,7 +56,7 @@ class Shipped:
 
     path: Path
     certificate: Certificate
-    gate: Gate | None
+    acceptance: Acceptance | None
     """int8 beside float32; where its `reasons` are not empty, the file holds float32."""
 
 
@@ -112,16 +112,16 @@ def ship(
 
 def _smaller(
     draft: Draft, graph: OnnxGraph, metadata: ModelMetadata, shown: Shown, how: Shipping
-) -> tuple[Draft, Gate]:
-    """The model in int8 where the gate opens, else as it was; and what the gate measured."""
+) -> tuple[Draft, Acceptance]:
+    """The model in int8 where it is accepted, else in float32; and what was measured."""
     if shown.labels is None or not shown.training:
         raise ResLabError(
             "int8 is calibrated on training pictures and judged on validation pictures with one label each",
             "name them with --data",
         )
     _, ranges = _readable(_evenly(shown.training, _CALIBRATE), metadata.header.preprocess, shown.skip_bad)
-    small = _formed(quantized(graph, ranges), metadata, how.form)
-    judged = gate(draft.engine, small.engine, shown.pixels, shown.labels, shown.what, how.max_drop_points)
+    small = _formed(quantize(graph, ranges), metadata, how.form)
+    judged = measure_acceptance(draft.engine, small.engine, shown.pixels, shown.labels, shown.what, how.max_drop_points)
     return (draft if judged.reasons else small), judged
 
 
@@ -137,7 +137,7 @@ def _refuse(how: Shipping) -> None:
     if how.golden and how.layout != "nhwc-uint8":
         raise ResLabError("golden vectors hand over uint8 pixels", "leave --input-layout out")
     if how.golden:
-        refuse_taken(how.golden)
+        refuse_nonempty(how.golden)
 
 
 def _draft(engine: Engine, path: Path, metadata: ModelMetadata, how: Shipping) -> tuple[Draft, OnnxGraph | None]:
@@ -145,8 +145,8 @@ def _draft(engine: Engine, path: Path, metadata: ModelMetadata, how: Shipping) -
     if isinstance(engine, TorchEngine):
         network = copy.deepcopy(engine.network).to(device="cpu", memory_format=torch.contiguous_format)
         if how.form == "pt2":
-            return as_program(program_of(network, engine.header, how.layout), metadata), None
-        graph = onnx_of(network, engine.header, how.layout, how.opset)
+            return as_program(export_program(network, engine.header, how.layout), metadata), None
+        graph = export_onnx(network, engine.header, how.layout, how.opset)
     elif isinstance(engine, OnnxEngine) and how.form != "pt2" and how.layout == "nhwc-uint8" and how.opset is None:
         graph = read_graph(path)
     else:

@@ -2,7 +2,6 @@
 
 import asyncio
 import base64
-import io
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
@@ -16,6 +15,7 @@ from reslab.evaluate.predict import Model, Prediction, failed
 from reslab.explain.cam import Explanation
 from reslab.explain.cam import explain as explained
 from reslab.explain.draw import figure, overlay
+from reslab.pixels.encode import encode_picture
 from reslab.serve.batcher import Batcher
 from reslab.serve.body import Upload
 from reslab.serve.decoding import Allowance, decoders
@@ -142,11 +142,9 @@ def _explains(engine: Any) -> bool:
     return True
 
 
-def _png(image: Image.Image) -> bytes:
-    file = io.BytesIO()
-    image.save(file, "PNG", compress_level=1)  # more takes twice the time, and a photograph gains nothing
-    return file.getvalue()
+def _png(picture: np.ndarray | Image.Image) -> bytes:
+    return encode_picture(picture, compress_level=1)  # more takes twice the time, and a photograph gains nothing
 
 
 def _url(pixels: np.ndarray) -> str:
-    return "data:image/png;base64," + base64.b64encode(_png(Image.fromarray(pixels))).decode()
+    return "data:image/png;base64," + base64.b64encode(_png(pixels)).decode()

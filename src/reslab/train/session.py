@@ -16,7 +16,6 @@ from pathlib import Path
 import numpy as np
 import torch
 from filelock import FileLock, Timeout
-from PIL import Image
 from torch import Tensor
 
 from reslab.data.catalog import Catalog
@@ -43,6 +42,7 @@ from reslab.model.run import (
 )
 from reslab.nn.config import config_from
 from reslab.nn.resnet import ResNet, build
+from reslab.pixels.encode import encode_picture
 from reslab.system import device
 from reslab.system.files import remove_leftovers, write_atomically, write_json
 from reslab.system.machine import default_workers
@@ -79,11 +79,10 @@ def begin(out: Path, plan: Plan, catalog: Catalog, stores: Stores) -> None:
     writer.writerow(["path", "label", "split", "group", "fold", "fingerprint"])
     for p in catalog.pictures:
         writer.writerow((p.key, p.label, p.split, p.group or "", p.fold or "", hashes.get(p.key, "")))
-    png = io.BytesIO()
-    Image.fromarray(sheet(plan, stores.train)).save(png, "PNG")
+    png = encode_picture(sheet(plan, stores.train))
     write_atomically(out / SPLIT_NAME, file.getvalue().encode())
     write_json(out / CONFIG_NAME, plan_document(plan))
-    write_atomically(out / SHEET_NAME, png.getvalue())
+    write_atomically(out / SHEET_NAME, png)
 
 
 def fit(
