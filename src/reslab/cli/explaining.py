@@ -21,7 +21,7 @@ from reslab.errors import BadPicture, ResLabError
 from reslab.evaluate.predict import expand
 from reslab.explain.cam import Explanation
 from reslab.explain.cam import explain as explained
-from reslab.explain.draw import figure
+from reslab.explain.draw import draw_explanation
 from reslab.pixels.encode import encode_picture
 from reslab.system.files import write_atomically
 
@@ -88,7 +88,7 @@ def _file_names(keys: Iterable[str]) -> list[str]:
 
 
 def _draw(place: Path, picture: np.ndarray, found: Explanation) -> None:
-    write_atomically(place, encode_picture(figure(picture, found.heat)))
+    write_atomically(place, encode_picture(draw_explanation(picture, found.heat)))
 
 
 def _print_row(name: str, place: Path, found: Explanation, size: int, json: bool) -> None:
