@@ -10,7 +10,7 @@ from sklearn.linear_model import LogisticRegression
 from reslab.errors import ResLabError
 from reslab.metrics.calibration import log_softmax
 from reslab.model.file import read_model
-from reslab.model.run import packaged, read_journal
+from reslab.model.run import packaged_file, read_journal
 from reslab.nn.zoo import build_named
 from reslab.run.train import resume, train
 from reslab.tasks.table import TASKS
@@ -136,7 +136,7 @@ def backbone(model):
 
 def test_the_head_alone_changes_nothing_below_it(data, tmp_path):
     runs = [train(config(data, "head"), tmp_path / name) for name in ("one", "two")]
-    model, start = read_model(runs[0].model), read_model(packaged(NAME, ".safetensors"))
+    model, start = read_model(runs[0].model), read_model(packaged_file(NAME, ".safetensors"))
     for name, tensor in backbone(model).items():
         assert np.array_equal(tensor, start.tensors[name]), name
     assert runs[0].model.read_bytes() == runs[1].model.read_bytes()
@@ -151,7 +151,7 @@ def test_the_head_alone_changes_nothing_below_it(data, tmp_path):
 def test_a_fine_tuned_run_is_exact(data, tmp_path, mode):
     first, second = (train(config(data, mode), tmp_path / name) for name in ("one", "two"))
     assert first.model.read_bytes() == second.model.read_bytes()
-    model, start = read_model(first.model), read_model(packaged(NAME, ".safetensors"))
+    model, start = read_model(first.model), read_model(packaged_file(NAME, ".safetensors"))
     changed = {
         name.split(".")[0] for name in backbone(model) if not np.array_equal(model.tensors[name], start.tensors[name])
     }

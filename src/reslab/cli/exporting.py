@@ -15,7 +15,7 @@ from reslab.export.certify import Certificate
 from reslab.export.options import FORMS, SUFFIXES, Form, Layout
 
 if TYPE_CHECKING:
-    from reslab.export.quantize import Gate
+    from reslab.export.quantize import Acceptance
 
 _NOT_MET = 1
 
@@ -71,15 +71,15 @@ def export(
     shipping = Shipping(form, how.input_layout, how.opset, how.int8, how.max_drop_points, how.golden)
     with show.bar("exporting and comparing"):
         shipped = ship(model, out, shipping, data, source.split(), foreign.assumed())
-    refused = bool(shipped.gate and shipped.gate.reasons)
+    refused = bool(shipped.acceptance and shipped.acceptance.reasons)
     if json:
         document = {"path": str(out), **shipped.certificate.document()}
-        show.print_json(document | ({"int8": shipped.gate.document()} if shipped.gate else {}))
+        show.print_json(document | ({"int8": shipped.acceptance.document()} if shipped.acceptance else {}))
     else:
         _say(shipped.certificate)
-        if shipped.gate:
-            _say_gate(shipped.gate)
-        kept = " (float32)" if refused else " (int8)" if shipped.gate else ""
+        if shipped.acceptance:
+            _print_acceptance(shipped.acceptance)
+        kept = " (float32)" if refused else " (int8)" if shipped.acceptance else ""
         if how.golden:
             show.say(f"{how.golden}: golden vectors, for programs in other languages to check themselves")
         following = f"torch.export.load({str(out)!r})" if form == "pt2" else f"reslab predict {out} photos/"
@@ -119,15 +119,15 @@ def _say(found: Certificate) -> None:
     )
 
 
-def _say_gate(gate: "Gate") -> None:
-    found = gate.comparison
+def _print_acceptance(acceptance: "Acceptance") -> None:
+    found = acceptance.comparison
     show.say(
-        f"int8: accuracy {100 * found.a:.2f} % in float32, {100 * found.b:.2f} % in int8: a drop of {gate.drop_points:.2f} "
-        f"points ({100 * found.low:.2f} to {100 * found.high:.2f} with 95 % confidence; {gate.max_drop_points:g} allowed)"
+        f"int8: accuracy {100 * found.a:.2f} % in float32, {100 * found.b:.2f} % in int8: a drop of {acceptance.drop_points:.2f} "
+        f"points ({100 * found.low:.2f} to {100 * found.high:.2f} with 95 % confidence; {acceptance.max_drop_points:g} allowed)"
     )
     show.say(
-        f"  {gate.images_per_second_before:,.0f} pictures/s in float32, {gate.images_per_second_after:,.0f} in int8 "
-        f"({gate.engine})"
+        f"  {acceptance.images_per_second_before:,.0f} pictures/s in float32, {acceptance.images_per_second_after:,.0f} in int8 "
+        f"({acceptance.engine})"
     )
-    for reason in gate.reasons:
+    for reason in acceptance.reasons:
         show.say(f"  refused: {reason}; float32 is kept")

@@ -17,7 +17,7 @@ from reslab.data.catalog import Catalog, Picture
 from reslab.data.sources import read_data
 from reslab.data.splits import assigned
 from reslab.engine.open import open_engine
-from reslab.engine.torch import stored_network
+from reslab.engine.torch import network_from_file
 from reslab.evaluate.evaluation import evaluate_engine
 from reslab.model.file import read_model
 from reslab.model.run import CONFIG_NAME, MODEL_NAME, read_journal
@@ -160,7 +160,7 @@ def _before_and_after(plan: Plan, stores: Stores, folder: Path) -> dict[str, lis
     pixels = np.stack([fit_to(stores.train[int(i)]) for i in chosen])
     labels = np.array([plan.classes.index(stores.train.pictures[int(i)].label) for i in chosen])
     path = folder / MODEL_NAME
-    trained = stored_network(read_model(path), path)
+    trained = network_from_file(read_model(path), path)
     return {
         "start": gradients(build(config_from(plan.network), plan.config.seed), pixels, labels),
         "end": gradients(trained, pixels, labels),

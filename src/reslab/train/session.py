@@ -16,7 +16,6 @@ from pathlib import Path
 import numpy as np
 import torch
 from filelock import FileLock, Timeout
-from PIL import Image
 from torch import Tensor
 
 from reslab.data.loader import Loader
@@ -39,6 +38,7 @@ from reslab.model.run import (
 )
 from reslab.nn.config import config_from
 from reslab.nn.resnet import ResNet, build
+from reslab.pixels.encode import encode_picture
 from reslab.system import device
 from reslab.system.events import Event
 from reslab.system.files import remove_leftovers, write_atomically, write_json
@@ -80,11 +80,10 @@ def begin(job: Job) -> None:
     writer.writerow(["path", "label", "split", "group", "fold", "fingerprint"])
     for p in job.catalog.pictures:
         writer.writerow((p.key, p.label, p.split, p.group or "", p.fold or "", hashes.get(p.key, "")))
-    png = io.BytesIO()
-    Image.fromarray(sheet(job.plan, job.stores.train)).save(png, "PNG")
+    png = encode_picture(sheet(job.plan, job.stores.train))
     write_atomically(out / SPLIT_NAME, file.getvalue().encode())
     write_json(out / CONFIG_NAME, plan_document(job.plan))
-    write_atomically(out / SHEET_NAME, png.getvalue())
+    write_atomically(out / SHEET_NAME, png)
 
 
 def fit(job: Job) -> Evaluation | None:
