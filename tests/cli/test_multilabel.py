@@ -138,4 +138,4 @@ def test_an_unknown_label_stops_the_training(reslab, patches, tmp_path):
 
 def test_the_study_counts_one_label(reslab, patches):
     code, _, err = reslab("study", "degradation", "--minutes", 1, "--data", patches)
-    assert code == 2 and "bear several labels" in err
+    assert code == 2 and "have several labels" in err

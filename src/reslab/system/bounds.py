@@ -1,4 +1,4 @@
-"""What every number that a person gives may be: one table for the command line and for Python."""
+"""The bounds of every numeric option: one table for the command line and for Python."""
 
 import math
 import numbers
@@ -51,14 +51,14 @@ BOUNDS: dict[str, Bound] = {
     "rate": _POSITIVE, "timeout": Bound(0, 86400, open_low=True), "decode_seconds": Bound(0, 86400, open_low=True),
     "num_classes": _POSITIVE_COUNT,
 }  # fmt: skip
-"""Name -> what it may be. 0 often leaves the choice to the program; `seed` is taken modulo 2^64 (`data.draws`)."""
+"""Option -> its bounds. 0 often leaves the choice to the program; `seed` is taken modulo 2^64 (`data.draws`)."""
 
 
 def bounded(name: str, value: Any) -> Any:
-    """The number as Python's own int or float, if it may be what it is; a name without a row may be 0 to a thousand million.
+    """The number as a Python int or float, if it is within its bounds; a name without a row has 0 to 1e9.
 
     Raises:
-        ResLabError: it is no number, not finite, not whole where it must be, or out of its bounds.
+        ResLabError: it is not a number, not finite, not whole where it must be, or out of bounds.
     """
     bound, flag = BOUNDS.get(name, Bound()), "--" + name.replace("_", "-")
     if isinstance(value, bool) or not isinstance(value, numbers.Real):
@@ -67,9 +67,7 @@ def bounded(name: str, value: Any) -> Any:
         try:
             number: Any = operator.index(value)  # type: ignore[arg-type]
         except TypeError:
-            raise ResLabError(
-                f"{flag} {value} is not a whole number", "leave out what stands after the point"
-            ) from None
+            raise ResLabError(f"{flag} {value} is not a whole number", "give it without decimals") from None
     else:
         number = float(value)
     if not bound.holds(number):  # nor does any range hold NaN
