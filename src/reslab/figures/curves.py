@@ -1,7 +1,7 @@
-"""The charts of a run's page: pure functions from numbers to SVG. Colours and type are the style sheet's business.
+"""The charts of a run's page: pure functions from numbers to SVG. Colours and fonts are in the style sheet.
 
-Every figure has a title and a description for those who do not see it, and holds phrases, so that the page can show both
-languages.
+Every figure has a title and a description for readers who do not see it, and holds phrases, so that the page can show
+both languages.
 """
 
 from collections.abc import Sequence
@@ -14,7 +14,7 @@ from reslab.metrics.intervals import proportion
 from reslab.words.phrases import Phrase, percent, say
 
 FEW = 10
-"""A bar of fewer pictures says little, and is drawn pale."""
+"""A bar of fewer pictures is uncertain and drawn pale."""
 
 _WIDTH = 360
 _DOTS = 40  # more points than this would hide the line
@@ -130,7 +130,7 @@ def _sides(axes: Axes, one: dict[str, Any]) -> Point:
 
 
 def _bar(axes: Axes, one: dict[str, Any]) -> Element:
-    """One bin: how often it was right, and how sure one can be of that."""
+    """One bin: its accuracy and the 95 % interval."""
     left, right = _sides(axes, one)
     middle, top = axes.place((one["low"] + one["high"]) / 2, one["accuracy"])
     interval = proportion(round(one["accuracy"] * one["n"]), one["n"])

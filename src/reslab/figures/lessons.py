@@ -1,6 +1,6 @@
 """Pictures of the lessons: feature maps as tiles, and lines over a logarithmic axis.
 
-They speak in symbols, so that one file serves both languages.
+They contain symbols instead of words, so that one file serves both languages.
 """
 
 from collections.abc import Sequence

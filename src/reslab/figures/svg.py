@@ -61,7 +61,8 @@ class Element:
                 attributes |= other_languages(child)
             inner.append(escape(child.text(language or ENGLISH) if isinstance(child, Phrase) else child))
         given = Markup("").join(Markup(' {}="{}"').format(name, _written(value)) for name, value in attributes.items())
-        return Markup("<{0}{1}>{2}</{0}>").format(Markup(self.tag), given, Markup("").join(inner))
+        form = Markup("<{0}{1}>{2}</{0}>") if inner else Markup("<{0}{1}/>")
+        return form.format(Markup(self.tag), given, Markup("").join(inner))
 
     def __html__(self) -> Markup:
         return self.markup(None)
