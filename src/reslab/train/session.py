@@ -23,10 +23,10 @@ from reslab.data.loader import Loader
 from reslab.data.reader import BLOCK, ordered
 from reslab.data.store import Store
 from reslab.engine.base import block_logits
-from reslab.engine.torch import TorchEngine, open_torch
+from reslab.engine.torch import TorchEngine, stored_network
 from reslab.errors import ResLabError
 from reslab.evaluate.evaluation import Evaluation, evaluate_engine, write_evaluation
-from reslab.model.file import Header, read_model, write_model
+from reslab.model.file import Header, ModelFile, read_model, write_model
 from reslab.model.run import (
     CONFIG_NAME,
     JOURNAL_NAME,
@@ -181,10 +181,9 @@ def _train(job: Job, training: Training, states: StateFolder) -> None:
 
 
 def _pace(plan: Plan, stores: Stores, spent: float) -> Pace:
-    """The clock of a run. After its last step the validation pictures are read once more, as they were at the start."""
-    share = len(stores.val) / (len(stores.val) + len(stores.train))
+    """The clock of a run."""
     steps = _VALIDATION_COST * len(stores.val) / plan.config.batch_size
-    return Pace(plan.config.minutes * 60, spent, _REPORT_SECONDS + share * spent, steps)
+    return Pace(plan.config.minutes * 60, spent, _REPORT_SECONDS, steps)
 
 
 @contextmanager
@@ -326,22 +325,27 @@ def _keep(job: Job, training: Training) -> None:
 
 
 def _finish(job: Job) -> Evaluation | None:
-    """Evaluate the model on the validation split."""
-    if not len(job.stores.val):
+    """Evaluate the kept weights on the validation pictures that are in memory, and calibrate them."""
+    store, path = job.stores.val, job.folder / MODEL_NAME
+    if not len(store):
         return None
-    evaluation = evaluate_engine(open_torch(job.folder / MODEL_NAME), job.stores.val.pictures, "val")
-    return settle(job.folder, evaluation, chose_the_model=not job.plan.config.folds)
-
-
-def settle(out: Path, evaluation: Evaluation, chose_the_model: bool) -> Evaluation:
-    """Fit temperature and thresholds on these answers, write them and the score into the model file, keep the answers."""
-    path = out / MODEL_NAME
-    evaluation = evaluation.calibrate()
     model = read_model(path)
+    engine = TorchEngine(stored_network(model, path), model.header, model.sha256, model.seen)
+    evaluation = evaluate_engine(engine, store.pictures, "val", source=store.read)
+    return calibrate_and_save(path, model, evaluation, chose_the_model=not job.plan.config.folds)
+
+
+def calibrate_and_save(path: Path, model: ModelFile, evaluation: Evaluation, chose_the_model: bool) -> Evaluation:
+    """Fit temperature and thresholds on these answers, write them and the score into the model file, keep the answers.
+
+    Args:
+        path: the file that `model` was read from, in its run's folder.
+    """
+    evaluation = evaluation.calibrate()
     header = evaluation.described(model.header, chose_the_model)
     digest = write_model(path, model.tensors, header, [row.tobytes() for row in model.seen])
     evaluation = dataclasses.replace(evaluation, model=digest)
-    write_evaluation(out, evaluation)
+    write_evaluation(path.parent, evaluation)
     return evaluation
 
 
