@@ -36,7 +36,7 @@ _AS_TRAINED = SplitConfig()
 
 
 @dataclass(frozen=True, slots=True)
-class Shipping:
+class ExportOptions:
     """How a model is exported."""
 
     form: Form = "onnx"
@@ -50,7 +50,7 @@ class Shipping:
 
 
 @dataclass(frozen=True, slots=True)
-class Shipped:
+class ExportResult:
     """What was written."""
 
     path: Path
@@ -60,7 +60,7 @@ class Shipped:
 
 
 @dataclass(frozen=True, slots=True)
-class Shown:
+class ReferencePictures:
     """Pictures to compare on."""
 
     what: str
@@ -73,14 +73,14 @@ class Shown:
     skip_bad: bool = False
 
 
-def ship(
+def export_model(
     model: str | Path,
     out: Path,
-    how: Shipping,
+    how: ExportOptions,
     data: str | Path | None = None,
     division: SplitConfig = _AS_TRAINED,
     assumed: Assumed | None = None,
-) -> Shipped:
+) -> ExportResult:
     """Export a model, prove on pictures that it answers as before, and write it.
 
     Args:
@@ -94,36 +94,38 @@ def ship(
     _refuse(how)
     path = packaged(str(model), ".safetensors") if str(model) in PACKAGED else find_model(model)
     engine = open_engine(path, assumed)
-    shown = _shown(engine, path, data, division)
+    reference = _reference_pictures(engine, path, data, division)
     told = Carried(engine.header, engine.seen, None)
     draft, graph = _draft(engine, path, told, how)
-    certificate = certify(engine, draft.engine, shown.pixels, shown.what, shown.labels)
+    certificate = certify(engine, draft.engine, reference.pixels, reference.what, reference.labels)
     document, judged = certificate.document(), None
     if how.int8 and graph is not None:
-        draft, judged = _smaller(draft, graph, told, shown, how)
+        draft, judged = _smaller(draft, graph, told, reference, how)
         document |= {"int8": judged.document()}
     draft.write(out, document)
     if how.golden:
         written = draft.engine if how.form == "pt2" else open_engine(out)
-        write_golden(how.golden, written, [load(picture) for picture in _evenly(shown.pictures, _GOLDEN)])
-    return Shipped(out, certificate, judged)
+        write_golden(how.golden, written, [load(picture) for picture in _evenly(reference.pictures, _GOLDEN)])
+    return ExportResult(out, certificate, judged)
 
 
-def _smaller(draft: Draft, graph: OnnxGraph, told: Carried, shown: Shown, how: Shipping) -> tuple[Draft, Gate]:
+def _smaller(
+    draft: Draft, graph: OnnxGraph, told: Carried, reference: ReferencePictures, how: ExportOptions
+) -> tuple[Draft, Gate]:
     """The model in int8 where the gate opens, else as it was; and what the gate measured."""
     require(task_named(told.header.task), "int8", "--int8")
-    if shown.labels is None or not shown.training:
+    if reference.labels is None or not reference.training:
         raise ResLabError(
             "int8 is calibrated on training pictures and judged on validation pictures with one label each",
             "name them with --data",
         )
-    _, ranges = _readable(_evenly(shown.training, _CALIBRATE), told.header.preprocess, shown.skip_bad)
+    _, ranges = _readable(_evenly(reference.training, _CALIBRATE), told.header.preprocess, reference.skip_bad)
     small = _formed(quantized(graph, ranges), told, how.form)
-    judged = gate(draft.engine, small.engine, shown.pixels, shown.labels, shown.what, how.max_drop_points)
+    judged = gate(draft.engine, small.engine, reference.pixels, reference.labels, reference.what, how.max_drop_points)
     return (draft if judged.reasons else small), judged
 
 
-def _refuse(how: Shipping) -> None:
+def _refuse(how: ExportOptions) -> None:
     if not 0 <= how.max_drop_points <= 100:
         raise ResLabError(
             f"--max-drop-points {how.max_drop_points:g} is not between 0 and 100", "0 allows no loss at all"
@@ -138,7 +140,7 @@ def _refuse(how: Shipping) -> None:
         refuse_taken(how.golden)
 
 
-def _draft(engine: Engine, path: Path, told: Carried, how: Shipping) -> tuple[Draft, OnnxGraph | None]:
+def _draft(engine: Engine, path: Path, told: Carried, how: ExportOptions) -> tuple[Draft, OnnxGraph | None]:
     """The float32 model in its form, and its graph."""
     if isinstance(engine, TorchEngine):
         network = copy.deepcopy(engine.network).to(device="cpu", memory_format=torch.contiguous_format)
@@ -156,7 +158,9 @@ def _formed(graph: OnnxGraph, told: Carried, form: Form) -> Draft:
     return as_openvino(graph, told) if form == "openvino" else as_onnx(graph, told)
 
 
-def _shown(engine: Engine, path: Path, data: str | Path | None, division: SplitConfig) -> Shown:
+def _reference_pictures(
+    engine: Engine, path: Path, data: str | Path | None, division: SplitConfig
+) -> ReferencePictures:
     """Pictures of `data`, else of what the run was trained on where that is still here, else parts of photographs."""
     header, run = engine.header, path.parent
     catalog = None if data is None else read_data(data, division.data_dir)
@@ -166,7 +170,7 @@ def _shown(engine: Engine, path: Path, data: str | Path | None, division: SplitC
     if catalog is None or data is None:
         parts = _photographs()
         what = f"{len(parts)} parts of scikit-learn's photographs"
-        return Shown(what, *_readable(parts, header.preprocess, skip_bad=False))
+        return ReferencePictures(what, *_readable(parts, header.preprocess, skip_bad=False))
     skip_bad = bool(division.skip_bad)
     catalog = division.or_else(SplitConfig.recorded(header.training)).apply(catalog)
     split: Split = "val" if catalog.split("val") else "test"
@@ -174,7 +178,7 @@ def _shown(engine: Engine, path: Path, data: str | Path | None, division: SplitC
     task = task_named(header.task)
     labels = task.targets(pictures, header.classes, split) if supports(task, "int8") else None  # else no accuracy
     what = f"{len(pictures):,} {'validation' if split == 'val' else 'test'} pictures of {Path(data).name}"
-    return Shown(what, pictures, pixels, labels, tuple(catalog.split("train")), skip_bad)
+    return ReferencePictures(what, pictures, pixels, labels, tuple(catalog.split("train")), skip_bad)
 
 
 def _evenly(pictures: tuple[Picture, ...], most: int) -> tuple[Picture, ...]:

@@ -29,7 +29,7 @@ from reslab.train.inputs import Stores, open_stores
 from reslab.train.job import Job
 from reslab.train.plan.resolve import cautions, decided, hints, resolve, with_statistics
 from reslab.train.start import IMAGENET_WORD, open_start
-from reslab.train.step.process_group import Ranks
+from reslab.train.step.process_group import ProcessGroup
 
 OPENED: tuple[Split, ...] = ("train", "val")
 """The splits whose pictures training looks at. It lists the others' names, and opens none of them."""
@@ -38,7 +38,7 @@ _AHEAD = 64  # pictures decoded before they are asked for
 
 
 def prepare(
-    config: TrainConfig, out: Path | None, user: Collection[str], listener: Listener, begun: float, group: Ranks
+    config: TrainConfig, out: Path | None, user: Collection[str], listener: Listener, begun: float, group: ProcessGroup
 ) -> Job:
     """Everything that comes before the first step of a run. The first process decides; the others take it over.
 
@@ -68,7 +68,7 @@ def prepare(
     return job
 
 
-def _joined(whole: Catalog, listener: Listener, group: Ranks) -> Job:
+def _joined(whole: Catalog, listener: Listener, group: ProcessGroup) -> Job:
     """The run that the first process has prepared."""
     prepared: tuple[Path, Plan, list[str]] = group.share(None)
     folder, plan, left_out = prepared

@@ -58,7 +58,7 @@ class Length:
         return self.deep_epochs if name in DEEP else self.epochs
 
 
-def fitted(minutes: float, seconds_per_epoch: Mapping[str, float]) -> Length:
+def fit_length(minutes: float, seconds_per_epoch: Mapping[str, float]) -> Length:
     """The length that takes about so long here: fewer pictures if there is little time, more epochs if there is much."""
     usual = Length()
     cost = sum(usual.of(name) * seconds for name, seconds in seconds_per_epoch.items())
@@ -68,9 +68,9 @@ def fitted(minutes: float, seconds_per_epoch: Mapping[str, float]) -> Length:
     return Length(int(usual.epochs * times), int(usual.deep_epochs * times))
 
 
-def speeds(data: str, data_dir: str | None = None, batch: int = 128) -> dict[str, float]:
+def time_epochs(data: str, data_dir: str | None = None, batch: int = 128) -> dict[str, float]:
     """Seconds that an epoch of each network takes on this machine, from a few steps."""
-    catalog = _divided(data, data_dir, 0, 1.0)
+    catalog = _read_and_split(data, data_dir, 0, 1.0)
     steps = -(-len(catalog.split("train")) // batch)
     found = {}
     for name in (*SHALLOW, *DEEP):
@@ -92,7 +92,7 @@ def study(
     What a stopped study has finished is not done again.
     """
     listener = on_event or ignore
-    catalog = _divided(data, data_dir, seed, length.share)
+    catalog = _read_and_split(data, data_dir, seed, length.share)
     rows = []
     for name in (*SHALLOW, *DEEP):
         listener({"event": "network", "name": name, "epochs": length.of(name)})
@@ -176,7 +176,7 @@ def _config(data: str, data_dir: str | None, model: str, epochs: int, seed: int)
     )  # fmt: skip
 
 
-def _divided(data: str, data_dir: str | None, seed: int, share: float) -> Catalog:
+def _read_and_split(data: str, data_dir: str | None, seed: int, share: float) -> Catalog:
     """The data with a validation split; of each class a share of the training pictures, evenly chosen."""
     catalog = assigned(read_data(data, None if data_dir is None else Path(data_dir)), 0.1, 0, None)
     require(task_named(catalog.task), "study", "the study", "give a table with one label per picture")

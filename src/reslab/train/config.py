@@ -9,7 +9,7 @@ from reslab.data.splits import SplitConfig
 from reslab.errors import ResLabError, nearest
 from reslab.nn.zoo import configuration
 from reslab.system.bounds import BOUNDS, bounded
-from reslab.train.schedule import Course, ScheduleConfig
+from reslab.train.schedule import ScheduleConfig, Timeline
 
 AUTO = "auto"
 NONE = "none"
@@ -118,7 +118,7 @@ class TrainConfig:
     minutes: float = 0.0
     """Fit the run into this many minutes instead of `epochs`."""
     course: tuple[tuple[int, float], ...] = ()
-    """The course of an earlier run that is to be followed step by step (`Course.knots`)."""
+    """The timeline of an earlier run that is to be followed step by step (`Timeline.breakpoints`)."""
     grow: float = 0.0
     """Share of the run that is trained on pictures of three quarters of the side (progressive resizing)."""
     label_smoothing: float = 0.0
@@ -218,13 +218,13 @@ class Plan:
 
     @property
     def total_steps(self) -> int:
-        return self.course.total
+        return self.timeline.total
 
     @property
-    def course(self) -> Course:
+    def timeline(self) -> Timeline:
         """How the run is to go, if nothing changes it on the way."""
         return (
-            Course(self.config.course)
+            Timeline(self.config.course)
             if self.config.course
-            else Course.straight(self.steps_per_epoch * self.config.epochs)
+            else Timeline.straight(self.steps_per_epoch * self.config.epochs)
         )

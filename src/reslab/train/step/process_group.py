@@ -22,7 +22,7 @@ _PATIENCE = timedelta(minutes=30)  # for the first process, which looks at every
 
 
 @dataclass(frozen=True, slots=True)
-class Ranks:
+class ProcessGroup:
     """This process among `world`."""
 
     rank: int = 0
@@ -77,7 +77,7 @@ class Ranks:
         return bool(told > 0)
 
 
-ALONE = Ranks()
+SINGLE = ProcessGroup()
 
 
 def restarts() -> int:
@@ -85,10 +85,10 @@ def restarts() -> int:
     return int(os.environ.get("TORCHELASTIC_RESTART_COUNT", "0"))
 
 
-def join() -> Ranks:
+def join() -> ProcessGroup:
     """Take one's place among the processes that `torchrun` started; alone where it started none."""
     if "RANK" not in os.environ or "WORLD_SIZE" not in os.environ:
-        return ALONE
+        return SINGLE
     import torch
     import torch.distributed as dist
     from torch.distributed.rendezvous import rendezvous
@@ -100,7 +100,7 @@ def join() -> Ranks:
         # that has died there, and wait for it.
         store = dist.PrefixStore(f"reslab/{restarts()}", store)
         dist.init_process_group(backend, store=store, rank=rank, world_size=world, timeout=_PATIENCE)
-    return Ranks(dist.get_rank(), dist.get_world_size())
+    return ProcessGroup(dist.get_rank(), dist.get_world_size())
 
 
 def _message_device() -> str:
