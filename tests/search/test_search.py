@@ -26,7 +26,7 @@ from reslab.run.train import train
 from reslab.search import search as searching
 from reslab.search import space
 from reslab.search.evidence import compare_on_validation, objective
-from reslab.search.search import Wish, _length, search
+from reslab.search.search import SearchRequest, _length, search
 from reslab.search.space import Parameter, default_values, parameter_from, search_space, with_values
 from reslab.system.files import read_json
 from reslab.train.config import Origin
@@ -157,7 +157,7 @@ def test_wrong_answers_come_first_and_the_loss_decides_between_equals():
 
 def test_the_length_of_a_trial_fits_the_time():
     def length(minutes, full, per_epoch, user=()):
-        return _length(Wish(recipe("standard"), minutes, user, time.monotonic()), full, per_epoch)
+        return _length(SearchRequest(recipe("standard"), minutes, user, time.monotonic()), full, per_epoch)
 
     assert length(60, 30, 10.0) == 30 and length(24.01, 30, 10.0) == 18 and length(2, 30, 1.0) == 14
     assert length(1.01, 30, 6.0) == 3, "a handful of trials no longer fits, three of three epochs do"

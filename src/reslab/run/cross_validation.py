@@ -1,8 +1,8 @@
-"""Cross-validation: every picture is judged once, by a network that has not seen it; what ships is trained on all of them.
+"""Cross-validation: every picture is answered once by a network that has not seen it; the model is trained on all of them.
 
-No fold chooses anything by the pictures that judge it: it trains the whole length and its last weights count, as they do
-in the run on everything, which has no pictures left to choose by. So the pooled score flatters nobody. It is that of
-networks trained on all but one K-th of the pictures, and the one that ships has seen a little more.
+No fold chooses anything by the pictures that evaluate it: it trains the whole length and its last weights count, as they do
+in the run on everything, which has no pictures left to choose by. So the pooled score is not too
+good. It is that of networks trained on all but one K-th of the pictures; the one that is kept has seen a little more.
 """
 
 from reslab.errors import ResLabError

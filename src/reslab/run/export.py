@@ -89,18 +89,18 @@ def export_model(
 
     Raises:
         GateNotMet: the exported model does not answer as the network does; nothing is written.
-        ResLabError: what is asked for does not exist, or goes not together.
+        ResLabError: the model does not exist, or the options cannot be combined.
     """
     _refuse(how)
     path = packaged(str(model), ".safetensors") if str(model) in PACKAGED else find_model(model)
     engine = open_engine(path, assumed)
     reference = _reference_pictures(engine, path, data, division)
-    told = Carried(engine.header, engine.seen, None)
-    draft, graph = _draft(engine, path, told, how)
+    metadata = Carried(engine.header, engine.seen, None)
+    draft, graph = _draft(engine, path, metadata, how)
     certificate = certify(engine, draft.engine, reference.pixels, reference.what, reference.labels)
     document, judged = certificate.document(), None
     if how.int8 and graph is not None:
-        draft, judged = _smaller(draft, graph, told, reference, how)
+        draft, judged = _smaller(draft, graph, metadata, reference, how)
         document |= {"int8": judged.document()}
     draft.write(out, document)
     if how.golden:
@@ -110,17 +110,17 @@ def export_model(
 
 
 def _smaller(
-    draft: Draft, graph: OnnxGraph, told: Carried, reference: ReferencePictures, how: ExportOptions
+    draft: Draft, graph: OnnxGraph, metadata: Carried, reference: ReferencePictures, how: ExportOptions
 ) -> tuple[Draft, Gate]:
     """The model in int8 where the gate opens, else as it was; and what the gate measured."""
-    require(task_named(told.header.task), "int8", "--int8")
+    require(task_named(metadata.header.task), "int8", "--int8")
     if reference.labels is None or not reference.training:
         raise ResLabError(
             "int8 is calibrated on training pictures and judged on validation pictures with one label each",
             "name them with --data",
         )
-    _, ranges = _readable(_evenly(reference.training, _CALIBRATE), told.header.preprocess, reference.skip_bad)
-    small = _formed(quantized(graph, ranges), told, how.form)
+    _, ranges = _readable(_evenly(reference.training, _CALIBRATE), metadata.header.preprocess, reference.skip_bad)
+    small = _formed(quantized(graph, ranges), metadata, how.form)
     judged = gate(draft.engine, small.engine, reference.pixels, reference.labels, reference.what, how.max_drop_points)
     return (draft if judged.reasons else small), judged
 
@@ -140,22 +140,22 @@ def _refuse(how: ExportOptions) -> None:
         refuse_taken(how.golden)
 
 
-def _draft(engine: Engine, path: Path, told: Carried, how: ExportOptions) -> tuple[Draft, OnnxGraph | None]:
+def _draft(engine: Engine, path: Path, metadata: Carried, how: ExportOptions) -> tuple[Draft, OnnxGraph | None]:
     """The float32 model in its form, and its graph."""
     if isinstance(engine, TorchEngine):
         network = copy.deepcopy(engine.network).to(device="cpu", memory_format=torch.contiguous_format)
         if how.form == "pt2":
-            return as_program(program_of(network, engine.header, how.layout), told), None
+            return as_program(program_of(network, engine.header, how.layout), metadata), None
         graph = onnx_of(network, engine.header, how.layout, how.opset)
     elif isinstance(engine, OnnxEngine) and how.form != "pt2" and how.layout == "nhwc-uint8" and how.opset is None:
         graph = read_graph(path)
     else:
         raise ResLabError(f"{path} is exported already", "export the model file that training wrote")
-    return _formed(graph, told, how.form), graph
+    return _formed(graph, metadata, how.form), graph
 
 
-def _formed(graph: OnnxGraph, told: Carried, form: Form) -> Draft:
-    return as_openvino(graph, told) if form == "openvino" else as_onnx(graph, told)
+def _formed(graph: OnnxGraph, metadata: Carried, form: Form) -> Draft:
+    return as_openvino(graph, metadata) if form == "openvino" else as_onnx(graph, metadata)
 
 
 def _reference_pictures(

@@ -51,7 +51,7 @@ _FREE = ("data", "data_dir", "workers", "save_seconds")  # fields of the config 
 
 
 @dataclass(frozen=True, slots=True)
-class Wish:
+class SearchRequest:
     """What a person asked for."""
 
     config: TrainConfig
@@ -93,7 +93,7 @@ def search(
     listener = on_event or ignore
     if not minutes > 0:
         raise ResLabError(f"--minutes {minutes:g} leaves no time", "give the time that the whole search may take")
-    wish = Wish(replace(config, minutes=0.0, course=()), minutes, user, begun)
+    request = SearchRequest(replace(config, minutes=0.0, course=()), minutes, user, begun)
     whole = read_and_split(replace(config, folds=0, fold=0))
     require(task_named(whole.task), "search", "a search", "give a table with one label per picture")
     if config.folds:
@@ -103,13 +103,13 @@ def search(
             "a search needs validation pictures to choose by", "leave --val as it is, or add a folder val/"
         )
     load_optuna()
-    from reslab.train.session import alone
+    from reslab.train.session import lock_folder
 
     folder = out or fresh_folder(f"search-{whole.name}")
     reserve(folder)
-    with alone(folder), removed_unless_begun(folder):
+    with lock_folder(folder), removed_unless_begun(folder):
         goes_on = (folder / TRIALS_NAME / "000" / SPLIT_NAME).is_file()
-        return _search((_continued if goes_on else _begun)(folder, whole, wish, listener), minutes)
+        return _search((_resume if goes_on else _begin)(folder, whole, request, listener), minutes)
 
 
 def _search(state: SearchState, minutes: float) -> dict[str, Any]:
@@ -120,18 +120,18 @@ def _search(state: SearchState, minutes: float) -> dict[str, Any]:
     job.listener({"event": "search", **plan, **known, "train": len(job.stores.train), "val": len(job.stores.val)})
     while (trial := next_trial(state, minutes * 60)) is not None:
         run_trial(state, trial)
-        document = _recorded(state, minutes)
+        document = _record(state, minutes)
         best = document["leader"]["trial"] == trial.number
         job.listener(
             {"event": "trial end", **document["trials"][trial.number], "best": best, "elapsed": state.elapsed()}
         )
-    return _recorded(state, minutes)
+    return _record(state, minutes)
 
 
-def _begun(folder: Path, whole: Catalog, wish: Wish, listener: Listener) -> SearchState:
+def _begin(folder: Path, whole: Catalog, request: SearchRequest, listener: Listener) -> SearchState:
     """A new search: the data checked, the default planned, the length of a trial chosen."""
-    config, user, catalog = wish.config, wish.user, whole.only(OPENED)
-    left = max(1.0, wish.minutes * 60 - (time.monotonic() - wish.begun))
+    config, user, catalog = request.config, request.user, whole.only(OPENED)
+    left = max(1.0, request.minutes * 60 - (time.monotonic() - request.begun))
     plan = resolve_plan(config, catalog, user, listener, left / _HANDFUL)
     why = plan.origins["finetune"]
     mode = plan.config.finetune
@@ -142,30 +142,34 @@ def _begun(folder: Path, whole: Catalog, wish: Wish, listener: Listener) -> Sear
     plan, left_out, stores = check_pictures(plan, catalog, config, user, listener)
     plan, seconds = measure(plan, stores, listener)
     full, per_epoch = plan.config.epochs, seconds / plan.config.epochs
-    epochs = _length(wish, full, per_epoch)
+    epochs = _length(request, full, per_epoch)
     origins = plan.origins | {"finetune": why}
     if epochs < full:
-        origins["epochs"] = Origin("search", f"{full} epochs shortened for a search of {wish.minutes:g} minutes")
+        origins["epochs"] = Origin("search", f"{full} epochs shortened for a search of {request.minutes:g} minutes")
     plan = replace(plan, config=replace(plan.config, epochs=epochs), origins=origins)
     space = search_space(plan, mode, whole.mirrored, user)
     (folder / LOG_NAME).unlink(missing_ok=True)  # of a search that began no trial
     study = open_study(folder, epochs)
-    known = {"asked": wish.asked(), "plan": plan_document(plan), "dials": [parameter.document() for parameter in space]}
+    known = {
+        "asked": request.asked(),
+        "plan": plan_document(plan),
+        "dials": [parameter.document() for parameter in space],
+    }
     study.set_user_attr(KNOWN, known | {"full_epochs": full, "seconds": round(per_epoch * epochs, 1)})
     study.enqueue_trial(default_values(space))
-    return SearchState(Job(folder, plan, whole.without(left_out), stores, listener), study, space, wish.begun)
+    return SearchState(Job(folder, plan, whole.without(left_out), stores, listener), study, space, request.begun)
 
 
-def _continued(folder: Path, whole: Catalog, wish: Wish, listener: Listener) -> SearchState:
+def _resume(folder: Path, whole: Catalog, request: SearchRequest, listener: Listener) -> SearchState:
     """The search that a folder holds, as its last command left it."""
     study = open_study(folder)
-    known, asked = study.user_attrs[KNOWN], wish.asked()
+    known, asked = study.user_attrs[KNOWN], request.asked()
     for name, value in known["asked"].items():
         if asked.get(name) != value:
             change = f"{name} was {value} and is {asked.get(name)}"
             raise ResLabError(f"{folder} holds another search: {change}", "choose another --out")
     plan = plan_from(known["plan"], folder)
-    recorded, expected = same_data(wish.config, folder / TRIALS_NAME / "000")
+    recorded, expected = same_data(request.config, folder / TRIALS_NAME / "000")
     catalog = recorded.only(OPENED)
     stores = open_stores(plan, catalog)
     reload_and_verify(stores, catalog, expected, listener)
@@ -173,29 +177,31 @@ def _continued(folder: Path, whole: Catalog, wish: Wish, listener: Listener) -> 
     space = tuple(parameter_from(document) for document in known["dials"])
     spent = sum(trial.user_attrs.get("seconds", 0.0) for trial in study.get_trials(deepcopy=False))
     study = open_study(folder, plan.config.epochs)
-    return SearchState(Job(folder, plan, whole.without(left_out), stores, listener), study, space, wish.begun - spent)
+    return SearchState(
+        Job(folder, plan, whole.without(left_out), stores, listener), study, space, request.begun - spent
+    )
 
 
-def _length(wish: Wish, full: int, per_epoch: float) -> int:
+def _length(request: SearchRequest, full: int, per_epoch: float) -> int:
     """Epochs of every trial: the config's, or fewer, so that a handful of trials fit.
 
     Raises:
         ResLabError: not even the default and two others fit.
     """
-    spent = time.monotonic() - wish.begun
-    left = wish.minutes * 60 - spent
-    epochs = full if "epochs" in wish.user else min(full, max(_LEAST_EPOCHS, int(left / _HANDFUL / per_epoch)))
+    spent = time.monotonic() - request.begun
+    left = request.minutes * 60 - spent
+    epochs = full if "epochs" in request.user else min(full, max(_LEAST_EPOCHS, int(left / _HANDFUL / per_epoch)))
     needed = _LEAST_TRIALS * epochs * per_epoch
     if needed > left:
         raise ResLabError(
-            f"--minutes {wish.minutes:g} is too short: a trial of {epochs} epochs takes about {epochs * per_epoch:.0f} s "
+            f"--minutes {request.minutes:g} is too short: a trial of {epochs} epochs takes about {epochs * per_epoch:.0f} s "
             f"here, and a search needs {_LEAST_TRIALS} of them",
             f"give --minutes {ceil((needed + spent) / 6) / 10:g} or more, or a smaller --model or --size",
         )
     return epochs
 
 
-def _recorded(state: SearchState, minutes: float) -> dict[str, Any]:
+def _record(state: SearchState, minutes: float) -> dict[str, Any]:
     """Write what is known so far, keep the winner as a run of its own, and let go of the losers' folders."""
     from reslab.system import device
 

@@ -69,7 +69,7 @@ def next_trial(state: SearchState, seconds: float) -> Any:
 
 
 def run_trial(state: SearchState, trial: Any) -> None:
-    """One trial, from wherever it stands to its end; the study is told."""
+    """Run one trial from wherever it stands to its end, and report it to the study."""
     from reslab.train.loop import Diverged, Interrupted
     from reslab.train.session import begin, fit
 

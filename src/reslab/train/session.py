@@ -1,4 +1,4 @@
-"""One run: a folder that fills while the loop turns, and holds a calibrated model at the end."""
+"""Train one run: write its folder, keep the best weights, calibrate, evaluate."""
 
 import csv
 import dataclasses
@@ -88,13 +88,13 @@ def begin(job: Job) -> None:
 
 
 def fit(job: Job) -> Evaluation | None:
-    """Train, keep the best weights (a fold the last), calibrate them, judge them on the validation split.
+    """Train, keep the best weights (a fold the last), calibrate and evaluate them on the validation split.
 
     Returns:
         The evaluation on the validation split; None where nothing validates.
     """
     out, plan, group = job.folder, job.plan, job.group
-    with alone(out) if group.first else nullcontext():
+    with lock_folder(out) if group.first else nullcontext():
         device.exact()
         device.keep_memory()
         states = StateFolder(out / STATE_NAME, decisions(plan))
@@ -187,7 +187,7 @@ def _time_budget(plan: Plan, stores: Stores, spent: float) -> TimeBudget:
 
 
 @contextmanager
-def alone(out: Path) -> Iterator[None]:
+def lock_folder(out: Path) -> Iterator[None]:
     """One run per folder. The system lets go of the lock when the process ends, however it ends."""
     try:
         with FileLock(out / LOCK_NAME, timeout=0):
@@ -303,8 +303,8 @@ def validator_of(plan: Plan, store: Store, group: ProcessGroup) -> Callable[[dic
         network.load_state_dict(weights)
         engine = TorchEngine(network, header)
         mine = [block_logits(engine, pixels) for pixels in _stored_blocks(store, group)]
-        everybody = group.gather(mine)
-        blocks = [everybody[number % group.world][number // group.world] for number in range(-(-len(store) // BLOCK))]
+        parts = group.gather(mine)
+        blocks = [parts[number % group.world][number // group.world] for number in range(-(-len(store) // BLOCK))]
         return task.validate(np.concatenate(blocks), labels, balanced)
 
     return validate

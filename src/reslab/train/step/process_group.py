@@ -1,4 +1,4 @@
-"""Several processes, one run: the few things that all of them must agree on. With one process, nothing happens.
+"""Several processes that train one run: what all of them must agree on. With one process, nothing happens.
 
 Gradients and norm statistics are summed by hand in one flat message per step, instead of by a wrapper around the network:
 fifteen lines, the same on every device, and nothing that a saved state could miss. PyTorch is imported where there are
@@ -30,7 +30,7 @@ class ProcessGroup:
 
     @property
     def first(self) -> bool:
-        """The one that writes files and talks."""
+        """The one that writes files and reports events."""
         return self.rank == 0
 
     def share(self, value: Value | None) -> Value:
@@ -44,14 +44,14 @@ class ProcessGroup:
         return box[0]  # type: ignore[return-value]
 
     def gather(self, value: Value) -> list[Value]:
-        """Everybody's value, by rank."""
+        """The values of all processes, by rank."""
         if self.world == 1:
             return [value]
         import torch.distributed as dist
 
-        everybody: list[Value | None] = [None] * self.world
-        dist.all_gather_object(everybody, value)
-        return everybody  # type: ignore[return-value]
+        values: list[Value | None] = [None] * self.world
+        dist.all_gather_object(values, value)
+        return values  # type: ignore[return-value]
 
     def add(self, tensors: Sequence[Tensor]) -> None:
         """Each tensor becomes its sum over the processes, in place, in one message. They share type and device."""
@@ -72,9 +72,9 @@ class ProcessGroup:
         import torch
         import torch.distributed as dist
 
-        told = torch.tensor(float(flag), device=_message_device())
-        dist.all_reduce(told)
-        return bool(told > 0)
+        total = torch.tensor(float(flag), device=_message_device())
+        dist.all_reduce(total)
+        return bool(total > 0)
 
 
 SINGLE = ProcessGroup()
@@ -86,7 +86,7 @@ def restarts() -> int:
 
 
 def join() -> ProcessGroup:
-    """Take one's place among the processes that `torchrun` started; alone where it started none."""
+    """The group of processes that `torchrun` started; `SINGLE` where it started none."""
     if "RANK" not in os.environ or "WORLD_SIZE" not in os.environ:
         return SINGLE
     import torch
