@@ -103,5 +103,5 @@ def test_a_column_of_zeros_stops(plant):
     problem = next(p for p in verdict.problems if p.kind == "empty class")
     assert (problem.path, problem.detail) == (
         "dog",
-        "no picture bears it; remove its column",
+        "no picture has it; remove its column",
     ) and problem.blocks_training

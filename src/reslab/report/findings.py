@@ -15,7 +15,7 @@ def headline(run: RunFolder) -> dict[str, Any]:
     judged = run.score
     ask = f"reslab eval {shlex.quote(str(run.path))} {shlex.quote(run.config['data'])}"
     stale = [
-        say("score.stale", split=say(f"split.{old.split}"), value=percent(old.main["value"]))
+        say("score.stale", split=say(f"split.{old.split}"), value=_shown(old, old.main["value"]))
         for old in run.judged.values()
         if old.stale
     ]
@@ -24,14 +24,18 @@ def headline(run: RunFolder) -> dict[str, Any]:
         reason = say("score.none_yet") if validates or not run.finished else say("score.none_val")
         return {"found": False, "sentences": [reason, *stale], "ask": ask if run.header else None}
     main, heading = judged.main, SECTIONS[judged.task.name].heading(judged)
-    return heading | {
+    return {
         "found": True,
-        "value": percent(main["value"]),
-        "interval": say("score.interval", low=percent(main["low"]), high=percent(main["high"])),
+        "value": _shown(judged, main["value"]),
+        "interval": say("score.interval", low=_shown(judged, main["low"]), high=_shown(judged, main["high"])),
         "bar": curves.score_bar(main, judged.baseline),
         "sentences": [*_trust(judged, run), *heading["against"], *_beside(run, judged), *stale],
         "ask": ask if judged.split == "val" or (judged.split == OUT_OF_FOLD and run.pictures("test")) else None,
-    }
+    } | heading
+
+
+def _shown(judged: Judged, score: float) -> str:
+    return SECTIONS[judged.task.name].shown(score)
 
 
 def _trust(judged: Judged, run: RunFolder) -> list[Phrase]:
@@ -42,7 +46,7 @@ def _trust(judged: Judged, run: RunFolder) -> list[Phrase]:
         key = "score.twins" if judged.split == OUT_OF_FOLD else "score.seen"
         said.append(say(key, seen=f"{seen:,}", n=f"{document['n']:,}"))
         if judged.unseen is not None:
-            said.append(say("score.without", value=percent(judged.unseen)))
+            said.append(say("score.without", value=_shown(judged, judged.unseen)))
     elif judged.split == "test":
         said.append(say("score.unseen"))
     if judged.split == "val":
@@ -64,6 +68,6 @@ def _beside(run: RunFolder, judged: Judged) -> list[Phrase]:
     other = run.judged.get("val") or run.judged.get(OUT_OF_FOLD)
     if judged.split != "test" or other is None or other.stale:
         return []
-    main = {name: percent(share) for name, share in other.main.items()}
+    main = {name: _shown(other, score) for name, score in other.main.items()}
     key = "score.beside" if other.split == "val" else "score.beside_folds"
     return [say(key, n=f"{other.document['n']:,}", **main)]

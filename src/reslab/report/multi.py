@@ -18,6 +18,9 @@ class MultiSection:
     parts: tuple[str, ...] = ("labels",)
     template = "multi.html.j2"
 
+    def shown(self, score: float) -> str:
+        return percent(score)
+
     def heading(self, judged: Judged) -> dict[str, Any]:
         document, exact = judged.document, judged.document["exact_match"]["value"]
         n, baseline = document["n"], percent(judged.baseline)

@@ -23,6 +23,10 @@ class Section(Protocol):
     """The anchors that the template makes."""
     template: str
 
+    def shown(self, score: float) -> str:
+        """The score that counts, or an end of its interval."""
+        ...
+
     def heading(self, judged: Judged) -> dict[str, Any]:
         """What stands around the score: its `label`, the `hits`, sentences `against` the baseline, and `tiles`."""
         ...

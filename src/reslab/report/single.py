@@ -35,6 +35,9 @@ class SingleSection:
     parts: tuple[str, ...] = ("confusion", "classes", "calibration", "mistakes")
     template = "single.html.j2"
 
+    def shown(self, score: float) -> str:
+        return percent(score)
+
     def heading(self, judged: Judged) -> dict[str, Any]:
         n, share = judged.document["n"], judged.main["value"]
         return {
