@@ -24,7 +24,6 @@ from reslab.engine.onnx import from_bytes
 from reslab.engine.open import find_model, open_engine
 from reslab.engine.openvino import OpenvinoEngine, openvino
 from reslab.engine.torch import TorchEngine
-from reslab.evaluate.evaluation import numbered
 from reslab.export.graph import onnx_of
 from reslab.export.quantize import quantized
 from reslab.metrics.paired import compared
@@ -33,6 +32,7 @@ from reslab.nn.resnet import build
 from reslab.nn.zoo import ZOO
 from reslab.pixels.preprocess import Preprocess
 from reslab.system import device
+from reslab.tasks.table import TASKS
 
 CALIBRATE = 256
 
@@ -42,7 +42,7 @@ def pictures(data: str, split: str, engine: TorchEngine, most: int) -> tuple[np.
     found = [found[i] for i in np.unique(np.linspace(0, len(found) - 1, min(most, len(found))).astype(int))]
     prepare = engine.header.preprocess
     pixels = np.concatenate([block.pixels for block in blocks(found, prepare, prepare.size)])
-    return pixels, numbered(found, engine.header.classes, split)
+    return pixels, TASKS["single"].targets(found, engine.header.classes, split)
 
 
 def engines(engine: TorchEngine, calibrating: np.ndarray) -> dict[str, object]:

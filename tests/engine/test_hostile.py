@@ -172,7 +172,7 @@ class Nan:
 
 def test_an_answer_that_is_no_number_stops_a_score_or_is_counted(graph):
     from reslab.data.catalog import Picture
-    from reslab.evaluate.evaluation import judge
+    from reslab.evaluate.evaluation import evaluate_engine
     from reslab.evaluate.predict import Model
 
     engine = Nan(open_exported(GRAPH))
@@ -180,8 +180,8 @@ def test_an_answer_that_is_no_number_stops_a_score_or_is_counted(graph):
         Picture(f"{i}.png", np.full((32, 32, 3), value, np.uint8), "cat") for i, value in enumerate((3, 255, 90))
     ]
     with pytest.raises(ResLabError, match=r"no answer for 1.png: the network gave no finite number"):
-        judge(engine, pictures, "test")
-    found = judge(engine, pictures, "test", skip_bad=True)
+        evaluate_engine(engine, pictures, "test")
+    found = evaluate_engine(engine, pictures, "test", skip_bad=True)
     assert len(found.keys) == 2 and [bad.reason for bad in found.unreadable] == ["the network gave no finite number"]
     assert [row.error for row in Model(engine).predict([p.source for p in pictures])] == [
         None,

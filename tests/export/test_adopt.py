@@ -18,6 +18,7 @@ from onnx import TensorProto, helper
 from PIL import Image
 
 from reslab.cli.app import run
+from reslab.data.splits import SplitConfig
 from reslab.engine.onnx import open_exported
 from reslab.errors import ResLabError
 from reslab.evaluate.predict import load_model
@@ -62,7 +63,7 @@ def names(tmp_path):
 
 def adopted(path, data, out, **how):
     how = {"choices": PLAIN, "classes": tuple(NAMES)} | how
-    return adopt(path, out, Source(str(data), division={"val": 0.3}), **how)
+    return adopt(path, out, Source(str(data), division=SplitConfig(val=0.3)), **how)
 
 
 def their_answers(path, given):

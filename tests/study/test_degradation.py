@@ -12,7 +12,7 @@ from reslab.figures import degradation as figure
 from reslab.nn.layers import to_images
 from reslab.nn.zoo import build_named
 from reslab.study import degradation
-from reslab.study.degradation import DEEP, SHALLOW, Length, fitted, gradients, study
+from reslab.study.degradation import DEEP, SHALLOW, Length, fit_length, gradients, study
 from reslab.study.published import published
 from tests.pictures import colour_folder
 
@@ -58,9 +58,9 @@ def test_the_length_fits_the_time():
     seconds = dict.fromkeys((*SHALLOW, *DEEP), 60.0)
     usual = Length()
     cost = sum(usual.of(name) for name in seconds)
-    assert fitted(cost, seconds) == usual
-    assert fitted(cost / 4, seconds) == Length(share=0.25)
-    assert fitted(2 * cost, seconds) == Length(12, 4)
+    assert fit_length(cost, seconds) == usual
+    assert fit_length(cost / 4, seconds) == Length(share=0.25)
+    assert fit_length(2 * cost, seconds) == Length(12, 4)
 
 
 def test_the_published_run_shows_degradation():

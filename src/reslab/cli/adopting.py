@@ -94,7 +94,7 @@ def adopt(
     from reslab.export.adopt import Source
     from reslab.export.adopt import adopt as adopted
 
-    source = Source(data, split, division.given())
+    source = Source(data, split, division.split())
     with show.bar("answering") as progress:
         made = adopted(foreign, out, source, choices, names, pictures.size, _tell, progress.move)
     for warning in made.warnings:

@@ -13,6 +13,7 @@ from reslab.check.data import Verdict
 from reslab.cli import show
 from reslab.cli.fields import apply
 from reslab.cli.options import DATA_OPTIONS, PICTURE_OPTIONS, DataOptions, PictureOptions, outside_data
+from reslab.cli.scores import SCORES
 from reslab.errors import GateNotMet
 from reslab.run.examine import contact_sheet, examine_data
 from reslab.system.files import write_atomically
@@ -37,7 +38,7 @@ def check(
     if json:
         document = {"schema": 1, "ok": verdict.ok, "images": verdict.images, "classes": verdict.classes}
         document |= {"problems": problems, "skipped": verdict.skipped, "majority_baseline": verdict.majority_baseline}
-        document |= {"task": "multi" if verdict.multi else "single"}
+        document |= {"task": verdict.task}
         show.print_json(document)
     else:
         _say(verdict)
@@ -80,9 +81,8 @@ def _say(verdict: Verdict) -> None:
     show.say(made)
     for reason, n in verdict.skipped.items():
         show.say(f"skipped: {n:,} {reason}")
-    several = "any number of labels to a picture; ranking without a look scores a mAP of"
-    blind = several if verdict.multi else "always answering one class scores"
-    show.say(f"{verdict.images:,} pictures; {blind} {show.percent(verdict.majority_baseline)}")
+    chance = SCORES[verdict.task].chance
+    show.say(f"{verdict.images:,} pictures; {chance} {show.percent(verdict.majority_baseline)}")
     if not verdict.problems:
         show.say("nothing to mend")
         return

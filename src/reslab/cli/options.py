@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal, TypeVar
 
 from cyclopts import Parameter
 
+from reslab.data.splits import SplitConfig
 from reslab.errors import ResLabError
 from reslab.train.config import SETTINGS
 from reslab.train.settings import Group, Setting
@@ -62,6 +63,10 @@ class PictureOptions(_Options):
 @_with_settings("data")
 class DataOptions(_Options):
     """How the data are found and divided."""
+
+    def split(self) -> SplitConfig:
+        """The same as one object."""
+        return SplitConfig.recorded(self.given())
 
 
 RUN_OPTIONS, PICTURE_OPTIONS, DATA_OPTIONS = RunOptions(), PictureOptions(), DataOptions()

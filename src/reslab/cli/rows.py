@@ -114,8 +114,7 @@ class Rows:
 
     def add(self, row: Prediction) -> None:
         """Write one row."""
-        each = [p for _, p in row.labels or ()] if row.probability is None else [row.probability]
-        cells = (row.path, row.label or "", SEPARATOR.join(f"{p:.6f}" for p in each), row.error or "")
+        cells = (row.path, row.label or "", SEPARATOR.join(f"{p:.6f}" for _, p in row.answered), row.error or "")
         _append(self._file, tuple(map(as_text, cells)))
         self._count(row.error)
 

@@ -13,8 +13,8 @@ from reslab.cli.app import STARTED
 from reslab.cli.fields import config_of
 from reslab.cli.options import RUN_OPTIONS, RunOptions, outside_data
 from reslab.cli.progress import RunListener
+from reslab.system.events import Event
 from reslab.system.files import write_atomically
-from reslab.train.journal import Event
 
 if TYPE_CHECKING:
     from reslab.train.range_test import RangeTest

@@ -12,8 +12,8 @@ from reslab.cli.options import outside_data
 from reslab.errors import ResLabError
 from reslab.model.run import RUNS
 from reslab.study.published import PAPER, published
+from reslab.system.events import Event
 from reslab.system.files import write_atomically, write_json
-from reslab.train.journal import Event
 
 _LEAST_MINUTES = 1.0
 
@@ -69,9 +69,9 @@ def _remade(minutes: float, data: str, data_dir: Path | None, seed: int, folder:
     begun = time.monotonic()
     place = None if data_dir is None else str(data_dir)
     show.people.print("measuring the speed of six networks")
-    speeds = degradation.speeds(data, place)
+    seconds = degradation.time_epochs(data, place)
     left = minutes - (time.monotonic() - begun) / 60
-    length = degradation.fitted(max(left, minutes / 2), speeds)
+    length = degradation.fit_length(max(left, minutes / 2), seconds)
     show.people.print(
         f"{length.epochs} epochs for 20 and 56 layers, {length.deep_epochs} for 110, "
         f"on {show.percent(min(1.0, length.share))} of the training pictures"

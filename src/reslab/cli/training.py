@@ -5,21 +5,22 @@ import os
 import sys
 import webbrowser
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
 from reslab.cli import show
 from reslab.cli.app import STARTED
 from reslab.cli.fields import config_of
-from reslab.cli.labels import say_labels
 from reslab.cli.options import RUN_OPTIONS, RunOptions, outside_data
 from reslab.cli.progress import RunListener
+from reslab.cli.scores import SCORES
 from reslab.errors import ResLabError
 from reslab.model.run import REPORT_NAME, RUNS, read_config, read_split
 from reslab.run.list import list_runs
+from reslab.system.events import Event, Listener
+from reslab.tasks.table import TASKS
 from reslab.train.config import TrainConfig
-from reslab.train.journal import Event, Listener
 from reslab.train.step.process_group import restarts
 from reslab.train.track import tensorboard_listener
 
@@ -104,10 +105,7 @@ def runs(folder: Path = RUNS, *, json: Annotated[bool, Parameter(negative="")] =
         if row["error"]:
             made.add_row(row["run"], "-", "-", "-", row["error"], "-", "-")
             continue
-        found, kind = row["top1"] or row["mean_ap"], "mAP " if row["mean_ap"] else ""
-        score = "-"
-        if found:
-            score = f"{kind}{show.percent(found['value'])} ({100 * found['low']:.1f} to {100 * found['high']:.1f})"
+        score = next((SCORES[t.name].headline(share) for t in TASKS.values() if (share := row.get(t.headline))), "-")
         on = f"{row['split']}, n = {row['n']:,}" if row["split"] else "-"
         data = Path(row["data"]).name
         made.add_row(row["run"], row["model"], data, row["epochs"], score, on, show.duration(row["seconds"]))
@@ -174,35 +172,8 @@ def _say_score(run: "Run", json: bool) -> None:
     if json:
         show.print_json(document)
         return
-    if document["task"] == "multi":
-        show.say()
-        say_labels(document, "validation", "; these pictures also chose the best epoch and the thresholds")
-        return
-    say = show.say
-    say()
-    if document["folds"]:
-        _say_folds(document)
-    else:
-        alone = read_config(run.folder)["config"].get("fold")
-        note = "the pictures of this fold, which chose nothing" if alone else "these pictures also chose the best epoch"
-        say(f"validation   {show.interval(document['top1'], document['n'])}; {note}")
-    balanced, baseline = (show.percent(document[key]) for key in ("balanced_accuracy", "majority_baseline"))
-    say(f"             balanced {balanced}; always answering one class would score {baseline}")
-    fit = document["calibration"]
-    say(f"calibration  {show.temperature(fit)}; ECE {fit['ece_before']:.3f} -> {fit['ece_after']:.3f}")
-
-
-def _say_folds(document: dict[str, Any]) -> None:
-    """The score of a cross-validation, and how far its folds lie apart."""
-    say, folds = show.say, document["folds"]
-    say(
-        f"out-of-fold  {show.interval(document['top1'], document['n'])}; each answered by a network that had not seen it"
-    )
-    each = ", ".join(f"{100 * value:.1f}" for value in folds["values"])
-    say(f"             folds {each} %: mean {show.percent(folds['mean'])}, 95 % interval of the mean", end=" ")
-    say(f"{show.percent(folds['low'])} to {show.percent(folds['high'])}")
-    if twins := document["seen_in_training"]:
-        say(f"             {twins:,} of them have an exact copy in another fold, which flatters the score")
+    show.say()
+    SCORES[document["task"]].trained(document, fold=bool(read_config(run.folder)["config"].get("fold")))
 
 
 def _next_steps(run: "Run", data: str) -> None:

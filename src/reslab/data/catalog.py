@@ -22,11 +22,11 @@ SPLIT_WORDS: dict[str, Split] = {
 """What people call the splits, in lower case."""
 
 SEPARATOR = ";"
-"""Between the labels of a picture that may bear several."""
+"""Between the labels of a picture that may have several."""
 
 
-def several(label: str) -> tuple[str, ...]:
-    """The labels of a picture that may bear several: `cat;outdoor` names two, an empty one none."""
+def split_labels(label: str) -> tuple[str, ...]:
+    """The labels of a picture that may have several: `cat;outdoor` names two, an empty text none."""
     return tuple(label.split(SEPARATOR)) if label else ()
 
 
@@ -41,7 +41,7 @@ class Picture:
     """A file, a file's content, the picture itself as uint8 `[height, width, 3]`, or why there is none."""
 
     label: str
-    """Its class; in a set where pictures bear several labels, all of them in sorted order: `cat;outdoor`."""
+    """Its class; in a set where pictures may have several labels, all of them in sorted order: `cat;outdoor`."""
 
     split: Split | None = None
     """The split that the data itself declares, then the one it was assigned to."""
@@ -75,8 +75,8 @@ class Catalog:
     mirrored: bool = True
     """Whether a mirror image keeps its label. False for digits and letters: such data are never flipped."""
 
-    multi: bool = False
-    """Each picture bears any number of labels, none included, instead of exactly one."""
+    task: str = "single"
+    """What a label is: `single`, exactly one for each picture; `multi`, any number, none included (`reslab.tasks`)."""
 
     remarks: tuple[tuple[str, str], ...] = ()
     """What was written untidily and understood all the same: a word for it, and where."""
@@ -85,8 +85,8 @@ class Catalog:
     """What was taken for what it seemed to be, and should be looked at: a word for it, and how it was taken."""
 
     def labels_of(self, picture: Picture) -> tuple[str, ...]:
-        """The labels that a picture bears: exactly one, unless the set is `multi`."""
-        return several(picture.label) if self.multi else (picture.label,)
+        """The labels of a picture: exactly one, unless the task is `multi`."""
+        return split_labels(picture.label) if self.task == "multi" else (picture.label,)
 
     @property
     def classes(self) -> tuple[str, ...]:

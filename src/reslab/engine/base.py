@@ -8,10 +8,10 @@ import numpy as np
 
 from reslab.data.catalog import Picture
 from reslab.data.reader import BLOCK, Block, blocks, load, ordered, parts, read_block
-from reslab.metrics.calibration import softmax
-from reslab.metrics.multilabel import sigmoid
 from reslab.model.file import Header
+from reslab.system.events import ignore
 from reslab.system.machine import default_workers
+from reslab.tasks.table import task_named
 
 _PIXELS = 2**21  # of a forward pass: its largest maps then take some 200 MB
 _CORE_PIXELS = 2**18  # of one on a single core: more gain nothing, and a lone picture waits for them all
@@ -62,10 +62,6 @@ class OneCoreEngine(Protocol):
         ...
 
 
-def _unheard(sentence: str) -> None:
-    """Nobody listens."""
-
-
 @dataclass(frozen=True, slots=True)
 class Assumed:
     """What somebody else's bare checkpoint does not say. What is left open is guessed, and `tell` hears each guess."""
@@ -81,7 +77,7 @@ class Assumed:
     """Names in the order of the network's answers."""
     data_classes: tuple[str, ...] | None = None
     """The classes of the data at hand, sorted: a guess where nobody names them."""
-    tell: Callable[[str], None] = _unheard
+    tell: Callable[[str], None] = ignore
 
 
 def block_logits(engine: Answering, pixels: np.ndarray) -> np.ndarray:
@@ -107,9 +103,9 @@ def batch_size(side: int, pixels: int = _PIXELS) -> int:
 
 
 def probabilities(engine: Engine, logits: np.ndarray) -> np.ndarray:
-    """Calibrated probabilities, float64 `[batch, classes]`: they add up to 1, unless a picture may bear several labels."""
+    """Calibrated probabilities, float64 `[batch, classes]`: they add up to 1, unless a picture may have several labels."""
     scaled = logits.astype(np.float64) / engine.header.calibration.temperature
-    return sigmoid(scaled) if engine.header.task == "multi" else softmax(scaled)
+    return task_named(engine.header.task).probabilities(scaled)
 
 
 def answers(

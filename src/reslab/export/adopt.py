@@ -2,7 +2,7 @@
 
 import dataclasses
 import hashlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,16 +11,18 @@ import numpy as np
 
 from reslab.data.catalog import Picture, Split
 from reslab.data.sources import read_data
-from reslab.data.splits import DIVISION, divided_as
+from reslab.data.splits import SplitConfig
 from reslab.engine.onnx import from_bytes
-from reslab.errors import ResLabError
-from reslab.evaluate.evaluation import Evaluation, judge, numbered
+from reslab.evaluate.evaluation import Evaluation, evaluate_engine
 from reslab.export.certify import Certificate, certify
 from reslab.export.foreign import Foreign, InputRule, open_foreign_graph
 from reslab.export.input_rule import Choices, Search, find_rule
 from reslab.export.wrap import wrapped
 from reslab.model.file import Header
+from reslab.system.events import ignore
 from reslab.system.files import write_atomically
+from reslab.tasks.table import TASKS, task_named
+from reslab.tasks.task import require
 
 _PICTURES = 64  # that the two graphs are compared on
 
@@ -31,21 +33,17 @@ class Source:
 
     data: str
     split: Split = "val"
-    division: Mapping[str, Any] = dataclasses.field(default_factory=dict)
-    """How the data are found and divided: `data_dir`, `val`, `split_seed`, `group_by`, `skip_bad`."""
+    division: SplitConfig = SplitConfig()
 
     def pictures(self) -> tuple[Picture, ...]:
         """Those of the split."""
-        catalog = read_data(self.data, self.division.get("data_dir"))
-        if catalog.multi:
-            raise ResLabError(
-                f"in {self.data} a picture bears any number of labels", "adopt takes a table with one label per picture"
-            )
-        return divided_as(catalog, self.division).split(self.split)
+        catalog = read_data(self.data, self.division.data_dir)
+        require(task_named(catalog.task), "adopt", "adopt", "give a table with one label per picture")
+        return self.division.apply(catalog).split(self.split)
 
     @property
     def skip_bad(self) -> bool:
-        return bool(self.division.get("skip_bad"))
+        return bool(self.division.skip_bad)
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +61,7 @@ class Adopted:
 
     def document(self) -> dict[str, Any]:
         """What `adopt --json` prints."""
-        judged = self.evaluation.document()
+        found = self.evaluation.document()
         return {
             "schema": 1,
             "foreign": self.header.training["adopted"],
@@ -78,8 +76,7 @@ class Adopted:
             "warnings": list(self.warnings),
             "split": self.evaluation.split,
             **{
-                key: judged[key]
-                for key in ("n", "top1", "majority_baseline", "nll", "ece", "calibration", "unreadable")
+                key: found[key] for key in ("n", "top1", "majority_baseline", "nll", "ece", "calibration", "unreadable")
             },
             "certificate": self.certificate.document(),
             "explains": self.explains,
@@ -93,7 +90,7 @@ def adopt(
     choices: Choices,
     classes: tuple[str, ...] | None = None,
     size: int | None = None,
-    tell: Callable[[str], None] = lambda sentence: None,
+    tell: Callable[[str], None] = ignore,
     on_progress: Callable[[int], None] | None = None,
 ) -> Adopted:
     """Write `out`, a model file of ours with somebody else's graph inside.
@@ -116,7 +113,7 @@ def adopt(
         f"{path}: {len(foreign.classes)} classes, {picture.size} px, input {picture.name}, logits from {foreign.answer}"
     )
     pictures = source.pictures()
-    labels = numbered(pictures, foreign.classes, source.split)
+    labels = TASKS["single"].targets(pictures, foreign.classes, source.split)
     tell(f"trying input rules on pictures of the {source.split} split")
     search = find_rule(foreign, pictures, labels, choices, source.skip_bad, on_progress)
     rule, header = search.best.rule, _header(path, foreign, search.best.rule, source)
@@ -129,9 +126,7 @@ def adopt(
         _Asked(foreign, rule), draft, search.pixels[:_PICTURES], compared_on, search.labels[:_PICTURES]
     )  # fmt: skip
     tell(f"answering for {len(pictures):,} pictures, fitting the temperature")
-    judged = judge(draft, pictures, source.split, source.skip_bad, on_progress=on_progress)
-    assert isinstance(judged, Evaluation)  # one label per picture
-    evaluation = judged.fitted()
+    evaluation = evaluate_engine(draft, pictures, source.split, source.skip_bad, on_progress=on_progress).calibrate()
     header = evaluation.described(header, chose_the_model=True)
     content = wrapped(foreign, rule, header, proof.document())
     write_atomically(out, content)
@@ -143,7 +138,8 @@ def adopt(
 def _header(path: Path, foreign: Foreign, rule: InputRule, source: Source) -> Header:
     origin = {"file": path.name, "sha256": foreign.sha256, "numbers": rule.numbers, "order": rule.order}
     origin |= {"mean": list(rule.mean), "std": list(rule.std)}
-    training = {key: source.division[key] for key in DIVISION if source.division.get(key) is not None}
+    how = {"val": source.division.val, "split_seed": source.division.seed, "group_by": source.division.group_by}
+    training: dict[str, Any] = {name: value for name, value in how.items() if value is not None}
     training |= {"data": Path(source.data).name, "weights_licence": foreign.licence, "adopted": origin}
     return Header({"name": path.stem, "foreign": True}, foreign.classes, rule.preprocess, training=training)
 

@@ -2,6 +2,7 @@
 
 import logging
 import warnings
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,7 @@ from torch.export import ExportedProgram
 
 from reslab.errors import ResLabError
 from reslab.export.options import Layout
-from reslab.model.file import Header, Task, metadata_of
+from reslab.model.file import Header, metadata_of
 from reslab.nn.layers import to_images
 from reslab.nn.resnet import ResNet, folded
 from reslab.system.files import write_atomically
@@ -22,25 +23,30 @@ OnnxGraph = onnx.ModelProto
 OUTPUTS = ("logits", "probabilities", "features", "head_weight", "head_bias")
 """What the graph puts out; head and features are what an explanation needs."""
 
+ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
+    "single": lambda logits: torch.softmax(logits, dim=1),
+    "multi": torch.sigmoid,
+}
+"""Task -> what makes probabilities of logits: `Task.probabilities` in PyTorch."""
+
 
 class Graph(nn.Module):
     """Pixels in, answers out: normalisation and temperature included."""
 
     def __init__(
-        self, network: ResNet, temperature: float, task: Task = "single", layout: Layout = "nhwc-uint8"
+        self, network: ResNet, temperature: float, task: str = "single", layout: Layout = "nhwc-uint8"
     ) -> None:
         super().__init__()
         self.network = network
         self.temperature = temperature
-        self.task = task
+        self.activation = ACTIVATIONS[task]
         self.layout = layout
 
     def forward(self, images: Tensor) -> tuple[Tensor, ...]:
         """uint8 `[batch, size, size, 3]`, or float32 `[batch, 3, size, size]` in [0, 1] -> the values of `OUTPUTS`."""
         features = self.network.features(to_images(images) if self.layout == "nhwc-uint8" else images)
         logits = self.network.classify(features)
-        scaled, head = logits / self.temperature, self.network.head
-        probabilities = torch.sigmoid(scaled) if self.task == "multi" else torch.softmax(scaled, dim=1)
+        probabilities, head = self.activation(logits / self.temperature), self.network.head
         return logits, probabilities, features, head.weight.clone(), head.bias.clone()
 
     def example(self, size: int) -> Tensor:

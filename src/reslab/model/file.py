@@ -13,7 +13,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from safetensors.numpy import load, save
@@ -23,10 +23,8 @@ from reslab.pixels.fingerprint import FINGERPRINT_BYTES
 from reslab.pixels.preprocess import Preprocess
 from reslab.system.files import write_atomically
 from reslab.system.values import build, parse, shown
-
-FORMATS = {"single": 1, "multi": 2}
-"""What a model's task is written as, so that a version which only knows the first refuses the second."""
-
+from reslab.tasks.table import TASKS, task_named
+from reslab.tasks.task import Calibration as Calibration
 
 KEY = "reslab"
 """The one metadata key that holds the header."""
@@ -42,22 +40,6 @@ _PICKLES = (".pth", ".pt", ".th", ".bin", ".ckpt", ".tar")
 _SEEN = "data.seen"
 
 
-Task = Literal["single", "multi"]
-"""One label per picture, or any number of labels, each with a yes or no of its own."""
-
-
-@dataclass(frozen=True, slots=True)
-class Calibration:
-    """What makes probabilities honest, fitted after training on pictures that did not train."""
-
-    temperature: float = 1.0
-    n: int = 0
-    """Pictures it was fitted on; 0 means that nothing was fitted."""
-    split: str | None = None
-    reject_threshold: float | None = None
-    conformal_quantile: float | None = None
-
-
 @dataclass(frozen=True, slots=True)
 class Header:
     """Everything but the tensors."""
@@ -71,9 +53,12 @@ class Header:
     """Split -> its score with interval, and whether that split also chose the model."""
     training: dict[str, Any] = field(default_factory=dict)
     """Recipe, seed, data name, licence of starting weights, versions."""
-    task: Task = "single"
+    task: str = "single"
     thresholds: tuple[float, ...] = ()
     """For several labels: the calibrated probability from which on each one is answered."""
+
+    def __post_init__(self) -> None:
+        task_named(self.task)
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,23 +103,24 @@ _REQUIRED = ("network", "classes", "preprocess", "calibration", "scores", "train
 
 def header_from(content: dict[str, Any], path: Path) -> Header:
     """The header from its JSON, in whatever file it stood."""
-    number = content.get("format")
-    if number not in tuple(FORMATS.values()):
-        known = " and ".join(map(str, FORMATS.values()))
+    number, formats = content.get("format"), [task.format for task in TASKS.values()]
+    if number not in formats:
+        known = " and ".join(map(str, formats))
         raise ResLabError(f"{path} has format {shown(number)}; this version reads {known}", "pip install -U reslab")
     if missing := [name for name in _REQUIRED if name not in content]:
         raise ResLabError(f"{path} is damaged: {missing[0]} is missing")
     header = build(Header, {name: value for name, value in content.items() if name != "format"}, path)
     build(_Training, {name: value for name, value in header.training.items() if name in _TRAINING}, path, "training")
     refuse_twins(header.classes, f"{path} is damaged: ")
+    task = task_named(header.task)
     complaints = {
         "it names no classes": not header.classes,
         "a class has no name": not all(header.classes),
         "it holds text that is no Unicode": not _is_unicode(content),
         f"its temperature {header.calibration.temperature} is not positive": not header.calibration.temperature > 0,
-        "its format is not that of its task": number != FORMATS[header.task],
+        "its format is not that of its task": number != task.format,
         "it has not one threshold per class": len(header.thresholds)
-        != (len(header.classes) if header.task == "multi" else 0),
+        != len(task.initial_thresholds(len(header.classes))),
     }
     for complaint, holds in complaints.items():
         if holds:
@@ -183,7 +169,7 @@ def _is_unicode(content: dict[str, Any]) -> bool:
 
 def header_document(header: Header) -> dict[str, Any]:
     """The header as plain values, with the number of its format."""
-    return {"format": FORMATS[header.task], **dataclasses.asdict(header)}
+    return {"format": task_named(header.task).format, **dataclasses.asdict(header)}
 
 
 def metadata_of(header: Header, seen: np.ndarray, certificate: dict[str, Any] | None = None) -> dict[str, str]:

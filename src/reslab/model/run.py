@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any, Literal
 
 from reslab.errors import ResLabError
-from reslab.model.file import Task
 from reslab.system.files import read_json
 from reslab.system.values import build, parse
+from reslab.tasks.table import task_named
 
 RUNS = Path("runs")
 """Where runs lie unless somebody says otherwise."""
@@ -126,7 +126,10 @@ class _Run:
     classes: tuple[str, ...]
     machine: str
     reslab: str
-    task: Task = "single"
+    task: str = "single"
+
+    def __post_init__(self) -> None:
+        task_named(self.task)
 
 
 @dataclass(frozen=True, slots=True)

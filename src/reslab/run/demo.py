@@ -8,13 +8,13 @@ from PIL import Image
 
 from reslab.data.reader import load
 from reslab.data.sources import read_data
-from reslab.evaluate.evaluation import Judgement
+from reslab.evaluate.evaluation import Evaluation
 from reslab.evaluate.predict import Prediction, load_model
 from reslab.model.run import REPORT_NAME
 from reslab.run.evaluate import evaluate
 from reslab.run.train import train
+from reslab.system.events import Listener
 from reslab.system.files import write_atomically
-from reslab.train.journal import Listener
 from reslab.train.recipes import recipe
 
 
@@ -24,7 +24,7 @@ class Demo:
 
     model: Path
     report: Path
-    evaluation: Judgement
+    evaluation: Evaluation
     """On the test split."""
     prediction: "Prediction"
 

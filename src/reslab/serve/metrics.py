@@ -48,7 +48,7 @@ class Metrics:
         if row.error is not None:
             return
         self._confidence.observe(row.top[0][1])
-        for label in [row.label] if row.labels is None else [label for label, _ in row.labels]:
+        for label, _ in row.answered:
             self._labels.labels(label).inc()
 
     def text(self) -> bytes:

@@ -18,8 +18,7 @@ from reslab.data.sources import read_data
 from reslab.data.splits import assigned
 from reslab.engine.open import open_engine
 from reslab.engine.torch import stored_network
-from reslab.errors import ResLabError
-from reslab.evaluate.evaluation import judge
+from reslab.evaluate.evaluation import evaluate_engine
 from reslab.model.file import read_model
 from reslab.model.run import CONFIG_NAME, MODEL_NAME, read_journal
 from reslab.nn.config import config_from
@@ -27,10 +26,13 @@ from reslab.nn.layers import to_images
 from reslab.nn.resnet import ResNet, build
 from reslab.nn.zoo import ZOO
 from reslab.system import device
+from reslab.system.events import Listener, ignore
 from reslab.system.files import write_json
+from reslab.tasks.table import task_named
+from reslab.tasks.task import require
 from reslab.train.config import Plan, TrainConfig
 from reslab.train.inputs import Stores, open_stores, preprocess_of
-from reslab.train.journal import Listener
+from reslab.train.job import Job
 from reslab.train.plan.resolve import resolve, with_statistics
 from reslab.train.plan.speed import seconds_per_step
 from reslab.train.recipes import paper
@@ -56,7 +58,7 @@ class Length:
         return self.deep_epochs if name in DEEP else self.epochs
 
 
-def fitted(minutes: float, seconds_per_epoch: Mapping[str, float]) -> Length:
+def fit_length(minutes: float, seconds_per_epoch: Mapping[str, float]) -> Length:
     """The length that takes about so long here: fewer pictures if there is little time, more epochs if there is much."""
     usual = Length()
     cost = sum(usual.of(name) * seconds for name, seconds in seconds_per_epoch.items())
@@ -66,9 +68,9 @@ def fitted(minutes: float, seconds_per_epoch: Mapping[str, float]) -> Length:
     return Length(int(usual.epochs * times), int(usual.deep_epochs * times))
 
 
-def speeds(data: str, data_dir: str | None = None, batch: int = 128) -> dict[str, float]:
+def time_epochs(data: str, data_dir: str | None = None, batch: int = 128) -> dict[str, float]:
     """Seconds that an epoch of each network takes on this machine, from a few steps."""
-    catalog = _divided(data, data_dir, 0, 1.0)
+    catalog = _read_and_split(data, data_dir, 0, 1.0)
     steps = -(-len(catalog.split("train")) // batch)
     found = {}
     for name in (*SHALLOW, *DEEP):
@@ -89,12 +91,12 @@ def study(
 
     What a stopped study has finished is not done again.
     """
-    tell = on_event or (lambda event: None)
-    catalog = _divided(data, data_dir, seed, length.share)
+    listener = on_event or ignore
+    catalog = _read_and_split(data, data_dir, seed, length.share)
     rows = []
     for name in (*SHALLOW, *DEEP):
-        tell({"event": "network", "name": name, "epochs": length.of(name)})
-        rows.append(_row(name, _config(data, data_dir, name, length.of(name), seed), catalog, out / name, tell))
+        listener({"event": "network", "name": name, "epochs": length.of(name)})
+        rows.append(_row(name, _config(data, data_dir, name, length.of(name), seed), catalog, out / name, listener))
     document = {
         "schema": 1,
         "data": catalog.name,
@@ -125,16 +127,17 @@ def gradients(network: ResNet, pixels: np.ndarray, labels: np.ndarray) -> list[f
     ]
 
 
-def _row(name: str, config: TrainConfig, catalog: Catalog, folder: Path, tell: Listener) -> dict[str, Any]:
+def _row(name: str, config: TrainConfig, catalog: Catalog, folder: Path, listener: Listener) -> dict[str, Any]:
     plan = resolve(config, catalog.only(("train", "val")))
     stores = open_stores(plan, catalog)
     plan = with_statistics(plan, stores.train)
     goes_on = (folder / CONFIG_NAME).is_file()
+    job = Job(folder, plan, catalog, stores, listener, resume=goes_on)
     if not goes_on:
-        begin(folder, plan, catalog, stores)
-    fit(folder, plan, stores, tell, resume=goes_on)
+        begin(job)
+    fit(job)
     epochs = [event for event in read_journal(folder) if event["event"] == "epoch"]
-    tested = judge(open_engine(folder), catalog.split("test"), "test").document()
+    tested = evaluate_engine(open_engine(folder), catalog.split("test"), "test").document()
     right = tested["top1"]
     return {
         "name": name,
@@ -173,11 +176,10 @@ def _config(data: str, data_dir: str | None, model: str, epochs: int, seed: int)
     )  # fmt: skip
 
 
-def _divided(data: str, data_dir: str | None, seed: int, share: float) -> Catalog:
+def _read_and_split(data: str, data_dir: str | None, seed: int, share: float) -> Catalog:
     """The data with a validation split; of each class a share of the training pictures, evenly chosen."""
     catalog = assigned(read_data(data, None if data_dir is None else Path(data_dir)), 0.1, 0, None)
-    if catalog.multi:
-        raise ResLabError(f"in {data} pictures bear several labels", "the study counts errors of one label per picture")
+    require(task_named(catalog.task), "study", "the study", "give a table with one label per picture")
     if share >= 1:
         return catalog
     kept: list[Picture] = [p for p in catalog.pictures if p.split != "train"]

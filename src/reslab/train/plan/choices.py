@@ -17,6 +17,7 @@ from reslab.pixels.decode import facts
 from reslab.pixels.preprocess import Preprocess
 from reslab.system.fetch import has_place, reachable
 from reslab.system.machine import free_memory
+from reslab.tasks.task import Task, require, supports
 from reslab.train.config import AUTO, FRESH, NONE, Origin, TrainConfig
 from reslab.train.plan.memory import activation_bytes
 from reslab.train.recipes import recipe
@@ -58,17 +59,16 @@ class Choices:
         self.origins[name] = Origin(origin, reason)
 
 
-def choose_loss(choices: Choices, multi: bool) -> None:
-    """What cannot be done where pictures bear several labels is refused, or left out with a reason."""
+def choose_loss(choices: Choices, task: Task) -> None:
+    """What the task lacks is refused, or left out with a reason."""
     config = choices.config
-    for flag, asked in (
-        ("--balance", config.balance != NONE),
-        ("--teacher", config.teacher != NONE),
-        ("--folds", config.folds > 0),
-    ):
-        if multi and asked:
-            raise ResLabError(f"{flag} is made for pictures of one label each, and these bear several", "leave it out")
-    if multi and config.label_smoothing:
+    if config.balance != NONE:
+        require(task, "balance", "--balance")
+    if config.teacher != NONE:
+        require(task, "teacher", "--teacher")
+    if config.folds:
+        require(task, "folds", "--folds")
+    if config.label_smoothing and not supports(task, "label smoothing"):
         choices.set("label_smoothing", 0.0, "several labels per picture: each is learnt as it is written")
 
 
