@@ -17,7 +17,7 @@ from reslab.tasks.table import TASKS
 from reslab.train.config import MODES, OptimConfig, TrainConfig
 from reslab.train.plan.choices import chosen
 from reslab.train.probe import embeddings, fitted
-from reslab.train.step.finetune import by_depth, speeds, thaw
+from reslab.train.step.finetune import by_depth, lr_factors, unfreeze
 from reslab.train.step.optim import build_optimizer, set_rate
 from tests.pictures import colour_folder
 
@@ -30,19 +30,19 @@ NAME = "cifar10_resnet20"
 )
 def test_what_learns_when(mode, done, learning):
     network = build_named("resnet20")
-    thaw(network, mode, done)
+    unfreeze(network, mode, done)
     groups = by_depth(network)
     assert len(groups) == 5 and sum(len(list(g.parameters())) for g in groups) == len(list(network.parameters()))
     for depth, group in enumerate(groups):
         assert all(p.requires_grad == (depth < learning) for p in group.parameters())
         assert all(m.training == (depth < learning) for m in group.modules() if isinstance(m, torch.nn.BatchNorm2d))
-    thaw(network, "all", 1.0)
+    unfreeze(network, "all", 1.0)
     assert all(p.requires_grad for p in network.parameters())
 
 
 def test_the_rate_halves_from_group_to_group():
     network = build_named("resnet20")
-    optimizer = build_optimizer(network, OptimConfig("sgd", lr=0.1), speeds(network, "all"))
+    optimizer = build_optimizer(network, OptimConfig("sgd", lr=0.1), lr_factors(network, "all"))
     set_rate(optimizer, 0.8)
     rates = {id(p): group["lr"] for group in optimizer.param_groups for p in group["params"]}
     assert len(rates) == len(list(network.parameters()))

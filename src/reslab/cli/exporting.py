@@ -22,7 +22,7 @@ _NOT_MET = 1
 
 @Parameter(name="*")
 @dataclass(frozen=True)
-class ExportOptions:
+class FileOptions:
     """How the file is made."""
 
     form: Annotated[Form | None, Parameter(name="--format")] = None
@@ -39,7 +39,7 @@ class ExportOptions:
     "A new folder for golden vectors: pictures and the answers that another language must get (see examples/)."
 
 
-_OPTIONS = ExportOptions()
+_OPTIONS = FileOptions()
 
 
 def export(
@@ -48,7 +48,7 @@ def export(
     *,
     out: Path = Path("model.onnx"),
     data: str | None = None,
-    how: ExportOptions = _OPTIONS,
+    how: FileOptions = _OPTIONS,
     source: DataOptions = DATA_OPTIONS,
     foreign: ForeignOptions = FOREIGN_OPTIONS,
     json: Annotated[bool, Parameter(negative="")] = False,
@@ -66,20 +66,20 @@ def export(
     if data:
         outside_data(out, data)
     form, out = _form(how.form, out)
-    from reslab.run.export import Shipping, ship
+    from reslab.run.export import ExportOptions, export_model
 
-    shipping = Shipping(form, how.input_layout, how.opset, how.int8, how.max_drop_points, how.golden)
+    options = ExportOptions(form, how.input_layout, how.opset, how.int8, how.max_drop_points, how.golden)
     with show.bar("exporting and comparing"):
-        shipped = ship(model, out, shipping, data, source.split(), foreign.assumed())
-    refused = bool(shipped.acceptance and shipped.acceptance.reasons)
+        exported = export_model(model, out, options, data, source.split(), foreign.assumed())
+    refused = bool(exported.acceptance and exported.acceptance.reasons)
     if json:
-        document = {"path": str(out), **shipped.certificate.document()}
-        show.print_json(document | ({"int8": shipped.acceptance.document()} if shipped.acceptance else {}))
+        document = {"path": str(out), **exported.certificate.document()}
+        show.print_json(document | ({"int8": exported.acceptance.document()} if exported.acceptance else {}))
     else:
-        _say(shipped.certificate)
-        if shipped.acceptance:
-            _print_acceptance(shipped.acceptance)
-        kept = " (float32)" if refused else " (int8)" if shipped.acceptance else ""
+        _say(exported.certificate)
+        if exported.acceptance:
+            _print_acceptance(exported.acceptance)
+        kept = " (float32)" if refused else " (int8)" if exported.acceptance else ""
         if how.golden:
             show.say(f"{how.golden}: golden vectors, for programs in other languages to check themselves")
         following = f"torch.export.load({str(out)!r})" if form == "pt2" else f"reslab predict {out} photos/"

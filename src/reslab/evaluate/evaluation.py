@@ -84,6 +84,12 @@ class Evaluation(Answers):
         return byte_order_mark(self.classes) + file.getvalue()
 
 
+def decoded(picture: Picture) -> tuple[np.ndarray, bytes]:
+    """A picture as its file has it, and its hash."""
+    pixels = load(picture)
+    return pixels, fingerprint(pixels)
+
+
 def evaluate_engine(
     engine: Engine,
     pictures: Sequence[Picture],
@@ -91,8 +97,12 @@ def evaluate_engine(
     skip_bad: bool = False,
     workers: int | None = None,
     on_progress: Callable[[int], None] | None = None,
+    source: Callable[[Picture], tuple[np.ndarray, bytes]] = decoded,
 ) -> Evaluation:
     """Answer for every picture once.
+
+    Args:
+        source: gives a picture, whole or already prepared for the model, and the hash of its decoded form.
 
     Raises:
         ResLabError: no picture; a class that the model does not know (matched by name); an unreadable picture,
@@ -102,8 +112,7 @@ def evaluate_engine(
     hashes: dict[str, bytes] = {}
 
     def read(picture: Picture) -> np.ndarray:
-        pixels = load(picture)
-        hashes[picture.key] = fingerprint(pixels)
+        pixels, hashes[picture.key] = source(picture)
         return pixels
 
     rows, errors = [], {}

@@ -1,17 +1,18 @@
-"""Cross-validation: every picture is judged once, by a network that has not seen it; what ships is trained on all of them.
+"""Cross-validation: every picture is answered once by a network that has not seen it; the model is trained on all of them.
 
-No fold chooses anything by the pictures that judge it: it trains the whole length and its last weights count, as they do
-in the run on everything, which has no pictures left to choose by. So the pooled score flatters nobody. It is that of
-networks trained on all but one K-th of the pictures, and the one that ships has seen a little more.
+No fold chooses anything by the pictures that evaluate it: it trains the whole length and its last weights count, as they do
+in the run on everything, which has no pictures left to choose by. So the pooled score is not too
+good. It is that of networks trained on all but one K-th of the pictures; the one that is kept has seen a little more.
 """
 
 from reslab.errors import ResLabError
 from reslab.evaluate.evaluation import Evaluation, pooled
-from reslab.model.run import OUT_OF_FOLD
+from reslab.model.file import read_model
+from reslab.model.run import MODEL_NAME, OUT_OF_FOLD
 from reslab.system.events import Event
 from reslab.train.job import Job
 from reslab.train.loop import Interrupted
-from reslab.train.session import begin, fit, settle
+from reslab.train.session import begin, calibrate_and_save, fit
 
 
 def cross_validate(job: Job) -> Evaluation:
@@ -40,7 +41,13 @@ def cross_validate(job: Job) -> Evaluation:
     job.listener(_fold_event(job))
     fit(job)
     answers = pooled([one for one in judged if one is not None], OUT_OF_FOLD)
-    return job.group.share(settle(job.folder, answers, chose_the_model=False) if job.group.first else None)
+    return job.group.share(_save(job, answers) if job.group.first else None)
+
+
+def _save(job: Job, answers: Evaluation) -> Evaluation:
+    """Calibrate and score the model that was trained on everything by the answers of the folds."""
+    path = job.folder / MODEL_NAME
+    return calibrate_and_save(path, read_model(path), answers, chose_the_model=False)
 
 
 def _fold_event(job: Job) -> Event:

@@ -32,7 +32,7 @@ class Judging:
     workers: int | None = None
     """Threads that read pictures."""
     assumed: CheckpointAssumptions = CheckpointAssumptions()
-    """What somebody else's checkpoint does not say."""
+    """What a foreign checkpoint does not say."""
     engine: EngineName = "auto"
     """Which library computes, where the file leaves a choice."""
 
@@ -48,7 +48,7 @@ def evaluate(
     how: Judging = _PLAIN,
     on_progress: Callable[[int], None] | None = None,
 ) -> Evaluation:
-    """Judge a model on one split of a data set: `test` if there is one, else `val`, unless told otherwise.
+    """Evaluate a model on one split of a data set: by default `test` if there is one, else `val`.
 
     Args:
         division: how the data are found and split; what it leaves open is as it was when the model was trained.

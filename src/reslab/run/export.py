@@ -36,7 +36,7 @@ _AS_TRAINED = SplitConfig()
 
 
 @dataclass(frozen=True, slots=True)
-class Shipping:
+class ExportOptions:
     """How a model is exported."""
 
     form: Form = "onnx"
@@ -50,7 +50,7 @@ class Shipping:
 
 
 @dataclass(frozen=True, slots=True)
-class Shipped:
+class ExportResult:
     """What was written."""
 
     path: Path
@@ -60,7 +60,7 @@ class Shipped:
 
 
 @dataclass(frozen=True, slots=True)
-class Shown:
+class ReferencePictures:
     """Pictures to compare on."""
 
     what: str
@@ -73,14 +73,14 @@ class Shown:
     skip_bad: bool = False
 
 
-def ship(
+def export_model(
     model: str | Path,
     out: Path,
-    how: Shipping,
+    how: ExportOptions,
     data: str | Path | None = None,
     division: SplitConfig = _AS_TRAINED,
     assumed: CheckpointAssumptions | None = None,
-) -> Shipped:
+) -> ExportResult:
     """Export a model, prove on pictures that it answers as before, and write it.
 
     Args:
@@ -89,43 +89,45 @@ def ship(
 
     Raises:
         GateNotMet: the exported model does not answer as the network does; nothing is written.
-        ResLabError: what is asked for does not exist, or goes not together.
+        ResLabError: the model does not exist, or the options cannot be combined.
     """
     _refuse(how)
     path = packaged_file(str(model), ".safetensors") if str(model) in PACKAGED else find_model(model)
     engine = open_engine(path, assumed)
-    shown = _shown(engine, path, data, division)
+    reference = _reference_pictures(engine, path, data, division)
     metadata = ModelMetadata(engine.header, engine.seen, None)
     draft, graph = _draft(engine, path, metadata, how)
-    certificate = certify(engine, draft.engine, shown.pixels, shown.what, shown.labels)
+    certificate = certify(engine, draft.engine, reference.pixels, reference.what, reference.labels)
     document, judged = certificate.document(), None
     if how.int8 and graph is not None:
-        draft, judged = _smaller(draft, graph, metadata, shown, how)
+        draft, judged = _smaller(draft, graph, metadata, reference, how)
         document |= {"int8": judged.document()}
     draft.write(out, document)
     if how.golden:
         written = draft.engine if how.form == "pt2" else open_engine(out)
-        write_golden(how.golden, written, [load(picture) for picture in _evenly(shown.pictures, _GOLDEN)])
-    return Shipped(out, certificate, judged)
+        write_golden(how.golden, written, [load(picture) for picture in _evenly(reference.pictures, _GOLDEN)])
+    return ExportResult(out, certificate, judged)
 
 
 def _smaller(
-    draft: Draft, graph: OnnxGraph, metadata: ModelMetadata, shown: Shown, how: Shipping
+    draft: Draft, graph: OnnxGraph, metadata: ModelMetadata, reference: ReferencePictures, how: ExportOptions
 ) -> tuple[Draft, Acceptance]:
     """The model in int8 where it is accepted, else in float32; and what was measured."""
     require(task_named(metadata.header.task), "int8", "--int8")
-    if shown.labels is None or not shown.training:
+    if reference.labels is None or not reference.training:
         raise ResLabError(
             "int8 is calibrated on training pictures and judged on validation pictures with one label each",
             "name them with --data",
         )
-    _, ranges = _readable(_evenly(shown.training, _CALIBRATE), metadata.header.preprocess, shown.skip_bad)
+    _, ranges = _readable(_evenly(reference.training, _CALIBRATE), metadata.header.preprocess, reference.skip_bad)
     small = _formed(quantize(graph, ranges), metadata, how.form)
-    judged = measure_acceptance(draft.engine, small.engine, shown.pixels, shown.labels, shown.what, how.max_drop_points)
+    judged = measure_acceptance(
+        draft.engine, small.engine, reference.pixels, reference.labels, reference.what, how.max_drop_points
+    )
     return (draft if judged.reasons else small), judged
 
 
-def _refuse(how: Shipping) -> None:
+def _refuse(how: ExportOptions) -> None:
     if not 0 <= how.max_drop_points <= 100:
         raise ResLabError(
             f"--max-drop-points {how.max_drop_points:g} is not between 0 and 100", "0 allows no loss at all"
@@ -140,7 +142,7 @@ def _refuse(how: Shipping) -> None:
         refuse_nonempty(how.golden)
 
 
-def _draft(engine: Engine, path: Path, metadata: ModelMetadata, how: Shipping) -> tuple[Draft, OnnxGraph | None]:
+def _draft(engine: Engine, path: Path, metadata: ModelMetadata, how: ExportOptions) -> tuple[Draft, OnnxGraph | None]:
     """The float32 model in its form, and its graph."""
     if isinstance(engine, TorchEngine):
         network = copy.deepcopy(engine.network).to(device="cpu", memory_format=torch.contiguous_format)
@@ -158,7 +160,9 @@ def _formed(graph: OnnxGraph, metadata: ModelMetadata, form: Form) -> Draft:
     return as_openvino(graph, metadata) if form == "openvino" else as_onnx(graph, metadata)
 
 
-def _shown(engine: Engine, path: Path, data: str | Path | None, division: SplitConfig) -> Shown:
+def _reference_pictures(
+    engine: Engine, path: Path, data: str | Path | None, division: SplitConfig
+) -> ReferencePictures:
     """Pictures of `data`, else of what the run was trained on where that is still here, else parts of photographs."""
     header, run = engine.header, path.parent
     catalog = None if data is None else read_data(data, division.data_dir)
@@ -168,7 +172,7 @@ def _shown(engine: Engine, path: Path, data: str | Path | None, division: SplitC
     if catalog is None or data is None:
         parts = _photographs()
         what = f"{len(parts)} parts of scikit-learn's photographs"
-        return Shown(what, *_readable(parts, header.preprocess, skip_bad=False))
+        return ReferencePictures(what, *_readable(parts, header.preprocess, skip_bad=False))
     skip_bad = bool(division.skip_bad)
     catalog = division.or_else(SplitConfig.recorded(header.training)).apply(catalog)
     split: Split = "val" if catalog.split("val") else "test"
@@ -176,7 +180,7 @@ def _shown(engine: Engine, path: Path, data: str | Path | None, division: SplitC
     task = task_named(header.task)
     labels = task.targets(pictures, header.classes, split) if supports(task, "int8") else None  # else no accuracy
     what = f"{len(pictures):,} {'validation' if split == 'val' else 'test'} pictures of {Path(data).name}"
-    return Shown(what, pictures, pixels, labels, tuple(catalog.split("train")), skip_bad)
+    return ReferencePictures(what, pictures, pixels, labels, tuple(catalog.split("train")), skip_bad)
 
 
 def _evenly(pictures: tuple[Picture, ...], most: int) -> tuple[Picture, ...]:

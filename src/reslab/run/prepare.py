@@ -29,7 +29,7 @@ from reslab.train.inputs import Stores, open_stores
 from reslab.train.job import Job
 from reslab.train.plan.resolve import cautions, decided, hints, resolve, with_statistics
 from reslab.train.start import IMAGENET_WORD, open_start
-from reslab.train.step.process_group import Ranks
+from reslab.train.step.process_group import ProcessGroup
 
 OPENED: tuple[Split, ...] = ("train", "val")
 """The splits whose pictures training looks at. It lists the others' names, and opens none of them."""
@@ -38,7 +38,7 @@ _AHEAD = 64  # pictures decoded before they are asked for
 
 
 def prepare(
-    config: TrainConfig, out: Path | None, user: Collection[str], listener: Listener, begun: float, group: Ranks
+    config: TrainConfig, out: Path | None, user: Collection[str], listener: Listener, begun: float, group: ProcessGroup
 ) -> Job:
     """Everything that comes before the first step of a run. The first process decides; the others take it over.
 
@@ -49,7 +49,7 @@ def prepare(
     """
     whole = read_and_split(config)
     if not group.first:
-        return _joined(whole, listener, group)
+        return _join(whole, listener, group)
     catalog = whole.only(OPENED)
     plan = resolve_plan(config, catalog, user, listener, _left(config, begun))
     from reslab.train.session import begin  # PyTorch, once nothing is left to refuse
@@ -68,7 +68,7 @@ def prepare(
     return job
 
 
-def _joined(whole: Catalog, listener: Listener, group: Ranks) -> Job:
+def _join(whole: Catalog, listener: Listener, group: ProcessGroup) -> Job:
     """The run that the first process has prepared."""
     prepared: tuple[Path, Plan, list[str]] = group.share(None)
     folder, plan, left_out = prepared
@@ -222,9 +222,7 @@ def same_data(config: TrainConfig, folder: Path, data: str | Path | None = None)
     data = data or data_location(read_config(folder))
     catalog, table = read_data(data, config.data_dir), recorded_split(folder)
     if table is None:
-        raise ResLabError(
-            f"{folder} holds no {SPLIT_NAME}", "without it nobody knows which picture was where: train anew"
-        )
+        raise ResLabError(f"{folder} holds no {SPLIT_NAME}", "without it the splits are unknown: train anew")
     if changed := describe_difference(table, catalog, config.skip_bad):
         raise ResLabError(
             f"{data} is not what this run began with: {changed}", "put the data back as they were, or train anew"
@@ -262,7 +260,7 @@ def plan_event(job: Job, seconds: float | None) -> Event:
 
 
 _HINTS = {
-    "unreadable": "mend or remove it, or leave such pictures out with --skip-bad",
+    "unreadable": "repair or remove it, or leave such pictures out with --skip-bad",
     "unknown class": "give it training pictures, or rename or remove its folder or label",
     "empty class": "put pictures into it, or remove its folder or column",
     "one class": "make one folder per class, e.g. data/cats and data/dogs",

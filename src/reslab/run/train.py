@@ -51,7 +51,7 @@ def train(
     Args:
         out: the run folder; `runs/<date>-<model>-<data>` by default.
         user: names of the fields of `config` that a person chose, for the record.
-        on_event: told everything that happens, as plain dictionaries.
+        on_event: is given everything that happens, as plain dictionaries.
         begun: when the person's time began to run, by `time.monotonic`; now by default.
 
     Raises:

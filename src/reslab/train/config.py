@@ -6,12 +6,12 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 from reslab.data.augment import parse
-from reslab.data.splits import SplitConfig
+from reslab.data.splits import DEFAULT_VAL, MAX_VAL, SplitConfig
 from reslab.errors import ResLabError, nearest
 from reslab.nn.zoo import configuration
 from reslab.pixels.preprocess import STATISTICS, Resize
 from reslab.system.bounds import AT_LEAST_ONE, COUNT, POSITIVE, SEED, SHARE, Bound, Words
-from reslab.train.schedule import Course, ScheduleConfig
+from reslab.train.schedule import ScheduleConfig, Timeline
 from reslab.train.settings import check_settings, setting, settings_of
 
 AUTO = "auto"
@@ -76,7 +76,7 @@ class TrainConfig:
     """A folder, a CSV/TSV table, or a name."""
     data_dir: str | None = setting(None, None, "Where a named set lies or is downloaded to.", group="data", kind=Path)
     val: float = setting(
-        0.1, Bound(0, 0.8), "Share of the pictures that validates (0.1); none trains on all.", group="data",
+        DEFAULT_VAL, Bound(0, MAX_VAL), "Share of the pictures that validates (0.1); none trains on all.", group="data",
         words={NONE: 0.0},
     )  # fmt: skip
     """0 keeps the last weights."""
@@ -168,7 +168,7 @@ class TrainConfig:
     minutes: float = setting(0.0, Bound(0, 10**6))
     """Fit the run into this many minutes instead of `epochs`."""
     course: tuple[tuple[int, float], ...] = ()
-    """The course of an earlier run that is to be followed step by step (`Course.knots`)."""
+    """The timeline of an earlier run that is to be followed step by step (`Timeline.breakpoints`)."""
     grow: float = setting(0.0, SHARE)
     """Share of the run that is trained on pictures of three quarters of the side (progressive resizing)."""
     label_smoothing: float = setting(
@@ -261,13 +261,13 @@ class Plan:
 
     @property
     def total_steps(self) -> int:
-        return self.course.total
+        return self.timeline.total
 
     @property
-    def course(self) -> Course:
+    def timeline(self) -> Timeline:
         """How the run is to go, if nothing changes it on the way."""
         return (
-            Course(self.config.course)
+            Timeline(self.config.course)
             if self.config.course
-            else Course.straight(self.steps_per_epoch * self.config.epochs)
+            else Timeline.straight(self.steps_per_epoch * self.config.epochs)
         )

@@ -11,7 +11,7 @@ from reslab.system.events import Listener, ignore
 from reslab.train.config import Origin, Plan
 from reslab.train.inputs import Stores, preprocess_of
 from reslab.train.plan.resolve import with_statistics
-from reslab.train.step.process_group import ALONE, Ranks
+from reslab.train.step.process_group import SINGLE, ProcessGroup
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +25,7 @@ class Job:
     stores: Stores
     listener: Listener = ignore
     """Is given every event; in processes other than the first it is `ignore`."""
-    group: Ranks = ALONE
+    group: ProcessGroup = SINGLE
     resume: bool = False
     """Continue from the saved state; from the start where the run was stopped before its first one."""
     spent: float = 0.0

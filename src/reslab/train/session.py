@@ -1,4 +1,4 @@
-"""One run: a folder that fills while the loop turns, and holds a calibrated model at the end."""
+"""Train one run: write its folder, keep the best weights, calibrate, evaluate."""
 
 import csv
 import dataclasses
@@ -22,10 +22,10 @@ from reslab.data.loader import Loader
 from reslab.data.reader import BLOCK, ordered
 from reslab.data.store import Store
 from reslab.engine.base import block_logits
-from reslab.engine.torch import TorchEngine, open_torch
+from reslab.engine.torch import TorchEngine, network_from_file
 from reslab.errors import ResLabError
 from reslab.evaluate.evaluation import Evaluation, evaluate_engine, write_evaluation
-from reslab.model.file import Header, read_model, write_model
+from reslab.model.file import Header, ModelFile, read_model, write_model
 from reslab.model.run import (
     CONFIG_NAME,
     JOURNAL_NAME,
@@ -52,14 +52,14 @@ from reslab.train.journal import Journal
 from reslab.train.loop import Hooks, train
 from reslab.train.plan.document import decisions, plan_document
 from reslab.train.preview import sheet
-from reslab.train.probe import probed, put
+from reslab.train.probe import probed, set_head
 from reslab.train.start import SCRATCH, begin_from, open_start
 from reslab.train.state import Progress, StateFolder, Training
-from reslab.train.step.finetune import speeds
+from reslab.train.step.finetune import lr_factors
 from reslab.train.step.loss import Objective, Teacher, class_weights, log_prior
-from reslab.train.step.optim import Average, build_optimizer
-from reslab.train.step.process_group import ALONE, Ranks
-from reslab.train.step.time_budget import Pace
+from reslab.train.step.optim import EMA, build_optimizer
+from reslab.train.step.process_group import SINGLE, ProcessGroup
+from reslab.train.step.time_budget import TimeBudget
 from reslab.train.whiten import whiten
 
 _VALIDATION_COST, _REPORT_SECONDS = 0.4, 1.5  # a picture's way forward, in steps; writing model and report
@@ -87,13 +87,13 @@ def begin(job: Job) -> None:
 
 
 def fit(job: Job) -> Evaluation | None:
-    """Train, keep the best weights (a fold the last), calibrate them, judge them on the validation split.
+    """Train, keep the best weights (a fold the last), calibrate and evaluate them on the validation split.
 
     Returns:
         The evaluation on the validation split; None where nothing validates.
     """
     out, plan, group = job.folder, job.plan, job.group
-    with alone(out) if group.first else nullcontext():
+    with lock_folder(out) if group.first else nullcontext():
         device.exact()
         device.keep_memory()
         states = StateFolder(out / STATE_NAME, decisions(plan))
@@ -110,7 +110,7 @@ def fit(job: Job) -> Evaluation | None:
             device.use_threads(training.progress.threads)
         group.gather(None)  # no process writes a state before all of them have read it
         training.progress.threads = device.threads()
-        training.progress.follow(plan.course)
+        training.progress.follow(plan.timeline)
         if group.first and training.progress.best_epoch >= 0 and not (out / MODEL_NAME).is_file():
             _keep_again(job, training)
         if not training.progress.finished:
@@ -149,13 +149,13 @@ def _keep_again(job: Job, training: Training) -> None:
 def _train(job: Job, training: Training, states: StateFolder) -> None:
     """The loop, with the run's folder around the first process's."""
     plan, group, listener = job.plan, job.group, job.listener
-    loader, validate = loader_of(plan, job.stores.train, group), judge_of(plan, job.stores.val, group)
+    loader, validate = loader_of(plan, job.stores.train, group), validator_of(plan, job.stores.val, group)
     hint = f"go on with: reslab resume {job.folder}"
-    pace = _pace(plan, job.stores, training.progress.seconds)
+    budget = _time_budget(plan, job.stores, training.progress.seconds)
     with _polite_stop() as asked:
         hooks = Hooks(
             emit=listener, progress=listener, save=lambda: None, validate=validate, keep_best=lambda: None,
-            should_stop=asked.is_set, resume_hint=hint, ranks=group, pace=pace,
+            should_stop=asked.is_set, resume_hint=hint, group=group, budget=budget,
         )  # fmt: skip
         if not group.first:
             train(training, loader, plan, hooks)
@@ -172,22 +172,21 @@ def _train(job: Job, training: Training, states: StateFolder) -> None:
                 listener(event)
 
             def save() -> None:
-                training.progress.journal, training.progress.seconds = journal.offset(), pace.elapsed()
+                training.progress.journal, training.progress.seconds = journal.offset(), budget.elapsed()
                 states.save(training)
 
             writing = dataclasses.replace(hooks, emit=emit, save=save, keep_best=lambda: _keep(job, training))
             train(training, loader, plan, writing)
 
 
-def _pace(plan: Plan, stores: Stores, spent: float) -> Pace:
-    """The clock of a run. After its last step the validation pictures are read once more, as they were at the start."""
-    share = len(stores.val) / (len(stores.val) + len(stores.train))
+def _time_budget(plan: Plan, stores: Stores, spent: float) -> TimeBudget:
+    """The clock of a run."""
     steps = _VALIDATION_COST * len(stores.val) / plan.config.batch_size
-    return Pace(plan.config.minutes * 60, spent, _REPORT_SECONDS + share * spent, steps)
+    return TimeBudget(plan.config.minutes * 60, spent, _REPORT_SECONDS, steps)
 
 
 @contextmanager
-def alone(out: Path) -> Iterator[None]:
+def lock_folder(out: Path) -> Iterator[None]:
     """One run per folder. The system lets go of the lock when the process ends, however it ends."""
     try:
         with FileLock(out / LOCK_NAME, timeout=0):
@@ -207,18 +206,18 @@ def fresh_training(plan: Plan, stores: Stores | None = None) -> Training:
     if stores is not None:
         whiten(network, stores.train, preprocess_of(plan))
     progress = Progress()
-    progress.follow(plan.course)
+    progress.follow(plan.timeline)
     if stores is not None and plan.config.finetune in ("head", "gradual"):
         begun = time.perf_counter()
         probe = probed(network, plan, stores)
         progress.seconds = time.perf_counter() - begun
-        put(probe, network.head)
+        set_head(probe, network.head)
         if plan.config.finetune == "head":  # this is the whole training
             progress.loss_sum, progress.hits, progress.pictures = probe.loss * probe.n, probe.hits, probe.n
-    average = Average(network, plan.config.ema) if plan.config.ema else None
+    ema = EMA(network, plan.config.ema) if plan.config.ema else None
     scaler = device.scaler(device.fastest(), plan.config.precision)
-    optimizer = build_optimizer(network, plan.config.optim, speeds(network, plan.config.finetune), anchor)
-    return Training(network, optimizer, average, scaler, progress, objective_of(plan), anchor)
+    optimizer = build_optimizer(network, plan.config.optim, lr_factors(network, plan.config.finetune), anchor)
+    return Training(network, optimizer, ema, scaler, progress, objective_of(plan), anchor)
 
 
 def _anchor(network: ResNet) -> dict[str, Tensor]:
@@ -247,17 +246,17 @@ def _teacher(plan: Plan) -> Teacher:
     return Teacher(network, columns, config.teacher_share, config.teacher_temperature, config.precision)
 
 
-def loader_of(plan: Plan, store: Store, ranks: Ranks = ALONE) -> Loader:
+def loader_of(plan: Plan, store: Store, group: ProcessGroup = SINGLE) -> Loader:
     """The training batches, or this process's part of them."""
     labels = task_named(plan.task).targets(store.pictures, plan.classes, "train")
-    part = (ranks.rank, ranks.world)
+    part = (group.rank, group.world)
     evenly = plan.config.balance == "sampler"
     loader = Loader(store, labels, len(plan.classes), augment_of(plan), plan.config.batch_size, part, evenly)
     smallest = len(store) // loader.steps
-    if ranks.world > 1 and smallest < 2 * ranks.world:
+    if group.world > 1 and smallest < 2 * group.world:
         raise ResLabError(
-            f"batches of {smallest} pictures are too few for {ranks.world} processes: batch norm needs two each",
-            f"use --batch-size {2 * ranks.world} or more, or fewer processes",
+            f"batches of {smallest} pictures are too few for {group.world} processes: batch norm needs two each",
+            f"use --batch-size {2 * group.world} or more, or fewer processes",
         )
     return loader
 
@@ -288,7 +287,7 @@ def _versions() -> dict[str, str]:
     }
 
 
-def judge_of(plan: Plan, store: Store, ranks: Ranks) -> Callable[[dict[str, Tensor]], Validation | None]:
+def validator_of(plan: Plan, store: Store, group: ProcessGroup) -> Callable[[dict[str, Tensor]], Validation | None]:
     """Weights -> validation score and loss, through the same engine and blocks as every other door.
 
     Several processes take the blocks in turn; no block is divided, so each picture's answer is what one process gives.
@@ -302,17 +301,17 @@ def judge_of(plan: Plan, store: Store, ranks: Ranks) -> Callable[[dict[str, Tens
     def validate(weights: dict[str, Tensor]) -> Validation:
         network.load_state_dict(weights)
         engine = TorchEngine(network, header)
-        mine = [block_logits(engine, pixels) for pixels in _stored_blocks(store, ranks)]
-        everybody = ranks.gather(mine)
-        blocks = [everybody[number % ranks.world][number // ranks.world] for number in range(-(-len(store) // BLOCK))]
+        mine = [block_logits(engine, pixels) for pixels in _stored_blocks(store, group)]
+        parts = group.gather(mine)
+        blocks = [parts[number % group.world][number // group.world] for number in range(-(-len(store) // BLOCK))]
         return task.validate(np.concatenate(blocks), labels, balanced)
 
     return validate
 
 
-def _stored_blocks(store: Store, ranks: Ranks) -> Iterator[np.ndarray]:
+def _stored_blocks(store: Store, group: ProcessGroup) -> Iterator[np.ndarray]:
     """A store's pictures, a block at a time; threads help where something must be decoded."""
-    mine = [i for i in range(len(store)) if i // BLOCK % ranks.world == ranks.rank]
+    mine = [i for i in range(len(store)) if i // BLOCK % group.world == group.rank]
     rows = ordered(store.__getitem__, mine, default_workers(), 2 * BLOCK)
     while block := list(itertools.islice(rows, BLOCK)):
         yield np.stack(block)
@@ -325,22 +324,27 @@ def _keep(job: Job, training: Training) -> None:
 
 
 def _finish(job: Job) -> Evaluation | None:
-    """Evaluate the model on the validation split."""
-    if not len(job.stores.val):
+    """Evaluate the kept weights on the validation pictures that are in memory, and calibrate them."""
+    store, path = job.stores.val, job.folder / MODEL_NAME
+    if not len(store):
         return None
-    evaluation = evaluate_engine(open_torch(job.folder / MODEL_NAME), job.stores.val.pictures, "val")
-    return settle(job.folder, evaluation, chose_the_model=not job.plan.config.folds)
-
-
-def settle(out: Path, evaluation: Evaluation, chose_the_model: bool) -> Evaluation:
-    """Fit temperature and thresholds on these answers, write them and the score into the model file, keep the answers."""
-    path = out / MODEL_NAME
-    evaluation = evaluation.calibrate()
     model = read_model(path)
+    engine = TorchEngine(network_from_file(model, path), model.header, model.sha256, model.seen)
+    evaluation = evaluate_engine(engine, store.pictures, "val", source=store.read)
+    return calibrate_and_save(path, model, evaluation, chose_the_model=not job.plan.config.folds)
+
+
+def calibrate_and_save(path: Path, model: ModelFile, evaluation: Evaluation, chose_the_model: bool) -> Evaluation:
+    """Fit temperature and thresholds on these answers, write them and the score into the model file, keep the answers.
+
+    Args:
+        path: the file that `model` was read from, in its run's folder.
+    """
+    evaluation = evaluation.calibrate()
     header = evaluation.described(model.header, chose_the_model)
     digest = write_model(path, model.tensors, header, [row.tobytes() for row in model.seen])
     evaluation = dataclasses.replace(evaluation, model=digest)
-    write_evaluation(out, evaluation)
+    write_evaluation(path.parent, evaluation)
     return evaluation
 
 
