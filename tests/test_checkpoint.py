@@ -160,7 +160,7 @@ def test_a_pickle_that_wants_code_is_not_opened(tmp_path, monkeypatch):
     (tmp_path / "old.pth").write_bytes(pickle.dumps(Evil()))
     torch.save(nn.Linear(2, 2), tmp_path / "whole.pth")
     for name in ("zip.pth", "old.pth", "whole.pth"):
-        with pytest.raises(ResLabError, match="wants to run code, and is not opened"):
+        with pytest.raises(ResLabError, match="would run code, and is not opened"):
             read_checkpoint(tmp_path / name)
     assert not (tmp_path / "EXECUTED").exists()
 

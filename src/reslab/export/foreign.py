@@ -303,14 +303,14 @@ def _find_output(
 
 def _before_softmax(path: Path, proto: onnx.ModelProto, output: str) -> str:
     """The input of a final softmax; the output itself where there is none."""
-    made = producers(proto)
+    source = producers(proto)
     name = output
-    while name in made and made[name].op_type == "Identity":
-        name = made[name].input[0]
-    last = made[name].op_type if name in made else ""
+    while name in source and source[name].op_type == "Identity":
+        name = source[name].input[0]
+    last = source[name].op_type if name in source else ""
     if last == "Sigmoid":
         raise ResLabError(f"{path} ends in a sigmoid, for several labels per picture", _HINT)
-    return made[name].input[0] if last in ("Softmax", "LogSoftmax") else output
+    return source[name].input[0] if last in ("Softmax", "LogSoftmax") else output
 
 
 def _free_batch_axis(proto: onnx.ModelProto, taken: GraphInput) -> onnx.ModelProto:
@@ -328,9 +328,9 @@ def _free_batch_axis(proto: onnx.ModelProto, taken: GraphInput) -> onnx.ModelPro
         dims = value.type.tensor_type.shape.dim
         if dims and dims[0].dim_value == taken.batch:
             dims[0].dim_param = "batch"
-    held = constants(free)
+    arrays = constants(free)
     for number, node in enumerate(free.graph.node):
-        shape = held.get(node.input[1]) if node.op_type == "Reshape" else None
+        shape = arrays.get(node.input[1]) if node.op_type == "Reshape" else None
         if shape is None or not shape.size or shape[0] != taken.batch:
             continue
         first = 0 if -1 in shape else -1

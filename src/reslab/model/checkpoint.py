@@ -44,7 +44,7 @@ def read_checkpoint(path: Path) -> dict[str, Tensor]:
     """The tensors of a `.pth`, `.pt`, `.th` or `.safetensors` file, unwrapped, without common prefixes.
 
     Raises:
-        ResLabError: it is missing, damaged, holds no tensors, or is a pickle that wants to run code.
+        ResLabError: it is missing, damaged, holds no tensors, or is a pickle that would run code.
     """
     try:
         content: Any = _sort_tensors(load_file(path)) if path.suffix == ".safetensors" else _load_pickle(path)
@@ -187,7 +187,7 @@ def _load_pickle(path: Path) -> Any:
             raise ResLabError(f"{path} is {what}, not a checkpoint", "fetch the file itself") from None
         if "GLOBAL" in str(error) or _runs_code(path):
             raise ResLabError(
-                f"{path} is a pickle that wants to run code, and is not opened",
+                f"{path} is a pickle that would run code, and is not opened",
                 "ask its author for a safetensors file, or for torch.save(network.state_dict(), …)",
             ) from None
         raise ResLabError(f"{path} is damaged or no checkpoint", "copy it again from where it came from") from None
