@@ -1,6 +1,5 @@
 """Measure a model's speed here: forward passes, latency, from files; with PyTorch also the share of the machine's peak."""
 
-import io
 import statistics
 import tempfile
 import time
@@ -9,16 +8,16 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
 
 from reslab.bench.clock import times
 from reslab.data.catalog import Picture
 from reslab.data.reader import BLOCK
 from reslab.data.sources import read_data
-from reslab.engine.base import Engine, answers
+from reslab.engine.base import Engine, stream_logits
 from reslab.engine.open import EngineName, open_engine
 from reslab.errors import ResLabError
 from reslab.nn.zoo import ZOO
+from reslab.pixels.encode import encode_picture
 from reslab.system import machine
 
 _FILES, _SIDE = 512, 400
@@ -72,7 +71,7 @@ def measure(model: str, data: str | None = None, seconds: float = 5.0, engine: E
     size = opened.header.preprocess.size
     pixels = np.random.default_rng(0).integers(0, 256, (BLOCK, size, size, 3)).astype(np.uint8)
     block = [Picture(str(number), each, "") for number, each in enumerate(pixels)]
-    forward = BLOCK / statistics.median(times(lambda: list(answers(opened, block)), seconds))
+    forward = BLOCK / statistics.median(times(lambda: list(stream_logits(opened, block)), seconds))
     alone = sorted(times(lambda: opened.logits(pixels[:1]), seconds))
     rate, files = _from_files(opened, data, seconds)
     found = Bench(
@@ -124,7 +123,7 @@ def _from_files(engine: Engine, data: str | None, seconds: float) -> tuple[float
         named = data or f"{len(pictures)} JPEG files of {_SIDE} x {_SIDE} pixels"
         shown, begin = 0, time.perf_counter()
         while shown == 0 or time.perf_counter() - begin < seconds:
-            shown += sum(len(block.indices) for block, _ in answers(engine, pictures))
+            shown += sum(len(block.indices) for block, _ in stream_logits(engine, pictures))
         return shown / (time.perf_counter() - begin), named
 
 
@@ -147,6 +146,4 @@ def _photograph(seed: int) -> bytes:
     planes = np.fft.irfft2(np.fft.rfft2(dice.normal(size=(3, _SIDE, _SIDE))) / frequency, (_SIDE, _SIDE))
     mixed = planes[:1] + planes / 4  # colours are correlated
     pixels = 128 + 50 * mixed / mixed.std()
-    file = io.BytesIO()
-    Image.fromarray(np.clip(pixels, 0, 255).astype(np.uint8).transpose(1, 2, 0)).save(file, "JPEG", quality=90)
-    return file.getvalue()
+    return encode_picture(np.clip(pixels, 0, 255).astype(np.uint8).transpose(1, 2, 0), "JPEG", quality=90)

@@ -12,8 +12,8 @@ from reslab.cli.options import outside_data
 from reslab.errors import ResLabError
 from reslab.model.run import RUNS
 from reslab.study.published import PAPER, published
+from reslab.system.events import Event
 from reslab.system.files import write_atomically, write_json
-from reslab.train.journal import Event
 
 _LEAST_MINUTES = 1.0
 

@@ -25,7 +25,7 @@ SEPARATOR = ";"
 """Separates the labels of a picture that may have several."""
 
 
-def several(label: str) -> tuple[str, ...]:
+def split_labels(label: str) -> tuple[str, ...]:
     """The labels of a picture that may have several: `cat;outdoor` names two, an empty text none."""
     return tuple(label.split(SEPARATOR)) if label else ()
 
@@ -75,8 +75,8 @@ class Catalog:
     mirrored: bool = True
     """Whether a mirror image keeps its label. False for digits and letters: such data are never flipped."""
 
-    multi: bool = False
-    """Each picture has any number of labels, none included, instead of exactly one."""
+    task: str = "single"
+    """What a label is: `single`, exactly one for each picture; `multi`, any number, none included (`reslab.tasks`)."""
 
     remarks: tuple[tuple[str, str], ...] = ()
     """What was written irregularly but is unambiguous: a word for it, and where."""
@@ -85,8 +85,8 @@ class Catalog:
     """What was read as it most likely was meant, and should be checked: a word for it, and how it was read."""
 
     def labels_of(self, picture: Picture) -> tuple[str, ...]:
-        """The labels of a picture: exactly one, unless the set is `multi`."""
-        return several(picture.label) if self.multi else (picture.label,)
+        """The labels of a picture: exactly one, unless the task is `multi`."""
+        return split_labels(picture.label) if self.task == "multi" else (picture.label,)
 
     @property
     def classes(self) -> tuple[str, ...]:

@@ -60,6 +60,11 @@ class Store:
         kept = self._memory.kept.get(picture.key)
         return self.keep(index, load(picture)) if kept is None else kept
 
+    def read(self, picture: Picture) -> tuple[np.ndarray, bytes]:
+        """The transformed picture, and the hash of its full decoded form."""
+        pixels = self[self.index[picture.key]]
+        return pixels, self._memory.hashes[picture.key]
+
     def keep(self, index: int, picture: np.ndarray) -> np.ndarray:
         """Keep an already decoded picture, if there is room; returns it transformed."""
         transformed = np.ascontiguousarray(self._transform(picture))

@@ -53,7 +53,7 @@ class _Labels:
 
     read: Callable[[Row], str]
     """A row's label as `Picture.label` has it."""
-    multi: bool
+    task: str
     remarks: tuple[tuple[str, str], ...] = ()
     unused: tuple[str, ...] = ()
     """Labels that no picture has."""
@@ -85,7 +85,7 @@ def read_table(path: Path) -> Catalog:
         where = f"{shown}, line {line}"
         ours = {name: row[written] for name, written in names.items()}
         picture = _picture(ours, labels.read(row), split_of(row), files, where)
-        if not (picture.label or labels.multi):
+        if not picture.label and labels.task != "multi":
             raise ResLabError(
                 f"{where}: {picture.key} has no label", f"pictures may have none if the column is called {_SEVERAL}"
             )
@@ -103,7 +103,7 @@ def read_table(path: Path) -> Catalog:
         tuple(pictures.values()),
         {"repeated lines": repeated} if repeated else {},
         empty_classes=tuple((label, None) for label in labels.unused),
-        multi=labels.multi,
+        task=labels.task,
         remarks=labels.remarks + tuple(_remarks(declaring)),
     )
     broken = [line for field in others for line in cells.over_lines(field)]
@@ -221,8 +221,8 @@ def _label_cells(rows: list[tuple[int, Row]], names: dict[str, str], path: str) 
     """Labels that stand in one column."""
     column = names["label"]
     if not (column.strip().lower() == _SEVERAL or any(SEPARATOR in cells[column] for _, cells in rows)):
-        return _Labels(lambda cells: unicodedata.normalize("NFC", cells[column]), multi=False)
-    return _Labels(lambda cells: _joined(_parts(cells[column])), True, tuple(_untidy(rows, column)))
+        return _Labels(lambda cells: unicodedata.normalize("NFC", cells[column]), "single")
+    return _Labels(lambda cells: _joined(_parts(cells[column])), "multi", tuple(_untidy(rows, column)))
 
 
 def _parts(cell: str) -> list[str]:
@@ -282,7 +282,7 @@ def _label_columns(rows: list[tuple[int, Row]], names: dict[str, str], others: l
         return _joined(label for column, label in columns.items() if _MARKS[cells[column].lower()])
 
     borne = {label for _, cells in rows for label in read(cells).split(SEPARATOR)}
-    return _Labels(read, True, unused=tuple(label for label in columns.values() if label not in borne))
+    return _Labels(read, "multi", unused=tuple(label for label in columns.values() if label not in borne))
 
 
 class _Files:

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from reslab.figures.svg import Drawing, Element, Point, Words, circle, element, path, segment, text
+from reslab.words.phrases import TABLES
 
 _GAP = 28  # between panels side by side
 _SAMPLE = 18  # length of a line's sample in the legend
@@ -144,8 +145,8 @@ class Axes:
 
 def _length(words: Words) -> int:
     """About how many letters wide words are; a Chinese sign is as wide as two."""
-    languages = [words] if isinstance(words, str) else [words.en, words.zh]
-    return max(sum(2 if ord(sign) > 0x2E80 else 1 for sign in language) for language in languages)
+    texts = [words] if isinstance(words, str) else [words.text(language) for language in TABLES]
+    return max(sum(2 if ord(sign) > 0x2E80 else 1 for sign in each) for each in texts)
 
 
 def panel(axes: Axes, title: Words, note: Words, parts: Sequence[Element]) -> list[Element]:

@@ -189,7 +189,7 @@ def score_bar(top1: dict[str, float], baseline: float) -> Element:
         element("line", class_="baseline", x1=_along(baseline), x2=_along(baseline), y1=4, y2=26),
         text(_along(baseline), 42, words, anchor=_anchor(baseline)),
         *(text(_along(at), 42, percent(at, 0), anchor=_anchor(at)) for at, free in ends if free),
-        class_="score-bar", role="img", height=46, aria_label=label.en, data_zh_label=label.zh,
+        class_="score-bar", role="img", height=46, aria_label=label,
     )  # fmt: skip
 
 

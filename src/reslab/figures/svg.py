@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 from markupsafe import Markup, escape
 
-from reslab.words.phrases import Phrase
+from reslab.words.phrases import ENGLISH, Phrase, other_languages
 
 Words = str | Phrase
 Point = tuple[float, float]
@@ -46,16 +46,20 @@ class Element:
     attributes: Mapping[str, object] = field(default_factory=dict)
 
     def markup(self, language: str | None) -> Markup:
-        """The element in that language; without one in English, with the Chinese of every phrase in `data-zh`."""
-        attributes = dict(self.attributes)
+        """The element in that language; without one in English, with the other languages as attributes of the page."""
+        attributes: dict[str, object] = {}
+        for name, value in self.attributes.items():
+            attributes[name] = value.text(language or ENGLISH) if isinstance(value, Phrase) else value
+            if isinstance(value, Phrase) and language is None:
+                attributes |= other_languages(value, name)
         inner = []
         for child in self.children:
             if isinstance(child, Element):
                 inner.append(child.markup(language))
                 continue
             if isinstance(child, Phrase) and language is None:
-                attributes["data-zh"] = child.zh
-            inner.append(escape(child if isinstance(child, str) else getattr(child, language or "en")))
+                attributes |= other_languages(child)
+            inner.append(escape(child.text(language or ENGLISH) if isinstance(child, Phrase) else child))
         given = Markup("").join(Markup(' {}="{}"').format(name, _written(value)) for name, value in attributes.items())
         form = Markup("<{0}{1}>{2}</{0}>") if inner else Markup("<{0}{1}/>")
         return form.format(Markup(self.tag), given, Markup("").join(inner))

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
 from reslab.errors import ResLabError, nearest
-from reslab.system.bounds import bounded
+from reslab.system.bounds import POSITIVE_COUNT
 from reslab.system.values import build
 
 BlockKind = Literal["basic", "bottleneck", "single"]
@@ -68,7 +68,7 @@ class ResNetConfig:
 
     def __post_init__(self) -> None:
         """Refuse what cannot be built: a file may describe anything."""
-        object.__setattr__(self, "num_classes", bounded("num_classes", self.num_classes))
+        object.__setattr__(self, "num_classes", POSITIVE_COUNT.check("--num-classes", self.num_classes))
         for field, kind in _CHOICES.items():
             value, known = getattr(self, field), get_args(kind)
             if value not in known:

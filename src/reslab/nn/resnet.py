@@ -10,7 +10,7 @@ from reslab.nn.blocks import BLOCKS, Block
 from reslab.nn.config import ResNetConfig
 from reslab.nn.layers import ConvNorm, ConvNormRelu, Normalize, NormRelu, PooledConvNorm, Whitening, conv
 from reslab.shapes import FEATURES, IMAGES, LOGITS, OUTPUT
-from reslab.system.bounds import bounded
+from reslab.system.bounds import SEED
 
 
 class Stem(nn.Module):
@@ -83,7 +83,7 @@ def build(config: ResNetConfig, seed: int = 0) -> ResNet:
     """
     with torch.random.fork_rng(devices=[]):  # PyTorch's layers draw weights of their own, which are replaced below
         network = ResNet(config)
-    generator = torch.Generator().manual_seed(bounded("seed", seed))
+    generator = torch.Generator().manual_seed(SEED.check("--seed", seed))
     for module in network.modules():
         if isinstance(module, nn.Conv2d):
             nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu", generator=generator)

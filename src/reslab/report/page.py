@@ -2,6 +2,7 @@
 
 import base64
 import hashlib
+import json
 import shlex
 from pathlib import Path
 from typing import Any
@@ -14,10 +15,10 @@ from reslab.figures import curves
 from reslab.figures.svg import Drawing, Point
 from reslab.model.run import REPORT_NAME, SHEET_NAME, fold_folder
 from reslab.report import pictures
-from reslab.report.findings import calibration, class_rows, confusion, headline, mistakes
+from reslab.report.findings import headline
 from reslab.report.folder import RunFolder, read_run
-from reslab.report.labels import label_table
 from reslab.report.remake import flat, remake
+from reslab.report.sections import SECTIONS
 from reslab.system.files import write_atomically
 from reslab.words import phrases
 from reslab.words.phrases import Phrase, duration, percent, say
@@ -25,9 +26,6 @@ from reslab.words.phrases import Phrase, duration, percent, say
 _HERE = Path(__file__).parent
 _TEMPLATE, _STYLE, _SCRIPT = "template.html.j2", "style.css", "switch.js"
 _SUMMED = ("train_loss", "val_nll", "train_accuracy", "val_accuracy", "val_mean_ap", "lr", "seconds")
-_SECTIONS = ("curves", "confusion", "classes", "calibration", "mistakes", "input", "settings", "remake")
-_LABEL_SECTIONS = ("curves", "labels", "input", "settings", "remake")
-_OF_ANSWERS = {"confusion", "classes", "calibration", "mistakes", "labels"}
 
 
 def write_report(run: Path) -> Path:
@@ -50,19 +48,19 @@ def render(run: RunFolder) -> str:
         loader=FileSystemLoader(_HERE), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
     environment.filters |= {"percent": percent, "thousands": "{:,}".format, "fixed": _fixed}
-    tools = {"say": say, "element": phrases.element, "whisker": curves.whisker}
+    tools = {"say": say, "element": phrases.element, "attribute": phrases.attribute, "whisker": curves.whisker}
     return environment.get_template(_TEMPLATE).render(tools | _view(run))
 
 
 def _view(run: RunFolder) -> dict[str, Any]:
     """Everything that the template shows."""
-    judged = run.score
-    one = judged if judged and not judged.multi else None
+    judged, section = run.score, SECTIONS[run.task]
     script, style = _part(_SCRIPT), _part(_STYLE)
     return {
         "style": Markup(style),
         "script": Markup(script),
         "policy": _policy(script),
+        "languages": json.dumps(phrases.languages(), ensure_ascii=False),
         "run": run,
         "title": say("page.title", model=run.config["model"], data=_data_name(run)),
         "state": _state(run),
@@ -72,13 +70,10 @@ def _view(run: RunFolder) -> dict[str, Any]:
         "epochs": _epoch_table(run),
         "kept": _kept(run),
         "validated": _best(run) is not None,
-        "sections": [id for id in (_LABEL_SECTIONS if run.multi else _SECTIONS) if judged or id not in _OF_ANSWERS],
+        "section": section,
+        "anchors": ["curves", *(section.parts if judged else ()), "input", "settings", "remake"],
         "split": say(f"split.{judged.split}") if judged else None,
-        "confusion": confusion(one) if one else None,
-        "classes": class_rows(one, run) if one else None,
-        "calibration": calibration(one) if one else None,
-        "mistakes": mistakes(one, run) if one else None,
-        "labels": label_table(judged, run) if judged and judged.multi else None,
+        "answers": section.view(judged, run) if judged else None,
         "sheet": pictures.sheet(run.path / SHEET_NAME),
         "network": _network(run),
         "settings": _settings(run),
@@ -117,7 +112,7 @@ def _facts(run: RunFolder) -> list[tuple[str | Phrase, Phrase]]:
     facts: list[tuple[str | Phrase, Phrase]] = [
         *((f"{n:,}", say(f"fact.{split}")) for split in SPLITS if (n := run.pictures(split))),
         *([(f"{folds}", say("fact.folds"))] if (folds := run.config.get("folds")) else []),
-        (f"{len(run.document['classes']):,}", say("fact.labels") if run.multi else say("fact.classes")),
+        (f"{len(run.document['classes']):,}", say(SECTIONS[run.task].noun)),
         (f"{run.config['size']} px", say("fact.size")),
         (f"{done} / {run.planned}", say("fact.epochs")),
     ]
@@ -140,13 +135,10 @@ def _curves(run: RunFolder) -> list[Drawing]:
     best = _best(run)
     rates = sorted({*steps("lr"), *line("rate", "lr").points})
     loss = (curves.Series("steps", tuple(steps("loss"))), line("training", "train_loss"), line("validation", "val_nll"))
-    accuracy = (line("training", "train_accuracy"), line("validation", "val_accuracy"))
-    if run.multi:
-        share = curves.Curves("mean_ap", _drawn((line("validation", "val_mean_ap"),)), best, share=True)
-    else:
-        share = curves.Curves("accuracy", _drawn(accuracy), best, share=True)
+    section = SECTIONS[run.task]
+    score = tuple(line(style, field) for style, field in section.lines)
     figures = (
-        share,
+        curves.Curves(section.curve, _drawn(score), best, share=True),
         curves.Curves("loss", _drawn(loss), best),
         curves.Curves("rate", (curves.Series("rate", tuple(rates)),)),
     )

@@ -17,9 +17,8 @@ from reslab.data.catalog import Catalog, Picture
 from reslab.data.sources import read_data
 from reslab.data.splits import assigned
 from reslab.engine.open import open_engine
-from reslab.engine.torch import stored_network
-from reslab.errors import ResLabError
-from reslab.evaluate.evaluation import judge
+from reslab.engine.torch import network_from_file
+from reslab.evaluate.evaluation import evaluate_engine
 from reslab.model.file import read_model
 from reslab.model.run import CONFIG_NAME, MODEL_NAME, read_journal
 from reslab.nn.config import config_from
@@ -27,10 +26,13 @@ from reslab.nn.layers import to_images
 from reslab.nn.resnet import ResNet, build
 from reslab.nn.zoo import ZOO
 from reslab.system import device
+from reslab.system.events import Listener, ignore
 from reslab.system.files import write_json
+from reslab.tasks.table import task_named
+from reslab.tasks.task import require
 from reslab.train.config import Plan, TrainConfig
 from reslab.train.inputs import Stores, open_stores, preprocess_of
-from reslab.train.journal import Listener
+from reslab.train.job import Job
 from reslab.train.plan.resolve import resolve, with_statistics
 from reslab.train.plan.speed import seconds_per_step
 from reslab.train.recipes import paper
@@ -89,7 +91,7 @@ def study(
 
     An interrupted study is resumed: networks that are finished are not trained again.
     """
-    listener = on_event or (lambda event: None)
+    listener = on_event or ignore
     catalog = _read_and_split(data, data_dir, seed, length.share)
     rows = []
     for name in (*SHALLOW, *DEEP):
@@ -131,11 +133,12 @@ def _row(name: str, config: TrainConfig, catalog: Catalog, folder: Path, listene
     stores = open_stores(plan, catalog)
     plan = with_statistics(plan, stores.train)
     resume = (folder / CONFIG_NAME).is_file()
+    job = Job(folder, plan, catalog, stores, listener, resume=resume)
     if not resume:
-        begin(folder, plan, catalog, stores)
-    fit(folder, plan, stores, listener, resume=resume)
+        begin(job)
+    fit(job)
     epochs = [event for event in read_journal(folder) if event["event"] == "epoch"]
-    tested = judge(open_engine(folder), catalog.split("test"), "test").document()
+    tested = evaluate_engine(open_engine(folder), catalog.split("test"), "test").document()
     right = tested["top1"]
     return {
         "name": name,
@@ -158,7 +161,7 @@ def _before_and_after(plan: Plan, stores: Stores, folder: Path) -> dict[str, lis
     pixels = np.stack([fit_to(stores.train[int(i)]) for i in chosen])
     labels = np.array([plan.classes.index(stores.train.pictures[int(i)].label) for i in chosen])
     path = folder / MODEL_NAME
-    trained = stored_network(read_model(path), path)
+    trained = network_from_file(read_model(path), path)
     return {
         "start": gradients(build(config_from(plan.network), plan.config.seed), pixels, labels),
         "end": gradients(trained, pixels, labels),
@@ -177,8 +180,7 @@ def _config(data: str, data_dir: str | None, model: str, epochs: int, seed: int)
 def _read_and_split(data: str, data_dir: str | None, seed: int, share: float) -> Catalog:
     """The data with a validation split, and with an evenly chosen share of each class's training pictures."""
     catalog = assigned(read_data(data, None if data_dir is None else Path(data_dir)), 0.1, 0, None)
-    if catalog.multi:
-        raise ResLabError(f"the pictures of {data} have several labels", "the study needs one label per picture")
+    require(task_named(catalog.task), "study", "the study", "give a table with one label per picture")
     if share >= 1:
         return catalog
     kept: list[Picture] = [p for p in catalog.pictures if p.split != "train"]
