@@ -187,7 +187,7 @@ def _is_folder(entry: os.DirEntry[str]) -> bool:
 
 
 def _is_special(entry: os.DirEntry[str]) -> bool:
-    """Neither a file nor a folder, so that reading it may block for ever; a broken link does not count."""
+    """Neither a file nor a folder, so that reading it may block forever; a broken link does not count."""
     try:
         return not (entry.is_file() or entry.is_dir()) and bool(entry.stat())
     except OSError:

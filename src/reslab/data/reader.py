@@ -104,7 +104,7 @@ def read_block(
     size: int,
     read: Callable[[Picture], np.ndarray] = load,
 ) -> Block:
-    """These pictures, one after the other in this thread; the first stands at `start` in the sequence."""
+    """These pictures, one after the other in this thread; the first has the position `start` in the sequence."""
     return _block(start, [_attempt(picture, preprocess, read) for picture in pictures], size)
 
 

@@ -193,7 +193,7 @@ class _Watched(io.BytesIO):
 
 
 def _read(source: str | os.PathLike | bytes) -> bytes:
-    """The file's content. Only regular files are opened: reading a pipe could block for ever."""
+    """The file's content. Only regular files are opened: reading a pipe could block forever."""
     if isinstance(source, bytes):
         return source
     state = os.stat(source)  # noqa: PTH116  twice as fast as Path, for every picture

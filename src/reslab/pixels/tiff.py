@@ -111,7 +111,7 @@ def stored_tiff(data: bytes) -> Stored:
 
 @dataclass(frozen=True, slots=True)
 class _Layout:
-    """How samples lie in the file."""
+    """How the samples are arranged in the file."""
 
     width: int
     height: int
@@ -120,7 +120,7 @@ class _Layout:
     photometric: int
     sample: int
     planes: int
-    """Bands that are stored one after the other; 1 where the bands of a pixel lie together."""
+    """Bands that are stored one after the other; 1 if the bands of a pixel are stored together."""
     block: tuple[int, int]
     """Width and height of a strip or tile."""
     tiled: bool
