@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from reslab.data.catalog import Catalog, Picture, split_labels
 from reslab.data.sources import read_data
-from reslab.data.splits import _lot, assigned
+from reslab.data.splits import _split_hash, assigned
 from reslab.data.table import read_table
 from reslab.errors import ResLabError
 
@@ -197,7 +197,7 @@ def test_every_label_has_a_training_picture(sets, seed):
 
 def keys(low, high, count):
     """Names whose lot lies between these."""
-    return [key for key in (f"{n}.png" for n in range(10_000)) if low <= _lot(0, key) < high][:count]
+    return [key for key in (f"{n}.png" for n in range(10_000)) if low <= _split_hash(0, key) < high][:count]
 
 
 def test_a_training_picture_comes_before_another_labels_validation_picture():

@@ -134,7 +134,7 @@ def test_the_schedule_decides_how_careful_it_is(data, fields, why):
     found = find_rate(config(data, **fields))[1]
     assert found.careful == why
     assert found.suggestion == pytest.approx(found.rates[found.best] / (10 if why else 1), rel=0.005)
-    chinese = reason(found.reason).zh
+    chinese = reason(found.reason).text("zh")
     assert chinese != found.reason and ("十分之一" in chinese) == bool(why)
 
 

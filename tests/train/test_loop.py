@@ -20,8 +20,8 @@ from reslab.train.plan.resolve import resolve
 from reslab.train.plan.speed import with_speed
 from reslab.train.recipes import recipe
 from reslab.train.session import fresh_training, loader_of
-from reslab.train.step.process_group import ALONE
-from reslab.train.step.time_budget import Pace
+from reslab.train.step.process_group import SINGLE
+from reslab.train.step.time_budget import TimeBudget
 
 
 @pytest.fixture(scope="module")
@@ -90,8 +90,9 @@ def kept_epochs(made, *validations):
     for epoch in range(len(validations)):
         training.progress.pictures = 1
         hooks = Hooks(
-            lambda event: None, lambda event: None, lambda: None, lambda weights: next(answers),
-            lambda epoch=epoch: kept.append(epoch), lambda: False, "", ALONE, Pace(0, 0, 0, 0),
+            emit=lambda event: None, progress=lambda event: None, save=lambda: None,
+            validate=lambda weights: next(answers), keep_best=lambda epoch=epoch: kept.append(epoch),
+            should_stop=lambda: False, resume_hint="", group=SINGLE, budget=TimeBudget(0, 0, 0, 0),
         )  # fmt: skip
         _end_epoch(training, plan, hooks, epoch, 0.1, 1.0)
     return kept
@@ -118,7 +119,7 @@ def test_of_several_labels_it_is_average_precision(made):
 def frozen(plan, dtype=torch.float32):
     """A fresh network whose norms use their statistics, so that a picture's gradient does not depend on its company."""
     training = fresh_training(plan)
-    training.average = None
+    training.ema = None
     training.network.to(dtype)
     for module in training.network.modules():
         if isinstance(module, torch.nn.BatchNorm2d):

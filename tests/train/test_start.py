@@ -12,7 +12,7 @@ from reslab.data.sources import read_data
 from reslab.data.splits import assigned
 from reslab.errors import ResLabError
 from reslab.model.file import read_model
-from reslab.model.run import packaged, read_config
+from reslab.model.run import packaged_file, read_config
 from reslab.nn.zoo import build_named
 from reslab.run.train import train
 from reslab.system.fetch import Remote
@@ -49,7 +49,7 @@ def test_a_packaged_start(tmp_path):
     plan, catalog = planned(colour_folder(tmp_path / "data"), weights=NAME, size=16, finetune="all")
     assert plan.config.model == "resnet20" and plan.config.normalize == "weights"
     assert plan.weights_licence == "Apache-2.0" and "Apache-2.0" in plan.origins["weights"].reason
-    theirs = read_model(packaged(NAME, ".safetensors"))
+    theirs = read_model(packaged_file(NAME, ".safetensors"))
     assert list(plan.network["mean"]) == list(theirs.header.network["mean"])
     network = fresh(plan, catalog)
     for name, tensor in theirs.tensors.items():
@@ -168,7 +168,7 @@ def test_a_run_starts_from_a_run(tmp_path):
 def test_the_plan_says_what_may_change_a_label(tmp_path, asked, reason):
     plan, _ = planned(photographs(tmp_path / "data"), augment=asked, weights="none")
     assert plan.origins["augment"].reason == reason
-    assert not reason or phrases.reason(reason).zh != reason
+    assert not reason or phrases.reason(reason).text("zh") != reason
 
 
 def test_letters_are_not_turned_by_a_named_set():

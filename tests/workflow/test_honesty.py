@@ -44,6 +44,23 @@ def run(divided, tmp_path_factory):
     return train(quick(divided, epochs=5, ema=0.9), tmp_path_factory.mktemp("run") / "a")
 
 
+def test_the_last_validation_decodes_nothing(divided, tmp_path):
+    """Its pictures are in memory: their files may be gone by then, and the answers are those for the files all the same."""
+    data = shutil.copytree(divided, tmp_path / "data")
+
+    def remove(event):
+        if event["event"] == "epoch" and event["epoch"] == 2:
+            for picture in data.rglob("*.png"):
+                picture.unlink()
+
+    config = quick(data, epochs=2)
+    made = train(config, tmp_path / "run", on_event=remove)
+    pictures = read_and_split(replace(config, data=str(divided))).split("val")
+    found = evaluate_engine(open_torch(made.model), pictures, "val")
+    assert np.array_equal(found.logits, made.evaluation.logits) and np.array_equal(found.seen, made.evaluation.seen)
+    assert found.document() == made.evaluation.document() and found.table() == made.evaluation.table()
+
+
 def test_training_never_opens_test(divided, run, tmp_path):
     data = tmp_path / divided.name
     shutil.copytree(divided, data)

@@ -66,7 +66,7 @@ def evaluate(
     foreign.refuse_for(find_model(model))
     judging = Judging(how.allow_seen, how.mirror, how.workers, foreign.assumed(), how.engine)
     with show.bar("scoring") as progress:
-        evaluation = evaluate_model(model, data, split, source.given(), judging, progress.move)
+        evaluation = evaluate_model(model, data, split, source.split(), judging, progress.move)
     if csv:
         write_atomically(csv, spreadsheet(evaluation.table()).encode())
     document = evaluation.document() | {"mirrored": how.mirror}
@@ -104,7 +104,7 @@ def compare(
             scored, task, found = split, "single", _compare_out_of_fold(model_a, model_b, data)
         else:
             first, second = (
-                evaluate_model(model, data, split, source.given(), judging, progress.move)
+                evaluate_model(model, data, split, source.split(), judging, progress.move)
                 for model in (model_a, model_b)
             )
             scored, task, found = first.split, first.task.name, compare_evaluations(first, second)

@@ -5,8 +5,8 @@ import dataclasses
 from reslab.check.data import Verdict
 from reslab.cli import show
 from reslab.cli.scores import SCORES
+from reslab.system.events import Event
 from reslab.train.config import Plan
-from reslab.train.journal import Event
 
 _DECISIONS = (
     "model", "weights", "finetune", "teacher", "balance", "size", "resize", "normalize", "augment", "epochs", "batch_size",

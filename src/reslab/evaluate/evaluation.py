@@ -12,12 +12,12 @@ import numpy as np
 
 from reslab.data.catalog import Picture
 from reslab.data.reader import load
-from reslab.engine.base import Engine, answers
+from reslab.engine.base import Engine, stream_logits
 from reslab.errors import BadPicture, NoAnswer, ResLabError
 from reslab.metrics.calibration import cross_fitted
 from reslab.metrics.intervals import spread
 from reslab.model.file import Header
-from reslab.model.run import evaluation_name, mark, predictions_name
+from reslab.model.run import byte_order_mark, evaluation_name, predictions_name
 from reslab.pixels.fingerprint import fingerprint
 from reslab.system.files import write_atomically, write_json
 from reslab.tasks.table import task_named
@@ -83,7 +83,13 @@ class Evaluation(Answers):
         """`predictions.csv`: one row per picture, probabilities calibrated."""
         file = io.StringIO()
         csv.writer(file, lineterminator="\n").writerows(self.task.table(self))
-        return mark(self.classes) + file.getvalue()
+        return byte_order_mark(self.classes) + file.getvalue()
+
+
+def decoded(picture: Picture) -> tuple[np.ndarray, bytes]:
+    """A picture as its file has it, and its hash."""
+    pixels = load(picture)
+    return pixels, fingerprint(pixels)
 
 
 def evaluate_engine(
@@ -93,8 +99,12 @@ def evaluate_engine(
     skip_bad: bool = False,
     workers: int | None = None,
     on_progress: Callable[[int], None] | None = None,
+    source: Callable[[Picture], tuple[np.ndarray, bytes]] = decoded,
 ) -> Evaluation:
     """Answer for every picture once.
+
+    Args:
+        source: gives a picture, whole or already prepared for the model, and the hash of its decoded form.
 
     Raises:
         ResLabError: no picture; a class that the model does not know (matched by name); an unreadable picture,
@@ -104,12 +114,11 @@ def evaluate_engine(
     hashes: dict[str, bytes] = {}
 
     def read(picture: Picture) -> np.ndarray:
-        pixels = load(picture)
-        hashes[picture.key] = fingerprint(pixels)
+        pixels, hashes[picture.key] = source(picture)
         return pixels
 
     rows, errors = [], {}
-    for block, logits in answers(engine, pictures, workers, read):
+    for block, logits in stream_logits(engine, pictures, workers, read):
         rows.append(logits)
         bad = np.flatnonzero(~np.isfinite(logits).all(axis=1))
         unanswered = {int(block.indices[i]): NoAnswer(pictures[int(block.indices[i])].key) for i in bad}

@@ -146,7 +146,7 @@ REGRESSIONS = {"single": _multinomial, "multi": _one_per_label}
 """Task -> the regression of its labels: weight `[classes, features]` and bias `[classes]`."""
 
 
-def put(probe: Probe, head: nn.Linear) -> None:
+def set_head(probe: Probe, head: nn.Linear) -> None:
     """Make it the network's head."""
     with torch.no_grad():
         head.weight.copy_(torch.from_numpy(probe.weight))
