@@ -45,7 +45,7 @@ _PEERS_WORDS = {
 VERBS = {
     "demo": ("training:demo", "Built-in digits: train, score, report, predict; under a minute."),
     "models": ("models:models", "The zoo: layers, parameters, multiply-accumulates, source."),
-    "check": ("data:check", "Read-only data gate; exit code 1 if something must be fixed."),
+    "check": ("data:check", "Read-only data check; exit code 1 if something must be fixed."),
     "preview": ("data:preview", "What the network sees, as one picture."),
     "train": ("training:train", "Check the data, train, calibrate, score and report."),
     "resume": ("training:resume", "Continue a run where it stopped."),

@@ -54,7 +54,7 @@ class Evaluation(Answers):
         calibration = Calibration(temperature, len(self.labels), self.split)
         return replace(self, calibrated=calibrated, calibration=calibration, thresholds=thresholds)
 
-    def described(self, header: Header, chose_the_model: bool) -> Header:
+    def fill_header(self, header: Header, chose_the_model: bool) -> Header:
         """The header that carries what `calibrate` found, and the score."""
         found = self.document()
         summary = {key: found[key] for key in self.task.kept if found[key] is not None}
@@ -161,7 +161,7 @@ def _evaluation(
     )
 
 
-def pooled(folds: Sequence[Evaluation], split: str) -> Evaluation:
+def pool_folds(folds: Sequence[Evaluation], split: str) -> Evaluation:
     """The answers of several models, each on pictures of its own, as one: in the order of the keys, no temperature yet."""
     keys = [key for one in folds for key in one.keys]
     order = sorted(range(len(keys)), key=keys.__getitem__)

@@ -124,7 +124,7 @@ def adopt(
     certificate = certify(_ForeignEngine(foreign, rule), draft, pixels, compared_on, some_labels)
     on_message(f"evaluating {len(pictures):,} pictures, fitting the temperature")
     evaluation = evaluate_engine(draft, pictures, source.split, source.skip_bad, on_progress=on_progress).calibrate()
-    header = evaluation.described(header, chose_the_model=True)
+    header = evaluation.fill_header(header, chose_the_model=True)
     content = wrap_graph(foreign, rule, header, certificate.document())
     write_atomically(out, content)
     evaluation = dataclasses.replace(evaluation, model=hashlib.sha256(content).hexdigest())

@@ -52,7 +52,7 @@ from reslab.train.journal import Journal
 from reslab.train.loop import Hooks, train
 from reslab.train.plan.document import decisions, plan_document
 from reslab.train.preview import sheet
-from reslab.train.probe import probed, set_head
+from reslab.train.probe import compute_head, set_head
 from reslab.train.start import SCRATCH, begin_from, open_start
 from reslab.train.state import Progress, StateFolder, Training
 from reslab.train.step.finetune import lr_factors
@@ -209,7 +209,7 @@ def fresh_training(plan: Plan, stores: Stores | None = None) -> Training:
     progress.follow(plan.timeline)
     if stores is not None and plan.config.finetune in ("head", "gradual"):
         begun = time.perf_counter()
-        probe = probed(network, plan, stores)
+        probe = compute_head(network, plan, stores)
         progress.seconds = time.perf_counter() - begun
         set_head(probe, network.head)
         if plan.config.finetune == "head":  # this is the whole training
@@ -341,7 +341,7 @@ def calibrate_and_save(path: Path, model: ModelFile, evaluation: Evaluation, cho
         path: the file that `model` was read from, in its run's folder.
     """
     evaluation = evaluation.calibrate()
-    header = evaluation.described(model.header, chose_the_model)
+    header = evaluation.fill_header(model.header, chose_the_model)
     digest = write_model(path, model.tensors, header, [row.tobytes() for row in model.seen])
     evaluation = dataclasses.replace(evaluation, model=digest)
     write_evaluation(path.parent, evaluation)
