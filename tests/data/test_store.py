@@ -5,7 +5,6 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 
-from reslab.data import store as store_module
 from reslab.data.catalog import Picture
 from reslab.data.folder import read_folder
 from reslab.data.reader import load
