@@ -118,7 +118,7 @@ def check_pictures(
         plan: `config`, resolved for `catalog`.
 
     Raises:
-        ResLabError: something is wrong that training cannot do with.
+        ResLabError: there is a problem with which training cannot start.
     """
     stores = open_stores(plan, catalog)
     listener({"event": "check", "total": len(catalog.pictures)})

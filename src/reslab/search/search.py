@@ -121,10 +121,8 @@ def _search(state: SearchState, minutes: float) -> dict[str, Any]:
     while (trial := next_trial(state, minutes * 60)) is not None:
         run_trial(state, trial)
         document = _record(state, minutes)
-        best = document["leader"]["trial"] == trial.number
-        job.listener(
-            {"event": "trial end", **document["trials"][trial.number], "best": best, "elapsed": state.elapsed()}
-        )
+        row, best = document["trials"][trial.number], document["leader"]["trial"] == trial.number
+        job.listener({"event": "trial end", **row, "best": best, "elapsed": state.elapsed()})
     return _record(state, minutes)
 
 

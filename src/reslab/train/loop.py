@@ -113,13 +113,11 @@ def _keep_time(training: Training, hooks: Hooks, steps: int) -> None:
     if not hooks.budget.seconds:
         return
     progress = training.progress
-    timeline = hooks.group.share(
-        hooks.budget.replan(progress.step, progress.timeline, steps) if hooks.group.first else None
-    )
+    first = hooks.group.first
+    timeline = hooks.group.share(hooks.budget.replan(progress.step, progress.timeline, steps) if first else None)
     if timeline != progress.timeline:
-        hooks.emit(
-            {"event": "replan", "step": progress.step, "total_steps": timeline.total, "knots": timeline.breakpoints}
-        )
+        knots = timeline.breakpoints
+        hooks.emit({"event": "replan", "step": progress.step, "total_steps": timeline.total, "knots": knots})
         progress.timeline = timeline
 
 

@@ -160,11 +160,10 @@ def _train(job: Job, training: Training, states: StateFolder) -> None:
         if not group.first:
             train(training, loader, plan, hooks)
             return
-        with Journal(job.folder / JOURNAL_NAME, training.progress.journal) as journal:
+        path = job.folder / JOURNAL_NAME
+        with Journal(path, training.progress.journal) as journal:
             if journal.lacking:
-                text = (
-                    f"{job.folder / JOURNAL_NAME} lacks {journal.lacking} bytes: the curves of earlier epochs are lost"
-                )
+                text = f"{path} lacks {journal.lacking} bytes: the curves of earlier epochs are lost"
                 listener({"event": "warning", "text": text})
 
             def emit(event: Event) -> None:
