@@ -2,7 +2,7 @@
 
 import csv
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, Literal
 
@@ -10,6 +10,7 @@ from reslab.errors import ResLabError
 from reslab.model.file import Task
 from reslab.system.files import read_json
 from reslab.system.values import build, parse
+from reslab.words.phrases import Phrase
 
 RUNS = Path("runs")
 """Where runs lie unless somebody says otherwise."""
@@ -127,6 +128,8 @@ class _Run:
     machine: str
     reslab: str
     task: Task = "single"
+    reasons: dict[str, Phrase] = field(default_factory=dict)
+    """Those of `origins` by key; versions before had the English sentences only."""
 
 
 @dataclass(frozen=True, slots=True)

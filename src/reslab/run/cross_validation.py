@@ -21,6 +21,7 @@ from reslab.train.loop import Interrupted
 from reslab.train.plan.resolve import with_statistics
 from reslab.train.session import begin, fit, settle
 from reslab.train.step.process_group import ALONE, Ranks
+from reslab.words.phrases import say
 
 
 def cross_validated(
@@ -69,7 +70,7 @@ def _begun(place: Path, fold: int, whole: Plan, catalog: Catalog, stores: Stores
 def _plan_of(fold: int, whole: Plan, stores: Stores) -> Plan:
     """The choices of the whole; what is measured on pictures is measured on those that train."""
     config = replace(whole.config, fold=fold)
-    origins = {**whole.origins, "fold": Origin("user", f"one of {config.folds} folds")}
+    origins = {**whole.origins, "fold": Origin("user", say("reason.fold", folds=config.folds))}
     steps = steps_per_epoch(len(stores.train), config.batch_size)
     return with_statistics(replace(whole, config=config, origins=origins, steps_per_epoch=steps), stores.train)
 

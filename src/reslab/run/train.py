@@ -24,6 +24,7 @@ from reslab.train.inputs import Stores, open_stores
 from reslab.train.journal import Listener
 from reslab.train.plan.document import plan_document, plan_from
 from reslab.train.step.process_group import ALONE, Ranks, join
+from reslab.words.phrases import say
 
 if TYPE_CHECKING:
     pass
@@ -102,7 +103,7 @@ def resume(
             f"train anew: --folds {plan.config.folds} --epochs {epochs}",
         )
     if epochs is not None:
-        origin = Origin("user", "given to resume")
+        origin = Origin("user", say("reason.epochs.resume"))
         config = replace(plan.config, epochs=epochs, minutes=0.0, course=())
         plan = replace(plan, config=config, origins={**plan.origins, "epochs": origin})
     ranks = join()

@@ -31,6 +31,7 @@ from reslab.train.inputs import open_stores
 from reslab.train.journal import Listener
 from reslab.train.plan.document import plan_document, plan_from
 from reslab.train.plan.resolve import resolve
+from reslab.words.phrases import say
 
 BEST_NAME = "best"
 
@@ -143,7 +144,7 @@ def _begun(folder: Path, whole: Catalog, wish: Wish, show: Listener) -> Hunt:
     epochs = _length(wish, full, per_epoch)
     origins = plan.origins | {"finetune": why}
     if epochs < full:
-        origins["epochs"] = Origin("search", f"{full} epochs shortened for a search of {wish.minutes:g} minutes")
+        origins["epochs"] = Origin("search", say("reason.epochs.search", epochs=full, minutes=wish.minutes))
     plan = replace(plan, config=replace(plan.config, epochs=epochs), origins=origins)
     dials = dials_of(plan, mode, whole.mirrored, user)
     (folder / LOG_NAME).unlink(missing_ok=True)  # of a search that began no trial

@@ -18,6 +18,7 @@ from reslab.search.space import Dial, defaults, drawn, turned
 from reslab.train.config import Origin, Plan
 from reslab.train.inputs import Stores
 from reslab.train.journal import Event, Listener
+from reslab.words.phrases import say
 
 TRIALS_NAME = "trials"
 KNOWN = "search"
@@ -129,7 +130,9 @@ def _turned(hunt: Hunt, trial: Any) -> tuple[dict[str, Any], Plan]:
     """Where the dials stand in a trial, and its plan."""
     values = drawn(hunt.dials, trial)
     if trial.number:
-        return values, turned(hunt.plan, values, hunt.whole.mirrored, Origin("search", f"trial {trial.number}"))
+        return values, turned(
+            hunt.plan, values, hunt.whole.mirrored, Origin("search", say("reason.trial", number=trial.number))
+        )
     values = defaults(hunt.dials)
     own = {name: value for name, value in values.items() if value == "head"}
     return values, turned(hunt.plan, own, hunt.whole.mirrored, hunt.plan.origins["finetune"])

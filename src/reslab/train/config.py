@@ -10,6 +10,7 @@ from reslab.model.file import Task
 from reslab.nn.zoo import configuration
 from reslab.system.bounds import BOUNDS, bounded
 from reslab.train.schedule import Course, ScheduleConfig
+from reslab.words.phrases import Phrase
 
 AUTO = "auto"
 NONE = "none"
@@ -184,7 +185,7 @@ class Origin:
 
     origin: str
     """`default`, `recipe`, `user`, `measured` or `search`."""
-    reason: str = ""
+    reason: Phrase | None = None
 
 
 @dataclass(frozen=True, slots=True)
