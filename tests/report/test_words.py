@@ -168,7 +168,7 @@ def test_the_page_says_a_reason_by_its_key_and_refuses_what_is_no_key(tmp_path):
 
 def test_a_phrase_within_a_phrase_fills_in_each_language_its_own():
     phrase = say("mistakes.none", split=say("split.test"))
-    assert (str(phrase), phrase.text("zh")) == ("Not one mistake on the test split.", "测试集上一个错误也没有。")
+    assert (str(phrase), phrase.text("zh")) == ("No mistakes on the test split.", "测试集上一个错误也没有。")
     assert text("mistakes.none", "zh", split=say("split.test")) == phrase.text("zh")
 
 

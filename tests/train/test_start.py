@@ -161,8 +161,8 @@ def test_a_run_starts_from_a_run(tmp_path):
     ("asked", "reason"),
     [
         ("light", "vflip, rot90, blur, grey are not used: they can change a label"),
-        ("any-way-up", "vflip, rot90: only where they keep the label"),
-        ("crop,grey,blur", "blur, grey: only where they keep the label"),
+        ("any-way-up", "vflip, rot90: only for pictures whose label they do not change"),
+        ("crop,grey,blur", "blur, grey: only for pictures whose label they do not change"),
         ("none", ""),
     ],
 )

@@ -56,7 +56,7 @@ TEXTS: dict[str, str] = {
     "score.chose": "这些图片没有参与训练，但最佳轮次是用它们挑选的：这个成绩略偏乐观。",
     "score.fold": "这些图片是交叉验证中的一折：它们既没有参与训练，也没有用来做任何选择。",
     "score.folded":
-        "交叉验证：每张图片都由没有用它训练过的网络来回答，各折也没有按评判它的图片做任何选择。本目录中的网络用全部图片训练，"
+        "交叉验证：每张图片都由没有用它训练过的网络来回答，也没有按任何一折的评分图片做过选择。本目录中的网络用全部图片训练，"
         "比任何一折都略多：对同类的新图片，大致可以期待这样的准确率，或略高一点。",
     "score.spread":
         "各折依次为 {each}；平均 {mean}，标准差 {std}；平均值的 95 % 置信区间为 {low} 至 {high}。该区间把各折视为相互独立，"
@@ -90,7 +90,7 @@ TEXTS: dict[str, str] = {
     "score.ece_why": "所报置信度与实际准确率的平均差距",
     # mistakes
     "mistakes.heading": "最严重的错误",
-    "mistakes.read": "答错却很有把握：{split}上 {total} 个错误中的 {shown} 个，把握最大的在前。其中有些可能是标签标错了。",
+    "mistakes.read": "答错却很有把握：{split}上 {total} 个错误中的 {shown} 个，置信度最高的在前。其中有些可能是标签标错了。",
     "mistakes.none": "{split}上一个错误也没有。",
     "mistakes.unknown": "运行目录里没有逐张图片的回答（{file}）。",
     "mistakes.gone": "无法显示图片，只列出名称：{why}。",
@@ -102,7 +102,7 @@ TEXTS: dict[str, str] = {
     # what the network sees
     "input.heading": "网络看到的图片",
     "input.read":
-        "最左一列：训练图片按评分时的方式处理后的样子。其余各列：同一图片在最初几轮中经过数据增强的样子。如果你认不出来，"
+        "最左一列：训练图片按评估时的方式处理后的样子。其余各列：同一图片在最初几轮中经过数据增强的样子。如果您认不出来，"
         "网络也认不出来。",
     "input.alt": "训练图片样张：左侧为处理后，右侧为增强后",
     "input.none": "运行目录里没有样张（sheet.png）。",
@@ -125,7 +125,7 @@ TEXTS: dict[str, str] = {
     "settings.recipe": "配方 {name}",
     "origin.default": "默认",
     "origin.recipe": "配方",
-    "origin.user": "由你指定",
+    "origin.user": "由您指定",
     "origin.measured": "测得",
     "origin.search": "搜索得到",
     "setting.data": "数据",
@@ -134,12 +134,12 @@ TEXTS: dict[str, str] = {
     "setting.split_seed": "划分种子",
     "setting.group_by": "保持在一起的分组",
     "setting.folds": "交叉验证的折数；0 为不做",
-    "setting.fold": "第几折；0 为整体",
+    "setting.fold": "第几折；0 为全部图片",
     "setting.skip_bad": "跳过无法读取的图片",
     "setting.recipe": "配方",
     "setting.model": "网络",
     "setting.finetune": "参与训练的层",
-    "setting.start_decay": "向初始权重的回拉强度",
+    "setting.start_decay": "向初始权重衰减的强度",
     "setting.teacher": "教师网络",
     "setting.teacher_share": "教师在损失中的比重",
     "setting.teacher_temperature": "蒸馏温度",
@@ -153,8 +153,8 @@ TEXTS: dict[str, str] = {
     "setting.augment": "数据增强",
     "setting.epochs": "轮数",
     "setting.batch_size": "批大小",
-    "setting.accumulate": "批次分几部分依次计算",
-    "setting.precision": "乘法精度",
+    "setting.accumulate": "每批分成几份（梯度累积）",
+    "setting.precision": "矩阵乘法的精度",
     "setting.layout": "特征图的内存排布",
     "setting.course": "沿用先前一次训练的步数与学习率进度",
     "setting.minutes": "限定分钟数；0 为不限",
@@ -168,7 +168,7 @@ TEXTS: dict[str, str] = {
     "setting.optim.weight_decay": "权重衰减",
     "setting.optim.clip_norm": "梯度范数上限；0 为不限",
     "setting.lr_per_128": "学习率随批大小缩放",
-    "setting.find_lr": "先测定学习率",
+    "setting.find_lr": "用范围测试确定学习率",
     "setting.schedule.kind": "学习率曲线",
     "setting.schedule.warmup": "预热比例",
     "setting.schedule.milestones": "学习率下降的位置（step）",
@@ -176,7 +176,7 @@ TEXTS: dict[str, str] = {
     "setting.schedule.floor": "学习率终值比例",
     "setting.ema": "权重的滑动平均",
     "setting.seed": "训练种子",
-    "setting.patience": "容忍轮数；0 为从不提前停止",
+    "setting.patience": "多少轮不提高就停止；0 为从不",
     "setting.log_every": "记录损失的步数间隔",
     "setting.save_seconds": "保存状态的间隔秒数",
     "setting.workers": "准备批次的线程数",
@@ -196,7 +196,7 @@ TEXTS: dict[str, str] = {
     "reason.normalize.measured": "{pictures} 张图片的均值 {mean}，标准差 {std}",
     "reason.weights.small": "从零开始：图片很小",
     "reason.weights.none": "从零开始：{model} 没有 ImageNet 权重",
-    "reason.weights.homeless": "从零开始：没有可存放权重的主目录；可用 RESLAB_CACHE 指定一个",
+    "reason.weights.homeless": "从零开始：没有可存放权重的目录；可用 RESLAB_CACHE 指定一个",
     "reason.weights.here": "照片，且本机已有 {place}（{licence}）",
     "reason.weights.reachable": "照片，且可下载 {address}（{licence}）",
     "reason.weights.unreachable": "从零开始：{place} 处没有 {url}（{megabytes:.0f} MB），也无法下载",
@@ -204,7 +204,7 @@ TEXTS: dict[str, str] = {
     "reason.finetune.scratch": "从零开始：各层以相同的学习率训练",
     "reason.finetune.head": "每类 {per_class:.0f} 张图片：太少，只宜训练分类层",
     "reason.finetune.all": "每类 {per_class:.0f} 张图片：训练所有层，越靠近输入学习率越小",
-    "reason.labels": "一张图片有多个标签：每个标签都按原样学习",
+    "reason.labels": "一张图片有多个标签：每个标签都不作平滑",
     "reason.minutes.head": "计算分类层只需几秒",
     "reason.epochs.head": "不分轮次：直接求出冻结特征上最优的分类层",
     "reason.epochs.default": "总共看约 {shown:,} 张次图片，限 {least} 至 {most} 轮",
@@ -212,7 +212,7 @@ TEXTS: dict[str, str] = {
     "reason.epochs.search": "为 {minutes:g} 分钟的搜索，由 {epochs} 轮缩短",
     "reason.epochs.resume": "由 resume 指定",
     "reason.batch.pictures": "{pictures:,} 张 {size} 像素的训练图片",
-    "reason.batch.all": "要求 {asked:,} 张，但训练图片没有那么多",
+    "reason.batch.all": "要求 {asked:,} 张，而训练图片只有这么多",
     "reason.rate.batch": "{rate:g} × 批大小 {batch} / 128",
     "reason.rate.trained": "{rate:g} × 批大小 {batch} / 128 × {share:g}：权重已经训练过",
     "reason.rate.least": "学习率范围测试：平均损失在此处最低",
@@ -222,9 +222,9 @@ TEXTS: dict[str, str] = {
     "reason.augment.mirror": "{augment}，但镜像会改变这些标签的含义",
     "reason.augment.risky": "{names}：只适用于不会改变标签含义的图片",
     "reason.augment.safe": "未使用 {names}：它们可能改变标签的含义",
-    "reason.precision.gpu": "本显卡可直接计算",
+    "reason.precision.gpu": "本显卡可直接以此格式计算",
     "reason.precision.old_gpu": "本显卡不支持 bfloat16",
-    "reason.precision.amx": "本处理器可直接做这种矩阵乘法（AMX）",
+    "reason.precision.amx": "本处理器可直接以此格式做矩阵乘法（AMX）",
     "reason.precision.full": "在这台机器上更短的格式并不更快",
     "reason.layout.usual": "卷积通常在这种排布下更快",
     "reason.layout.timed": "channels-last 每秒 {last:.0f} 张，channels-first 每秒 {first:.0f} 张",
@@ -235,11 +235,11 @@ TEXTS: dict[str, str] = {
     "reason.trial": "第 {number} 次试验",
     # remaking it
     "remake.heading": "如何复现",
-    "remake.command": "从头开始，包含你指定的全部选择：",
+    "remake.command": "从头开始，包含您指定的全部选择：",
     "remake.like": "从这个运行目录取得全部选择：",
     "remake.silent": "这些选择没有对应的命令行参数，只能由运行目录带过去：{names}。",
-    "remake.minutes": "这次训练被限定在 {minutes} 分钟内（计划 {epochs} 轮）；命令逐步重走同样的过程，不再计时。",
-    "remake.resumed": "这次训练中途改过长度（resume），一次训练 {epochs} 轮的学习率走势会不同：得到的是相近而非相同的网络。",
+    "remake.minutes": "这次训练限定为 {minutes} 分钟（计划 {epochs} 轮）；命令逐步重走同样的过程，不再限时。",
+    "remake.resumed": "这次训练的长度曾被 resume 改变，一次训练 {epochs} 轮的学习率走势会不同：得到的是相近而非相同的网络。",
     "remake.promise": "图片、机器、版本和种子都相同，得到的模型文件逐位相同。",
     "remake.seed": "训练种子",
     "remake.split_seed": "划分种子",
@@ -256,8 +256,8 @@ TEXTS: dict[str, str] = {
     "labels.test": "测试集平均精度均值（mAP）",
     "labels.val": "验证集平均精度均值（mAP）",
     "labels.hits": "{n} 张图片中有 {hits} 张的标签全部答对",
-    "labels.above": "明显好于不看图片的随意排序（{baseline}，即各标签所占比例的均值）。",
-    "labels.level": "置信区间的下端没有超过 {baseline}，也就是不看图片随意排序的成绩：目前还看不出网络学到了更多东西。",
+    "labels.above": "明显好于随机排序（{baseline}，即各标签所占比例的均值）。",
+    "labels.level": "置信区间的下端没有超过 {baseline}，也就是随机排序的成绩：目前还看不出网络学到了更多东西。",
     "labels.certain": "置信区间由对图片的自助抽样（bootstrap）得到：全部排对时它没有宽度，而图片很少时这说明不了什么。",
     "labels.exact": "标签全部正确",
     "labels.exact_why": "不多也不少",
@@ -266,11 +266,11 @@ TEXTS: dict[str, str] = {
     "labels.macro": "F1 均值",
     "labels.macro_why": "各标签按自己的阈值计算后取平均",
     "labels.baseline": "基线",
-    "labels.baseline_why": "不看图片随意排序的 mAP",
+    "labels.baseline_why": "随机排序的 mAP",
     "labels.heading": "各个标签",
     "labels.read":
-        "平均精度（AP）按一个标签给所有图片排序：带有该标签的图片全部排在最前时为 100 %，"
-        "排序毫无意义时大约等于该标签所占的比例。概率达到阈值，图片就得到这个标签；精确率、召回率和 F1 都按此统计。",
+        "平均精度（AP）按一个标签给所有图片排序：带有该标签的图片全部排在最前时为 100 %，随机排序时大约等于该标签所占的比例。"
+        "概率达到阈值，图片就得到这个标签；精确率、召回率和 F1 都按此统计。",
     "labels.thresholds.val": "阈值正是在这些图片上按 F1 最大选出的，因此精确率、召回率和 F1 略偏乐观。",
     "labels.thresholds.test": "阈值是在验证集上按 F1 最大选出的，这些图片没有参与。",
     "labels.temperature":
@@ -281,7 +281,7 @@ TEXTS: dict[str, str] = {
     "labels.share": "所占比例",
     "labels.threshold": "阈值",
     # learning curves
-    "curves.heading": "学习过程",
+    "curves.heading": "学习曲线",
     "curves.none": "还没有完成任何一轮，因此没有曲线可画。",
     "curves.why":
         "训练的数值是在增强后的图片上、权重仍在变化时测得的，损失还包含配方附加的项（如标签平滑）；"
@@ -315,7 +315,7 @@ TEXTS: dict[str, str] = {
     "curves.column.lr": "学习率",
     "curves.column.seconds": "秒",
     # confusion and classes
-    "confusion.heading": "混淆矩阵",
+    "confusion.heading": "混淆情况",
     "confusion.read": "行是真实类别，列是网络的回答。对角线为答对；颜色越深，占该行的比例越大。",
     "confusion.corner": "真实 \\ 回答",
     "confusion.caption": "混淆矩阵，{split}，图片数",
@@ -342,9 +342,9 @@ TEXTS: dict[str, str] = {
     # calibration
     "calibration.heading": "校准：说有 90 % 的把握，就真能对 90 % 吗？",
     "calibration.read":
-        "按网络的把握大小把图片分组，柱高是实际答对的比例。诚实的概率会落在对角线上。竖线为 95 % 置信区间；"
+        "按网络的置信度把图片分组，柱高是实际答对的比例。校准良好的概率会落在对角线上。竖线为 95 % 置信区间；"
         "不足 {few} 张图片的柱子颜色较浅。",
-    "calibration.overall": "平均把握 {confidence}，实际答对 {accuracy}：{verdict}。",
+    "calibration.overall": "平均置信度 {confidence}，实际答对 {accuracy}：{verdict}。",
     "calibration.modest": "过于保守，相差 {gap} 个百分点",
     "calibration.bold": "过于自信，相差 {gap} 个百分点",
     "calibration.fair": "两者相符",
