@@ -18,7 +18,7 @@ from pathlib import Path
 from reslab.model.run import read_config, read_journal
 from reslab.run.train import train
 from reslab.train.recipes import recipe
-from reslab.train.schedule import Course
+from reslab.train.schedule import Timeline
 
 
 def trained(data: str, model: str, out: Path, *length: str) -> dict:
@@ -35,8 +35,8 @@ def trained(data: str, model: str, out: Path, *length: str) -> dict:
 
 
 def set_by_hand(data: str, model: str, out: Path, steps: int) -> dict:
-    """The same training on a straight course of so many steps."""
-    course = Course.straight(steps).knots
+    """The same training on a straight timeline of so many steps."""
+    course = Timeline.straight(steps).breakpoints
     run = train(replace(recipe("standard"), data=data, model=model, epochs=1, course=course), out)
     last = [e for e in read_journal(out) if e["event"] == "epoch"][-1]
     assert run.evaluation is not None

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from reslab.train.config import TrainConfig as TrainConfig
     from reslab.train.recipes import recipe as recipe
 
+    __version__: str
+
 # onnxruntime reports to its maker unless this stands in the environment before it is imported, by whichever module.
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
@@ -45,13 +47,15 @@ _PUBLIC = {
 """Public name -> where it lives."""
 
 
-def __getattr__(name: str) -> Any:
-    if name == "__version__":
-        return importlib.import_module("importlib.metadata").version("reslab")
-    if name not in _PUBLIC:
-        raise AttributeError(f"module 'reslab' has no attribute {name!r}")
-    module, attribute = _PUBLIC[name]
-    return getattr(importlib.import_module(module), attribute)
+if not TYPE_CHECKING:  # a type checker would take any name for one of ours
+
+    def __getattr__(name: str) -> Any:
+        if name == "__version__":
+            return importlib.import_module("importlib.metadata").version("reslab")
+        if name not in _PUBLIC:
+            raise AttributeError(f"module 'reslab' has no attribute {name!r}")
+        module, attribute = _PUBLIC[name]
+        return getattr(importlib.import_module(module), attribute)
 
 
 def __dir__() -> list[str]:

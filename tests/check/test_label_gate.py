@@ -32,7 +32,7 @@ GOOD = [(split, label) for split in ("train", "val", "test") for label in ("cat;
 
 def test_good_tables_have_no_problem(judged):
     verdict = judged(GOOD)
-    assert verdict.problems == () and verdict.ok and verdict.multi
+    assert verdict.problems == () and verdict.ok and verdict.task == "multi"
     assert verdict.images == 9 and verdict.classes == {"cat": 6, "outdoor": 6}
     assert verdict.majority_baseline == pytest.approx(6 / 9)
 
@@ -103,5 +103,5 @@ def test_a_column_of_zeros_stops(plant):
     problem = next(p for p in verdict.problems if p.kind == "empty class")
     assert (problem.path, problem.detail) == (
         "dog",
-        "no picture bears it; remove its column",
+        "no picture has it; remove its column",
     ) and problem.blocks_training

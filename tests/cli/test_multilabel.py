@@ -32,7 +32,7 @@ def test_check(reslab, patches):
     assert [p["kind"] for p in document["problems"]] == ["no label"]
     assert document["majority_baseline"] == pytest.approx(sum(document["classes"].values()) / 3 / 120)
     code, out, _ = reslab("check", patches)
-    assert code == 0 and "120 pictures; any number of labels to a picture; ranking without a look" in out
+    assert code == 0 and "120 pictures; any number of labels to a picture; a random ranking" in out
 
 
 def test_train_says_what_it_does(reslab, patches, tmp_path):
@@ -138,4 +138,4 @@ def test_an_unknown_label_stops_the_training(reslab, patches, tmp_path):
 
 def test_the_study_counts_one_label(reslab, patches):
     code, _, err = reslab("study", "degradation", "--minutes", 1, "--data", patches)
-    assert code == 2 and "bear several labels" in err
+    assert code == 2 and "the study needs data that give each picture one label" in err

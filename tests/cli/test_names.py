@@ -159,7 +159,7 @@ def test_one_label_each_is_said(reslab, colours, tmp_path):
         f"{p.as_posix()},{int('blue' in str(p))},{int('blue' not in str(p))}" for p in sorted(colours.rglob("*.png"))
     ]
     (tmp_path / "t.csv").write_text("\n".join(["path,blue,other", *lines]))
-    assert "every picture bears exactly one label" in reslab("check", tmp_path / "t.csv")[1]
+    assert "every picture has exactly one label" in reslab("check", tmp_path / "t.csv")[1]
 
 
 def test_a_run_with_keys_as_they_were_written_goes_on(colours, tmp_path):

@@ -4,8 +4,7 @@ from typing import get_args
 
 import pytest
 
-from reslab.cli.app import VERBS, build_app, run
-from reslab.system.bounds import BOUNDS
+from reslab.cli.app import VERBS, bound_of, build_app, run
 
 STRANGE = ("nan", "inf", "-inf", "-1", "0", str(2**64))
 FIRST = {"search": ["--minutes", "1"], "preview": ["--out", "x.png"], "adopt": ["--data", "d", "--classes", "c"]}
@@ -30,10 +29,9 @@ def numeric():
 def test_a_number_is_refused_or_within_its_bounds(reslab, tmp_path, monkeypatch, verb, option, count):
     """What passes would begin the verb's work: it stops at the model or the data, which are not there."""
     monkeypatch.chdir(tmp_path)
-    name = option.lstrip("-").replace("-", "_")
-    assert name in BOUNDS, f"{option} has no row in reslab.system.bounds"
+    bound = bound_of(option.lstrip("-").replace("-", "_"))
+    assert bound, f"{option} is neither a setting with a bound nor a row of reslab.system.bounds"
     for value in STRANGE:
-        bound = BOUNDS[name]
         held = value not in ("nan", "inf", "-inf") and bound.holds(int(value))
         if held and verb in ("runs", "demo", "models", "study", "serve", "bench"):
             continue

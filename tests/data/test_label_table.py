@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from reslab.data.catalog import Catalog, Picture, several
+from reslab.data.catalog import Catalog, Picture, split_labels
 from reslab.data.sources import read_data
-from reslab.data.splits import _lot, assigned
+from reslab.data.splits import _split_hash, assigned
 from reslab.data.table import read_table
 from reslab.errors import ResLabError
 
@@ -52,7 +52,7 @@ def written(cells, header="path,label", delimiter=","):
 @pytest.mark.parametrize("encoding", ["utf-8-sig", "gbk"])
 def test_a_semicolon_in_one_cell_makes_the_table_one_of_several_labels(table, delimiter, encoding):
     catalog = read_table(table(written(LABELS, delimiter=delimiter), encoding=encoding))
-    assert catalog.multi and listed(catalog) == list(zip(NAMES, LABELS, strict=True))
+    assert catalog.task == "multi" and listed(catalog) == list(zip(NAMES, LABELS, strict=True))
     assert catalog.classes == ("cat", "outdoor") and catalog.counts() == {"cat": 2, "outdoor": 2}
     assert [catalog.labels_of(p) for p in catalog.pictures] == [("cat", "outdoor"), ("cat",), (), ("outdoor",)]
     assert catalog.remarks == ()
@@ -67,7 +67,7 @@ def test_labels_are_sorted_so_that_two_ways_of_writing_are_one(table):
 
 def test_without_a_semicolon_a_picture_has_one_label(table):
     catalog = read_table(table(written(["cat", "dog"])))
-    assert not catalog.multi and catalog.labels_of(catalog.pictures[0]) == ("cat",)
+    assert catalog.task == "single" and catalog.labels_of(catalog.pictures[0]) == ("cat",)
     said = complaint(table(written(["cat", ""])))
     assert "line 3" in said and "no label" in said and "the column is called labels" in said
 
@@ -75,7 +75,7 @@ def test_without_a_semicolon_a_picture_has_one_label(table):
 @pytest.mark.parametrize("header", ["path,labels", "file,LABELS"])
 def test_a_column_called_labels_may_hold_several_without_doing_so(table, header):
     catalog = read_table(table(written(["cat", "", "dog"], header)))
-    assert catalog.multi and [p.label for p in catalog.pictures] == ["cat", "", "dog"]
+    assert catalog.task == "multi" and [p.label for p in catalog.pictures] == ["cat", "", "dog"]
 
 
 def test_untidy_cells_are_understood_and_named(table):
@@ -122,7 +122,7 @@ def columns(rows, header="path,cat,outdoor"):
 )
 def test_columns_of_zeros_and_ones(table, rows):
     catalog = read_table(table(columns(rows)))
-    assert catalog.multi and listed(catalog) == list(zip(NAMES, LABELS, strict=True))
+    assert catalog.task == "multi" and listed(catalog) == list(zip(NAMES, LABELS, strict=True))
     assert catalog.empty_classes == ()
 
 
@@ -140,7 +140,7 @@ def test_other_columns_are_no_labels(table):
 
 def test_a_label_column_wins_over_columns_of_marks(table):
     catalog = read_table(table(columns(["cat,1,0", "dog,0,1", "cat,1,1", "dog,0,0"], "path,label,seen,kept")))
-    assert not catalog.multi and catalog.classes == ("cat", "dog")
+    assert catalog.task == "single" and catalog.classes == ("cat", "dog")
 
 
 def test_a_label_that_no_picture_bears_is_an_empty_class(table):
@@ -177,11 +177,11 @@ def test_a_mirror_is_judged_by_each_label(table):
 
 def toy(labels):
     pictures = (Picture(f"{n:04d}.png", Path("x"), label) for n, label in enumerate(labels))
-    return Catalog("toy", "toy", tuple(pictures), multi=True)
+    return Catalog("toy", "toy", tuple(pictures), task="multi")
 
 
 def by_label(done):
-    return {label: Counter(p.split for p in done.pictures if label in several(p.label)) for label in done.classes}
+    return {label: Counter(p.split for p in done.pictures if label in split_labels(p.label)) for label in done.classes}
 
 
 SETS = st.lists(st.sets(st.sampled_from("abcdef"), max_size=4), min_size=1, max_size=25)
@@ -192,12 +192,12 @@ SETS = st.lists(st.sets(st.sampled_from("abcdef"), max_size=4), min_size=1, max_
 def test_every_label_has_a_training_picture(sets, seed):
     done = assigned(toy([";".join(sorted(s)) for s in sets]), 0.3, seed)
     assert all(counts["train"] for counts in by_label(done).values())
-    assert done.multi
+    assert done.task == "multi"
 
 
 def keys(low, high, count):
     """Names whose lot lies between these."""
-    return [key for key in (f"{n}.png" for n in range(10_000)) if low <= _lot(0, key) < high][:count]
+    return [key for key in (f"{n}.png" for n in range(10_000)) if low <= _split_hash(0, key) < high][:count]
 
 
 def test_a_training_picture_comes_before_another_labels_validation_picture():
@@ -205,7 +205,7 @@ def test_a_training_picture_comes_before_another_labels_validation_picture():
     sets = dict(zip(keys(0.1, 0.2, 2), ["x;y", "x;z"], strict=True))
     sets |= dict.fromkeys([*keys(0.0, 0.1, 1), *keys(0.2, 1.0, 3)], "y;z")
     pictures = tuple(Picture(key, Path("x"), label) for key, label in sets.items())
-    counts = by_label(assigned(Catalog("toy", "toy", pictures, multi=True)))
+    counts = by_label(assigned(Catalog("toy", "toy", pictures, task="multi")))
     assert counts["x"] == {"train": 1, "val": 1}
     assert all(counts[label][split] for label in "yz" for split in ("train", "val"))
 
@@ -226,5 +226,5 @@ def test_adding_pictures_moves_nobody():
 
 def test_one_label_each_is_divided_as_ever():
     labels = [f"class {n % 7}" for n in range(90)]
-    several_, one = toy(labels), dataclasses.replace(toy(labels), multi=False)
+    several_, one = toy(labels), dataclasses.replace(toy(labels), task="single")
     assert [p.split for p in assigned(several_).pictures] == [p.split for p in assigned(one).pictures]

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
 
 from reslab.data.catalog import Catalog, Picture
-from reslab.data.splits import MAX_VAL, TEST_FRACTION, _lot, assigned, folded, most_folds
+from reslab.data.splits import MAX_VAL, TEST_FRACTION, _split_hash, assigned, folded, most_folds
 from reslab.errors import ResLabError
 
 SPREAD = 4.0  # standard deviations of a binomial; the lots are fixed hashes, so this holds always or never
@@ -111,7 +111,7 @@ def test_tiny_classes_train_first_then_validate_then_test(seed):
 
 def test_of_a_tiny_class_the_highest_lot_trains_so_that_a_new_picture_moves_few():
     for seed in range(200):
-        sides = {p.split: _lot(seed, p.key) for p in assigned(catalog({"two": 2}), seed=seed).pictures}
+        sides = {p.split: _split_hash(seed, p.key) for p in assigned(catalog({"two": 2}), seed=seed).pictures}
         assert sides["train"] > sides["val"] or sides["val"] >= 0.1  # above the lots that test, each keeps its own
 
 

@@ -9,11 +9,11 @@ from PIL import Image
 
 from reslab.data.catalog import Picture
 from reslab.data.reader import BLOCK
-from reslab.engine.base import Mirrored, block_logits
+from reslab.engine.base import MirrorAveraged, block_logits
 from reslab.engine.open import find_model, open_engine
 from reslab.engine.torch import open_torch
 from reslab.errors import BadPicture, ResLabError
-from reslab.evaluate.evaluation import judge
+from reslab.evaluate.evaluation import evaluate_engine
 from reslab.evaluate.predict import load_model
 from reslab.metrics.calibration import cross_fitted, softmax
 from reslab.model.file import Calibration, Header, write_model
@@ -60,7 +60,7 @@ def test_logits_do_not_depend_on_the_company(model):
 
 
 def test_every_door_gives_the_same_answer(model, folder):
-    evaluation = judge(open_torch(model), catalog(folder), "test")
+    evaluation = evaluate_engine(open_torch(model), catalog(folder), "test")
     sure = softmax(evaluation.calibrated)
     asked = load_model(model)
     paths = sorted(folder.glob("*.png"))
@@ -80,20 +80,20 @@ def test_every_door_gives_the_same_answer(model, folder):
 
 
 def test_the_temperature_is_applied_and_changes_no_answer(model, folder):
-    evaluation = judge(open_torch(model), catalog(folder), "test")
+    evaluation = evaluate_engine(open_torch(model), catalog(folder), "test")
     assert np.allclose(evaluation.calibrated, evaluation.logits.astype(np.float64) / 1.7)
     assert np.array_equal(evaluation.calibrated.argmax(1), evaluation.logits.argmax(1))
 
 
 def test_labels_are_matched_by_name(model, folder):
     engine = open_torch(model)
-    straight = judge(engine, catalog(folder), "test").score
+    straight = evaluate_engine(engine, catalog(folder), "test").score
     shuffled = open_torch(model)
     shuffled.header = dataclasses.replace(engine.header, classes=CLASSES[::-1])
     renamed = [dataclasses.replace(p, label=CLASSES[::-1][CLASSES.index(p.label)]) for p in catalog(folder)]
-    assert judge(shuffled, renamed, "test").score.top1 == straight.top1
+    assert evaluate_engine(shuffled, renamed, "test").score.top1 == straight.top1
     with pytest.raises(ResLabError, match="'A'") as caught:
-        judge(engine, [dataclasses.replace(catalog(folder)[0], label="A")], "test")
+        evaluate_engine(engine, [dataclasses.replace(catalog(folder)[0], label="A")], "test")
     assert "'a'" in caught.value.hint
 
 
@@ -101,15 +101,15 @@ def test_unreadable_pictures_stop_or_are_left_out(model, folder, tmp_path):
     (tmp_path / "bad.png").write_bytes(b"bad")
     pictures = [*catalog(folder), Picture("bad.png", tmp_path / "bad.png", "a")]
     with pytest.raises(BadPicture, match=r"bad\.png"):
-        judge(open_torch(model), pictures, "test")
-    evaluation = judge(open_torch(model), pictures, "test", skip_bad=True)
+        evaluate_engine(open_torch(model), pictures, "test")
+    evaluation = evaluate_engine(open_torch(model), pictures, "test", skip_bad=True)
     assert len(evaluation.keys) == BLOCK + 5 and [bad.name for bad in evaluation.unreadable] == [
         str(tmp_path / "bad.png")
     ]
 
 
 def test_pictures_that_trained_the_model_are_counted(model, folder):
-    document = judge(open_torch(model), catalog(folder), "test").document()
+    document = evaluate_engine(open_torch(model), catalog(folder), "test").document()
     assert document["seen_in_training"] == 2 and document["n"] == BLOCK + 5
 
 
@@ -131,7 +131,7 @@ def test_tensors_of_another_network_are_refused(model, tmp_path):
 
 
 def test_seen_pictures_are_flagged_one_by_one(model, folder):
-    evaluation = judge(open_torch(model), catalog(folder), "test")
+    evaluation = evaluate_engine(open_torch(model), catalog(folder), "test")
     assert [key for key, seen in zip(evaluation.keys, evaluation.seen, strict=True) if seen] == ["000.png", "003.png"]
     right = evaluation.calibrated.argmax(1) == evaluation.labels
     assert evaluation.document()["top1_unseen"]["value"] == right[~evaluation.seen].mean()
@@ -140,16 +140,16 @@ def test_seen_pictures_are_flagged_one_by_one(model, folder):
 def test_the_split_that_fitted_the_temperature_is_judged_by_its_other_folds(model, folder):
     engine = open_torch(model)
     engine.header = dataclasses.replace(engine.header, calibration=Calibration(1.7, BLOCK + 5, "val"))
-    own = judge(engine, catalog(folder), "val")
+    own = evaluate_engine(engine, catalog(folder), "val")
     assert np.array_equal(own.calibrated, cross_fitted(own.logits, own.labels))
     for pictures, split in ((catalog(folder), "test"), (catalog(folder)[:-1], "val")):
-        other = judge(engine, pictures, split)
+        other = evaluate_engine(engine, pictures, split)
         assert np.array_equal(other.calibrated, other.logits.astype(np.float64) / 1.7)
     assert np.array_equal(own.calibrated.argmax(1), own.logits.argmax(1))
 
 
 def test_the_worst_confusions_name_their_surest_examples(model, folder):
-    evaluation = judge(open_torch(model), catalog(folder), "test")
+    evaluation = evaluate_engine(open_torch(model), catalog(folder), "test")
     answers, sure = evaluation.calibrated.argmax(1), softmax(evaluation.calibrated).max(1)
     rows = evaluation.document()["worst_confusions"]
     assert rows and [row["n"] for row in rows] == sorted((row["n"] for row in rows), reverse=True)
@@ -165,16 +165,16 @@ def test_the_worst_confusions_name_their_surest_examples(model, folder):
 
 def test_no_picture_at_all_is_told_in_a_sentence(model, tmp_path):
     with pytest.raises(ResLabError, match="no picture in the test split"):
-        judge(open_torch(model), [], "test")
+        evaluate_engine(open_torch(model), [], "test")
     (tmp_path / "bad.png").write_bytes(b"bad")
     with pytest.raises(ResLabError, match="no picture of the test split can be read"):
-        judge(open_torch(model), [Picture("bad.png", tmp_path / "bad.png", "a")], "test", skip_bad=True)
+        evaluate_engine(open_torch(model), [Picture("bad.png", tmp_path / "bad.png", "a")], "test", skip_bad=True)
 
 
 def test_the_mirrored_engine_is_the_mean_of_both_views(model):
     engine = open_torch(model)
     pixels = np.random.default_rng(0).integers(0, 256, (5, 32, 32, 3)).astype(np.uint8)
-    both = Mirrored(engine)
+    both = MirrorAveraged(engine)
     expected = (engine.logits(pixels) + engine.logits(pixels[:, :, ::-1].copy())) / 2
     assert np.allclose(both.logits(pixels), expected) and both.header is engine.header and both.sha256 == engine.sha256
     assert np.allclose(both.logits(pixels), both.logits(pixels[:, :, ::-1].copy()), atol=1e-5)

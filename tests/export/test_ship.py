@@ -21,13 +21,13 @@ from reslab.engine.torch import open_torch
 from reslab.errors import GateNotMet, ResLabError
 from reslab.export import certify as certifying
 from reslab.export.certify import BATCHES, certify
-from reslab.export.graph import Graph, onnx_of
-from reslab.export.quantize import gate, quantized
-from reslab.model.file import metadata_of
-from reslab.model.run import packaged
-from reslab.run.export import Shipping, ship
+from reslab.export.graph import Graph, export_onnx
+from reslab.export.quantize import measure_acceptance, quantize
+from reslab.model.file import encode_metadata
+from reslab.model.run import packaged_file
+from reslab.run.export import ExportOptions, export_model
 
-MODEL = packaged("cifar10_resnet20", ".safetensors")
+MODEL = packaged_file("cifar10_resnet20", ".safetensors")
 
 
 @pytest.fixture(scope="module")
@@ -54,8 +54,8 @@ def data(tmp_path_factory, engine):
 
 @pytest.fixture(scope="module")
 def graph(engine):
-    found = onnx_of(engine.network, engine.header)
-    onnx.helper.set_model_props(found, metadata_of(engine.header, engine.seen))
+    found = export_onnx(engine.network, engine.header)
+    onnx.helper.set_model_props(found, encode_metadata(engine.header, engine.seen))
     return found
 
 
@@ -69,7 +69,7 @@ def opened(graph):
 
 @pytest.mark.parametrize("n", [1, 5, 44, 45, 46, 200])
 def test_every_picture_is_asked_and_every_batch_size_used(n):
-    turns = list(certifying._turns(n))
+    turns = list(certifying._batches(n))
     assert {len(rows) for rows in turns} == set(BATCHES)
     assert set(np.concatenate(turns)) == set(range(n))
 
@@ -79,8 +79,8 @@ def test_every_picture_is_asked_and_every_batch_size_used(n):
 def test_every_form_answers_as_the_network(tmp_path, engine, data, form, suffix, layout):
     if form == "openvino":
         pytest.importorskip("openvino")
-    shipped = ship(MODEL, tmp_path / f"model{suffix}", Shipping(form, layout), data)
-    found = open_engine(shipped.path)
+    exported = export_model(MODEL, tmp_path / f"model{suffix}", ExportOptions(form, layout), data)
+    found = open_engine(exported.path)
     assert found.header == engine.header and np.array_equal(found.seen, engine.seen)
     asked = pixels(5)
     assert np.abs(found.logits(asked) - engine.logits(asked)).max() < 1e-3
@@ -88,7 +88,7 @@ def test_every_form_answers_as_the_network(tmp_path, engine, data, form, suffix,
     for theirs, ours in zip(found.head, engine.head, strict=True):
         assert np.allclose(theirs, ours, atol=1e-6)
     told = found.certificate
-    assert told == json.loads(json.dumps(shipped.certificate.document()))
+    assert told == json.loads(json.dumps(exported.certificate.document()))
     assert told["n"] == 60 and told["other_answers"] == 0 and told["max_difference"] <= told["limit"]
     assert told["accuracy_before"]["value"] == told["accuracy_after"]["value"] == 1
     assert "60 validation pictures of pictures.csv" in told["pictures"]
@@ -96,15 +96,15 @@ def test_every_form_answers_as_the_network(tmp_path, engine, data, form, suffix,
 
 @pytest.mark.parametrize("layout", ["nhwc-uint8", "nchw-float32"])
 def test_a_program_answers_as_the_network(tmp_path, engine, data, layout):
-    shipped = ship(MODEL, tmp_path / "model.pt2", Shipping("pt2", layout), data)
+    exported = export_model(MODEL, tmp_path / "model.pt2", ExportOptions("pt2", layout), data)
     told = {"reslab.certificate": ""}
     asked = pixels(5)
     planes = torch.from_numpy(asked.transpose(0, 3, 1, 2) / np.float32(255))
-    found = torch.export.load(shipped.path, extra_files=told).module()(
+    found = torch.export.load(exported.path, extra_files=told).module()(
         torch.from_numpy(asked) if layout == "nhwc-uint8" else planes
     )
     assert np.abs(found[0].detach().numpy() - engine.logits(asked)).max() < 1e-3
-    assert json.loads(told["reslab.certificate"]) == json.loads(json.dumps(shipped.certificate.document()))
+    assert json.loads(told["reslab.certificate"]) == json.loads(json.dumps(exported.certificate.document()))
 
 
 def evil(good, path, command):
@@ -123,7 +123,7 @@ def evil(good, path, command):
 def test_a_program_is_never_opened(tmp_path, monkeypatch, capsys):
     """The file runs its code in torch.export.load, and in no verb of ours, whatever it is called."""
     monkeypatch.chdir(tmp_path)
-    ship(MODEL, tmp_path / "good.pt2", Shipping("pt2"))
+    export_model(MODEL, tmp_path / "good.pt2", ExportOptions("pt2"))
     evil(tmp_path / "good.pt2", tmp_path / "evil.pt2", "touch RAN")
     torch.export.load(tmp_path / "evil.pt2")
     assert (tmp_path / "RAN").exists()
@@ -142,7 +142,7 @@ def test_a_program_is_never_opened(tmp_path, monkeypatch, capsys):
 def test_the_planes_are_what_other_programs_give(tmp_path, engine):
     import onnxruntime
 
-    ship(MODEL, tmp_path / "model.onnx", Shipping(layout="nchw-float32"))
+    export_model(MODEL, tmp_path / "model.onnx", ExportOptions(layout="nchw-float32"))
     session = onnxruntime.InferenceSession(tmp_path / "model.onnx")
     (taken,) = session.get_inputs()
     assert taken.type == "tensor(float)" and taken.shape[1:] == [3, 32, 32]
@@ -152,10 +152,10 @@ def test_the_planes_are_what_other_programs_give(tmp_path, engine):
 
 
 def test_the_opset_is_the_one_asked_for(tmp_path):
-    ship(MODEL, tmp_path / "model.onnx", Shipping(opset=18))
+    export_model(MODEL, tmp_path / "model.onnx", ExportOptions(opset=18))
     assert onnx.load(tmp_path / "model.onnx").opset_import[0].version == 18
     with pytest.raises(ResLabError, match="opset 3"):
-        ship(MODEL, tmp_path / "other.onnx", Shipping(opset=3))
+        export_model(MODEL, tmp_path / "other.onnx", ExportOptions(opset=3))
     assert not (tmp_path / "other.onnx").exists()
 
 
@@ -173,7 +173,7 @@ def spoilt(graph, by):
 def test_one_tampered_weight_breaks_the_certificate(engine, graph):
     asked = pixels(50)
     assert certify(engine, opened(graph), asked, "noise").holds
-    with pytest.raises(GateNotMet, match="does not answer as the one"):
+    with pytest.raises(GateNotMet, match="does not give the answers of the original"):
         certify(engine, opened(spoilt(graph, 0.02)), asked, "noise")
 
 
@@ -210,17 +210,17 @@ def test_a_batch_axis_that_is_a_constant_breaks_it(tmp_path, engine):
         input_names=["images"], output_names=["logits", "probabilities", "features", "head_weight", "head_bias"],
     )  # fmt: skip
     fixed = onnx.load(tmp_path / "m.onnx")
-    onnx.helper.set_model_props(fixed, metadata_of(engine.header, engine.seen))
+    onnx.helper.set_model_props(fixed, encode_metadata(engine.header, engine.seen))
     with pytest.raises(GateNotMet, match="batch of 1"):
         certify(engine, opened(fixed), pixels(50), "noise")
 
 
 def test_a_failed_certificate_leaves_no_file(tmp_path, graph, data, monkeypatch, capsys):
     monkeypatch.setattr(
-        "reslab.run.export.onnx_of", lambda *_: spoilt(graph, 0.5)
+        "reslab.run.export.export_onnx", lambda *_: spoilt(graph, 0.5)
     )  # what an exporter's fault would look like
     assert run(["export", str(MODEL), "--out", str(tmp_path / "model.onnx"), "--data", str(data)]) == 1
-    assert "does not answer as the one" in capsys.readouterr().err
+    assert "does not give the answers of the original" in capsys.readouterr().err
     assert not list(tmp_path.iterdir())
 
 
@@ -228,13 +228,15 @@ def test_a_failed_certificate_leaves_no_file(tmp_path, graph, data, monkeypatch,
 def test_int8_that_is_good_is_kept(tmp_path, engine, data, form, suffix):
     if form == "openvino":
         pytest.importorskip("openvino")
-    shipped = ship(MODEL, tmp_path / f"model{suffix}", Shipping(form, int8=True, max_drop_points=20), data)
-    slower = [reason for reason in shipped.gate.reasons if "slower" not in reason]
-    assert not slower and shipped.gate.comparison.n == 60 and abs(shipped.gate.drop_points) <= 20
-    if shipped.gate.reasons:
+    exported = export_model(
+        MODEL, tmp_path / f"model{suffix}", ExportOptions(form, int8=True, max_drop_points=20), data
+    )
+    slower = [reason for reason in exported.acceptance.reasons if "slower" not in reason]
+    assert not slower and exported.acceptance.comparison.n == 60 and abs(exported.acceptance.drop_points) <= 20
+    if exported.acceptance.reasons:
         return  # the machine was busy, and float32 was kept, as it must
-    found = open_engine(shipped.path)
-    assert "int8" in found.certificate and shipped.path.stat().st_size < MODEL.stat().st_size / 2
+    found = open_engine(exported.path)
+    assert "int8" in found.certificate and exported.path.stat().st_size < MODEL.stat().st_size / 2
     asked = pixels(4)
     logits = found.features(asked).mean((2, 3)) @ found.head[0].T + found.head[1]
     assert np.allclose(logits, found.logits(asked), atol=1e-4), "explanations stay exact in int8"
@@ -244,8 +246,8 @@ def test_int8_calibrated_on_the_wrong_pictures_is_refused(engine, graph, data):
     black = np.zeros((16, 32, 32, 3), np.uint8)
     asked = pixels(60)
     labels = engine.logits(asked).argmax(1)
-    bad = opened(quantized(graph, black))
-    found = gate(opened(graph), bad, asked, labels, "noise", 0.5)
+    bad = opened(quantize(graph, black))
+    found = measure_acceptance(opened(graph), bad, asked, labels, "noise", 0.5)
     assert found.drop_points > 0.5 and "loses" in found.reasons[0]
 
 
@@ -288,28 +290,30 @@ def test_bad_input_is_one_sentence(tmp_path, monkeypatch, capsys, words, sentenc
 
 
 def test_golden_vectors_come_with_the_model(tmp_path, data):
-    ship(MODEL, tmp_path / "model.onnx", Shipping(golden=tmp_path / "golden"), data)
+    export_model(MODEL, tmp_path / "model.onnx", ExportOptions(golden=tmp_path / "golden"), data)
     told = json.loads((tmp_path / "golden" / "golden.json").read_text())
     found = open_exported(tmp_path / "model.onnx")
     assert told["model"]["sha256"] == found.sha256 and len(told["pictures"]) == 8
     prepared = np.array(Image.open(tmp_path / "golden" / told["pictures"][0]["prepared"]))
     assert np.allclose(found.logits(prepared[None])[0], told["pictures"][0]["logits"], atol=1e-3)
     with pytest.raises(ResLabError, match="not an empty folder"):
-        ship(MODEL, tmp_path / "other.onnx", Shipping(golden=tmp_path / "golden"), data)
+        export_model(MODEL, tmp_path / "other.onnx", ExportOptions(golden=tmp_path / "golden"), data)
     assert not (tmp_path / "other.onnx").exists()
 
 
 def test_what_is_exported_already_gets_int8_but_no_other_layout(tmp_path, data):
-    ship(MODEL, tmp_path / "model.onnx", Shipping(), data)
-    shipped = ship(tmp_path / "model.onnx", tmp_path / "small.onnx", Shipping(int8=True, max_drop_points=50), data)
-    assert shipped.certificate.max_difference == 0 and shipped.gate is not None
+    export_model(MODEL, tmp_path / "model.onnx", ExportOptions(), data)
+    exported = export_model(
+        tmp_path / "model.onnx", tmp_path / "small.onnx", ExportOptions(int8=True, max_drop_points=50), data
+    )
+    assert exported.certificate.max_difference == 0 and exported.acceptance is not None
     with pytest.raises(ResLabError, match="exported already"):
-        ship(tmp_path / "model.onnx", tmp_path / "m.pt2", Shipping("pt2"), data)
+        export_model(tmp_path / "model.onnx", tmp_path / "m.pt2", ExportOptions("pt2"), data)
 
 
 def test_a_file_may_leave_the_choice_of_engine(tmp_path, data):
     pytest.importorskip("openvino")
-    onnx_file = ship(MODEL, tmp_path / "model.onnx", Shipping()).path
+    onnx_file = export_model(MODEL, tmp_path / "model.onnx", ExportOptions()).path
     assert open_engine(onnx_file).name == open_engine(onnx_file, engine="onnxruntime").name == "onnxruntime"
     asked = pixels(3)
     theirs, ours = open_engine(onnx_file, engine="openvino"), open_engine(onnx_file)
@@ -318,14 +322,14 @@ def test_a_file_may_leave_the_choice_of_engine(tmp_path, data):
     for path, engine in ((onnx_file, "torch"), (MODEL, "openvino"), (MODEL, "onnxruntime")):
         with pytest.raises(ResLabError, match=f"not read by {engine}"):
             open_engine(path, engine=engine)
-    int8 = ship(MODEL, tmp_path / "int8.onnx", Shipping(int8=True, max_drop_points=50), data)
-    assert open_engine(int8.path).name == ("openvino" if not int8.gate.reasons else "onnxruntime")
+    int8 = export_model(MODEL, tmp_path / "int8.onnx", ExportOptions(int8=True, max_drop_points=50), data)
+    assert open_engine(int8.path).name == ("openvino" if not int8.acceptance.reasons else "onnxruntime")
     assert open_engine(int8.path, engine="onnxruntime").name == "onnxruntime"
 
 
 def test_a_packaged_name_is_exported_from_its_network(tmp_path):
-    shipped = ship("cifar10_resnet20", tmp_path / "m.pt2", Shipping("pt2"))
-    assert shipped.certificate.engines == ("torch", "torch.export")
+    exported = export_model("cifar10_resnet20", tmp_path / "m.pt2", ExportOptions("pt2"))
+    assert exported.certificate.engines == ("torch", "torch.export")
 
 
 def test_an_unreadable_picture_stops_or_is_left_out(tmp_path, data, capsys):
@@ -364,8 +368,8 @@ while engines:
 def test_openvino_leaves_no_freed_signal_stack_behind(tmp_path, engine, graph):
     """It did on a processor with AMX, and the next Ctrl-C ended the process."""
     pytest.importorskip("openvino")
-    small = quantized(graph, pixels(16))
-    onnx.helper.set_model_props(small, metadata_of(engine.header, engine.seen))
+    small = quantize(graph, pixels(16))
+    onnx.helper.set_model_props(small, encode_metadata(engine.header, engine.seen))
     onnx.save(small, tmp_path / "int8.onnx")
     words = [sys.executable, "-c", OVERLAPPING, str(tmp_path / "int8.onnx")]
     result = subprocess.run(words, capture_output=True, text=True)

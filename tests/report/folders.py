@@ -12,6 +12,8 @@ from reslab.model.file import Header, write_model
 from reslab.model.run import OUT_OF_FOLD, evaluation_name, predictions_name
 from reslab.pixels.preprocess import Preprocess
 from reslab.system.files import write_json
+from reslab.tasks.table import TASKS
+from reslab.tasks.task import Calibration
 
 COLOURS = ("blue", "green", "red")
 
@@ -56,7 +58,10 @@ def evaluation(split, keys, classes, model, right=0.8, seed=0):
     logits[np.arange(len(keys)), np.where(rng.random(len(keys)) < right, labels, (labels + 1) % len(classes))] += 4
     none = np.zeros(len(keys), bool)
     folds = spread((0.75, 0.8, 0.875)) if split == OUT_OF_FOLD else None
-    return Evaluation(split, model, tuple(classes), tuple(keys), labels, logits, logits / 0.8, 0.8, none, (), folds)
+    return Evaluation(
+        task=TASKS["single"], split=split, model=model, classes=tuple(classes), keys=tuple(keys), labels=labels, logits=logits,
+        calibrated=logits / 0.8, calibration=Calibration(0.8), seen=none, folds=folds,
+    )  # fmt: skip
 
 
 def make_run(root, classes=COLOURS, done=4, splits=("val", "test"), n=60, data="nowhere", **changes):

@@ -9,6 +9,7 @@ import pytest
 from reslab.errors import ResLabError
 from reslab.report.page import write_report
 from reslab.run.list import list_runs
+from reslab.tasks.task import Calibration
 from reslab.words.phrases import percent
 from tests.report.folders import COLOURS, add_evaluation, evaluation, make_run
 from tests.report.reading import Page
@@ -111,9 +112,9 @@ def test_calibration_before_and_after(page, test_document):
 def test_a_temperature_that_was_not_applied_is_said_so(tmp_path):
     run = make_run(tmp_path / "run", splits=())
     found = evaluation("val", [f"{i}.png" for i in range(40)], COLOURS, _digest(run))
-    add_evaluation(run, dataclasses.replace(found, temperature=1.0, calibrated=found.logits, fitted_on=40))
+    add_evaluation(run, dataclasses.replace(found, calibration=Calibration(1.0, 40, "test"), calibrated=found.logits))
     assert "A temperature was fitted, but it is not applied" in page_of(run).text
-    add_evaluation(run, dataclasses.replace(found, temperature=1.0, calibrated=found.logits))
+    add_evaluation(run, dataclasses.replace(found, calibration=Calibration(), calibrated=found.logits))
     assert "No temperature was fitted" in page_of(run).text
 
 

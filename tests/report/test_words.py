@@ -24,6 +24,7 @@ SOURCE = Path(phrases.__file__).parents[1]
 SPEAKERS = [
     path for path in sorted(SOURCE.rglob("*.py")) if "reslab.words.phrases import" in path.read_text(encoding="utf-8")
 ]
+SECTIONS = "".join(path.read_text(encoding="utf-8") for path in SPEAKERS if path.parent.name == "report")
 TEMPLATES = sorted(SOURCE.rglob("*.j2"))
 
 
@@ -56,6 +57,10 @@ def keys_of(node, scope):
         given = [a.value for a in ast.walk(scope) if isinstance(a, ast.Assign) and ast.unparse(a.targets[0]) == node.id]
         if given:
             return set().union(*(keys_of(value, scope) for value in given))
+    if isinstance(node, ast.Attribute):
+        values = re.findall(rf'^    {node.attr} = "([a-z.]+)"$', SECTIONS, re.M)
+        if values:
+            return set(values)
     return {f"? {ast.unparse(node)}"}
 
 
@@ -65,10 +70,15 @@ def asked(path):
         content = path.read_text(encoding="utf-8")
         whole = set(re.findall(r'"([a-z]+\.[a-z_.]+)"', content))
         return whole | {f"{start}*" for start in re.findall(r'"([a-z.]+\.)" ~ ', content)}
-    scopes = [
-        node for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))) if isinstance(node, ast.FunctionDef)
-    ]
-    found = ((args[0], scope) for scope in scopes for args in calls(scope, "say|text|Phrase") if args)
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    ours = [node for node in tree.body if isinstance(node, ast.ImportFrom) and node.module == "reslab.words.phrases"]
+    names = {alias.name for node in ours for alias in node.names} & {
+        "say",
+        "text",
+        "Phrase",
+    }  # `figures.svg` has a `text`
+    scopes = [node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)]
+    found = ((args[0], scope) for scope in scopes for args in calls(scope, "|".join(names) or "-") if args)
     return set().union(*(keys_of(*one) for one in found))
 
 

@@ -25,9 +25,9 @@ from reslab.run.evaluate import evaluate
 from reslab.run.train import train
 from reslab.search import search as searching
 from reslab.search import space
-from reslab.search.evidence import compared_on_validation, standing
-from reslab.search.search import Wish, _length, search
-from reslab.search.space import Dial, defaults, dial_from, dials_of, turned
+from reslab.search.evidence import compare_on_validation, objective
+from reslab.search.search import SearchRequest, _length, search
+from reslab.search.space import Parameter, default_values, parameter_from, search_space, with_values
 from reslab.system.files import read_json
 from reslab.train.config import Origin
 from reslab.train.loop import Interrupted
@@ -95,42 +95,42 @@ def plan_of(data, **fields):
 
 def test_dials_stand_around_the_default(data):
     plan, _ = plan_of(data)
-    found = {dial.name: dial for dial in dials_of(plan, "", True, ())}
+    found = {dial.name: dial for dial in search_space(plan, "", True, ())}
     assert list(found) == ["optim.lr", "optim.weight_decay", "augment", "label_smoothing"]
     assert found["optim.lr"].span == (plan.config.optim.lr / 5, plan.config.optim.lr * 5)
     assert found["augment"].options == ("light", "standard", "strong")
     assert all(dial.default in dial.options for dial in found.values() if dial.options)
-    assert [dial_from(json.loads(json.dumps(dial.document()))) for dial in found.values()] == list(found.values())
+    assert [parameter_from(json.loads(json.dumps(dial.document()))) for dial in found.values()] == list(found.values())
 
 
 def test_what_a_person_set_and_what_makes_no_sense_is_no_dial(data):
     plan, _ = plan_of(data, optim=replace(recipe("article").optim), augment="none")
-    names = [dial.name for dial in dials_of(plan, "", True, {"augment", "seed"})]
+    names = [dial.name for dial in search_space(plan, "", True, {"augment", "seed"})]
     assert names == ["optim.lr", "label_smoothing"], "without weight decay there is none to turn"
     with pytest.raises(ResLabError, match="nothing is left to search"):
-        dials_of(plan, "", True, {"augment", "optim.lr", "label_smoothing"})
+        search_space(plan, "", True, {"augment", "optim.lr", "label_smoothing"})
     tuned, _ = plan_of(data, weights="cifar10_resnet20", finetune="all")
-    modes = dials_of(tuned, "head", True, ())[0]
+    modes = search_space(tuned, "head", True, ())[0]
     assert (modes.name, modes.options) == ("finetune", ("head", "last", "all", "gradual"))
-    assert dials_of(tuned, "all", True, ())[0].options == ("last", "all", "gradual")
+    assert search_space(tuned, "all", True, ())[0].options == ("last", "all", "gradual")
 
 
 def test_sets_that_differ_by_a_mirror_only_are_tried_once():
     digits = assigned(read_data("digits")).only(("train", "val"))
     plan = resolve(replace(recipe("standard"), data="digits"), digits)
-    augment = {dial.name: dial for dial in dials_of(plan, "", digits.mirrored, ())}["augment"]
+    augment = {dial.name: dial for dial in search_space(plan, "", digits.mirrored, ())}["augment"]
     assert augment.options == ("crop", "standard", "strong")
-    made = turned(plan, {"augment": "strong"}, False, Origin("search", say("reason.trial", number=1)))
+    made = with_values(plan, {"augment": "strong"}, False, Origin("search", say("reason.trial", number=1)))
     assert "hflip" not in made.changes and made.config.augment == ",".join(made.changes)
 
 
 def test_turning_changes_the_dials_alone(data):
     plan, catalog = plan_of(data)
-    found = dials_of(plan, "", True, ())
-    same = turned(plan, defaults(found), True, Origin("search", say("reason.trial", number=1)))
+    found = search_space(plan, "", True, ())
+    same = with_values(plan, default_values(found), True, Origin("search", say("reason.trial", number=1)))
     assert same.config == plan.config and same.changes == plan.changes
     values = {"optim.lr": 0.03, "augment": "strong", "label_smoothing": 0.0, "optim.weight_decay": 1e-3}
-    made = turned(plan, values, True, Origin("search", say("reason.trial", number=1)))
+    made = with_values(plan, values, True, Origin("search", say("reason.trial", number=1)))
     resolved = resolve(
         replace(plan.config, augment="strong", label_smoothing=0.0,
                 optim=replace(plan.config.optim, lr=0.03, weight_decay=1e-3)), catalog.only(("train", "val"))
@@ -142,7 +142,7 @@ def test_turning_changes_the_dials_alone(data):
 
 def test_numbers_are_drawn_to_three_digits_within_their_span():
     study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0))
-    dial = Dial("optim.lr", 0.1, (0.02, 0.5))
+    dial = Parameter("optim.lr", 0.1, (0.02, 0.5))
     values = [dial.draw(study.ask()) for _ in range(200)]
     assert all(0.02 <= value <= 0.5 and value == float(f"{value:.3g}") for value in values)
     assert 0.4 < np.mean(np.array(values) < 0.1) < 0.6, "half of them below the middle of a logarithmic scale"
@@ -151,13 +151,13 @@ def test_numbers_are_drawn_to_three_digits_within_their_span():
 def test_wrong_answers_come_first_and_the_loss_decides_between_equals():
     n = 50
     pairs = [(right / n, nll) for right in range(n + 1) for nll in (0.01, 1.0, 1e6)]
-    by_value = sorted(pairs, key=lambda pair: standing(*pair, n))
+    by_value = sorted(pairs, key=lambda pair: objective(*pair, n))
     assert by_value == sorted(pairs, key=lambda pair: (-pair[0], pair[1]))
 
 
 def test_the_length_of_a_trial_fits_the_time():
     def length(minutes, full, per_epoch, user=()):
-        return _length(Wish(recipe("standard"), minutes, user, time.monotonic()), full, per_epoch)
+        return _length(SearchRequest(recipe("standard"), minutes, user, time.monotonic()), full, per_epoch)
 
     assert length(60, 30, 10.0) == 30 and length(24.01, 30, 10.0) == 18 and length(2, 30, 1.0) == 14
     assert length(1.01, 30, 6.0) == 3, "a handful of trials no longer fits, three of three epochs do"
@@ -178,7 +178,7 @@ def test_the_default_comes_first_and_the_leader_is_never_worse(done):
     assert [trial["trial"] for trial in trials] == list(range(5))
     standard = {dial["name"]: dial["default"] for dial in document["dials"]}
     assert trials[0]["dials"] == standard and trials[0]["state"] == "complete"
-    values = [standing(t["val_accuracy"], t["val_nll"], document["pictures"]["val"]) for t in trials]
+    values = [objective(t["val_accuracy"], t["val_nll"], document["pictures"]["val"]) for t in trials]
     whole = [number for number, trial in enumerate(trials) if trial["state"] == "complete"]
     assert document["leader"]["trial"] == min(whole, key=lambda number: values[number])
     assert document["leader"]["val_accuracy"] >= document["default"]["val_accuracy"]
@@ -189,7 +189,7 @@ def test_the_default_comes_first_and_the_leader_is_never_worse(done):
 def test_a_trial_stops_where_the_median_of_the_finished_ones_was_better(data, tmp_path):
     document = hunted(config(data, epochs=4), tmp_path / "out", 10)
     trials, n = document["trials"], document["pictures"]["val"]
-    curves = [[standing(*point, n) for point in trial["curve"]] for trial in trials]
+    curves = [[objective(*point, n) for point in trial["curve"]] for trial in trials]
     stopped = 0
     for number, trial in enumerate(trials):
         finished = [curves[k] for k in range(number) if trials[k]["state"] == "complete"]
@@ -223,9 +223,9 @@ def test_the_evidence_is_what_the_runs_say(done, data):
     assert document["comparison"]["rivals"] == 4
     assert all(document[name]["val"]["nll"] == document[name]["val_nll"] for name in ("leader", "winner"))
     for language, name in (("en", "search.svg"), ("zh", "search.zh.svg")):
-        drawn = (out / name).read_text(encoding="utf-8")
-        assert drawn == draw_search(document, language) and "nan" not in drawn
-        assert drawn.count("<circle") == 2 * (len(rows) + 1), "a dot per trial and panel, and a ring for the default"
+        figure = (out / name).read_text(encoding="utf-8")
+        assert figure == draw_search(document, language) and "nan" not in figure
+        assert figure.count("<circle") == 2 * (len(rows) + 1), "a dot per trial and panel, and a ring for the default"
 
 
 def test_the_losers_leave_and_the_winner_is_a_run(done, data, tmp_path):
@@ -255,7 +255,7 @@ def answered(folder, right, n):
 )
 def test_the_default_stays_where_its_pictures_cannot_tell(tmp_path, right, rivals, shown):
     default, leader = answered(tmp_path / "a", 50, 100), answered(tmp_path / "b", right, 100)
-    found = compared_on_validation(leader, default, rivals)
+    found = compare_on_validation(leader, default, rivals)
     assert found["shown"] is shown
     tossed = binomtest(found["only_a"], max(1, found["only_a"] + found["only_b"])).pvalue
     assert right == 50 or found["p_of_best"] == pytest.approx(min(1, rivals * tossed))
@@ -264,9 +264,9 @@ def test_the_default_stays_where_its_pictures_cannot_tell(tmp_path, right, rival
 @pytest.mark.parametrize("shown", [False, True])
 def test_the_winner_is_the_leader_only_where_it_is_shown(data, tmp_path, monkeypatch, shown):
     """Whichever of the two wins lies in best/, and the other stays beside it."""
-    real = searching.compared_on_validation
+    real = searching.compare_on_validation
     monkeypatch.setattr(
-        searching, "compared_on_validation", lambda *given, rivals: real(*given, rivals) | {"shown": shown}
+        searching, "compare_on_validation", lambda *given, rivals: real(*given, rivals) | {"shown": shown}
     )
     document = hunted(config(data, epochs=1), tmp_path / "out", 4)
     leader = document["leader"]["trial"]

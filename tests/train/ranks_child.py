@@ -13,8 +13,8 @@ from reslab.train.inputs import open_stores
 from reslab.train.loop import update
 from reslab.train.plan.resolve import resolve
 from reslab.train.recipes import recipe
-from reslab.train.session import fresh_training, judge_of, loader_of
-from reslab.train.step.process_group import ALONE, join
+from reslab.train.session import fresh_training, loader_of, validator_of
+from reslab.train.step.process_group import SINGLE, join
 
 SIZES = (1, 2, 5, 33, 100)
 GRADIENT = {torch.float64: 1e-10, torch.float32: 1e-5}  # relative: the same terms in another order
@@ -29,22 +29,22 @@ def plan_and_catalog(augment="strong"):
     return resolve(config, catalog), catalog
 
 
-def same_scores(ranks):
+def same_scores(group):
     """Validation by two processes equals validation by one, to the last digit."""
     plan, catalog = plan_and_catalog()
     weights = fresh_training(plan).network.state_dict()
     for size in SIZES:
         part = replace(catalog, pictures=catalog.split("train")[:10] + catalog.split("val")[:size])
         store = open_stores(plan, part).val
-        assert judge_of(plan, store, ranks)(weights) == judge_of(plan, store, ALONE)(weights), size
+        assert validator_of(plan, store, group)(weights) == validator_of(plan, store, SINGLE)(weights), size
 
 
-def same_gradients(ranks):
+def same_gradients(group):
     """The summed gradient equals that of one process on the whole batch, norm statistics frozen."""
     plan, catalog = plan_and_catalog()
     store = open_stores(plan, catalog).train
     for kind, tolerance in GRADIENT.items():
-        gradients = [_gradients(plan, store, who, kind) for who in (ranks, ALONE)]
+        gradients = [_gradients(plan, store, who, kind) for who in (group, SINGLE)]
         for ours, alone in zip(*gradients, strict=True):
             assert torch.linalg.norm(ours - alone) <= tolerance * torch.linalg.norm(alone), kind
 
@@ -60,25 +60,25 @@ def _gradients(plan, store, who, kind):
     return [p.grad.clone() for p in training.network.parameters()]
 
 
-def parts_make_the_whole(ranks):
+def parts_make_the_whole(group):
     """The processes' pictures, put together, are the batch that one process makes, partners included."""
     plan, catalog = plan_and_catalog()
     store = open_stores(plan, catalog).train
     for step in (0, 7):
-        mine, whole = loader_of(plan, store, ranks).batch(0, step), loader_of(plan, store).batch(0, step)
+        mine, whole = loader_of(plan, store, group).batch(0, step), loader_of(plan, store).batch(0, step)
         for name in ("pixels", "targets", "partners"):
-            together = np.concatenate(ranks.gather(getattr(mine, name).numpy()))
+            together = np.concatenate(group.gather(getattr(mine, name).numpy()))
             assert np.array_equal(together, getattr(whole, name).numpy()), name
         assert mine.total == whole.total == len(whole.pixels)
 
 
-def same_weights_everywhere(ranks):
+def same_weights_everywhere(group):
     """After some steps with norms in training, all processes hold the same bits."""
     plan, catalog = plan_and_catalog()
-    training, loader = fresh_training(plan), loader_of(plan, open_stores(plan, catalog).train, ranks)
+    training, loader = fresh_training(plan), loader_of(plan, open_stores(plan, catalog).train, group)
     for step in range(4):
-        update(training, loader.batch(0, step), plan, 0.05, ranks)
-    everybody = ranks.gather({k: v.numpy() for k, v in training.network.state_dict().items()})
+        update(training, loader.batch(0, step), plan, 0.05, group)
+    everybody = group.gather({k: v.numpy() for k, v in training.network.state_dict().items()})
     assert all(np.array_equal(everybody[0][name], other[name]) for other in everybody for name in other)
     assert to_images(loader.batch(0, 0).pixels).shape[0] < loader.batch(0, 0).total
 

@@ -10,7 +10,8 @@ from PIL import Image
 from reslab.data.catalog import Catalog, Picture
 from reslab.data.sources import read_data
 from reslab.data.splits import assigned
-from reslab.run.prepare import checked, settled, silent
+from reslab.run.prepare import OPENED, check_pictures, resolve_plan
+from reslab.system.events import ignore
 from reslab.train.plan.affordable import LADDER, LEAST_EPOCHS, Timed, candidates, choose, decided, with_affordable
 from reslab.train.plan.document import plan_document, plan_from
 from reslab.train.plan.resolve import resolve
@@ -142,8 +143,9 @@ def test_pictures_that_drop_out_change_no_choice(tmp_path):
     (folder / "blue" / "broken.png").write_bytes(b"not a picture")
     config = replace(recipe("standard"), data=str(folder), minutes=0.001, skip_bad=True)
     whole = assigned(read_data(folder), 0.2)
-    plan = settled(whole, config, (), silent, 0.06)
-    again, left_out, stores = checked(whole, config, plan, (), silent)
+    catalog = whole.only(OPENED)
+    plan = resolve_plan(config, catalog, (), ignore, 0.06)
+    again, left_out, stores = check_pictures(plan, catalog, config, (), ignore)
     assert left_out == ["blue/broken.png"] and again.config == plan.config and again.network == plan.network
     assert decided(again) == decided(plan) and (again.config.model, again.config.size) == LADDER[0]
     assert len(stores.train) + len(stores.val) == len(whole.only(("train", "val")).pictures) - 1

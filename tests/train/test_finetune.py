@@ -10,13 +10,14 @@ from sklearn.linear_model import LogisticRegression
 from reslab.errors import ResLabError
 from reslab.metrics.calibration import log_softmax
 from reslab.model.file import read_model
-from reslab.model.run import packaged, read_journal
+from reslab.model.run import packaged_file, read_journal
 from reslab.nn.zoo import build_named
 from reslab.run.train import resume, train
+from reslab.tasks.table import TASKS
 from reslab.train.config import MODES, OptimConfig, TrainConfig
 from reslab.train.plan.choices import chosen
 from reslab.train.probe import embeddings, fitted
-from reslab.train.step.finetune import by_depth, speeds, thaw
+from reslab.train.step.finetune import by_depth, lr_factors, unfreeze
 from reslab.train.step.optim import build_optimizer, set_rate
 from tests.pictures import colour_folder
 
@@ -29,19 +30,19 @@ NAME = "cifar10_resnet20"
 )
 def test_what_learns_when(mode, done, learning):
     network = build_named("resnet20")
-    thaw(network, mode, done)
+    unfreeze(network, mode, done)
     groups = by_depth(network)
     assert len(groups) == 5 and sum(len(list(g.parameters())) for g in groups) == len(list(network.parameters()))
     for depth, group in enumerate(groups):
         assert all(p.requires_grad == (depth < learning) for p in group.parameters())
         assert all(m.training == (depth < learning) for m in group.modules() if isinstance(m, torch.nn.BatchNorm2d))
-    thaw(network, "all", 1.0)
+    unfreeze(network, "all", 1.0)
     assert all(p.requires_grad for p in network.parameters())
 
 
 def test_the_rate_halves_from_group_to_group():
     network = build_named("resnet20")
-    optimizer = build_optimizer(network, OptimConfig("sgd", lr=0.1), speeds(network, "all"))
+    optimizer = build_optimizer(network, OptimConfig("sgd", lr=0.1), lr_factors(network, "all"))
     set_rate(optimizer, 0.8)
     rates = {id(p): group["lr"] for group in optimizer.param_groups for p in group["params"]}
     assert len(rates) == len(list(network.parameters()))
@@ -77,7 +78,7 @@ def test_a_probe_for_several_labels_is_one_regression_each():
     marks = dice.random((120, 4)) < np.array([0.5, 0.2, 0.5, 0.5])
     marks[:, 2], marks[:, 3] = True, False  # one that all bear and one that nobody does
     features = (dice.normal(size=(120, 6)) + marks[:, :1] - marks[:, 1:2] * 2).astype(np.float32) * 3 + 5
-    found = fitted(features, marks, 4)
+    found = fitted(features, marks, 4, task=TASKS["multi"])
     scaled = (features - features.mean(0)) / (features.std(0) + 1e-6)
     logits = features @ found.weight.T + found.bias
     for k in range(2):
@@ -135,7 +136,7 @@ def backbone(model):
 
 def test_the_head_alone_changes_nothing_below_it(data, tmp_path):
     runs = [train(config(data, "head"), tmp_path / name) for name in ("one", "two")]
-    model, start = read_model(runs[0].model), read_model(packaged(NAME, ".safetensors"))
+    model, start = read_model(runs[0].model), read_model(packaged_file(NAME, ".safetensors"))
     for name, tensor in backbone(model).items():
         assert np.array_equal(tensor, start.tensors[name]), name
     assert runs[0].model.read_bytes() == runs[1].model.read_bytes()
@@ -150,7 +151,7 @@ def test_the_head_alone_changes_nothing_below_it(data, tmp_path):
 def test_a_fine_tuned_run_is_exact(data, tmp_path, mode):
     first, second = (train(config(data, mode), tmp_path / name) for name in ("one", "two"))
     assert first.model.read_bytes() == second.model.read_bytes()
-    model, start = read_model(first.model), read_model(packaged(NAME, ".safetensors"))
+    model, start = read_model(first.model), read_model(packaged_file(NAME, ".safetensors"))
     changed = {
         name.split(".")[0] for name in backbone(model) if not np.array_equal(model.tensors[name], start.tensors[name])
     }

@@ -28,10 +28,8 @@ def losses(name, dtype=torch.float64):
     plan = resolve(config, catalog)
     training, loader = fresh_training(plan), loader_of(plan, open_stores(plan, catalog).train)
     training.network.to(dtype)
-    if training.average:
-        training.average.tensors = {
-            k: v.to(dtype) if v.is_floating_point() else v for k, v in training.average.tensors.items()
-        }
+    if training.ema:
+        training.ema.tensors = {k: v.to(dtype) if v.is_floating_point() else v for k, v in training.ema.tensors.items()}
     return [update(training, loader.batch(0, step), plan, config.optim.lr) for step in range(STEPS)]
 
 

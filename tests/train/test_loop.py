@@ -13,14 +13,15 @@ from reslab.data.sources import read_data
 from reslab.data.splits import assigned
 from reslab.errors import ResLabError
 from reslab.system import device
+from reslab.tasks.task import Validation
 from reslab.train.inputs import open_stores
-from reslab.train.loop import Hooks, Validation, _end_epoch, update
+from reslab.train.loop import Hooks, _end_epoch, update
 from reslab.train.plan.resolve import resolve
 from reslab.train.plan.speed import with_speed
 from reslab.train.recipes import recipe
 from reslab.train.session import fresh_training, loader_of
-from reslab.train.step.process_group import ALONE
-from reslab.train.step.time_budget import Pace
+from reslab.train.step.process_group import SINGLE
+from reslab.train.step.time_budget import TimeBudget
 
 
 @pytest.fixture(scope="module")
@@ -89,8 +90,9 @@ def kept_epochs(made, *validations):
     for epoch in range(len(validations)):
         training.progress.pictures = 1
         hooks = Hooks(
-            lambda event: None, lambda event: None, lambda: None, lambda weights: next(answers),
-            lambda epoch=epoch: kept.append(epoch), lambda: False, "", ALONE, Pace(0, 0, 0, 0),
+            emit=lambda event: None, progress=lambda event: None, save=lambda: None,
+            validate=lambda weights: next(answers), keep_best=lambda epoch=epoch: kept.append(epoch),
+            should_stop=lambda: False, resume_hint="", group=SINGLE, budget=TimeBudget(0, 0, 0, 0),
         )  # fmt: skip
         _end_epoch(training, plan, hooks, epoch, 0.1, 1.0)
     return kept
@@ -102,7 +104,12 @@ def test_accuracy_chooses_the_epoch_then_the_loss(made):
 
 
 def test_of_several_labels_it_is_average_precision(made):
-    scores = [(0.9, 1.0, 0.5), (0.1, 2.0, 0.6), (1.0, 0.1, 0.55), (0.1, 1.9, 0.6)]
+    scores = [
+        (0.9, 1.0, "mean_ap", 0.5),
+        (0.1, 2.0, "mean_ap", 0.6),
+        (1.0, 0.1, "mean_ap", 0.55),
+        (0.1, 1.9, "mean_ap", 0.6),
+    ]
     assert kept_epochs(made, *(Validation(*score) for score in scores)) == [0, 1, 3]
 
 
@@ -112,7 +119,7 @@ def test_of_several_labels_it_is_average_precision(made):
 def frozen(plan, dtype=torch.float32):
     """A fresh network whose norms use their statistics, so that a picture's gradient does not depend on its company."""
     training = fresh_training(plan)
-    training.average = None
+    training.ema = None
     training.network.to(dtype)
     for module in training.network.modules():
         if isinstance(module, torch.nn.BatchNorm2d):

@@ -15,12 +15,13 @@ from reslab.data.splits import assigned
 from reslab.errors import ResLabError
 from reslab.metrics.calibration import softmax
 from reslab.model.file import read_model
-from reslab.model.run import packaged, read_config, read_journal
+from reslab.model.run import packaged_file, read_config, read_journal
 from reslab.nn.zoo import build_named
 from reslab.run.train import resume, train
+from reslab.tasks.task import Validation
 from reslab.train.config import BALANCES, TrainConfig
 from reslab.train.inputs import open_stores
-from reslab.train.loop import Validation, update
+from reslab.train.loop import update
 from reslab.train.plan.resolve import cautions, resolve
 from reslab.train.probe import fitted
 from reslab.train.session import fresh_training, loader_of, objective_of
@@ -204,7 +205,7 @@ def test_a_student_learns_from_its_teacher(data, tmp_path):
     runs = [train(config, tmp_path / name) for name in ("one", "two")]
     assert runs[0].model.read_bytes() == runs[1].model.read_bytes()
     assert read_config(runs[0].folder)["teacher_digest"] == read_model(first.model).sha256
-    first.model.write_bytes(packaged(NAME, ".safetensors").read_bytes())
+    first.model.write_bytes(packaged_file(NAME, ".safetensors").read_bytes())
     with pytest.raises(ResLabError, match="teacher .* was changed"):
         resume(runs[0].folder, 3)
 
@@ -225,4 +226,4 @@ def test_bad_input(data, tmp_path):
 
 
 def test_what_counts_where_classes_are_balanced():
-    assert Validation(0.9, 1.0).value == 0.9 and Validation(0.9, 1.0, 0.5).value == 0.5
+    assert Validation(0.9, 1.0).value == 0.9 and Validation(0.9, 1.0, "balanced_accuracy", 0.5).value == 0.5

@@ -14,9 +14,9 @@ from reslab.system import device
 from reslab.train.config import TrainConfig
 from reslab.train.journal import Journal
 from reslab.train.recipes import RECIPES, recipe
-from reslab.train.schedule import Course, ScheduleConfig, rate
+from reslab.train.schedule import ScheduleConfig, Timeline, rate
 from reslab.train.state import Progress, StateFolder, Training
-from reslab.train.step.optim import Average, OptimConfig, build_optimizer, optimizer_tensors, restore_optimizer
+from reslab.train.step.optim import EMA, OptimConfig, build_optimizer, optimizer_tensors, restore_optimizer
 
 TINY = ResNetConfig((1,), (4,), stem="3x3", num_classes=3)
 TOTAL = 100
@@ -24,7 +24,7 @@ SCALER = device.scaler(torch.device("cpu"), "float32")
 
 
 def course(**options):
-    return [rate(ScheduleConfig(**options), 2.0, Course.straight(TOTAL).done(step)) for step in range(TOTAL)]
+    return [rate(ScheduleConfig(**options), 2.0, Timeline.straight(TOTAL).done(step)) for step in range(TOTAL)]
 
 
 @pytest.mark.parametrize("kind", ["constant", "step", "cosine", "onecycle"])
@@ -126,7 +126,7 @@ def test_the_average_is_the_documented_one():
     network = torch.nn.Linear(1, 1, bias=False)
     network.register_buffer("count", torch.tensor(0))
     torch.nn.init.zeros_(network.weight)
-    average = Average(network, decay=0.7)
+    average = EMA(network, decay=0.7)
     expected = 0.0
     for step in range(30):
         torch.nn.init.constant_(network.weight, float(step + 1))
@@ -140,16 +140,16 @@ def test_the_average_is_the_documented_one():
 
 def training(steps=2):
     network = build(TINY)
-    made = Training(network, build_optimizer(network, OptimConfig(lr=0.01)), Average(network, 0.9), SCALER, Progress())
+    made = Training(network, build_optimizer(network, OptimConfig(lr=0.01)), EMA(network, 0.9), SCALER, Progress())
     train_a_little(network, made.optimizer, steps)
-    made.average.update(network, 0)
+    made.ema.update(network, 0)
     made.progress.step = steps
     return made
 
 
 def equal(a, b):
     same = all(torch.equal(v, b.network.state_dict()[k]) for k, v in a.network.state_dict().items())
-    same &= all(torch.equal(v, b.average.tensors[k]) for k, v in a.average.tensors.items())
+    same &= all(torch.equal(v, b.ema.tensors[k]) for k, v in a.ema.tensors.items())
     left, right = optimizer_tensors(a.optimizer), optimizer_tensors(b.optimizer)
     return same and left.keys() == right.keys() and all(torch.equal(v, right[k]) for k, v in left.items())
 
@@ -185,7 +185,7 @@ def test_states_that_help_nobody_are_refused(tmp_path):
         StateFolder(tmp_path / "none").load(training(0))
     StateFolder(tmp_path).save(training(1))
     wide = build(ResNetConfig((1,), (5,), stem="3x3", num_classes=3))
-    other = Training(wide, build_optimizer(wide, OptimConfig()), Average(wide, 0.9), SCALER, Progress())
+    other = Training(wide, build_optimizer(wide, OptimConfig()), EMA(wide, 0.9), SCALER, Progress())
     with pytest.raises(ResLabError, match="another network"):
         StateFolder(tmp_path).load(other)
 

@@ -4,7 +4,7 @@ import itertools
 
 import pytest
 
-from reslab.train.schedule import Course, ScheduleConfig, rate
+from reslab.train.schedule import ScheduleConfig, Timeline, rate
 
 LENGTHS = (1, 2, 3, 7, 100, 1001)
 WARMUPS = (0.0, 0.05, 0.3, 0.5, 0.99)
@@ -15,7 +15,7 @@ WARMUPS = (0.0, 0.05, 0.3, 0.5, 0.99)
 def test_up_to_the_peak_then_down_to_the_floor_and_never_zero(kind, floor):
     for total, warmup in itertools.product(LENGTHS, WARMUPS):
         config = ScheduleConfig(kind, warmup, floor=floor)
-        rates = [rate(config, 0.5, Course.straight(total).done(step)) for step in range(total)]
+        rates = [rate(config, 0.5, Timeline.straight(total).done(step)) for step in range(total)]
         assert all(0 < r <= 0.5 for r in rates)
         top = rates.index(max(rates))
         assert abs(top - (warmup * (total + 1) - 1)) <= 1  # the warm-up may end between two steps
@@ -27,7 +27,7 @@ def test_up_to_the_peak_then_down_to_the_floor_and_never_zero(kind, floor):
 @pytest.mark.parametrize("kind", ["cosine", "onecycle"])
 def test_a_whole_warm_up_ends_at_the_very_peak(kind):
     for total in (9, 99, 999):
-        course = Course.straight(total)
-        assert rate(ScheduleConfig(kind, 0.3), 0.5, course.done(round(0.3 * (total + 1)) - 1)) == pytest.approx(
+        timeline = Timeline.straight(total)
+        assert rate(ScheduleConfig(kind, 0.3), 0.5, timeline.done(round(0.3 * (total + 1)) - 1)) == pytest.approx(
             0.5, rel=1e-12
         )

@@ -12,7 +12,7 @@ from reslab.data.sources import read_data
 from reslab.data.splits import assigned
 from reslab.errors import ResLabError
 from reslab.model.file import read_model
-from reslab.model.run import packaged, read_config
+from reslab.model.run import packaged_file, read_config
 from reslab.nn.zoo import build_named
 from reslab.run.train import train
 from reslab.system.fetch import Remote
@@ -48,7 +48,7 @@ def test_a_packaged_start(tmp_path):
     plan, catalog = planned(colour_folder(tmp_path / "data"), weights=NAME, size=16, finetune="all")
     assert plan.config.model == "resnet20" and plan.config.normalize == "weights"
     assert plan.weights_licence == "Apache-2.0" and "Apache-2.0" in str(plan.origins["weights"].reason)
-    theirs = read_model(packaged(NAME, ".safetensors"))
+    theirs = read_model(packaged_file(NAME, ".safetensors"))
     assert list(plan.network["mean"]) == list(theirs.header.network["mean"])
     network = fresh(plan, catalog)
     for name, tensor in theirs.tensors.items():

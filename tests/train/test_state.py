@@ -8,7 +8,7 @@ from reslab.nn.config import ResNetConfig
 from reslab.nn.resnet import build
 from reslab.system import device
 from reslab.train.state import Progress, StateFolder, Training
-from reslab.train.step.optim import Average, OptimConfig, build_optimizer
+from reslab.train.step.optim import EMA, OptimConfig, build_optimizer
 
 SCALER = device.scaler(torch.device("cpu"), "float32")
 TINY = ResNetConfig((1,), (4,), stem="3x3", num_classes=3)
@@ -16,9 +16,7 @@ TINY = ResNetConfig((1,), (4,), stem="3x3", num_classes=3)
 
 def training(step=0, seed=0):
     network = build(TINY, seed)
-    return Training(
-        network, build_optimizer(network, OptimConfig()), Average(network, 0.9), SCALER, Progress(step=step)
-    )
+    return Training(network, build_optimizer(network, OptimConfig()), EMA(network, 0.9), SCALER, Progress(step=step))
 
 
 @pytest.fixture

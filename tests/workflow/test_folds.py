@@ -12,7 +12,7 @@ from sklearn import metrics as sk
 
 from reslab.engine.open import open_engine
 from reslab.errors import ResLabError
-from reslab.evaluate.evaluation import judge
+from reslab.evaluate.evaluation import evaluate_engine
 from reslab.metrics.calibration import calibrate
 from reslab.model.file import read_model, read_tensors
 from reslab.run.evaluate import evaluate, out_of_fold
@@ -125,7 +125,7 @@ def test_the_file_names_its_score_and_its_temperature_as_out_of_fold(run, data):
     answered = {}
     for number in range(1, FOLDS + 1):
         held = read_and_split(quick(data)).with_fold(number).split("val")
-        found = judge(open_engine(fold(run, number)), held, "val")
+        found = evaluate_engine(open_engine(fold(run, number)), held, "val")
         answered |= {key: (row, label) for key, row, label in zip(found.keys, found.logits, found.labels, strict=True)}
     logits, labels = (np.array(part) for part in zip(*(answered[key] for key in sorted(answered)), strict=True))
     assert calibration.temperature == calibrate(logits, labels)[0]
@@ -183,9 +183,9 @@ def test_all_runs_share_their_choices(run):
 def test_a_head_takes_no_penalty_from_the_pictures_that_judge_it(data, tmp_path, monkeypatch):
     asked = []
 
-    def fitted(features, labels, classes, validation=None, balance="none"):
+    def fitted(features, labels, classes, validation=None, *others):
         asked.append(validation)
-        return original(features, labels, classes, validation, balance)
+        return original(features, labels, classes, validation, *others)
 
     original = probe.fitted
     monkeypatch.setattr(probe, "fitted", fitted)

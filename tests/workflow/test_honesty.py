@@ -12,7 +12,7 @@ from filelock import FileLock
 
 from reslab.engine.torch import open_torch
 from reslab.errors import ResLabError
-from reslab.evaluate.evaluation import judge
+from reslab.evaluate.evaluation import evaluate_engine
 from reslab.metrics.calibration import calibrate
 from reslab.model.file import read_model
 from reslab.run.evaluate import evaluate
@@ -44,6 +44,23 @@ def run(divided, tmp_path_factory):
     return train(quick(divided, epochs=5, ema=0.9), tmp_path_factory.mktemp("run") / "a")
 
 
+def test_the_last_validation_decodes_nothing(divided, tmp_path):
+    """Its pictures are in memory: their files may be gone by then, and the answers are those for the files all the same."""
+    data = shutil.copytree(divided, tmp_path / "data")
+
+    def remove(event):
+        if event["event"] == "epoch" and event["epoch"] == 2:
+            for picture in data.rglob("*.png"):
+                picture.unlink()
+
+    config = quick(data, epochs=2)
+    made = train(config, tmp_path / "run", on_event=remove)
+    pictures = read_and_split(replace(config, data=str(divided))).split("val")
+    found = evaluate_engine(open_torch(made.model), pictures, "val")
+    assert np.array_equal(found.logits, made.evaluation.logits) and np.array_equal(found.seen, made.evaluation.seen)
+    assert found.document() == made.evaluation.document() and found.table() == made.evaluation.table()
+
+
 def test_training_never_opens_test(divided, run, tmp_path):
     data = tmp_path / divided.name
     shutil.copytree(divided, data)
@@ -73,7 +90,7 @@ def test_the_model_file_carries_its_own_score_and_calibration(run):
 
 def test_a_score_is_never_worse_for_its_temperature(run, divided):
     """Neither on the answers of the run, nor where the same split is judged again."""
-    again = judge(open_torch(run.model), read_and_split(quick(divided)).split("val"), "val")
+    again = evaluate_engine(open_torch(run.model), read_and_split(quick(divided)).split("val"), "val")
     for fit in (run.evaluation.document()["calibration"], again.document()["calibration"]):
         assert fit["ece_after"] <= fit["ece_before"] and fit["nll_after"] <= fit["nll_before"]
         assert fit["temperature"] == run.evaluation.temperature

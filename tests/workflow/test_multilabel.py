@@ -11,9 +11,9 @@ import sklearn.metrics as sk
 from scipy.special import expit
 
 from reslab.engine.onnx import open_exported
-from reslab.engine.torch import open_torch, stored_network
+from reslab.engine.torch import network_from_file, open_torch
 from reslab.errors import ResLabError
-from reslab.evaluate.evaluation import judge
+from reslab.evaluate.evaluation import evaluate_engine
 from reslab.evaluate.predict import load_model
 from reslab.export.graph import write_onnx
 from reslab.metrics.calibration import calibrate
@@ -120,7 +120,7 @@ def test_the_model_file_carries_thresholds_and_score(run):
     assert header.calibration.n == len(evaluation.keys)
     assert header.scores["val"]["mean_ap"]["value"] == evaluation.score.mean_ap.value
     assert header.scores["val"]["chose_the_model"] is True
-    opened = judge(open_torch(run.model), [p for p in _pictures(run) if p.split == "val"], "val")
+    opened = evaluate_engine(open_torch(run.model), [p for p in _pictures(run) if p.split == "val"], "val")
     assert np.array_equal(opened.calibrated, evaluation.calibrated) and opened.document() == evaluation.document()
 
 
@@ -248,13 +248,13 @@ def test_an_answer_is_what_reaches_its_threshold(run, data, tmp_path):
     for row, again in zip(asked, load_model(path).predict([row.path for row in asked]), strict=True):
         assert again.top == row.top
         assert again.label == ("blue;green" if dict(row.top)["green"] >= middle else "blue")
-    counted = judge(open_torch(path), [p for p in _pictures(run) if p.split == "val"], "val").answers.sum(0)
+    counted = evaluate_engine(open_torch(path), [p for p in _pictures(run) if p.split == "val"], "val").answers.sum(0)
     assert counted[0] == len(run.evaluation.keys) and counted[2] == 0 < counted[1] < counted[0]
 
 
 def test_an_exported_graph_gives_the_same_probabilities(run, data, tmp_path):
     model = read_model(run.model)
-    write_onnx(tmp_path / "m.onnx", stored_network(model, run.model), model.header, model.seen)
+    write_onnx(tmp_path / "m.onnx", network_from_file(model, run.model), model.header, model.seen)
     engine = open_exported(tmp_path / "m.onnx")
     assert engine.header == model.header
     pixels = np.random.default_rng(0).integers(0, 256, (3, 16, 16, 3), dtype=np.uint8)

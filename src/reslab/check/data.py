@@ -1,11 +1,10 @@
-"""The data gate: looks at every picture once, writes nothing, says what is wrong and what to do about it."""
+"""The data check: it reads every picture once, writes nothing, and reports what is wrong and what to do about it."""
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 
@@ -16,8 +15,9 @@ from reslab.errors import BadPicture, nearest
 from reslab.pixels.decode import Facts, facts
 from reslab.pixels.fingerprint import fingerprint
 from reslab.system.machine import default_workers
+from reslab.tasks.table import task_named
+from reslab.tasks.task import Severity, Task
 
-Severity = Literal["error", "warning", "note"]
 Keep = Callable[[Picture, np.ndarray], None]
 
 IMBALANCE = 10
@@ -27,10 +27,6 @@ _SEVERITIES = ("error", "warning", "note")
 _BLANK = 8  # grey levels: a deep picture with less contrast than this came out almost uniform
 _DARK = 64  # a deep picture without a brighter level came out dark: its samples use 14 bits or fewer of the 16
 _TWIN_BYTES = 16  # of the hash: no chance match among any number of pictures
-_ONE_EACH = (
-    "every picture bears exactly one label, and each label will be answered with yes or no; "
-    "for one answer per picture, write them in one column called label"
-)
 _BLOCKING = ("unreadable", "unknown class", "empty class", "one class")
 
 
@@ -46,23 +42,23 @@ class Problem:
 
     @property
     def blocks_training(self) -> bool:
-        """Training cannot start, or would not mean anything, until this is mended."""
+        """Training cannot start, or would not mean anything, until this is fixed."""
         return self.kind in _BLOCKING and self.severity == "error"
 
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What the gate found."""
+    """What the check found."""
 
     images: int
     classes: dict[str, int]
     problems: tuple[Problem, ...]
     majority_baseline: float
-    """The score of an answer without a look: accuracy of always answering the most frequent class; where pictures bear
-    several labels, mean average precision in any order, which is the labels' mean share of the pictures."""
+    """The score without looking at the pictures: accuracy of always answering the most frequent class; where pictures have
+    several labels, mean average precision of a random ranking, which is the labels' mean prevalence."""
     skipped: dict[str, int]
-    multi: bool = False
-    """Pictures bear several labels."""
+    task: str = "single"
+    """What a label is (`reslab.tasks`)."""
 
     @property
     def ok(self) -> bool:
@@ -79,11 +75,11 @@ def examine(
     workers: int | None = None,
     on_progress: Callable[[int], None] | None = None,
 ) -> Verdict:
-    """Judge a data set whose splits are assigned.
+    """Check a data set whose splits are assigned.
 
     Args:
-        keep: takes every decoded picture, so that nobody has to decode it again; called from several threads.
-        on_progress: told how many pictures have been looked at since the last call.
+        keep: takes every decoded picture, so that it is not decoded again; called from several threads.
+        on_progress: called with the number of pictures that were checked since the last call.
     """
 
     def look(picture: Picture) -> tuple[bytes, list[Problem]]:
@@ -96,7 +92,9 @@ def examine(
         return fingerprint(pixels, _TWIN_BYTES), list(_about_picture(picture, pixels))
 
     workers = default_workers() if workers is None else workers
-    problems = _about_classes(catalog) + _about_groups(catalog) + _about_label_sets(catalog)
+    task = task_named(catalog.task)
+    problems = _about_classes(catalog, task) + _about_groups(catalog) + _about_reading(catalog)
+    problems += [Problem(*found) for found in task.oddities(catalog)]
     twins: dict[bytes, list[Picture]] = defaultdict(list)
     looks = ordered(look, catalog.pictures, workers, ahead=4 * max(workers, 1))
     for picture, (name, found) in zip(catalog.pictures, looks, strict=True):
@@ -107,32 +105,26 @@ def examine(
             on_progress(1)
     problems += [p for group in twins.values() if len(group) > 1 for p in _about_twins(group)]
     counts = catalog.counts()
-    share = counts.total() / len(counts) if catalog.multi and counts else max(counts.values(), default=0)
     return Verdict(
         images=len(catalog.pictures),
         classes={name: counts[name] for name in sorted(counts)},
         problems=tuple(sorted(problems, key=lambda p: (_SEVERITIES.index(p.severity), p.kind, p.path))),
-        majority_baseline=share / max(len(catalog.pictures), 1),
+        majority_baseline=task.chance(counts, len(catalog.pictures)),
         skipped=catalog.skipped,
-        multi=catalog.multi,
+        task=task.name,
     )
 
 
-def _about_classes(catalog: Catalog) -> list[Problem]:
+def _about_classes(catalog: Catalog, task: Task) -> list[Problem]:
     """Names and numbers: what can be said without opening a file."""
     known = {label for p in catalog.split("train") for label in catalog.labels_of(p)}
-    empty = (
-        "no picture bears it; remove its column"
-        if catalog.multi
-        else "its folder holds no picture; remove it or fill it"
-    )
-    problems = [Problem("empty class", name, empty, "error") for name, _ in catalog.empty_classes]
+    problems = [Problem("empty class", name, task.empty_class, "error") for name, _ in catalog.empty_classes]
     if len(known) < 2:
         have = "have one class only" if known else "are missing"
         detail = f"the training pictures {have}; a classifier needs two classes or more"
         problems.append(Problem("one class", next(iter(known), "train"), detail, "error"))
     for split in ("val", "test"):
-        problems += _about_split(catalog, split, known) if known else []
+        problems += _about_split(catalog, split, known, task) if known else []
     counts = catalog.counts()
     for first, second in pairwise(sorted(counts, key=lambda name: (name.casefold(), name))):
         if first.casefold() == second.casefold():
@@ -140,12 +132,12 @@ def _about_classes(catalog: Catalog) -> list[Problem]:
             problems.append(Problem("similar classes", first, detail, "warning"))
     if counts and max(counts.values()) > IMBALANCE * min(counts.values()):
         (most, high), (least, low) = counts.most_common()[0], counts.most_common()[-1]
-        baseline = "" if catalog.multi else f"; always answering {most!r} scores {high / counts.total():.1%}"
-        problems.append(Problem("imbalance", most, f"{high} pictures against {low} of {least!r}{baseline}", "warning"))
+        detail = f"{high} pictures against {low} of {least!r}{task.imbalance(counts)}"
+        problems.append(Problem("imbalance", most, detail, "warning"))
     return problems
 
 
-def _about_split(catalog: Catalog, split: Split, known: set[str]) -> list[Problem]:
+def _about_split(catalog: Catalog, split: Split, known: set[str], task: Task) -> list[Problem]:
     """Classes are matched by name: an unknown one cannot be scored, a missing one leaves a hole in the score."""
     pictures = catalog.split(split)
     here = {label: p for p in reversed(pictures) for label in catalog.labels_of(p)}
@@ -154,31 +146,18 @@ def _about_split(catalog: Catalog, split: Split, known: set[str]) -> list[Proble
         detail = f"train has no class {label!r} ({here[label].key}); {nearest(label, known)}"
         problems.append(Problem("unknown class", f"{split}: {label}", detail, "error"))
     if pictures:
-        threshold = " and its threshold stays at 0.5" if catalog.multi and split == "val" else ""
         lonely = dict(lonely_groups(catalog.pictures))
         for label in sorted(known - here.keys()):
             why = f": {LONELY.format(n=lonely[label])}" if label in lonely else ""
-            detail = f"no picture of it in {split}{why}, so its score there is unknown{threshold}"
+            detail = f"no picture of it in {split}{why}, so its score there is unknown{task.without_pictures(split)}"
             problems.append(Problem("missing class", f"{split}: {label}", detail, "warning"))
     return problems
 
 
-def _about_label_sets(catalog: Catalog) -> list[Problem]:
-    """What can only be odd where pictures bear several labels."""
+def _about_reading(catalog: Catalog) -> list[Problem]:
+    """What was written untidily, or may have been meant otherwise."""
     problems = [Problem(kind, catalog.root, where, "note") for kind, where in catalog.remarks]
-    problems += [Problem(kind, catalog.root, detail, "warning") for kind, detail in catalog.doubts]
-    if not catalog.multi:
-        return problems
-    if all(len(catalog.labels_of(p)) == 1 for p in catalog.pictures):
-        problems.append(Problem("one label each", catalog.root, _ONE_EACH, "warning"))
-    trained, counts = catalog.split("train"), catalog.only(("train",)).counts()
-    for label in sorted(label for label, n in counts.items() if n == len(trained)):
-        detail = "every training picture bears it, so nothing can be learnt about it"
-        problems.append(Problem("constant label", label, detail, "warning"))
-    if bare := [p for p in catalog.pictures if not p.label]:
-        detail = f"{len(bare):,} picture(s) without a label, this one first: each counts as showing none of them"
-        problems.append(Problem("no label", bare[0].key, detail, "note"))
-    return problems
+    return problems + [Problem(kind, catalog.root, detail, "warning") for kind, detail in catalog.doubts]
 
 
 def _about_groups(catalog: Catalog) -> list[Problem]:

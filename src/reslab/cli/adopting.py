@@ -10,11 +10,11 @@ from reslab.cli import show
 from reslab.cli.foreign import class_names
 from reslab.cli.options import DATA_OPTIONS, DataOptions, outside_data
 from reslab.errors import ResLabError
-from reslab.export.options import NUMBERS, Choices, Numbers
+from reslab.export.options import NUMBERS, Numbers, RuleChoices
 from reslab.pixels.preprocess import Interpolation, Resize
 
 if TYPE_CHECKING:
-    from reslab.export.adopt import Adopted
+    from reslab.export.adopt import Adoption
 
 
 @Parameter(name="*")
@@ -33,12 +33,12 @@ class InputOptions:
     interpolation: Interpolation | None = None
     "bilinear or bicubic."
 
-    def choices(self) -> Choices:
+    def choices(self) -> RuleChoices:
         """What is left to be tried."""
         if self.size is not None and self.size < 8:
             raise ResLabError(f"--size {self.size} is too small", "the smallest input is 8 pixels")
-        tried = Choices(self._numbers())
-        return Choices(
+        tried = RuleChoices(self._numbers())
+        return RuleChoices(
             tried.numbers,
             (self.resize,) if self.resize else tried.resizes,
             (self.interpolation,) if self.interpolation else tried.interpolations,
@@ -94,7 +94,7 @@ def adopt(
     from reslab.export.adopt import Source
     from reslab.export.adopt import adopt as adopted
 
-    source = Source(data, split, division.given())
+    source = Source(data, split, division.split())
     with show.bar("answering") as progress:
         made = adopted(foreign, out, source, choices, names, pictures.size, _tell, progress.move)
     for warning in made.warnings:
@@ -110,7 +110,7 @@ def _tell(sentence: str) -> None:
     show.people.print(sentence, markup=False, soft_wrap=True)
 
 
-def _say(made: "Adopted", document: dict[str, Any], data: str) -> None:
+def _say(made: "Adoption", document: dict[str, Any], data: str) -> None:
     say = show.say
     rows = show.table(
         "numbers", "order", "resize", "interpolation", "n", "accuracy", "NLL", "temperature", right=(4, 5, 6, 7)

@@ -14,7 +14,7 @@ from cyclopts import App, CycloptsError, MissingArgumentError
 from PIL import Image
 
 from reslab.errors import ResLabError, visible
-from reslab.system.bounds import bounded
+from reslab.system.bounds import BOUNDS, Bound
 
 STARTED: ContextVar[float] = ContextVar("STARTED")
 """When the command began, before anything large was imported: what `--minutes` counts from (`time.monotonic`)."""
@@ -90,7 +90,18 @@ def _refuse_nonsense(app: App, commands: tuple[str, ...], arguments: Any) -> Non
             if not value and name != "PATHS" and bool not in kinds:  # an empty picture is a row; a switch has no value
                 raise ResLabError(f"{argument.name} is empty", "is a variable of the shell unset?")
             if {int, float} & kinds and _NUMBER.fullmatch(value):
-                bounded(name.replace("-", "_"), int(value) if value.lstrip("+-").isdigit() else float(value))
+                number = int(value) if value.lstrip("+-").isdigit() else float(value)
+                (bound_of(name.replace("-", "_")) or Bound()).check(argument.name, number)
+
+
+def bound_of(option: str) -> Bound | None:
+    """What the number of an option may be, the same for every verb: as for the setting of that name, or by `BOUNDS`."""
+    if option in BOUNDS:
+        return BOUNDS[option]
+    from reslab.train.config import SETTINGS  # not at the top: it loads NumPy
+
+    found = [row.allowed for name, row in SETTINGS.items() if name.rpartition(".")[2] == option]
+    return next((allowed for allowed in found if isinstance(allowed, Bound)), None)
 
 
 def run(tokens: list[str]) -> int:

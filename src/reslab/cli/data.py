@@ -1,19 +1,19 @@
 """`check` and `preview`."""
 
 import dataclasses
-import io
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
 from cyclopts import Parameter
-from PIL import Image
 
 from reslab.check.data import Verdict
 from reslab.cli import show
 from reslab.cli.fields import apply
 from reslab.cli.options import DATA_OPTIONS, PICTURE_OPTIONS, DataOptions, PictureOptions, outside_data
+from reslab.cli.scores import SCORES
 from reslab.errors import GateNotMet
+from reslab.pixels.encode import encode_picture
 from reslab.run.examine import contact_sheet, examine_data
 from reslab.system.files import write_atomically
 from reslab.train.recipes import recipe
@@ -37,7 +37,7 @@ def check(
     if json:
         document = {"schema": 1, "ok": verdict.ok, "images": verdict.images, "classes": verdict.classes}
         document |= {"problems": problems, "skipped": verdict.skipped, "majority_baseline": verdict.majority_baseline}
-        document |= {"task": "multi" if verdict.multi else "single"}
+        document |= {"task": verdict.task}
         show.print_json(document)
     else:
         _say(verdict)
@@ -66,9 +66,7 @@ def preview(
     outside_data(out, data)
     chosen = {k: v for k, v in {"model": model, "seed": seed}.items() if v is not None}
     config, _ = apply(replace(recipe("standard"), data=data), (), {**pictures.given(), **source.given(), **chosen})
-    file = io.BytesIO()
-    Image.fromarray(contact_sheet(config)).save(file, "PNG")
-    write_atomically(out, file.getvalue())
+    write_atomically(out, encode_picture(contact_sheet(config)))
     show.people.print(f"wrote {out}: left column as prepared, the others as training changes them", soft_wrap=True)
 
 
@@ -80,9 +78,8 @@ def _say(verdict: Verdict) -> None:
     show.say(made)
     for reason, n in verdict.skipped.items():
         show.say(f"skipped: {n:,} {reason}")
-    several = "any number of labels to a picture; ranking without a look scores a mAP of"
-    blind = several if verdict.multi else "always answering one class scores"
-    show.say(f"{verdict.images:,} pictures; {blind} {show.percent(verdict.majority_baseline)}")
+    chance = SCORES[verdict.task].chance
+    show.say(f"{verdict.images:,} pictures; {chance} {show.percent(verdict.majority_baseline)}")
     if not verdict.problems:
         show.say("nothing to mend")
         return

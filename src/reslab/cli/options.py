@@ -1,64 +1,75 @@
-"""Options that several verbs share."""
+"""Options that several verbs share; those that choose a setting of a training are made from its row."""
 
-import dataclasses
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, make_dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 
 from cyclopts import Parameter
 
+from reslab.data.splits import SplitConfig
 from reslab.errors import ResLabError
+from reslab.train.config import SETTINGS
+from reslab.train.settings import Group, Setting
+
+T = TypeVar("T")
+
+_NAMES = {name.rpartition(".")[2]: name for name, row in SETTINGS.items() if row.help}
+"""Option -> the setting that it chooses."""
 
 
-@Parameter(name="*")
 @dataclass(frozen=True)
-class PictureOptions:
+class _Options:
+    def given(self) -> dict[str, Any]:
+        """The settings that the person gave, by their names in the config."""
+        values = {
+            _NAMES[option]: value for option, value in vars(self).items() if option in _NAMES and value is not None
+        }
+        plain = {name: str(value) if isinstance(value, Path) else value for name, value in values.items()}
+        return {name: SETTINGS[name].words.get(value, value) for name, value in plain.items()}
+
+
+def _with_settings(*groups: Group) -> Callable[[type[T]], type[T]]:
+    """Add to a class an option for each setting of these groups that has a flag; None stands for not given."""
+
+    def add(kind: type[T]) -> type[T]:
+        rows = {option: SETTINGS[name] for option, name in _NAMES.items()}
+        added = [(option, _hint(row), None) for group in groups for option, row in rows.items() if row.group == group]
+        own = {"__module__": kind.__module__, "__doc__": kind.__doc__}
+        made = make_dataclass(kind.__name__, added, bases=(dataclass(frozen=True)(kind),), namespace=own, frozen=True)
+        return Parameter(name="*")(made)
+
+    return add
+
+
+def _hint(row: Setting) -> Any:
+    """What cyclopts reads from an option: its type and its line of help."""
+    kind = row.kind | Literal[tuple(row.words)] if row.words else row.kind  # pyrefly: ignore[invalid-literal]
+    return Annotated[kind | None, Parameter(help=row.help, negative="")]
+
+
+@_with_settings("run", "folds", "pictures", "data")
+class RunOptions(_Options):
+    """Everything that decides a training."""
+
+    like: Annotated[Path | None, Parameter(help="Take every choice from an earlier run instead of a recipe.")] = None
+
+
+@_with_settings("pictures")
+class PictureOptions(_Options):
     """What the network sees."""
 
-    size: int | Literal["auto"] | None = None
-    "Side of the input in pixels; auto takes the pictures' own up to 64, else up to 224, as far as the time allows."
-    resize: str | None = None
-    "crop keeps the centre, pad the whole picture, stretch ignores the aspect ratio."
-    normalize: str | None = None
-    "0-1, -1-1, imagenet, measured on the training pictures, or weights: as the starting weights were trained."
-    augment: str | None = None
-    (
-        "none, light, quick, standard, strong, any-way-up (no side is up: microscopes, satellites); or a list of crop, "
-        "shift, hflip, altflip, vflip, rot90, rotate, color, grey, blur, trivialaugment, randaugment, erase, mixup, "
-        "cutmix, with commas."
-    )
 
-    def given(self) -> dict[str, Any]:
-        """The fields that the person set, as the config names them."""
-        values = {k: v for k, v in dataclasses.asdict(self).items() if v is not None}
-        return values | ({"size": 0} if values.get("size") == "auto" else {})
-
-
-@Parameter(name="*")
-@dataclass(frozen=True)
-class DataOptions:
+@_with_settings("data")
+class DataOptions(_Options):
     """How the data are found and divided."""
 
-    data_dir: Path | None = None
-    "Where a named set lies or is downloaded to."
-    val: float | Literal["none"] | None = None
-    "Share of the pictures that validates (0.1); none trains on all."
-    split_seed: int | None = None
-    "Decides who is in which split (0)."
-    group_by: str | None = None
-    "Keep groups on one side: a regular expression on the path, or parent."
-    skip_bad: Annotated[bool | None, Parameter(negative="")] = None
-    "Leave unreadable pictures out."
-
-    def given(self) -> dict[str, Any]:
-        """The fields that the person set, as the config names them."""
-        values = {k: v for k, v in dataclasses.asdict(self).items() if v is not None}
-        if "data_dir" in values:
-            values["data_dir"] = str(values["data_dir"])
-        return values | ({"val": 0.0} if values.get("val") == "none" else {})
+    def split(self) -> SplitConfig:
+        """The same as one object."""
+        return SplitConfig.recorded(self.given())
 
 
-PICTURE_OPTIONS, DATA_OPTIONS = PictureOptions(), DataOptions()
+RUN_OPTIONS, PICTURE_OPTIONS, DATA_OPTIONS = RunOptions(), PictureOptions(), DataOptions()
 
 
 def outside_data(out: Path | None, data: str) -> None:

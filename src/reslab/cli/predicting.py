@@ -69,9 +69,8 @@ def _print_row(row: Prediction, json: bool) -> None:
     elif row.error is not None:
         show.say(f"{row.path}: cannot answer: {row.error}")
     else:
-        answers = row.top[:1] if row.labels is None else row.labels
-        others = _listed(itertools.islice((one for one in row.top if one not in answers), 2))
-        show.say(f"{row.path}: {_listed(answers) or 'none'}" + (f"   ({others})" if others else ""))
+        others = _listed(itertools.islice((one for one in row.top if one not in row.answered), 2))
+        show.say(f"{row.path}: {_listed(row.answered) or 'none'}" + (f"   ({others})" if others else ""))
 
 
 def _listed(labels: Iterable[tuple[str, float]]) -> str:

@@ -4,8 +4,9 @@ import dataclasses
 
 from reslab.check.data import Verdict
 from reslab.cli import show
+from reslab.cli.scores import SCORES
+from reslab.system.events import Event
 from reslab.train.config import Plan
-from reslab.train.journal import Event
 
 _DECISIONS = (
     "model", "weights", "finetune", "teacher", "balance", "size", "resize", "normalize", "augment", "epochs", "batch_size",
@@ -21,6 +22,7 @@ class RunListener:
     bar: show.Bar
     chooses = True
     """Whether the best epoch is kept."""
+    scores = SCORES["single"]
     fetched = ""
     """What was fetched last."""
 
@@ -73,7 +75,7 @@ class RunListener:
             made.add_row(name, str(value), origin.origin + (f": {origin.reason}" if origin.reason else ""))
         show.people.print(made)
         estimate = f"; about {show.duration(event['seconds'])} on this machine" if event["seconds"] else ""
-        self.chooses = not plan.config.folds
+        self.chooses, self.scores = not plan.config.folds, SCORES[plan.task]
         show.people.print(_who_does_what(event) + estimate)
         show.people.print(f"run folder: {event['folder']}", soft_wrap=True)
         self.bar.begin("training", plan.total_steps)
@@ -95,9 +97,7 @@ class RunListener:
     def _epoch(self, event: Event) -> None:
         text = f"epoch {event['epoch']}/{event['epochs']}: train loss {event['train_loss']:.4f}"
         if "val_accuracy" in event:
-            mean_ap = event.get("val_mean_ap")
-            value = f"mAP {show.percent(mean_ap)}" if mean_ap is not None else show.percent(event["val_accuracy"])
-            text += f", validation {value}" + (" (best)" if event["best"] and self.chooses else "")
+            text += f", validation {self.scores.epoch(event)}" + (" (best)" if event["best"] and self.chooses else "")
         show.people.print(f"{text}, {event['images_per_second']:.0f} images/s, {show.duration(event['seconds'])}")
 
 
@@ -111,11 +111,11 @@ def _who_does_what(event: Event) -> str:
 
 
 def say_verdict(verdict: Verdict) -> None:
-    """The gate's findings in a few lines; `reslab check` shows them all."""
+    """The findings of the data check in a few lines; `reslab check` shows them all."""
     counts = {level: sum(p.severity == level for p in verdict.problems) for level in ("error", "warning", "note")}
     found = ", ".join(f"{n} {level}{'s' if n > 1 else ''}" for level, n in counts.items() if n) or "nothing to mend"
-    what = "labels, any number to a picture" if verdict.multi else "classes"
-    show.people.print(f"checked {verdict.images:,} pictures of {len(verdict.classes)} {what}: {found}")
+    classes = f"{len(verdict.classes)} {SCORES[verdict.task].classes}"
+    show.people.print(f"checked {verdict.images:,} pictures of {classes}: {found}")
     kinds = {p.kind: p for p in reversed(verdict.problems) if p.severity != "note"}  # the first of each
     for problem in sorted(kinds.values(), key=verdict.problems.index)[:5]:
         show.people.print(f"  {problem.severity}: {problem.kind}: {problem.path}: {problem.detail}", soft_wrap=True)

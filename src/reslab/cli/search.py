@@ -10,12 +10,11 @@ from cyclopts import Parameter
 
 from reslab.cli import show
 from reslab.cli.app import STARTED
-from reslab.cli.fields import apply
-from reslab.cli.options import DATA_OPTIONS, PICTURE_OPTIONS, DataOptions, PictureOptions, outside_data
+from reslab.cli.fields import config_of
+from reslab.cli.options import RUN_OPTIONS, RunOptions, outside_data
 from reslab.cli.progress import RunListener
-from reslab.cli.training import RUN_OPTIONS, RunOptions, config_of
+from reslab.system.events import Event
 from reslab.system.files import write_atomically
-from reslab.train.journal import Event
 
 if TYPE_CHECKING:
     from reslab.train.range_test import RangeTest
@@ -26,8 +25,6 @@ def search(
     *,
     minutes: float,
     options: RunOptions = RUN_OPTIONS,
-    pictures: PictureOptions = PICTURE_OPTIONS,
-    source: DataOptions = DATA_OPTIONS,
     out: Path | None = None,
     json: Annotated[bool, Parameter(negative="")] = False,
 ) -> None:
@@ -44,7 +41,6 @@ def search(
         json: Print search.json.
     """
     config, user = config_of(data, options)
-    config, user = apply(config, user, {**pictures.given(), **source.given()})
     outside_data(out, data)
     from reslab.search.search import search as search_settings
 
@@ -61,8 +57,6 @@ def lr_find(
     data: str,
     *,
     options: RunOptions = RUN_OPTIONS,
-    pictures: PictureOptions = PICTURE_OPTIONS,
-    source: DataOptions = DATA_OPTIONS,
     out: Path | None = None,
     csv: Path | None = None,
     json: Annotated[bool, Parameter(negative="")] = False,
@@ -78,7 +72,6 @@ def lr_find(
     for file in (out, csv):
         outside_data(file, data)
     config, user = config_of(data, options)
-    config, user = apply(config, user, {**pictures.given(), **source.given()})
     from reslab.run.range_test import find_rate
 
     listener = RunListener()

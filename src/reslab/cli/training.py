@@ -4,25 +4,23 @@ import dataclasses
 import os
 import sys
 import webbrowser
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
 from reslab.cli import show
 from reslab.cli.app import STARTED
-from reslab.cli.fields import apply
-from reslab.cli.labels import say_labels
-from reslab.cli.options import DATA_OPTIONS, PICTURE_OPTIONS, DataOptions, PictureOptions, outside_data
+from reslab.cli.fields import config_of
+from reslab.cli.options import RUN_OPTIONS, RunOptions, outside_data
 from reslab.cli.progress import RunListener
+from reslab.cli.scores import SCORES
 from reslab.errors import ResLabError
 from reslab.model.run import REPORT_NAME, RUNS, read_config, read_split
 from reslab.run.list import list_runs
+from reslab.system.events import Event, Listener
+from reslab.tasks.table import TASKS
 from reslab.train.config import TrainConfig
-from reslab.train.journal import Event, Listener
-from reslab.train.plan.document import followed
-from reslab.train.recipes import recipe
 from reslab.train.step.process_group import restarts
 from reslab.train.track import tensorboard_listener
 
@@ -30,76 +28,11 @@ if TYPE_CHECKING:
     from reslab.run.train import Run
 
 
-@Parameter(name="*")
-@dataclass(frozen=True)
-class RunOptions:
-    """How to train."""
-
-    recipe: str | None = None
-    "A named set of choices: standard, article, paper, cifar10_94, cifar10_10min, cifar10_resnet20."
-    like: Path | None = None
-    "Take every choice from an earlier run instead."
-    model: str | None = None
-    "A network of the zoo; auto takes resnet20 up to 64 px, else resnet18, as far as the time allows. See reslab models."
-    weights: str | None = None
-    (
-        "Where training starts: auto, none, imagenet, cifar10_resnet20, hf:OWNER/NAME[@REVISION] (a ResNet of the Hugging "
-        "Face hub), a run, a model file or somebody's checkpoint."
-    )
-    finetune: str | None = None
-    "Which layers of trained weights learn: head, last, all, gradual, or auto, which goes by the number of pictures."
-    start_decay: float | None = None
-    "Pull towards the starting weights below the head instead of weight decay (L2-SP), e.g. 0.01."
-    teacher: str | None = None
-    "Distil: learn from the answers of this model (a file, a run, cifar10_resnet20) besides the labels."
-    teacher_share: float | None = None
-    "Share of the loss that the teacher decides (0.9)."
-    balance: str | None = None
-    "For classes of unequal size: none, weights, sampler or logit-adjust."
-    drop_path: float | None = None
-    "Stochastic depth: how often a step skips the deepest residual, between 0 and 1; less often for those before it."
-    epochs: int | None = None
-    "Passes over the training pictures."
-    batch_size: int | None = None
-    "Pictures per step."
-    accumulate: int | None = None
-    "Compute each step in so many parts, for less memory; by default as many as the memory demands."
-    precision: str | None = None
-    "auto, float32, bfloat16 or float16: what training multiplies in. Judging is always float32."
-    layout: str | None = None
-    "How maps lie in memory: auto, which measures, channels-last or channels-first; last digits differ."
-    lr: float | Literal["auto"] | None = None
-    "Peak learning rate, taken as it is; auto measures one first, as lr-find does."
-    weight_decay: float | None = None
-    "Pull of convolutions and the linear layer towards zero (0.0005 in standard)."
-    label_smoothing: float | None = None
-    "Share of each target that is spread over all classes (0.1 in standard)."
-    ema: float | None = None
-    "Decay of the moving average of the weights (0.99 in standard); 0 does without."
-    patience: int | None = None
-    "Stop after so many epochs without a better validation score."
-    folds: int | None = None
-    "Cross-validation: judge every picture once, in so many runs, then train on all of them; suggested below 1,000 pictures."
-    fold: int | None = None
-    "Train and judge only this fold of --folds."
-    seed: int | None = None
-    "Decides weights, order and augmentation; never who is in which split."
-    save_seconds: float | None = None
-    "Time between two saved states within an epoch (60)."
-    workers: int | None = None
-    "Threads that prepare batches; never changes a result."
-
-
-RUN_OPTIONS = RunOptions()
-
-
 def train(
     data: str,
     *,
     minutes: float | None = None,
     options: RunOptions = RUN_OPTIONS,
-    pictures: PictureOptions = PICTURE_OPTIONS,
-    source: DataOptions = DATA_OPTIONS,
     out: Path | None = None,
     track: Annotated[bool, Parameter(negative="")] = False,
     json: Annotated[bool, Parameter(negative="")] = False,
@@ -118,8 +51,7 @@ def train(
 
     config, user = config_of(data, options)
     if minutes is not None:
-        config, user = _within(minutes, config, user, options)
-    config, user = apply(config, user, {**pictures.given(), **source.given()})
+        config, user = _within(minutes, config, user)
     outside_data(out, data)
     listener = RunListener()
     with show.bar() as listener.bar:
@@ -173,10 +105,7 @@ def runs(folder: Path = RUNS, *, json: Annotated[bool, Parameter(negative="")] =
         if row["error"]:
             made.add_row(row["run"], "-", "-", "-", row["error"], "-", "-")
             continue
-        found, kind = row["top1"] or row["mean_ap"], "mAP " if row["mean_ap"] else ""
-        score = "-"
-        if found:
-            score = f"{kind}{show.percent(found['value'])} ({100 * found['low']:.1f} to {100 * found['high']:.1f})"
+        score = next((SCORES[t.name].headline(share) for t in TASKS.values() if (share := row.get(t.headline))), "-")
         on = f"{row['split']}, n = {row['n']:,}" if row["split"] else "-"
         data = Path(row["data"]).name
         made.add_row(row["run"], row["model"], data, row["epochs"], score, on, show.duration(row["seconds"]))
@@ -214,26 +143,9 @@ def demo(*, out: Path | None = None, epochs: int | None = None) -> None:
         webbrowser.open(result.report.resolve().as_uri())
 
 
-def config_of(data: str, options: RunOptions) -> tuple[TrainConfig, set[str]]:
-    """The recipe (or the earlier run) with the person's choices, and the names of these."""
-    given: dict[str, Any] = {k: v for k, v in dataclasses.asdict(options).items() if v is not None}
-    like, name = given.pop("like", None), given.pop("recipe", None)
-    if like and name:
-        raise ResLabError("--like and --recipe contradict each other", "an earlier run already names its recipe")
-    base = followed(Path(like)) if like else recipe(name or "standard")
-    if "folds" in given:
-        base = dataclasses.replace(base, course=())
-    if "epochs" in given:
-        base = dataclasses.replace(base, minutes=0.0, course=())
-    if "batch_size" in given:
-        base = dataclasses.replace(base, course=())
-    config, user = apply(dataclasses.replace(base, data=data), {"data"}, given)
-    return config, user | ({"recipe"} if name else set())
-
-
-def _within(minutes: float, config: TrainConfig, user: set[str], options: RunOptions) -> tuple[TrainConfig, set[str]]:
+def _within(minutes: float, config: TrainConfig, user: set[str]) -> tuple[TrainConfig, set[str]]:
     """The config with a time to keep."""
-    if options.epochs is not None:
+    if "epochs" in user:
         raise ResLabError("--epochs and --minutes contradict each other", "give the one that matters")
     if minutes <= 0:
         raise ResLabError(f"--minutes {minutes:g} leaves no time", "give at least 0.1")
@@ -260,35 +172,8 @@ def _say_score(run: "Run", json: bool) -> None:
     if json:
         show.print_json(document)
         return
-    if document["task"] == "multi":
-        show.say()
-        say_labels(document, "validation", "; these pictures also chose the best epoch and the thresholds")
-        return
-    say = show.say
-    say()
-    if document["folds"]:
-        _say_folds(document)
-    else:
-        alone = read_config(run.folder)["config"].get("fold")
-        note = "the pictures of this fold, which chose nothing" if alone else "these pictures also chose the best epoch"
-        say(f"validation   {show.interval(document['top1'], document['n'])}; {note}")
-    balanced, baseline = (show.percent(document[key]) for key in ("balanced_accuracy", "majority_baseline"))
-    say(f"             balanced {balanced}; always answering one class would score {baseline}")
-    fit = document["calibration"]
-    say(f"calibration  {show.temperature(fit)}; ECE {fit['ece_before']:.3f} -> {fit['ece_after']:.3f}")
-
-
-def _say_folds(document: dict[str, Any]) -> None:
-    """The score of a cross-validation, and how far its folds lie apart."""
-    say, folds = show.say, document["folds"]
-    say(
-        f"out-of-fold  {show.interval(document['top1'], document['n'])}; each answered by a network that had not seen it"
-    )
-    each = ", ".join(f"{100 * value:.1f}" for value in folds["values"])
-    say(f"             folds {each} %: mean {show.percent(folds['mean'])}, 95 % interval of the mean", end=" ")
-    say(f"{show.percent(folds['low'])} to {show.percent(folds['high'])}")
-    if twins := document["seen_in_training"]:
-        say(f"             {twins:,} of them have an exact copy in another fold, which flatters the score")
+    show.say()
+    SCORES[document["task"]].trained(document, fold=bool(read_config(run.folder)["config"].get("fold")))
 
 
 def _next_steps(run: "Run", data: str) -> None:

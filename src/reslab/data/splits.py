@@ -1,10 +1,9 @@
-"""Who trains, who validates, who tests: decided for each picture by its own name, so that adding files moves nobody.
+"""Assign every picture to train, validation or test by a hash of its name, so that adding files moves no other picture.
 
-A picture's lot is a hash of (split seed, its group or its key), a number in [0, 1). Below a tenth it tests, whatever
-`val` is: a picture that tests must not train because somebody asks for less validation. In the `val` above that it
-validates, otherwise it trains. Only where chance leaves a small class without a training, a validating or (from three
-pictures on) a testing picture is one moved there. A picture with several labels counts for each of them; where their
-wishes collide, every label keeps a training picture first.
+(split seed, group or key) is hashed to [0, 1): below 0.1 test, the next `val` validation, else train. The test range is
+fixed, so that `--val` never moves a test picture. Only where chance leaves a small class without a training, a validation
+or (from three pictures on) a test picture is one moved there. A picture with several labels counts for each of them;
+where they compete for it, every label keeps a training picture first.
 """
 
 import dataclasses
@@ -12,17 +11,51 @@ import hashlib
 import re
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
 from pathlib import PurePosixPath
-from typing import Any
+from typing import Any, Self
 
 from reslab.data.catalog import SPLITS, Catalog, Picture, Split
 from reslab.errors import ResLabError
 
-TEST_FRACTION = 0.1
+TEST_FRACTION, DEFAULT_VAL = 0.1, 0.1
 MAX_VAL = 0.8
 
 
-def assigned(catalog: Catalog, val: float = 0.1, seed: int = 0, group_by: str | None = None) -> Catalog:
+@dataclass(frozen=True, slots=True)
+class SplitConfig:
+    """How a data set is found and split. What is None is left open: to a model's record, then to the default."""
+
+    data_dir: str | None = None
+    """Where a named set lies."""
+    val: float | None = None
+    """Share of the pictures that validates."""
+    seed: int | None = None
+    group_by: str | None = None
+    skip_bad: bool | None = None
+    """Leave unreadable pictures out."""
+    folds: int = 0
+    fold: int = 0
+
+    @classmethod
+    def recorded(cls, values: Mapping[str, Any]) -> Self:
+        """The split (without folds) in the config of a run, the header of a model file, or the options of a command."""
+        get = values.get
+        return cls(get("data_dir"), get("val"), get("split_seed"), get("group_by"), get("skip_bad"))
+
+    def or_else(self, other: Self) -> Self:
+        """This one, with what it leaves open taken from another."""
+        open_fields = [f.name for f in dataclasses.fields(self) if getattr(self, f.name) is None]
+        return dataclasses.replace(self, **{name: getattr(other, name) for name in open_fields})
+
+    def apply(self, catalog: Catalog) -> Catalog:
+        """The catalog with every picture in a split; in a cross-validation also in a fold."""
+        val = DEFAULT_VAL if self.val is None else self.val
+        catalog = assigned(catalog, val, self.seed or 0, self.group_by)
+        return folded(catalog, self.folds, self.fold, self.seed or 0) if self.folds else catalog
+
+
+def assigned(catalog: Catalog, val: float = DEFAULT_VAL, seed: int = 0, group_by: str | None = None) -> Catalog:
     """The catalog with every picture in a split.
 
     Data that declare their own splits keep them; only a missing validation split is carved from `train`.
@@ -39,30 +72,21 @@ def assigned(catalog: Catalog, val: float = 0.1, seed: int = 0, group_by: str | 
         raise ResLabError(f"--val {val:g} is not between 0 and {MAX_VAL}", "give a fraction such as 0.1, or none")
     pictures = _grouped(catalog.pictures, group_by)
     if not catalog.declares_splits:
-        lots = _assign(catalog, pictures, (("test", TEST_FRACTION), ("val", val)), seed)
+        splits = _assign(catalog, pictures, (("test", TEST_FRACTION), ("val", val)), seed)
     else:
         declared: dict[str, Split] = {p.key: p.split or "train" for p in pictures}
-        lots = dict(declared)
+        splits = dict(declared)
         if "val" not in declared.values() and val > 0:
             trainers = [p for p in pictures if declared[p.key] == "train"]
-            lots |= _assign(catalog, trainers, (("val", val),), seed)
-    return dataclasses.replace(catalog, pictures=tuple(dataclasses.replace(p, split=lots[p.key]) for p in pictures))
-
-
-DIVISION = {"val": "val", "split_seed": "seed", "group_by": "group_by"}
-"""What decides who is in which split: as a training and a model file call it, and as `assigned` does."""
-
-
-def divided_as(catalog: Catalog, training: Mapping[str, Any]) -> Catalog:
-    """The catalog divided as a training of these settings divides it; what they leave out is `assigned`'s default."""
-    return assigned(catalog, **{own: training[n] for n, own in DIVISION.items() if training.get(n) is not None})
+            splits |= _assign(catalog, trainers, (("val", val),), seed)
+    return dataclasses.replace(catalog, pictures=tuple(dataclasses.replace(p, split=splits[p.key]) for p in pictures))
 
 
 def folded(catalog: Catalog, folds: int, fold: int = 0, seed: int = 0) -> Catalog:
     """The catalog dealt out for cross-validation: of what does not test, every picture is in one fold.
 
     Without groups the folds differ by at most one picture, in all and in each class; with groups, which are never
-    divided, they are made as even as taking the largest groups first allows. Balance and lots decide, so a new picture
+    divided, they are made as even as taking the largest groups first allows. Balance and hashes decide, so a new picture
     may move others to another fold; none of them moves to or from the test split.
 
     Args:
@@ -84,7 +108,7 @@ def folded(catalog: Catalog, folds: int, fold: int = 0, seed: int = 0) -> Catalo
             f"--folds {folds} needs {folds} {kind} of every class, and {label!r} has {most}",
             f"use --folds {most}, or add some" if most >= 2 else "add some, or leave the class out",
         )
-    homes = _dealt(pool, folds, seed)
+    homes = _folds_of(pool, folds, seed)
     pictures = tuple(dataclasses.replace(p, fold=homes.get(p.key)) for p in catalog.pictures)
     return dataclasses.replace(catalog, pictures=pictures).with_fold(fold)
 
@@ -112,7 +136,7 @@ def lonely_groups(pictures: Collection[Picture]) -> list[tuple[str, int]]:
     return [(label, counts[label]) for label in alone if label in grouped and counts[label] > 1]
 
 
-def _dealt(pictures: list[Picture], folds: int, seed: int) -> dict[str, int]:
+def _folds_of(pictures: list[Picture], folds: int, seed: int) -> dict[str, int]:
     """Key -> fold, from 1. Each unit, large ones first, goes where the sum of squared shares of classes grows least."""
     units = _units(pictures)
     totals = Counter(p.label for p in pictures)
@@ -124,7 +148,7 @@ def _dealt(pictures: list[Picture], folds: int, seed: int) -> dict[str, int]:
 
     homes: dict[str, int] = {}
     labels = {unit: Counter(p.label for p in members) for unit, members in units.items()}
-    for unit in sorted(units, key=lambda unit: (-len(units[unit]), min(labels[unit]), _lot(seed, unit))):
+    for unit in sorted(units, key=lambda unit: (-len(units[unit]), min(labels[unit]), _split_hash(seed, unit))):
         best = min(range(folds), key=lambda fold: growth(fold, labels[unit]))
         counts[best].update(labels[unit])
         homes |= {p.key: best + 1 for p in units[unit]}
@@ -136,18 +160,18 @@ def _assign(
 ) -> dict[str, Split]:
     """Key -> split, for some pictures of the catalog."""
     units = _units(pictures)
-    lots = {unit: _lot(seed, unit) for unit in units}
-    chosen = {unit: _drawn(lot, shares) for unit, lot in lots.items()}
+    hashes = {unit: _split_hash(seed, unit) for unit in units}
+    chosen = {unit: _split_of(value, shares) for unit, value in hashes.items()}
     labels = {unit: {label for p in members for label in catalog.labels_of(p)} for unit, members in units.items()}
-    _repair(labels, shares, lots, chosen)
+    _repair(labels, shares, hashes, chosen)
     return {picture.key: chosen[unit] for unit, members in units.items() for picture in members}
 
 
-def _drawn(lot: float, shares: tuple[tuple[Split, float], ...]) -> Split:
+def _split_of(value: float, shares: tuple[tuple[Split, float], ...]) -> Split:
     edge = 0.0
     for split, share in shares:
         edge += share
-        if lot < edge:
+        if value < edge:
             return split
     return "train"
 
@@ -155,7 +179,7 @@ def _drawn(lot: float, shares: tuple[tuple[Split, float], ...]) -> Split:
 def _repair(
     labels: dict[str, set[str]],
     shares: tuple[tuple[Split, float], ...],
-    lots: dict[str, float],
+    hashes: dict[str, float],
     chosen: dict[str, Split],
 ) -> None:
     """Give every class one unit in each split: train first, then val, then test, as far as its units go.
@@ -164,7 +188,7 @@ def _repair(
         labels: unit -> the classes in it.
     """
     by_class: dict[str, list[str]] = defaultdict(list)
-    for unit in sorted(labels, key=lots.__getitem__):
+    for unit in sorted(labels, key=hashes.__getitem__):
         for label in labels[unit]:
             by_class[label].append(unit)
     counts = Counter((label, chosen[unit]) for unit in labels for label in labels[unit])
@@ -200,7 +224,7 @@ def _unit(picture: Picture) -> str:
     return picture.key if picture.group is None else f"group:{picture.group}"
 
 
-def _lot(seed: int, unit: str) -> float:
+def _split_hash(seed: int, unit: str) -> float:
     digest = hashlib.blake2b(f"{seed}/{unit}".encode(), digest_size=8).digest()
     return int.from_bytes(digest, "big") / 2**64
 

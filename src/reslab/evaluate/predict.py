@@ -13,13 +13,15 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from reslab.data.catalog import SEPARATOR, Picture
+from reslab.data.catalog import Picture
 from reslab.data.folder import picture_files
-from reslab.engine.base import Assumed, Engine, answers, probabilities
+from reslab.engine.base import CheckpointAssumptions, Engine, probabilities, stream_logits
 from reslab.engine.open import EngineName, open_engine
 from reslab.errors import BadPicture, NoAnswer
 from reslab.model.file import Header
 from reslab.pixels.decode import printable
+from reslab.pixels.encode import encode_picture
+from reslab.tasks.table import task_named
 
 TOP = 5
 
@@ -36,7 +38,7 @@ class Prediction:
 
     path: str
     label: str | None
-    """Where a picture may bear several labels, all that are answered, as in `cat;outdoor`; empty where none is."""
+    """Where a picture may have several labels, all that are answered, as in `cat;outdoor`; empty where none is."""
     probability: float | None
     """Calibrated; None where there may be several labels, each with its own."""
     top: tuple[tuple[str, float], ...]
@@ -47,6 +49,11 @@ class Prediction:
     error: str | None = None
     labels: tuple[tuple[str, float], ...] | None = None
     """The labels whose probability reaches their threshold, with it; None where a picture has exactly one label."""
+
+    @property
+    def answered(self) -> tuple[tuple[str, float], ...]:
+        """The labels that are answered, each with its probability: one, several or none."""
+        return self.top[:1] if self.labels is None else self.labels
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +83,7 @@ class Model:
                 names.append(picture.key)
                 yield picture
 
-        for block, logits in answers(self.engine, listed(), workers):
+        for block, logits in stream_logits(self.engine, listed(), workers):
             rows = probabilities(self.engine, logits)
             for index, scores, row in zip(block.indices, logits, rows, strict=True):
                 name = names.popleft()
@@ -92,14 +99,11 @@ class Model:
             return failed(name, NoAnswer(name))
         order = np.argsort(-logits, kind="stable")[:TOP]
         top = tuple((self.header.classes[i], float(row[i])) for i in order)
-        if self.header.task == "single":
-            return Prediction(name, top[0][0], top[0][1], top)
-        found = zip(self.header.classes, row, self.header.thresholds, strict=True)
-        labels = tuple((label, float(p)) for label, p, threshold in found if p >= threshold)
-        return Prediction(name, SEPARATOR.join(label for label, _ in labels), None, top, labels=labels)
+        answer = task_named(self.header.task).decide(logits, row, self.header.classes, self.header.thresholds)
+        return Prediction(name, answer.label, answer.probability, top, labels=answer.labels)
 
 
-def load_model(model: str | Path, assumed: Assumed | None = None, engine: EngineName = "auto") -> Model:
+def load_model(model: str | Path, assumed: CheckpointAssumptions | None = None, engine: EngineName = "auto") -> Model:
     """Open a model file, a run folder, `latest`, a packaged model, or somebody else's checkpoint with what it assumes."""
     return Model(open_engine(model, assumed, engine))
 
@@ -157,12 +161,9 @@ def _as_png(image: Image.Image) -> bytes:
     kept = {"exif": image.info["exif"]} if "exif" in image.info else {}
     if image.mode in ("CMYK", "YCbCr", "LAB", "HSV", "RGBX", "La", "RGBa", "PA"):
         image = image.convert("RGBA" if image.mode in ("La", "RGBa", "PA") else "RGB")
-    file = io.BytesIO()
     if image.mode in ("F", "I"):
-        image.save(file, "TIFF")
-    else:
-        image.save(file, "PNG", compress_level=1, **kept)
-    return file.getvalue()
+        return encode_picture(image, "TIFF")
+    return encode_picture(image, compress_level=1, **kept)
 
 
 def _pixels(item: Any, name: str) -> np.ndarray:

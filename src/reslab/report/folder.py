@@ -7,8 +7,8 @@ from typing import Any
 
 from reslab.model.file import read_header
 from reslab.model.run import (
-    JUDGED,
     MODEL_NAME,
+    SCORED_SPLITS,
     evaluation_name,
     planned_epochs,
     predictions_name,
@@ -18,6 +18,8 @@ from reslab.model.run import (
     read_split,
 )
 from reslab.system.files import read_json
+from reslab.tasks.table import task_named
+from reslab.tasks.task import Task
 
 Event = dict[str, Any]
 
@@ -29,33 +31,31 @@ class Judged:
     split: str
     """`test`, `out-of-fold` or `val`."""
     document: dict[str, Any]
-    """`evaluation.json`, see `evaluate.judge`."""
+    """`evaluation.json`, see `evaluate.evaluation`."""
     answers: list[dict[str, str]] | None
     """Rows of `predictions.csv` (path, label, answer, correct, …); None where the file is missing."""
     stale: bool
     """Another model than the one now in the folder gave these answers: training went on after them."""
 
     @property
-    def multi(self) -> bool:
-        """Pictures may bear several labels."""
-        return self.document.get("task") == "multi"
+    def task(self) -> Task:
+        return task_named(self.document.get("task", "single"))
 
     @property
     def main(self) -> dict[str, float]:
         """The score that counts, with its interval."""
-        return self.document["mean_ap" if self.multi else "top1"]
+        return self.document[self.task.headline]
 
     @property
     def baseline(self) -> float:
-        """What an answer without a look would score."""
-        return self.document["frequency_baseline" if self.multi else "majority_baseline"]
+        """What that score would be without looking at the pictures."""
+        return self.document[self.task.baseline]
 
     @property
     def unseen(self) -> float | None:
         """The score on pictures that did not train the model; None where there are none."""
-        if self.multi:
-            return self.document["mean_ap_unseen"]
-        return self.document["top1_unseen"] and self.document["top1_unseen"]["value"]
+        found = self.document[f"{self.task.headline}_unseen"]
+        return found["value"] if isinstance(found, dict) else found
 
     @property
     def file(self) -> str:
@@ -85,9 +85,9 @@ class RunFolder:
         return self.document["config"]
 
     @property
-    def multi(self) -> bool:
-        """Pictures may bear several labels."""
-        return self.document.get("task") == "multi"
+    def task(self) -> str:
+        """The name of what a label is."""
+        return self.document.get("task", "single")
 
     @property
     def finished(self) -> bool:
@@ -107,7 +107,8 @@ class RunFolder:
     def score(self) -> Judged | None:
         """What to believe: the test split if it was judged, else what else there is; never an outdated score."""
         return next(
-            (self.judged[split] for split in JUDGED if split in self.judged and not self.judged[split].stale), None
+            (self.judged[split] for split in SCORED_SPLITS if split in self.judged and not self.judged[split].stale),
+            None,
         )
 
     def pictures(self, split: str) -> int:
@@ -125,7 +126,7 @@ def read_run(path: Path) -> RunFolder:
     events = list(read_journal(path))
     model = path / MODEL_NAME
     header = read_header(model) if model.is_file() else None
-    judged = {split: _judged(path, split, header) for split in JUDGED}
+    judged = {split: _judged(path, split, header) for split in SCORED_SPLITS}
     return RunFolder(
         path=path,
         document=document,

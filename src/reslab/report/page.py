@@ -12,12 +12,13 @@ from markupsafe import Markup
 
 from reslab.data.catalog import SPLITS
 from reslab.figures import curves
+from reslab.figures.svg import Drawing, Point
 from reslab.model.run import REPORT_NAME, SHEET_NAME, fold_folder
 from reslab.report import pictures
-from reslab.report.findings import calibration, class_rows, confusion, headline, mistakes
+from reslab.report.findings import headline
 from reslab.report.folder import RunFolder, read_run
-from reslab.report.labels import label_table
 from reslab.report.remake import flat, remake
+from reslab.report.sections import SECTIONS
 from reslab.system.files import write_atomically
 from reslab.words import phrases
 from reslab.words.phrases import Phrase, duration, percent, say
@@ -25,9 +26,6 @@ from reslab.words.phrases import Phrase, duration, percent, say
 _HERE = Path(__file__).parent
 _TEMPLATE, _STYLE, _SCRIPT = "template.html.j2", "style.css", "switch.js"
 _SUMMED = ("train_loss", "val_nll", "train_accuracy", "val_accuracy", "val_mean_ap", "lr", "seconds")
-_SECTIONS = ("curves", "confusion", "classes", "calibration", "mistakes", "input", "settings", "remake")
-_LABEL_SECTIONS = ("curves", "labels", "input", "settings", "remake")
-_OF_ANSWERS = {"confusion", "classes", "calibration", "mistakes", "labels"}
 
 
 def write_report(run: Path) -> Path:
@@ -56,8 +54,7 @@ def render(run: RunFolder) -> str:
 
 def _view(run: RunFolder) -> dict[str, Any]:
     """Everything that the template shows."""
-    judged = run.score
-    one = judged if judged and not judged.multi else None
+    judged, section = run.score, SECTIONS[run.task]
     script, style = _part(_SCRIPT), _part(_STYLE)
     return {
         "style": Markup(style),
@@ -73,13 +70,10 @@ def _view(run: RunFolder) -> dict[str, Any]:
         "epochs": _epoch_table(run),
         "kept": _kept(run),
         "validated": _best(run) is not None,
-        "sections": [id for id in (_LABEL_SECTIONS if run.multi else _SECTIONS) if judged or id not in _OF_ANSWERS],
+        "section": section,
+        "anchors": ["curves", *(section.parts if judged else ()), "input", "settings", "remake"],
         "split": say(f"split.{judged.split}") if judged else None,
-        "confusion": confusion(one) if one else None,
-        "classes": class_rows(one, run) if one else None,
-        "calibration": calibration(one) if one else None,
-        "mistakes": mistakes(one, run) if one else None,
-        "labels": label_table(judged, run) if judged and judged.multi else None,
+        "answers": section.view(judged, run) if judged else None,
         "sheet": pictures.sheet(run.path / SHEET_NAME),
         "network": _network(run),
         "settings": _settings(run),
@@ -118,7 +112,7 @@ def _facts(run: RunFolder) -> list[tuple[str | Phrase, Phrase]]:
     facts: list[tuple[str | Phrase, Phrase]] = [
         *((f"{n:,}", say(f"fact.{split}")) for split in SPLITS if (n := run.pictures(split))),
         *([(f"{folds}", say("fact.folds"))] if (folds := run.config.get("folds")) else []),
-        (f"{len(run.document['classes']):,}", say("fact.labels") if run.multi else say("fact.classes")),
+        (f"{len(run.document['classes']):,}", say(SECTIONS[run.task].noun)),
         (f"{run.config['size']} px", say("fact.size")),
         (f"{done} / {run.planned}", say("fact.epochs")),
     ]
@@ -127,7 +121,7 @@ def _facts(run: RunFolder) -> list[tuple[str | Phrase, Phrase]]:
     return facts
 
 
-def _curves(run: RunFolder) -> list[Markup]:
+def _curves(run: RunFolder) -> list[Drawing]:
     """The figures of the learning curves; none where no epoch was finished."""
     if not run.epochs:
         return []
@@ -135,19 +129,16 @@ def _curves(run: RunFolder) -> list[Markup]:
     def line(style: str, field: str) -> curves.Series:
         return curves.Series(style, tuple((float(e["epoch"]), e[field]) for e in run.epochs if field in e))
 
-    def steps(field: str) -> list[curves.Point]:
+    def steps(field: str) -> list[Point]:
         return [(e["epoch"] - 1 + e["step"] / e["steps"], e[field]) for e in run.steps]
 
     best = _best(run)
     rates = sorted({*steps("lr"), *line("rate", "lr").points})
     loss = (curves.Series("steps", tuple(steps("loss"))), line("training", "train_loss"), line("validation", "val_nll"))
-    accuracy = (line("training", "train_accuracy"), line("validation", "val_accuracy"))
-    if run.multi:
-        share = curves.Curves("mean_ap", _drawn((line("validation", "val_mean_ap"),)), best, share=True)
-    else:
-        share = curves.Curves("accuracy", _drawn(accuracy), best, share=True)
+    section = SECTIONS[run.task]
+    score = tuple(line(style, field) for style, field in section.lines)
     figures = (
-        share,
+        curves.Curves(section.curve, _drawn(score), best, share=True),
         curves.Curves("loss", _drawn(loss), best),
         curves.Curves("rate", (curves.Series("rate", tuple(rates)),)),
     )

@@ -4,21 +4,8 @@ import shlex
 from dataclasses import dataclass
 
 from reslab.report.folder import RunFolder
-
-FLAGS = {
-    "recipe": "--recipe", "model": "--model", "weights": "--weights", "finetune": "--finetune", "start_decay": "--start-decay",
-    "teacher": "--teacher", "teacher_share": "--teacher-share", "balance": "--balance",
-    "drop_path": "--drop-path", "epochs": "--epochs",
-    "batch_size": "--batch-size", "accumulate": "--accumulate", "precision": "--precision",
-    "layout": "--layout", "optim.lr": "--lr", "optim.weight_decay": "--weight-decay",
-    "label_smoothing": "--label-smoothing", "ema": "--ema",
-    "size": "--size", "resize": "--resize",
-    "normalize": "--normalize", "augment": "--augment", "seed": "--seed", "split_seed": "--split-seed",
-    "group_by": "--group-by", "folds": "--folds", "fold": "--fold", "patience": "--patience",
-    "skip_bad": "--skip-bad", "val": "--val",
-    "data_dir": "--data-dir", "workers": "--workers", "save_seconds": "--save-seconds",
-}  # fmt: skip
-"""Field of the config -> its flag of `reslab train`."""
+from reslab.train.config import SETTINGS
+from reslab.train.settings import flag_of, flat
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,11 +31,11 @@ def remake(run: RunFolder) -> Remake:
     if "lr_per_128" in chosen:  # `--like` hands on a rate that is scaled already
         chosen = chosen - {"lr_per_128"} | {"optim.lr"}
     chosen -= {"data"}
-    silent = tuple(f"{name} = {values[name]}" for name in sorted(chosen - FLAGS.keys()))
+    with_flags = [name for name, row in SETTINGS.items() if row.help and name in chosen]
+    silent = tuple(f"{name} = {values[name]}" for name in sorted(chosen.difference(with_flags)))
     words = ["reslab", "train", shlex.quote(str(run.config["data"]))]
-    for name, flag in FLAGS.items():
-        if name in chosen:
-            words += _words(flag, values[name])
+    for name in with_flags:
+        words += _words(name, values[name])
     lengths = {event["epochs"] for event in run.epochs} | {max(1, run.config["epochs"])}  # a head that is computed: 1
     return Remake(None if silent else " ".join(words), silent, resumed=len(lengths) > 1)
 
@@ -58,21 +45,11 @@ def _decided(name: str, origin: str) -> bool:
     return origin in ("user", "search") or (origin == "measured" and (name.startswith("optim.") or name == "layout"))
 
 
-def flat(config: dict[str, object]) -> dict[str, object]:
-    """Nested fields by their dotted names, as `origins` has them."""
-    values: dict[str, object] = {}
-    for name, value in config.items():
-        if isinstance(value, dict):
-            values |= {f"{name}.{inner}": v for inner, v in value.items()}
-        else:
-            values[name] = value
-    return values
-
-
-def _words(flag: str, value: object) -> list[str]:
-    if flag == "--skip-bad":
+def _words(name: str, value: object) -> list[str]:
+    """The flag of a setting and its value, as a shell takes them."""
+    flag = flag_of(name)
+    if isinstance(value, bool):
         return [flag] if value else []
-    if flag == "--val" and not value:
-        return [flag, "none"]
     text = f"{value:g}" if isinstance(value, float) and float(f"{value:g}") == value else str(value)
+    text = next((word for word, meant in SETTINGS[name].words.items() if meant == value), text)
     return [f"{flag}={shlex.quote(text)}"] if text.startswith("-") else [flag, shlex.quote(text)]

@@ -1,21 +1,21 @@
 """A model on a data set, as a person names both: the right split, nothing that it was trained on, the score kept."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
-from reslab.data.catalog import SPLIT_WORDS, SPLITS, Catalog, Split
+from reslab.data.catalog import SPLIT_WORDS, SPLITS, Split
 from reslab.data.sources import read_data
-from reslab.data.splits import divided_as
-from reslab.engine.base import Assumed, Mirrored
+from reslab.data.splits import SplitConfig
+from reslab.engine.base import CheckpointAssumptions, MirrorAveraged
 from reslab.engine.open import EngineName, find_model, open_engine
 from reslab.errors import ResLabError, nearest
-from reslab.evaluate.evaluation import Judgement, judge, write_evaluation
-from reslab.model.file import Task
+from reslab.evaluate.evaluation import Evaluation, evaluate_engine, write_evaluation
 from reslab.model.run import CONFIG_NAME, OUT_OF_FOLD, predictions_name, read_config, read_rows
-from reslab.model.run_data import is_of, place_of
+from reslab.model.run_data import data_location, is_data_of
 from reslab.report.page import write_report
+from reslab.tasks.table import task_named
+from reslab.tasks.task import check_labels
 
 SEEN_LIMIT = 0.01
 """Share of evaluated pictures that the model may have been trained on before a score stops being one."""
@@ -31,44 +31,43 @@ class Judging:
     """Answer with the mean of each picture and its mirror image; the run's folder keeps the plain answers."""
     workers: int | None = None
     """Threads that read pictures."""
-    assumed: Assumed = Assumed()
-    """What somebody else's checkpoint does not say."""
+    assumed: CheckpointAssumptions = CheckpointAssumptions()
+    """What a foreign checkpoint does not say."""
     engine: EngineName = "auto"
     """Which library computes, where the file leaves a choice."""
 
 
-_PLAIN = Judging()
+_PLAIN, _AS_TRAINED = Judging(), SplitConfig()
 
 
 def evaluate(
     model: str | Path,
     data: str | Path,
     split: Split | None = None,
-    division: Mapping[str, Any] | None = None,
+    division: SplitConfig = _AS_TRAINED,
     how: Judging = _PLAIN,
     on_progress: Callable[[int], None] | None = None,
-) -> Judgement:
-    """Judge a model on one split of a data set: `test` if there is one, else `val`, unless told otherwise.
+) -> Evaluation:
+    """Evaluate a model on one split of a data set: by default `test` if there is one, else `val`.
 
     Args:
-        division: how the data are found and divided (`data_dir`, `val`, `split_seed`, `group_by`, `skip_bad`); what it
-            leaves out is as it was when the model was trained.
+        division: how the data are found and split; what it leaves open is as it was when the model was trained.
 
     Raises:
-        ResLabError: the split is empty, its classes are not the model's, a picture is unreadable or bears several labels
+        ResLabError: the split is empty, its classes are not the model's, a picture is unreadable or has several labels
             where the model gives one, or more than 1 % of the pictures trained the model (unless `how.allow_seen`).
     """
     if split is not None and split not in SPLITS:
         raise ResLabError(f"there is no split {split!r}", nearest(SPLIT_WORDS.get(str(split), str(split)), SPLITS))
-    given = dict(division or {})
     path = find_model(model)
-    whole = read_data(data, given.get("data_dir"))
+    whole = read_data(data, division.data_dir)
     engine = open_engine(path, replace(how.assumed, data_classes=whole.classes), how.engine)
-    _refuse_several(whole, engine.header.task)
-    catalog = divided_as(whole, engine.header.training | given)
+    check_labels(task_named(engine.header.task), task_named(whole.task), whole.root)
+    catalog = division.or_else(SplitConfig.recorded(engine.header.training)).apply(whole)
     chosen: Split = split or ("test" if catalog.split("test") else "val")
-    judged = Mirrored(engine) if how.mirror else engine
-    evaluation = judge(judged, catalog.split(chosen), chosen, given.get("skip_bad", False), how.workers, on_progress)
+    judged = MirrorAveraged(engine) if how.mirror else engine
+    skip_bad = bool(division.skip_bad)
+    evaluation = evaluate_engine(judged, catalog.split(chosen), chosen, skip_bad, how.workers, on_progress)
     share = float(evaluation.seen.mean())
     if share > SEEN_LIMIT and not how.allow_seen:
         seen, n = int(evaluation.seen.sum()), len(evaluation.seen)
@@ -81,11 +80,11 @@ def evaluate(
         )
     run = path.parent
     if (run / CONFIG_NAME).is_file() and chosen != "val" and not how.mirror:
-        if is_of(run, whole):
+        if is_data_of(run, whole):
             write_evaluation(run, evaluation)
             write_report(run)
         else:
-            how.assumed.tell(f"these are not the pictures that {run} was trained on: nothing is written into it")
+            how.assumed.on_message(f"these are not the pictures that {run} was trained on: nothing is written into it")
     return evaluation
 
 
@@ -99,18 +98,9 @@ def out_of_fold(model: str | Path, data: str | Path) -> dict[str, bool]:
     rows = read_rows(run / predictions_name(OUT_OF_FOLD), ("path", "correct"))
     if not rows:
         raise ResLabError(f"{model} keeps no out-of-fold answers", "train it with --folds, or choose another --split")
-    if not is_of(run, read_data(data)):
-        own = place_of(read_config(run))
+    if not is_data_of(run, read_data(data)):
+        own = data_location(read_config(run))
         raise ResLabError(
             f"the out-of-fold answers of {model} are about {own}, not about {data}", f"give {own} as DATA"
         )
     return {row["path"]: row["correct"] == "1" for row in rows}
-
-
-def _refuse_several(catalog: Catalog, task: Task) -> None:
-    """A model that gives one label cannot answer for several; the other way round, one label is a case of several."""
-    if catalog.multi and task == "single":
-        raise ResLabError(
-            f"the model gives each picture one label, and in {catalog.root} a picture bears any number of them",
-            "judge it on a table with one label per picture, or train a model on this one",
-        )

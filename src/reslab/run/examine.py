@@ -9,14 +9,12 @@ import numpy as np
 from reslab.check.data import Verdict, examine
 from reslab.data.catalog import SPLITS, Catalog, Split
 from reslab.data.sources import read_data
-from reslab.data.splits import assigned, folded
 from reslab.train.config import TrainConfig
 
 
 def read_and_split(config: TrainConfig) -> Catalog:
     """The data that a config names, every picture in a split; in a cross-validation also in a fold."""
-    catalog = assigned(read_data(config.data, config.data_dir), config.val, config.split_seed, config.group_by)
-    return folded(catalog, config.folds, config.fold, config.split_seed) if config.folds else catalog
+    return config.split.apply(read_data(config.data, config.data_dir))
 
 
 def examine_data(

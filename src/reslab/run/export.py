@@ -1,10 +1,8 @@
 """A trained model becomes a file for elsewhere: exported, compared with the network on pictures, then written."""
 
 import copy
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -12,32 +10,33 @@ import torch
 from reslab.data.catalog import Picture, Split
 from reslab.data.reader import blocks, load
 from reslab.data.sources import read_data
-from reslab.data.splits import divided_as
-from reslab.engine.base import Assumed, Engine
+from reslab.data.splits import SplitConfig
+from reslab.engine.base import CheckpointAssumptions, Engine
 from reslab.engine.onnx import OnnxEngine
 from reslab.engine.open import find_model, open_engine
 from reslab.engine.torch import TorchEngine
 from reslab.errors import ResLabError
-from reslab.evaluate.evaluation import numbered
 from reslab.export.certify import Certificate, certify
 from reslab.export.forms import Draft, as_onnx, as_openvino, as_program, read_graph
-from reslab.export.golden import refuse_taken, write_golden
-from reslab.export.graph import OnnxGraph, onnx_of, program_of
+from reslab.export.golden import refuse_nonempty, write_golden
+from reslab.export.graph import OnnxGraph, export_onnx, export_program
 from reslab.export.options import Form, Layout
-from reslab.export.quantize import Gate, gate, quantized
-from reslab.model.file import Carried
-from reslab.model.run import CONFIG_NAME, PACKAGED, packaged, read_config
-from reslab.model.run_data import own_data, place_of
+from reslab.export.quantize import Acceptance, measure_acceptance, quantize
+from reslab.model.file import ModelMetadata
+from reslab.model.run import CONFIG_NAME, PACKAGED, packaged_file, read_config
+from reslab.model.run_data import data_location, find_run_data
 from reslab.pixels.preprocess import Preprocess
+from reslab.tasks.table import task_named
+from reslab.tasks.task import require, supports
 
 _MOST, _CALIBRATE = 2000, 256
 _CROPS, _CROP = 45, 400
-_DIVIDES = ("data_dir", "val", "split_seed", "group_by", "skip_bad")  # what a run's config says about its division
 _GOLDEN = 8
+_AS_TRAINED = SplitConfig()
 
 
 @dataclass(frozen=True, slots=True)
-class Shipping:
+class ExportOptions:
     """How a model is exported."""
 
     form: Form = "onnx"
@@ -51,17 +50,17 @@ class Shipping:
 
 
 @dataclass(frozen=True, slots=True)
-class Shipped:
+class ExportResult:
     """What was written."""
 
     path: Path
     certificate: Certificate
-    gate: Gate | None
+    acceptance: Acceptance | None
     """int8 beside float32; where its `reasons` are not empty, the file holds float32."""
 
 
 @dataclass(frozen=True, slots=True)
-class Shown:
+class ReferencePictures:
     """Pictures to compare on."""
 
     what: str
@@ -74,14 +73,14 @@ class Shown:
     skip_bad: bool = False
 
 
-def ship(
+def export_model(
     model: str | Path,
     out: Path,
-    how: Shipping,
+    how: ExportOptions,
     data: str | Path | None = None,
-    division: Mapping[str, Any] | None = None,
-    assumed: Assumed | None = None,
-) -> Shipped:
+    division: SplitConfig = _AS_TRAINED,
+    assumed: CheckpointAssumptions | None = None,
+) -> ExportResult:
     """Export a model, prove on pictures that it answers as before, and write it.
 
     Args:
@@ -90,40 +89,45 @@ def ship(
 
     Raises:
         GateNotMet: the exported model does not answer as the network does; nothing is written.
-        ResLabError: what is asked for does not exist, or goes not together.
+        ResLabError: the model does not exist, or the options cannot be combined.
     """
     _refuse(how)
-    path = packaged(str(model), ".safetensors") if str(model) in PACKAGED else find_model(model)
+    path = packaged_file(str(model), ".safetensors") if str(model) in PACKAGED else find_model(model)
     engine = open_engine(path, assumed)
-    shown = _shown(engine, path, data, dict(division or {}))
-    told = Carried(engine.header, engine.seen, None)
-    draft, graph = _draft(engine, path, told, how)
-    certificate = certify(engine, draft.engine, shown.pixels, shown.what, shown.labels)
+    reference = _reference_pictures(engine, path, data, division)
+    metadata = ModelMetadata(engine.header, engine.seen, None)
+    draft, graph = _draft(engine, path, metadata, how)
+    certificate = certify(engine, draft.engine, reference.pixels, reference.what, reference.labels)
     document, judged = certificate.document(), None
     if how.int8 and graph is not None:
-        draft, judged = _smaller(draft, graph, told, shown, how)
+        draft, judged = _smaller(draft, graph, metadata, reference, how)
         document |= {"int8": judged.document()}
     draft.write(out, document)
     if how.golden:
         written = draft.engine if how.form == "pt2" else open_engine(out)
-        write_golden(how.golden, written, [load(picture) for picture in _evenly(shown.pictures, _GOLDEN)])
-    return Shipped(out, certificate, judged)
+        write_golden(how.golden, written, [load(picture) for picture in _evenly(reference.pictures, _GOLDEN)])
+    return ExportResult(out, certificate, judged)
 
 
-def _smaller(draft: Draft, graph: OnnxGraph, told: Carried, shown: Shown, how: Shipping) -> tuple[Draft, Gate]:
-    """The model in int8 where the gate opens, else as it was; and what the gate measured."""
-    if shown.labels is None or not shown.training:
+def _smaller(
+    draft: Draft, graph: OnnxGraph, metadata: ModelMetadata, reference: ReferencePictures, how: ExportOptions
+) -> tuple[Draft, Acceptance]:
+    """The model in int8 where it is accepted, else in float32; and what was measured."""
+    require(task_named(metadata.header.task), "int8", "--int8")
+    if reference.labels is None or not reference.training:
         raise ResLabError(
             "int8 is calibrated on training pictures and judged on validation pictures with one label each",
             "name them with --data",
         )
-    _, ranges = _readable(_evenly(shown.training, _CALIBRATE), told.header.preprocess, shown.skip_bad)
-    small = _formed(quantized(graph, ranges), told, how.form)
-    judged = gate(draft.engine, small.engine, shown.pixels, shown.labels, shown.what, how.max_drop_points)
+    _, ranges = _readable(_evenly(reference.training, _CALIBRATE), metadata.header.preprocess, reference.skip_bad)
+    small = _formed(quantize(graph, ranges), metadata, how.form)
+    judged = measure_acceptance(
+        draft.engine, small.engine, reference.pixels, reference.labels, reference.what, how.max_drop_points
+    )
     return (draft if judged.reasons else small), judged
 
 
-def _refuse(how: Shipping) -> None:
+def _refuse(how: ExportOptions) -> None:
     if not 0 <= how.max_drop_points <= 100:
         raise ResLabError(
             f"--max-drop-points {how.max_drop_points:g} is not between 0 and 100", "0 allows no loss at all"
@@ -135,46 +139,48 @@ def _refuse(how: Shipping) -> None:
     if how.golden and how.layout != "nhwc-uint8":
         raise ResLabError("golden vectors hand over uint8 pixels", "leave --input-layout out")
     if how.golden:
-        refuse_taken(how.golden)
+        refuse_nonempty(how.golden)
 
 
-def _draft(engine: Engine, path: Path, told: Carried, how: Shipping) -> tuple[Draft, OnnxGraph | None]:
+def _draft(engine: Engine, path: Path, metadata: ModelMetadata, how: ExportOptions) -> tuple[Draft, OnnxGraph | None]:
     """The float32 model in its form, and its graph."""
     if isinstance(engine, TorchEngine):
         network = copy.deepcopy(engine.network).to(device="cpu", memory_format=torch.contiguous_format)
         if how.form == "pt2":
-            return as_program(program_of(network, engine.header, how.layout), told), None
-        graph = onnx_of(network, engine.header, how.layout, how.opset)
+            return as_program(export_program(network, engine.header, how.layout), metadata), None
+        graph = export_onnx(network, engine.header, how.layout, how.opset)
     elif isinstance(engine, OnnxEngine) and how.form != "pt2" and how.layout == "nhwc-uint8" and how.opset is None:
         graph = read_graph(path)
     else:
         raise ResLabError(f"{path} is exported already", "export the model file that training wrote")
-    return _formed(graph, told, how.form), graph
+    return _formed(graph, metadata, how.form), graph
 
 
-def _formed(graph: OnnxGraph, told: Carried, form: Form) -> Draft:
-    return as_openvino(graph, told) if form == "openvino" else as_onnx(graph, told)
+def _formed(graph: OnnxGraph, metadata: ModelMetadata, form: Form) -> Draft:
+    return as_openvino(graph, metadata) if form == "openvino" else as_onnx(graph, metadata)
 
 
-def _shown(engine: Engine, path: Path, data: str | Path | None, division: dict[str, Any]) -> Shown:
+def _reference_pictures(
+    engine: Engine, path: Path, data: str | Path | None, division: SplitConfig
+) -> ReferencePictures:
     """Pictures of `data`, else of what the run was trained on where that is still here, else parts of photographs."""
     header, run = engine.header, path.parent
-    catalog = None if data is None else read_data(data, division.get("data_dir"))
-    if catalog is None and (run / CONFIG_NAME).is_file() and (catalog := own_data(run)):
+    catalog = None if data is None else read_data(data, division.data_dir)
+    if catalog is None and (run / CONFIG_NAME).is_file() and (catalog := find_run_data(run)):
         document = read_config(run)
-        data, config = place_of(document), document["config"]
-        division = {name: config[name] for name in _DIVIDES if name in config} | division
+        data, division = data_location(document), division.or_else(SplitConfig.recorded(document["config"]))
     if catalog is None or data is None:
         parts = _photographs()
         what = f"{len(parts)} parts of scikit-learn's photographs"
-        return Shown(what, *_readable(parts, header.preprocess, skip_bad=False))
-    skip_bad = bool(division.get("skip_bad"))
-    catalog = divided_as(catalog, header.training | division)
+        return ReferencePictures(what, *_readable(parts, header.preprocess, skip_bad=False))
+    skip_bad = bool(division.skip_bad)
+    catalog = division.or_else(SplitConfig.recorded(header.training)).apply(catalog)
     split: Split = "val" if catalog.split("val") else "test"
     pictures, pixels = _readable(_evenly(catalog.split(split), _MOST), header.preprocess, skip_bad)
-    labels = numbered(pictures, header.classes, split) if header.task == "single" else None
+    task = task_named(header.task)
+    labels = task.targets(pictures, header.classes, split) if supports(task, "int8") else None  # else no accuracy
     what = f"{len(pictures):,} {'validation' if split == 'val' else 'test'} pictures of {Path(data).name}"
-    return Shown(what, pictures, pixels, labels, tuple(catalog.split("train")), skip_bad)
+    return ReferencePictures(what, pictures, pixels, labels, tuple(catalog.split("train")), skip_bad)
 
 
 def _evenly(pictures: tuple[Picture, ...], most: int) -> tuple[Picture, ...]:

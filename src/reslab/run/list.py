@@ -7,8 +7,8 @@ from typing import Any
 from reslab.errors import ResLabError
 from reslab.model.run import (
     CONFIG_NAME,
-    JUDGED,
     RUNS,
+    SCORED_SPLITS,
     evaluation_name,
     fold_folder,
     planned_epochs,
@@ -39,7 +39,7 @@ def _summary(folder: Path) -> dict[str, Any]:
     epochs = [event for event in read_journal(folder) if event["event"] == "epoch"]
     folds = [fold_folder(folder, k + 1) for k in range(document["config"].get("folds", 0))]
     spent = epochs + [event for fold in folds for event in read_journal(fold) if event["event"] == "epoch"]
-    scored = next((p for split in JUDGED if (p := folder / evaluation_name(split)).is_file()), None)
+    scored = next((p for split in SCORED_SPLITS if (p := folder / evaluation_name(split)).is_file()), None)
     score = build(_Scored, _known(read_json(scored)), scored) if scored else _Scored(None, None)
     return {
         "model": document["config"]["model"],

@@ -1,9 +1,11 @@
-"""Before the first step: the data are checked and divided, every choice is made, and the run's folder begins."""
+"""Before the first step: the data are read and split, every choice is made, pictures are checked, and the folder begins."""
 
 import itertools
+import shutil
 import tempfile
 import time
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
@@ -14,17 +16,20 @@ from reslab.data.reader import load, ordered
 from reslab.data.sources import read_data
 from reslab.data.splits import FINER, LONELY, lonely_groups
 from reslab.errors import ResLabError
-from reslab.model.run import CONFIG_NAME, RUNS, SPLIT_NAME, SplitRow, fold_folder, read_config
-from reslab.model.run_data import difference, place_of, recorded
+from reslab.model.run import CONFIG_NAME, LOCK_NAME, RUNS, SPLIT_NAME, SplitRow, fold_folder, read_config
+from reslab.model.run_data import data_location, describe_difference, recorded_split
 from reslab.pixels.fingerprint import fingerprint
+from reslab.run.examine import read_and_split
+from reslab.system.events import Event, Listener
 from reslab.system.fetch import fetch
 from reslab.system.machine import default_workers
 from reslab.train.config import Plan, TrainConfig
 from reslab.train.hub import PREFIX, describe
 from reslab.train.inputs import Stores, open_stores
-from reslab.train.journal import Event, Listener
+from reslab.train.job import Job
 from reslab.train.plan.resolve import cautions, decided, hints, resolve, with_statistics
 from reslab.train.start import IMAGENET_WORD, open_start
+from reslab.train.step.process_group import ProcessGroup
 
 OPENED: tuple[Split, ...] = ("train", "val")
 """The splits whose pictures training looks at. It lists the others' names, and opens none of them."""
@@ -33,91 +38,125 @@ _AHEAD = 64  # pictures decoded before they are asked for
 
 
 def prepare(
-    whole: Catalog, config: TrainConfig, out: Path | None, user: Collection[str], show: Listener, seconds: float
-) -> tuple[Path, Plan, list[str], Stores]:
-    """Check and plan a run and begin its folder: the folder, the plan, the pictures left out, and the decoded ones.
+    config: TrainConfig, out: Path | None, user: Collection[str], listener: Listener, begun: float, group: ProcessGroup
+) -> Job:
+    """Everything that comes before the first step of a run. The first process decides; the others take it over.
 
     Args:
-        seconds: what is left of the time that was given; 0 if none was.
+        out: the run folder; a new one under `runs` by default.
+        user: names of the fields of `config` that a person chose.
+        begun: when the person's time began to run, by `time.monotonic`.
     """
-    begun = time.monotonic()
-    plan = settled(whole, config, user, show, seconds)
-    from reslab.train.plan.speed import with_speed
-    from reslab.train.range_test import with_found_rate  # PyTorch, once nothing is left to refuse
-    from reslab.train.session import begin
+    whole = read_and_split(config)
+    if not group.first:
+        return _join(whole, listener, group)
+    catalog = whole.only(OPENED)
+    plan = resolve_plan(config, catalog, user, listener, _left(config, begun))
+    from reslab.train.session import begin  # PyTorch, once nothing is left to refuse
 
     folder = out or fresh_folder(f"{plan.config.model}-{whole.name}")
     reserve(folder)
-    try:
-        plan, left_out, stores = checked(whole, config, plan, user, show)
-        plan = with_found_rate(plan, stores, show)
-        plan, estimate = with_speed(plan, len(stores.val), max(1.0, seconds - (time.monotonic() - begun)))
-        if plan.config.cross_validates:  # K times all but a K-th of the pictures, then once all of them
-            estimate *= plan.config.folds
-        begin(folder, plan, whole.without(left_out), stores)
-    except BaseException:
-        give_back(folder)
-        raise
-    show(planned(plan, estimate, folder, stores))
-    for text in hints(plan, whole.only(OPENED)):
-        show({"event": "hint", "text": text})
-    return folder, plan, left_out, stores
+    with removed_unless_begun(folder):
+        plan, left_out, stores = check_pictures(plan, catalog, config, user, listener)
+        plan, seconds = measure(plan, stores, listener, _left(config, begun))
+        job = Job(folder, plan, whole.without(left_out), stores, listener, group)
+        begin(job)
+    listener(plan_event(job, seconds))
+    for text in hints(plan, catalog):
+        listener({"event": "hint", "text": text})
+    group.share((folder, plan, left_out))
+    return job
 
 
-def settled(whole: Catalog, config: TrainConfig, user: Collection[str], show: Listener, seconds: float = 0.0) -> Plan:
-    """Every choice made and the starting weights at hand, before a picture is decoded or anything is written."""
-    catalog = whole.only(OPENED)
+def _join(whole: Catalog, listener: Listener, group: ProcessGroup) -> Job:
+    """The run that the first process has prepared."""
+    prepared: tuple[Path, Plan, list[str]] = group.share(None)
+    folder, plan, left_out = prepared
+    whole = whole.without(left_out)
+    return Job(folder, plan, whole, open_stores(plan, whole), listener, group)
+
+
+def _left(config: TrainConfig, begun: float) -> float:
+    """Seconds that are left of the time that was given; 0 if none was."""
+    return max(1.0, config.minutes * 60 - (time.monotonic() - begun)) if config.minutes else 0.0
+
+
+def resolve_plan(
+    config: TrainConfig, catalog: Catalog, user: Collection[str], listener: Listener, seconds: float = 0.0
+) -> Plan:
+    """Every choice made and the starting weights fetched, before a picture is decoded or anything is written.
+
+    Args:
+        catalog: the training and validation pictures.
+        seconds: what is left of the time that was given; 0 if none was.
+    """
     _refuse_lonely_classes(catalog, config)
-    if config.weights.startswith(PREFIX):
-        fetch(describe(config.weights).remote, _fetching(config.weights, show))
+    if config.weights.startswith(PREFIX):  # they decide which network it is
+        fetch(describe(config.weights).remote, _fetching(config.weights, listener))
     plan = resolve(config, catalog, user)
     if plan.config.weights == IMAGENET_WORD:
-        open_start(plan.config.weights, plan.config.model, _fetching(plan.config.model, show))
+        open_start(plan.config.weights, plan.config.model, _fetching(plan.config.model, listener))
     from reslab.train.plan.affordable import with_affordable  # PyTorch, once nothing is left to refuse
 
     plan, warnings = with_affordable(plan, config, catalog, user, seconds)
     for text in warnings + cautions(plan):
-        show({"event": "warning", "text": text})
+        listener({"event": "warning", "text": text})
     return plan
 
 
-def checked(
-    whole: Catalog, config: TrainConfig, plan: Plan, user: Collection[str], show: Listener
+def _fetching(name: str, listener: Listener) -> Callable[[int, int], None]:
+    """Reports how a download goes on."""
+    return lambda here, total: listener({"event": "fetching", "name": name, "bytes": here, "total": total})
+
+
+def check_pictures(
+    plan: Plan, catalog: Catalog, config: TrainConfig, user: Collection[str], listener: Listener
 ) -> tuple[Plan, list[str], Stores]:
-    """Past the data gate: the plan for the pictures that can be read, those that cannot, and the decoded ones."""
-    catalog = whole.only(OPENED)
+    """Decode and check every picture: the plan for those that can be read, the names of the others, and the decoded ones.
+
+    Args:
+        plan: `config`, resolved for `catalog`.
+
+    Raises:
+        ResLabError: something is wrong that training cannot do with.
+    """
     stores = open_stores(plan, catalog)
-    show({"event": "check", "total": len(catalog.pictures)})
-    verdict = examine(catalog, stores.keep, on_progress=lambda n: show({"event": "checking", "images": n}))
-    show({"event": "checked", "verdict": verdict})
-    plan, stores = _past_the_gate(verdict, catalog, config, plan, stores, user)
+    listener({"event": "check", "total": len(catalog.pictures)})
+    verdict = examine(catalog, stores.keep, on_progress=lambda n: listener({"event": "checking", "images": n}))
+    listener({"event": "checked", "verdict": verdict})
+    _refuse_blocking(verdict, config.skip_bad)
     left_out = verdict.unreadable()
     if left_out:
+        catalog = catalog.without(set(left_out))
+        plan = resolve(config, catalog, user, decided(plan))
+        stores = open_stores(plan, catalog)
         pictures = "picture" if len(left_out) == 1 else "pictures"
-        show({"event": "warning", "text": f"{len(left_out)} unreadable {pictures} left out"})
-    return with_statistics(plan, stores.train), left_out, stores
+        listener({"event": "warning", "text": f"{len(left_out)} unreadable {pictures} left out"})
+    return plan, left_out, stores
 
 
-def _fetching(name: str, show: Listener) -> Callable[[int, int], None]:
-    """Tells how a download goes on."""
-    return lambda here, total: show({"event": "fetching", "name": name, "bytes": here, "total": total})
-
-
-def _past_the_gate(
-    verdict: Verdict, catalog: Catalog, config: TrainConfig, plan: Plan, stores: Stores, user: Collection[str]
-) -> tuple[Plan, Stores]:
-    """Stop at what cannot be trained on; leave unreadable pictures out if the person said so."""
-    bad = verdict.unreadable()
-    blocking = [p for p in verdict.problems if p.blocks_training and not (p.kind == "unreadable" and config.skip_bad)]
+def _refuse_blocking(verdict: Verdict, skip_bad: bool) -> None:
+    """Stop at what cannot be trained on; with `skip_bad`, unreadable pictures are left out instead."""
+    blocking = [p for p in verdict.problems if p.blocks_training and not (p.kind == "unreadable" and skip_bad)]
     if blocking:
         first, rest = blocking[0], len(blocking) - 1
         more = f" (and {rest} more)" if rest else ""
         raise ResLabError(f"{first.kind}: {first.path}: {first.detail}{more}", _HINTS[first.kind])
-    if not bad:
-        return plan, stores
-    catalog = catalog.without(set(bad))
-    plan = resolve(config, catalog, user, decided(plan))
-    return plan, open_stores(plan, catalog)
+
+
+def measure(plan: Plan, stores: Stores, listener: Listener, left: float = 0.0) -> tuple[Plan, float]:
+    """The plan with what pictures and machine decide (statistics, rate, layout, length), and the seconds it will take.
+
+    Args:
+        left: seconds that are left of the plan's time; all of it by default.
+    """
+    from reslab.train.plan.speed import with_speed
+    from reslab.train.range_test import with_found_rate
+
+    plan = with_found_rate(with_statistics(plan, stores.train), stores, listener)
+    plan, seconds = with_speed(plan, len(stores.val), left)
+    # a cross-validation trains K times on all but a K-th of the pictures, then once on all of them
+    return plan, seconds * (plan.config.folds if plan.config.cross_validates else 1)
 
 
 def _refuse_lonely_classes(catalog: Catalog, config: TrainConfig) -> None:
@@ -161,10 +200,15 @@ def reserve(folder: Path) -> None:
         raise ResLabError(f"cannot write {folder}: {error.strerror or error}", "free space or choose --out") from None
 
 
-def give_back(folder: Path) -> None:
-    """Remove a reserved folder in which no run has begun."""
-    if folder.is_dir() and not any(folder.iterdir()):
-        folder.rmdir()
+@contextmanager
+def removed_unless_begun(folder: Path) -> Iterator[None]:
+    """Remove a reserved folder where what is done inside fails before a run has begun in it."""
+    try:
+        yield
+    except BaseException:
+        if folder.is_dir() and {path.name for path in folder.iterdir()} <= {LOCK_NAME}:
+            shutil.rmtree(folder, ignore_errors=True)  # Windows keeps a file that is open
+        raise
 
 
 def same_data(config: TrainConfig, folder: Path, data: str | Path | None = None) -> tuple[Catalog, dict[str, str]]:
@@ -175,13 +219,11 @@ def same_data(config: TrainConfig, folder: Path, data: str | Path | None = None)
     Args:
         data: where the pictures lie now; by default where they lay when the run began.
     """
-    data = data or place_of(read_config(folder))
-    catalog, table = read_data(data, config.data_dir), recorded(folder)
+    data = data or data_location(read_config(folder))
+    catalog, table = read_data(data, config.data_dir), recorded_split(folder)
     if table is None:
-        raise ResLabError(
-            f"{folder} holds no {SPLIT_NAME}", "without it nobody knows which picture was where: train anew"
-        )
-    if changed := difference(table, catalog, config.skip_bad):
+        raise ResLabError(f"{folder} holds no {SPLIT_NAME}", "without it the splits are unknown: train anew")
+    if changed := describe_difference(table, catalog, config.skip_bad):
         raise ResLabError(
             f"{data} is not what this run began with: {changed}", "put the data back as they were, or train anew"
         )
@@ -194,7 +236,7 @@ def _as_recorded(picture: Picture, row: SplitRow) -> Picture:
     return replace(picture, split=row.split, group=row.group or None, fold=row.fold or None)
 
 
-def refill(stores: Stores, catalog: Catalog, expected: Mapping[str, str], show: Listener) -> None:
+def reload_and_verify(stores: Stores, catalog: Catalog, expected: Mapping[str, str], listener: Listener) -> None:
     """Decode a run's pictures once more, and refuse those that are no longer what they were."""
 
     def look(picture: Picture) -> str:
@@ -202,26 +244,23 @@ def refill(stores: Stores, catalog: Catalog, expected: Mapping[str, str], show: 
         stores.keep(picture, pixels)
         return fingerprint(pixels).hex()
 
-    show({"event": "check", "total": len(catalog.pictures)})
+    listener({"event": "check", "total": len(catalog.pictures)})
     for picture, found in zip(
         catalog.pictures, ordered(look, catalog.pictures, default_workers(), _AHEAD), strict=True
     ):
         if found != expected[picture.key]:
             raise ResLabError(f"{picture.key} was edited since this run began", "put it back as it was, or train anew")
-        show({"event": "checking", "images": 1})
+        listener({"event": "checking", "images": 1})
 
 
-def planned(plan: Plan, seconds: float | None, folder: Path, stores: Stores) -> Event:
-    event: Event = {"event": "plan", "plan": plan, "seconds": seconds, "folder": str(folder)}
-    return event | {"train": len(stores.train), "val": len(stores.val)}
-
-
-def silent(event: Event) -> None:
-    """Nobody listens."""
+def plan_event(job: Job, seconds: float | None) -> Event:
+    """Announces a run; `seconds` is what it will take, where that is known."""
+    event: Event = {"event": "plan", "plan": job.plan, "seconds": seconds, "folder": str(job.folder)}
+    return event | {"train": len(job.stores.train), "val": len(job.stores.val)}
 
 
 _HINTS = {
-    "unreadable": "mend or remove it, or leave such pictures out with --skip-bad",
+    "unreadable": "repair or remove it, or leave such pictures out with --skip-bad",
     "unknown class": "give it training pictures, or rename or remove its folder or label",
     "empty class": "put pictures into it, or remove its folder or column",
     "one class": "make one folder per class, e.g. data/cats and data/dogs",

@@ -4,9 +4,10 @@ from collections.abc import Collection
 from typing import TYPE_CHECKING
 
 from reslab.run.examine import read_and_split
-from reslab.run.prepare import checked, settled, silent
+from reslab.run.prepare import OPENED, check_pictures, resolve_plan
+from reslab.system.events import Listener, ignore
 from reslab.train.config import Plan, TrainConfig
-from reslab.train.journal import Listener
+from reslab.train.plan.resolve import with_statistics
 
 if TYPE_CHECKING:
     from reslab.train.range_test import RangeTest
@@ -20,9 +21,11 @@ def find_rate(
     Raises:
         ResLabError: bad input, or no rate makes the loss fall.
     """
-    show = on_event or silent
-    whole = read_and_split(config)
-    plan, _, stores = checked(whole, config, settled(whole, config, user, show), user, show)
+    listener = on_event or ignore
+    catalog = read_and_split(config).only(OPENED)
+    plan = resolve_plan(config, catalog, user, listener)
+    plan, _, stores = check_pictures(plan, catalog, config, user, listener)
+    plan = with_statistics(plan, stores.train)
     from reslab.train import range_test  # PyTorch
 
-    return plan, range_test.find_rate(plan, stores, show)
+    return plan, range_test.find_rate(plan, stores, listener)

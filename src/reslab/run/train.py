@@ -8,26 +8,21 @@ import time
 from collections.abc import Collection
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from reslab.data.catalog import Catalog
 from reslab.data.sources import absolute, path_of
 from reslab.engine.open import find_model
 from reslab.errors import ResLabError
-from reslab.evaluate.evaluation import Judgement
+from reslab.evaluate.evaluation import Evaluation
 from reslab.model.run import CONFIG_NAME, read_config
-from reslab.run.examine import read_and_split
-from reslab.run.prepare import OPENED, planned, prepare, refill, same_data, silent
+from reslab.run.prepare import OPENED, plan_event, prepare, reload_and_verify, same_data
+from reslab.system.events import Listener, ignore
 from reslab.system.files import write_json
-from reslab.train.config import Origin, Plan, TrainConfig
-from reslab.train.inputs import Stores, open_stores
-from reslab.train.journal import Listener
+from reslab.train.config import Origin, TrainConfig
+from reslab.train.inputs import open_stores
+from reslab.train.job import Job
 from reslab.train.plan.document import plan_document, plan_from
-from reslab.train.step.process_group import ALONE, Ranks, join
+from reslab.train.step.process_group import join
 from reslab.words.phrases import say
-
-if TYPE_CHECKING:
-    pass
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +30,7 @@ class Run:
     """A finished training."""
 
     folder: Path
-    evaluation: Judgement | None
+    evaluation: Evaluation | None
     """On the validation split, or out of fold; None where nothing validated."""
 
     @property
@@ -52,12 +47,12 @@ def train(
 ) -> Run:
     """Check the training and validation pictures, train, calibrate, judge, and write the report.
 
-    With `config.folds` that is a cross-validation (`folds.cross_validated`).
+    With `config.folds` that is a cross-validation (`cross_validation.cross_validate`).
 
     Args:
         out: the run folder; `runs/<date>-<model>-<data>` by default.
         user: names of the fields of `config` that a person chose, for the record.
-        on_event: told everything that happens, as plain dictionaries.
+        on_event: is given everything that happens, as plain dictionaries.
         begun: when the person's time began to run, by `time.monotonic`; now by default.
 
     Raises:
@@ -69,15 +64,10 @@ def train(
             f"a run is made from a TrainConfig, not from {type(config).__name__}: {config!r:.80}", example
         )
     begun = time.monotonic() if begun is None else begun
-    ranks = join()
-    show = on_event if on_event and ranks.first else silent
-    whole = read_and_split(config)
-    left = max(1.0, config.minutes * 60 - (time.monotonic() - begun)) if config.minutes else 0.0
-    prepared = prepare(whole, config, None if out is None else Path(out), user, show, left) if ranks.first else None
-    folder, plan, left_out = ranks.share(prepared and prepared[:3])
-    whole = whole.without(left_out)
-    stores = prepared[3] if prepared else open_stores(plan, whole.only(OPENED))
-    return _finished(folder, plan, whole, stores, show, ranks=ranks, spent=time.monotonic() - begun)
+    group = join()
+    listener = on_event if on_event and group.first else ignore
+    job = prepare(config, None if out is None else Path(out), user, listener, begun, group)
+    return _finish(replace(job, spent=time.monotonic() - begun))
 
 
 def resume(
@@ -106,24 +96,23 @@ def resume(
         origin = Origin("user", say("reason.epochs.resume"))
         config = replace(plan.config, epochs=epochs, minutes=0.0, course=())
         plan = replace(plan, config=config, origins={**plan.origins, "epochs": origin})
-    ranks = join()
-    show = on_event if on_event and ranks.first else silent
-    whole, expected = same_data(plan.config, folder, data)
-    catalog = whole.only(OPENED)
-    stores = open_stores(plan, catalog)
-    if ranks.first:
-        refill(stores, catalog, expected, show)
     if data is not None:
         plan = replace(plan, data_path=absolute(str(data)))
-    if (epochs is not None or data is not None) and ranks.first:
+    group = join()
+    listener = on_event if on_event and group.first else ignore
+    whole, expected = same_data(plan.config, folder, data)
+    job = Job(folder, plan, whole, open_stores(plan, whole), listener, group, resume=True)
+    if group.first:
+        reload_and_verify(job.stores, whole.only(OPENED), expected, listener)
+    if (epochs is not None or data is not None) and group.first:
         write_json(folder / CONFIG_NAME, plan_document(plan))
-    show(planned(plan, None, folder, stores))
+    listener(plan_event(job, None))
     from reslab.system import device  # the machine as PyTorch sees it
 
     if (there := _without_threads(document["machine"])) != (here := _without_threads(device.describe())):
         text = f"this run began on {there}, and this is {here}: the last digits may differ"
-        show({"event": "warning", "text": text})
-    return _finished(folder, plan, whole, stores, show, resume=True, ranks=ranks)
+        listener({"event": "warning", "text": text})
+    return _finish(job)
 
 
 def _without_threads(machine: str) -> str:
@@ -131,25 +120,13 @@ def _without_threads(machine: str) -> str:
     return re.sub(r", \d+ threads", "", machine)
 
 
-def _finished(
-    folder: Path,
-    plan: Plan,
-    whole: Catalog,
-    stores: Stores,
-    show: Listener,
-    resume: bool = False,
-    ranks: Ranks = ALONE,
-    spent: float = 0.0,
-) -> Run:
-    """A begun run brought to its end, with its report."""
+def _finish(job: Job) -> Run:
+    """Bring a begun run to its end, with its report."""
     from reslab.report.page import write_report
-    from reslab.run.cross_validation import cross_validated
+    from reslab.run.cross_validation import cross_validate
     from reslab.train.session import fit
 
-    if plan.config.cross_validates:
-        evaluation = cross_validated(folder, plan, whole, stores, show, resume, ranks)
-    else:
-        evaluation = fit(folder, plan, stores, show, resume, ranks, spent)
-    if ranks.first:
-        write_report(folder)
-    return Run(folder, evaluation)
+    evaluation = cross_validate(job) if job.plan.config.cross_validates else fit(job)
+    if job.group.first:
+        write_report(job.folder)
+    return Run(job.folder, evaluation)

@@ -23,7 +23,7 @@ NOTE = (
 )
 
 
-def standing(accuracy: float, nll: float, n: int) -> float:
+def objective(accuracy: float, nll: float, n: int) -> float:
     """What a trial is judged by, less is better: the share of wrong answers among `n`.
 
     Equal shares are told apart by the loss, which counts for less than one picture. The loss alone would be unfair to
@@ -32,7 +32,7 @@ def standing(accuracy: float, nll: float, n: int) -> float:
     return 1 - accuracy + nll / (1 + nll) / n
 
 
-def compared_on_validation(leader: Path, default: Path, rivals: int) -> dict[str, Any]:
+def compare_on_validation(leader: Path, default: Path, rivals: int) -> dict[str, Any]:
     """The paired comparison of two run folders: a is the leader, b the default.
 
     `shown` is whether the leader is better at the 5 % level: it is the best of `rivals` trials, each of which had its chance
@@ -46,7 +46,7 @@ def compared_on_validation(leader: Path, default: Path, rivals: int) -> dict[str
     return asdict(found) | {"rivals": rivals, "p_of_best": p_of_best, "shown": shown}
 
 
-def scored(folder: Path) -> dict[str, Any]:
+def read_score(folder: Path) -> dict[str, Any]:
     """The validation score of a run folder: n, top1 with its interval, nll after calibration."""
     document = read_json(folder / evaluation_name("val"))
     return {name: document[name] for name in ("n", "top1", "nll")}
@@ -56,19 +56,19 @@ def write_evidence(folder: Path, document: dict[str, Any]) -> None:
     """`search.json`, `trials.csv`, and the figure in both languages."""
     write_json(folder / DOCUMENT_NAME, document)
     write_atomically(
-        folder / TABLE_NAME, table(document["trials"], [dial["name"] for dial in document["dials"]]).encode()
+        folder / TABLE_NAME, table(document["trials"], [parameter["name"] for parameter in document["dials"]]).encode()
     )
     for language, name in FIGURES.items():
         write_atomically(folder / name, draw_search(document, language).encode())
 
 
-def table(trials: Sequence[dict[str, Any]], dials: Sequence[str]) -> str:
+def table(trials: Sequence[dict[str, Any]], names: Sequence[str]) -> str:
     """`trials.csv`: one row per trial."""
     file = io.StringIO()
     writer = csv.writer(file, lineterminator="\n")
-    writer.writerow(["trial", "state", *dials, "val_accuracy", "val_nll", "epochs", "seconds"])
+    writer.writerow(["trial", "state", *names, "val_accuracy", "val_nll", "epochs", "seconds"])
     for trial in trials:
-        values = [trial["dials"].get(name, "") for name in dials]
+        values = [trial["dials"].get(name, "") for name in names]
         numbers = ["" if trial[name] is None else trial[name] for name in ("val_accuracy", "val_nll")]
         writer.writerow([trial["trial"], trial["state"], *values, *numbers, trial["epochs"], trial["seconds"]])
     return file.getvalue()

@@ -1,4 +1,4 @@
-"""What a search turns: the few settings that matter most and that no rule sets well, each around the default."""
+"""The search space: the few settings that matter most and that no rule sets well, each around its default."""
 
 from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass, replace
@@ -15,8 +15,8 @@ _SMOOTHING = (0.0, 0.1, 0.2)
 
 
 @dataclass(frozen=True, slots=True)
-class Dial:
-    """One setting and where it may stand."""
+class Parameter:
+    """One setting and its possible values."""
 
     name: str
     """The field of the config: `optim.lr`."""
@@ -37,14 +37,14 @@ class Dial:
         return asdict(self)
 
 
-def dial_from(document: Mapping[str, Any]) -> Dial:
-    """The inverse of `Dial.document`."""
+def parameter_from(document: Mapping[str, Any]) -> Parameter:
+    """The inverse of `Parameter.document`."""
     span = document["span"] and tuple(document["span"])
-    return Dial(document["name"], document["default"], span, tuple(document["options"]))
+    return Parameter(document["name"], document["default"], span, tuple(document["options"]))
 
 
-def dials_of(plan: Plan, mode: str, mirrored: bool, fixed: Collection[str]) -> tuple[Dial, ...]:
-    """The dials of a plan.
+def search_space(plan: Plan, mode: str, mirrored: bool, fixed: Collection[str]) -> tuple[Parameter, ...]:
+    """The parameters that are searched for a plan.
 
     Label smoothing stands for the softness of targets; the moving average of the weights is left to the recipe, since its
     best decay follows from the number of steps.
@@ -59,47 +59,47 @@ def dials_of(plan: Plan, mode: str, mirrored: bool, fixed: Collection[str]) -> t
     """
     config = plan.config
     others = tuple(name for name in _AUGMENT if parse(name, mirrored) != plan.changes)
-    dials = [
-        Dial("optim.lr", config.optim.lr, _around(config.optim.lr, _RATE)),
-        Dial("augment", config.augment, options=(config.augment, *others)),
-        Dial("label_smoothing", config.label_smoothing, options=_with(config.label_smoothing, _SMOOTHING)),
+    space = [
+        Parameter("optim.lr", config.optim.lr, _around(config.optim.lr, _RATE)),
+        Parameter("augment", config.augment, options=(config.augment, *others)),
+        Parameter("label_smoothing", config.label_smoothing, options=_with(config.label_smoothing, _SMOOTHING)),
     ]
     if config.optim.weight_decay:  # none stays none
         decay = config.optim.weight_decay
-        dials.insert(1, Dial("optim.weight_decay", decay, _around(decay, _DECAY)))
+        space.insert(1, Parameter("optim.weight_decay", decay, _around(decay, _DECAY)))
     if config.weights != SCRATCH:
         modes = tuple(name for name in MODES if name != "head")  # the head alone is a default of very few pictures
-        dials.insert(0, Dial("finetune", mode, options=_with(mode, modes)))
-    dials = [dial for dial in dials if dial.name not in fixed]
-    if not dials or (mode == "head" and "finetune" in fixed):
+        space.insert(0, Parameter("finetune", mode, options=_with(mode, modes)))
+    space = [parameter for parameter in space if parameter.name not in fixed]
+    if not space or (mode == "head" and "finetune" in fixed):
         raise ResLabError(
             "nothing is left to search", "leave some of the options to the search: --lr, --augment, --finetune"
         )
-    return tuple(dials)
+    return tuple(space)
 
 
-def drawn(dials: Collection[Dial], trial: Any) -> dict[str, Any]:
-    """A value for each dial; a head that is computed leaves the others nothing to do."""
+def sample_values(space: Collection[Parameter], trial: Any) -> dict[str, Any]:
+    """A value for each parameter; a head that is computed leaves the others nothing to do."""
     values: dict[str, Any] = {}
-    for dial in dials:
-        values[dial.name] = dial.draw(trial)
-        if values[dial.name] == "head":
+    for parameter in space:
+        values[parameter.name] = parameter.draw(trial)
+        if values[parameter.name] == "head":
             break
     return values
 
 
-def defaults(dials: Collection[Dial]) -> dict[str, Any]:
-    """Where the dials stand before anybody turns them."""
+def default_values(space: Collection[Parameter]) -> dict[str, Any]:
+    """The default of each parameter, likewise."""
     values: dict[str, Any] = {}
-    for dial in dials:
-        values[dial.name] = dial.default
-        if dial.default == "head":
+    for parameter in space:
+        values[parameter.name] = parameter.default
+        if parameter.default == "head":
             break
     return values
 
 
-def turned(plan: Plan, values: Mapping[str, Any], mirrored: bool, origin: Origin) -> Plan:
-    """The plan with its dials at these values; everything else, the split and the seed too, stays."""
+def with_values(plan: Plan, values: Mapping[str, Any], mirrored: bool, origin: Origin) -> Plan:
+    """The plan with these values; everything else, the split and the seed too, stays."""
     config, given = plan.config, dict(values)
     optim = at_rate(config.optim, given.pop("optim.lr", config.optim.lr))
     optim = replace(optim, weight_decay=given.pop("optim.weight_decay", optim.weight_decay))

@@ -2,14 +2,17 @@
 
 import os
 from dataclasses import dataclass, field, fields, replace
+from pathlib import Path
 from typing import Any, Literal, get_args
 
 from reslab.data.augment import parse
+from reslab.data.splits import DEFAULT_VAL, MAX_VAL, SplitConfig
 from reslab.errors import ResLabError, nearest
-from reslab.model.file import Task
 from reslab.nn.zoo import configuration
-from reslab.system.bounds import BOUNDS, bounded
-from reslab.train.schedule import Course, ScheduleConfig
+from reslab.pixels.preprocess import STATISTICS, Resize
+from reslab.system.bounds import AT_LEAST_ONE, COUNT, POSITIVE, SEED, SHARE, Bound, Words
+from reslab.train.schedule import ScheduleConfig, Timeline
+from reslab.train.settings import check_settings, setting, settings_of
 from reslab.words.phrases import Phrase
 
 AUTO = "auto"
@@ -17,6 +20,7 @@ NONE = "none"
 PRECISIONS = ("float32", "bfloat16", "float16")
 LAYOUTS = ("channels-last", "channels-first")
 BALANCES = ("none", "weights", "sampler", "logit-adjust")
+NORMALIZATIONS = (*STATISTICS, "measured", "weights")
 MODES = ("head", "last", "all", "gradual")
 FRESH = ""
 """No fine-tuning: every layer learns alike."""
@@ -29,23 +33,29 @@ class OptimConfig:
     """One optimizer. `lr` is the peak that the schedule scales."""
 
     name: OptimizerName = "sgd"
-    lr: float = 0.1
-    momentum: float = 0.9
+    lr: float = setting(
+        0.1,
+        POSITIVE,
+        "Peak learning rate, taken as it is; auto measures one first, as lr-find does.",
+        words={AUTO: AUTO},
+    )
+    momentum: float = setting(0.9, SHARE)
     """SGD and Muon, in Nesterov's form."""
-    rest_lr: float = 0.05
+    rest_lr: float = setting(0.05, POSITIVE)
     """Muon: the peak rate of what it leaves to SGD: norms, biases and the linear layer."""
     betas: tuple[float, float] = (0.9, 0.999)
     """Adam and AdamW."""
-    weight_decay: float = 5e-4
-    """On convolutions and the linear layer; norms and biases are left alone (Goyal et al. 2017, section 5.3)."""
-    clip_norm: float = 0.0
+    weight_decay: float = setting(
+        5e-4, Bound(), "Pull of convolutions and the linear layer towards zero (0.0005 in standard)."
+    )
+    """Norms and biases are left alone (Goyal et al. 2017, section 5.3)."""
+    clip_norm: float = setting(0.0, Bound())
     """Greatest norm of the whole gradient; 0 leaves it as it is."""
 
     def __post_init__(self) -> None:
         if self.name not in get_args(OptimizerName):
             raise ResLabError(f"the optimizer {self.name!r} is unknown", nearest(self.name, get_args(OptimizerName)))
-        for name in ("lr", "rest_lr", "momentum", "weight_decay", "clip_norm"):
-            object.__setattr__(self, name, bounded(name, getattr(self, name)))
+        check_settings(self)
 
 
 def at_rate(config: OptimConfig, lr: float) -> OptimConfig:
@@ -65,81 +75,122 @@ class TrainConfig:
 
     data: str = "digits"
     """A folder, a CSV/TSV table, or a name."""
-    data_dir: str | None = None
-    """Where a named set lies."""
-    val: float = 0.1
-    """Share of the pictures that validates; 0 trains on all and keeps the last weights."""
-    split_seed: int = 0
-    group_by: str | None = None
-    folds: int = 0
-    """Cross-validation: so many runs, each judged on its share of the pictures, then one that trains on all of them.
+    data_dir: str | None = setting(None, None, "Where a named set lies or is downloaded to.", group="data", kind=Path)
+    val: float = setting(
+        DEFAULT_VAL, Bound(0, MAX_VAL), "Share of the pictures that validates (0.1); none trains on all.", group="data",
+        words={NONE: 0.0},
+    )  # fmt: skip
+    """0 keeps the last weights."""
+    split_seed: int = setting(
+        0, Bound(SEED.low, SEED.high, whole=True), "Decides which picture is in which split (0).", group="data"
+    )
+    group_by: str | None = setting(
+        None, None, "Keep groups in one split: a regular expression on the path, or parent.", group="data"
+    )
+    folds: int = setting(
+        0, COUNT, "Cross-validation: score every picture once, in this many runs, then train on all of them; suggested below "
+        "1,000 pictures.", group="folds",
+    )  # fmt: skip
+    """Nothing is chosen by the pictures that score; what `val` would set aside is dealt out too. 0 does without."""
+    fold: int = setting(0, COUNT, "Train and score only this fold of --folds.", group="folds")
+    """From 1; 0 is the whole."""
+    skip_bad: bool = setting(False, None, "Leave unreadable pictures out.", group="data")
 
-    Nothing is chosen by the pictures that judge; what `val` would set aside is dealt out too. 0 does without.
-    """
-    fold: int = 0
-    """Which of these runs it is, from 1; 0 is the whole."""
-    skip_bad: bool = False
-    """Train without the pictures that cannot be read."""
-
-    recipe: str = "standard"
-    model: str = AUTO
-    weights: str = AUTO
-    """Where training starts: `none` for fresh weights, `imagenet`, a packaged name, a model, run or checkpoint."""
-    finetune: str = AUTO
-    """Which layers of trained weights learn (one of `MODES`); empty where training starts from scratch."""
-    start_decay: float = 0.0
-    """Pull of the layers below the head towards the weights that training starts from, instead of `optim.weight_decay`
-    towards zero (L2-SP: Li, Grandvalet and Davoine 2018, arXiv:1802.01483)."""
-    teacher: str = NONE
-    """A model file, run or packaged name whose answers are a second target (`loss.Teacher`)."""
-    teacher_share: float = 0.9
-    teacher_temperature: float = 4.0
-    balance: str = "none"
-    """What is done about classes of unequal size: one of `BALANCES`."""
+    recipe: str = setting(
+        "standard",
+        None,
+        "A named set of choices: standard, article, paper, cifar10_94, cifar10_10min, cifar10_resnet20.",
+    )
+    model: str = setting(
+        AUTO, None, "A network of the zoo; auto takes resnet20 up to 64 px, else resnet18, as far as the time allows. See "
+        "reslab models.",
+    )  # fmt: skip
+    weights: str = setting(
+        AUTO, None, "Where training starts: auto, none, imagenet, cifar10_resnet20, hf:OWNER/NAME[@REVISION] (a ResNet of the "
+        "Hugging Face hub), a run, a model file or another library's checkpoint.",
+    )  # fmt: skip
+    finetune: str = setting(
+        AUTO, Words((*MODES, AUTO, FRESH)),
+        "Which layers of trained weights learn: head, last, all, gradual, or auto, which goes by the number of pictures.",
+    )  # fmt: skip
+    """Empty where training starts from scratch."""
+    start_decay: float = setting(
+        0.0, Bound(), "Pull towards the starting weights below the head instead of weight decay (L2-SP), e.g. 0.01."
+    )
+    """Li, Grandvalet and Davoine 2018, arXiv:1802.01483."""
+    teacher: str = setting(
+        NONE, None, "Distil: learn from the answers of this model (a file, a run, cifar10_resnet20) besides the labels."
+    )
+    """See `loss.Teacher`."""
+    teacher_share: float = setting(0.9, Bound(0, 1), "Share of the loss that the teacher decides (0.9).")
+    teacher_temperature: float = setting(4.0, POSITIVE)
+    balance: str = setting(
+        "none", Words(BALANCES), "For classes of unequal size: none, weights, sampler or logit-adjust."
+    )
     zero_init: bool = True
     """Every block starts as the identity."""
-    drop_path: float = 0.0
-    """Stochastic depth: probability that a step skips the last block's residual (`ResNetConfig.drop_path`)."""
+    drop_path: float = setting(
+        0.0, SHARE, "Stochastic depth: how often a step skips the deepest residual, between 0 and 1; less often for those "
+        "before it.",
+    )  # fmt: skip
 
-    size: int = 0
-    """Input side in pixels."""
-    resize: str = "crop"
-    normalize: str = AUTO
-    """`0-1`, `-1-1`, `imagenet`, `measured` on the training pictures, or `weights`: as these were trained."""
-    augment: str = "light"
+    size: int = setting(
+        0, Bound(0, 8192, whole=True), "Side of the input in pixels; auto takes the pictures' own up to 64, else up to 224, as "
+        "far as the time allows.", group="pictures", words={AUTO: 0},
+    )  # fmt: skip
+    resize: str = setting(
+        "crop", Words(get_args(Resize)), "crop keeps the centre, pad the whole picture, stretch ignores the aspect ratio.",
+        group="pictures",
+    )  # fmt: skip
+    normalize: str = setting(
+        AUTO, Words((*NORMALIZATIONS, AUTO)), "0-1, -1-1, imagenet, measured on the training pictures, or weights: as the "
+        "starting weights were trained.", group="pictures",
+    )  # fmt: skip
+    augment: str = setting(
+        "light", None, "none, light, quick, standard, strong, any-way-up (no side is up: microscopes, satellites); or a list of "
+        "crop, shift, hflip, altflip, vflip, rot90, rotate, color, grey, blur, trivialaugment, randaugment, erase, mixup, "
+        "cutmix, with commas.", group="pictures",
+    )  # fmt: skip
 
-    epochs: int = 0
-    batch_size: int = 0
-    accumulate: int = 0
-    """Parts that each batch is divided into, one after the other in memory; the gradient is that of the whole."""
-    precision: str = AUTO
-    """What is multiplied in training: one of `PRECISIONS`. Judging is always done in float32."""
-    layout: str = AUTO
-    """How maps lie in memory in training (one of `LAYOUTS`)."""
-    minutes: float = 0.0
+    epochs: int = setting(0, COUNT, "Passes over the training pictures.")
+    batch_size: int = setting(0, COUNT, "Pictures per step.")
+    accumulate: int = setting(
+        0, COUNT, "Compute each step in this many parts, for less memory; by default as many as the memory demands."
+    )
+    """One part after the other; the gradient is that of the whole batch."""
+    precision: str = setting(
+        AUTO, Words((*PRECISIONS, AUTO)),
+        "auto, float32, bfloat16 or float16: what training multiplies in. Scores are always computed in float32.",
+    )  # fmt: skip
+    layout: str = setting(
+        AUTO, Words((*LAYOUTS, AUTO)),
+        "Memory layout of feature maps: auto, which measures, channels-last or channels-first; last digits differ.",
+    )  # fmt: skip
+    minutes: float = setting(0.0, Bound(0, 10**6))
     """Fit the run into this many minutes instead of `epochs`."""
     course: tuple[tuple[int, float], ...] = ()
-    """The course of an earlier run that is to be followed step by step (`Course.knots`)."""
-    grow: float = 0.0
+    """The timeline of an earlier run that is to be followed step by step (`Timeline.breakpoints`)."""
+    grow: float = setting(0.0, SHARE)
     """Share of the run that is trained on pictures of three quarters of the side (progressive resizing)."""
-    label_smoothing: float = 0.0
+    label_smoothing: float = setting(
+        0.0, SHARE, "Share of each target that is spread over all classes (0.1 in standard)."
+    )
     optim: OptimConfig = field(default_factory=OptimConfig)
     lr_per_128: bool = True
     """The rate is meant for a batch of 128 and scales with it (Goyal et al. 2017, section 2.1)."""
     find_lr: bool = False
-    """Measure the rate before the first step (`finder`) instead."""
+    """Measure the rate before the first step (`range_test`) instead."""
     schedule: ScheduleConfig = field(default_factory=ScheduleConfig)
-    ema: float = 0.0
-    """Decay of the moving average of the weights; 0 does without."""
-    seed: int = 0
-    patience: int = 0
-    """Stop after this many epochs without a better validation score; 0 never stops early."""
-    log_every: int = 100
+    ema: float = setting(0.0, SHARE, "Decay of the moving average of the weights (0.99 in standard); 0 does without.")
+    seed: int = setting(0, SEED, "Decides weights, order and augmentation; never which picture is in which split.")
+    patience: int = setting(
+        0, COUNT, "Stop after this many epochs without a better validation score; 0 never stops early."
+    )
+    log_every: int = setting(100, AT_LEAST_ONE)
     """Steps between two loss lines."""
-    save_seconds: float = 60.0
-    """Time between two saved states within an epoch; one is saved at its end in any case. Never changes a result."""
-    workers: int = 1
-    """Threads that prepare batches. Never changes a result."""
+    save_seconds: float = setting(60.0, Bound(), "Time between two saved states within an epoch (60).")
+    """One is saved at the end of an epoch in any case. Never changes a result."""
+    workers: int = setting(1, Bound(0, 1024, whole=True), "Threads that prepare batches; never changes a result.")
 
     def __post_init__(self) -> None:
         """Paths become text, numbers of any library Python's own; what cannot be what it is, is refused.
@@ -148,9 +199,7 @@ class TrainConfig:
         """
         for each in fields(self):
             value = getattr(self, each.name)
-            if each.name in BOUNDS:
-                value = bounded(each.name, value)
-            elif each.name in ("data", "data_dir") and isinstance(value, os.PathLike):
+            if each.name in ("data", "data_dir") and isinstance(value, os.PathLike):
                 value = os.fspath(value)
             known = type(each.default) if isinstance(each.default, bool | str) else _KINDS.get(each.name, object)
             if not isinstance(value, known):
@@ -158,25 +207,26 @@ class TrainConfig:
             object.__setattr__(self, each.name, value)
         if self.data.startswith("~"):
             object.__setattr__(self, "data", os.path.expanduser(self.data))  # noqa: PTH111
-        self._refuse_unknown_words()
-
-    def _refuse_unknown_words(self) -> None:
         if self.model != AUTO:
             configuration(self.model)
         parse(self.augment)
-        for flag, word, known in (
-            ("--balance", self.balance, BALANCES),
-            ("--finetune", self.finetune, (*MODES, AUTO, FRESH)),
-            ("--precision", self.precision, (*PRECISIONS, AUTO)),
-            ("--layout", self.layout, (*LAYOUTS, AUTO)),
-        ):
-            if word not in known:
-                raise ResLabError(f"{flag} {word} is unknown", nearest(word, filter(None, known)))
+        check_settings(self)
+
+    @property
+    def split(self) -> SplitConfig:
+        """How the data are found and split."""
+        return SplitConfig(
+            self.data_dir, self.val, self.split_seed, self.group_by, self.skip_bad, self.folds, self.fold
+        )
 
     @property
     def cross_validates(self) -> bool:
         """Whether it is the whole of a cross-validation: its folds, and the run on everything."""
         return self.folds > 0 and self.fold == 0
+
+
+SETTINGS = settings_of(TrainConfig)
+"""Every setting of a run by its name in `config.json`, `optim.lr` where it is nested."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,19 +256,19 @@ class Plan:
     """Training pictures of each class."""
     teacher_digest: str | None = None
     """sha256 of the teacher's file."""
-    task: Task = "single"
+    task: str = "single"
     data_path: str | None = None
     """Where the pictures lay when the run began, whatever the working directory; None for a named set."""
 
     @property
     def total_steps(self) -> int:
-        return self.course.total
+        return self.timeline.total
 
     @property
-    def course(self) -> Course:
+    def timeline(self) -> Timeline:
         """How the run is to go, if nothing changes it on the way."""
         return (
-            Course(self.config.course)
+            Timeline(self.config.course)
             if self.config.course
-            else Course.straight(self.steps_per_epoch * self.config.epochs)
+            else Timeline.straight(self.steps_per_epoch * self.config.epochs)
         )

@@ -19,12 +19,12 @@ class Stores:
     val: Store
 
     def keep(self, picture: Picture, pixels: np.ndarray) -> None:
-        """Take a picture that somebody else has just decoded (the data gate)."""
+        """Take a picture that has just been decoded (by the data check)."""
         store = self.train if picture.split == "train" else self.val
         store.keep(store.index[picture.key], pixels)
 
     def fingerprints(self) -> dict[str, str]:
-        """Key -> hash of the decoded picture in hexadecimal; decodes what nobody has looked at yet."""
+        """Key -> hash of the decoded picture in hexadecimal; decodes what has not been decoded yet."""
         return {
             picture.key: digest.hex()
             for store in (self.train, self.val)

@@ -2,15 +2,12 @@
 
 import json
 import os
-from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, Self
+from typing import Self
 
 from reslab.errors import ResLabError
-
-Event = dict[str, Any]
-Listener = Callable[[Event], None]
+from reslab.system.events import Event
 
 
 class Journal:

@@ -14,14 +14,15 @@ from reslab.data.loader import Batch, Loader
 from reslab.errors import ResLabError
 from reslab.nn.layers import to_images
 from reslab.system import device
+from reslab.system.events import Event
+from reslab.tasks.task import Validation
 from reslab.train.config import Plan
-from reslab.train.journal import Event
 from reslab.train.schedule import rate
 from reslab.train.state import Training
-from reslab.train.step.finetune import thaw
+from reslab.train.step.finetune import unfreeze
 from reslab.train.step.optim import set_rate
-from reslab.train.step.process_group import ALONE, Ranks
-from reslab.train.step.time_budget import Pace
+from reslab.train.step.process_group import SINGLE, ProcessGroup
+from reslab.train.step.time_budget import TimeBudget
 
 _SMALLER = 0.75  # side of the pictures while they are to grow
 
@@ -34,24 +35,6 @@ class Interrupted(ResLabError):
 
 class Diverged(ResLabError):
     """The loss or the weights are no longer numbers."""
-
-
-@dataclass(frozen=True, slots=True)
-class Validation:
-    """What one look at the validation split says."""
-
-    accuracy: float
-    """Pictures that are answered right: with all of their labels, where they may bear several."""
-    nll: float
-    balanced: float | None = None
-    """Balanced accuracy, where that is what counts."""
-    mean_ap: float | None = None
-    """Mean average precision, where pictures may bear several labels."""
-
-    @property
-    def value(self) -> float:
-        """What chooses the epoch that is kept."""
-        return next(v for v in (self.mean_ap, self.balanced, self.accuracy) if v is not None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,22 +53,22 @@ class Hooks:
     """Keep the current weights as the model."""
     should_stop: Callable[[], bool]
     resume_hint: str
-    ranks: Ranks
-    pace: Pace
+    group: ProcessGroup
+    budget: TimeBudget
     """Keeps the run within its time, where it has one."""
 
 
 def train(training: Training, loader: Loader, plan: Plan, hooks: Hooks) -> None:
-    """Train from wherever `training` stands to the end of its course.
+    """Train from wherever `training` stands to the end of its timeline.
 
     Raises:
         Diverged: the loss is no longer a number; the message gives step, rate and the last good model.
         Interrupted: `should_stop` said so; the state has been saved.
     """
     progress = training.progress
-    if not progress.course.total:  # a head that was computed
+    if not progress.timeline.total:  # a head that was computed
         _end_epoch(training, plan, hooks, 0, 0.0, progress.seconds)
-    while progress.step < progress.course.total:
+    while progress.step < progress.timeline.total:
         epoch = progress.step // plan.steps_per_epoch
         if _out_of_patience(training, plan, epoch):
             hooks.emit({"event": "early stop", "epoch": epoch, "best_epoch": progress.best_epoch + 1})
@@ -100,23 +83,23 @@ def _epoch(training: Training, loader: Loader, plan: Plan, hooks: Hooks, epoch: 
     config, progress, steps = plan.config, training.progress, plan.steps_per_epoch
     begin, shown, last_save = time.perf_counter(), progress.pictures, time.monotonic()
     for batch in loader.batches(epoch, progress.step % steps, config.workers):
-        done = progress.course.done(progress.step)
+        done = progress.timeline.done(progress.step)
         lr = rate(config.schedule, config.optim.lr, done)
-        loss = update(training, batch, plan, lr, hooks.ranks, done)
+        loss = update(training, batch, plan, lr, hooks.group, done)
         speed = (progress.pictures - shown) / (time.perf_counter() - begin)
         in_epoch = (progress.step - 1) % steps + 1
-        epochs = -(-progress.course.total // steps)
+        epochs = -(-progress.timeline.total // steps)
         line = {"event": "step", "epoch": epoch + 1, "epochs": epochs, "step": in_epoch, "steps": steps, "loss": loss}
         line |= {"lr": lr, "images_per_second": round(speed, 1), "log_every": config.log_every}
         (hooks.emit if in_epoch % config.log_every == 0 else hooks.progress)(line)
-        _keep_pace(training, hooks, steps)
-        ends = in_epoch == steps or progress.step == progress.course.total
+        _keep_time(training, hooks, steps)
+        ends = in_epoch == steps or progress.step == progress.timeline.total
         if ends:
-            with hooks.pace.pause(validating=True):
+            with hooks.budget.pause(validating=True):
                 _end_epoch(training, plan, hooks, epoch, lr, time.perf_counter() - begin)
-        stop = hooks.ranks.any(hooks.should_stop())
+        stop = hooks.group.any(hooks.should_stop())
         if stop or ends or time.monotonic() - last_save > config.save_seconds:
-            with hooks.pace.pause():
+            with hooks.budget.pause():
                 hooks.save()
             last_save = time.monotonic()
         if stop:
@@ -125,18 +108,24 @@ def _epoch(training: Training, loader: Loader, plan: Plan, hooks: Hooks, epoch: 
             return
 
 
-def _keep_pace(training: Training, hooks: Hooks, steps: int) -> None:
-    """Where a run has a time to keep: change its course if it would end too early or too late."""
-    if not hooks.pace.seconds:
+def _keep_time(training: Training, hooks: Hooks, steps: int) -> None:
+    """Where a run has a time to keep: change its timeline if it would end too early or too late."""
+    if not hooks.budget.seconds:
         return
     progress = training.progress
-    course = hooks.ranks.share(hooks.pace.course(progress.step, progress.course, steps) if hooks.ranks.first else None)
-    if course != progress.course:
-        hooks.emit({"event": "replan", "step": progress.step, "total_steps": course.total, "knots": course.knots})
-        progress.course = course
+    timeline = hooks.group.share(
+        hooks.budget.replan(progress.step, progress.timeline, steps) if hooks.group.first else None
+    )
+    if timeline != progress.timeline:
+        hooks.emit(
+            {"event": "replan", "step": progress.step, "total_steps": timeline.total, "knots": timeline.breakpoints}
+        )
+        progress.timeline = timeline
 
 
-def update(training: Training, batch: Batch, plan: Plan, lr: float, ranks: Ranks = ALONE, done: float = 1.0) -> float:
+def update(
+    training: Training, batch: Batch, plan: Plan, lr: float, group: ProcessGroup = SINGLE, done: float = 1.0
+) -> float:
     """One update of the weights; gives the loss before it.
 
     With several processes each computes the gradient of its part of the batch; the sum is the gradient of the whole.
@@ -147,12 +136,12 @@ def update(training: Training, batch: Batch, plan: Plan, lr: float, ranks: Ranks
         done: share of the run that is behind, for what grows with it.
     """
     network, progress, config = training.network, training.progress, plan.config
-    thaw(network, config.finetune, done)
+    unfreeze(network, config.finetune, done)
     set_rate(training.optimizer, lr)
     training.optimizer.zero_grad()
-    _reseed(training, plan, ranks)
+    _reseed(training, plan, group)
     tally = torch.stack([_gradient(training, part, plan, done) for part in batch.parts(config.accumulate)]).sum(0)
-    _agree(network, tally, ranks)
+    _agree(network, tally, group)
     training.scaler.unscale_(training.optimizer)
     _pull(training, config.start_decay)
     if config.optim.clip_norm:
@@ -162,8 +151,8 @@ def update(training: Training, batch: Batch, plan: Plan, lr: float, ranks: Ranks
         raise _diverged(training, plan, lr, f"the loss became {value}")
     training.scaler.step(training.optimizer)
     training.scaler.update()
-    if training.average:
-        training.average.update(network, progress.step)
+    if training.ema:
+        training.ema.update(network, progress.step)
     progress.step += 1
     progress.loss_sum += value * batch.total
     progress.hits += int(hits)
@@ -180,10 +169,10 @@ def _pull(training: Training, strength: float) -> None:
             parameter.grad.add_(parameter.detach() - training.anchor[name], alpha=strength)
 
 
-def _reseed(training: Training, plan: Plan, ranks: Ranks) -> None:
+def _reseed(training: Training, plan: Plan, group: ProcessGroup) -> None:
     """What stochastic depth skips is decided by seed, step and rank, whoever resumes the run."""
     if training.network.config.drop_path:
-        words = np.random.SeedSequence((plan.config.seed, training.progress.step, ranks.rank)).generate_state(1)
+        words = np.random.SeedSequence((plan.config.seed, training.progress.step, group.rank)).generate_state(1)
         torch.manual_seed(int(words[0]))
 
 
@@ -205,15 +194,15 @@ def _gradient(training: Training, batch: Batch, plan: Plan, done: float) -> Tens
     return torch.stack([loss.detach(), hits.to(loss.dtype)])
 
 
-def _agree(network: nn.Module, tally: Tensor, ranks: Ranks) -> None:
+def _agree(network: nn.Module, tally: Tensor, group: ProcessGroup) -> None:
     """Sum gradients and tally over the processes, and average the norms' running statistics."""
-    if ranks.world == 1:
+    if group.world == 1:
         return
     norms = [m for m in network.modules() if isinstance(m, nn.BatchNorm2d)]
     statistics = [s for norm in norms for s in (norm.running_mean, norm.running_var) if s is not None]
     for buffer in statistics:
-        buffer.div_(ranks.world)
-    ranks.add([p.grad for p in network.parameters() if p.grad is not None] + statistics + [tally])
+        buffer.div_(group.world)
+    group.add([p.grad for p in network.parameters() if p.grad is not None] + statistics + [tally])
 
 
 def _end_epoch(training: Training, plan: Plan, hooks: Hooks, epoch: int, lr: float, seconds: float) -> None:
@@ -223,7 +212,7 @@ def _end_epoch(training: Training, plan: Plan, hooks: Hooks, epoch: int, lr: flo
         raise _diverged(training, plan, lr, "the weights are no longer finite")
     device.synchronize(next(training.network.parameters()).device)
     result = hooks.validate(training.weights())
-    epochs = max(1, -(-progress.course.total // plan.steps_per_epoch))
+    epochs = max(1, -(-progress.timeline.total // plan.steps_per_epoch))
     event: Event = {"event": "epoch", "epoch": epoch + 1, "epochs": epochs, "step": progress.step}
     event |= {"train_loss": progress.loss_sum / progress.pictures, "train_accuracy": progress.hits / progress.pictures}
     better = True
@@ -232,8 +221,7 @@ def _end_epoch(training: Training, plan: Plan, hooks: Hooks, epoch: int, lr: flo
             raise _diverged(training, plan, lr, "the validation loss is no number")
         better = (result.value, -result.nll) > (progress.best_value, -progress.best_nll)
         event |= {"val_accuracy": result.accuracy, "val_nll": result.nll}
-        event |= {} if result.balanced is None else {"val_balanced_accuracy": result.balanced}
-        event |= {} if result.mean_ap is None else {"val_mean_ap": result.mean_ap}
+        event |= {f"val_{result.measure}": result.measured} if result.measure else {}
         if better:
             progress.best_value, progress.best_nll = result.value, result.nll
     if better or plan.config.folds:
@@ -253,7 +241,7 @@ def _out_of_patience(training: Training, plan: Plan, epoch: int) -> bool:
 def _diverged(training: Training, plan: Plan, lr: float, what: str) -> Diverged:
     best = training.progress.best_epoch
     kept = f"the model of epoch {best + 1} is kept" if best >= 0 else "no epoch was finished, so no model was kept"
-    step, total = training.progress.step + 1, training.progress.course.total
+    step, total = training.progress.step + 1, training.progress.timeline.total
     return Diverged(
         f"{what} at step {step} of {total} with a learning rate of {lr:g}; {kept}",
         f"train with a smaller rate, e.g. --lr {plan.config.optim.lr / 10:g}",

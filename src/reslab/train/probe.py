@@ -1,7 +1,7 @@
 """The head alone: features of frozen layers are computed once, and the best linear layer on them is found to convergence.
 
 That is linear probing (Kornblith et al. 2019, section 3), by multinomial logistic regression with an L2 penalty; where a
-picture may bear several labels, by one regression for each of them.
+picture may have several labels, by one regression for each of them.
 """
 
 from collections.abc import Callable, Sequence
@@ -15,12 +15,12 @@ from torch import nn
 from reslab.data.augment import MIRRORS
 from reslab.data.reader import BLOCK
 from reslab.data.store import Store
-from reslab.evaluate.evaluation import truth
 from reslab.metrics.calibration import log_softmax
-from reslab.metrics.multilabel import labels_likelihood
 from reslab.nn.layers import to_images
 from reslab.nn.resnet import ResNet
 from reslab.system import device
+from reslab.tasks.table import TASKS, task_named
+from reslab.tasks.task import Task
 from reslab.train.config import Plan
 from reslab.train.inputs import Stores, preprocess_of
 from reslab.train.step.loss import class_weights, log_prior
@@ -76,19 +76,20 @@ def fitted(
     classes: int,
     validation: tuple[np.ndarray, np.ndarray] | None = None,
     balance: str = "none",
+    task: Task = TASKS["single"],
 ) -> Probe:
     """The linear layer with the least penalised loss on these features.
 
     Args:
         features: float32 `[n, features]`; standardised inside, so that one penalty suits every network.
-        labels: int64 `[n]`, or bool `[n, classes]` where a picture may bear several.
+        labels: as `Task.targets` gives them.
         validation: features and labels that choose the penalty.
         balance: one of `loss.BALANCES`. To a fit that converges, a weight and a repeated picture are the same; the
             logit adjustment moves the bias by the log prior, and every class counts the same when the penalty is chosen.
     """
-    counts = np.bincount(labels, minlength=classes).tolist() if labels.ndim == 1 else None
-    weights = class_weights(counts) if counts and balance != "none" else None
-    shift = log_prior(counts) if counts and balance == "logit-adjust" else 0.0
+    counts = [] if balance == "none" else np.bincount(labels, minlength=classes).tolist()
+    weights = class_weights(counts) if counts else None
+    shift = log_prior(counts) if balance == "logit-adjust" else 0.0
     mean, std = features.mean(0), features.std(0) + 1e-6
     scaled = (features - mean) / std
     from sklearn.linear_model import LogisticRegression  # a second, for those who compute a head
@@ -96,46 +97,56 @@ def fitted(
     best: tuple[float, Probe] | None = None
     for penalty in PENALTIES if validation else (_USUAL,):
         model = LogisticRegression(C=penalty, max_iter=_ROUNDS, tol=1e-5)
-        if labels.ndim == 1:
-            fit_weights = None if weights is None or balance == "logit-adjust" else weights[labels]
-            weight, bias = _rows(model.fit(scaled, labels, fit_weights), classes)
-        else:
-            weight, bias = _row_by_row(model, scaled, labels)
-        probe = _probe(weight / std, bias - (weight / std) @ mean - shift, penalty, features, labels)
-        loss = _loss(validation[0] @ probe.weight.T + probe.bias, validation[1], weights) if validation else 0.0
+        fit_weights = None if weights is None or balance == "logit-adjust" else weights[labels]
+        weight, bias = REGRESSIONS[task.name](model, scaled, labels, classes, fit_weights)
+        probe = _probe(weight / std, bias - (weight / std) @ mean - shift, penalty, features, labels, task)
+        loss = _loss(validation[0] @ probe.weight.T + probe.bias, validation[1], task, weights) if validation else 0.0
         if best is None or loss < best[0]:
             best = (loss, probe)
     assert best is not None
     return best[1]
 
 
-def _loss(logits: np.ndarray, labels: np.ndarray, weights: np.ndarray | None = None) -> float:
+def _loss(logits: np.ndarray, labels: np.ndarray, task: Task, weights: np.ndarray | None = None) -> float:
     """Mean over pictures, each weighed by its class where `weights` says so."""
-    if labels.ndim == 2:
-        return labels_likelihood(logits, labels)
-    losses = -log_softmax(logits)[np.arange(len(labels)), labels]
-    return float(np.average(losses, weights=None if weights is None else weights[labels]))
+    if weights is None:
+        return task.likelihood(logits, labels)
+    return float(np.average(-log_softmax(logits)[np.arange(len(labels)), labels], weights=weights[labels]))
 
 
-def _probe(weight: np.ndarray, bias: np.ndarray, penalty: float, features: np.ndarray, labels: np.ndarray) -> Probe:
+def _probe(
+    weight: np.ndarray, bias: np.ndarray, penalty: float, features: np.ndarray, labels: np.ndarray, task: Task
+) -> Probe:
     logits = features @ weight.T + bias
-    hits = logits.argmax(1) == labels if labels.ndim == 1 else ((logits > 0) == labels).all(1)
-    loss = _loss(logits, labels)
-    return Probe(weight.astype(np.float32), bias.astype(np.float32), penalty, loss, int(hits.sum()), len(labels))
+    loss, hits = task.likelihood(logits, labels), int(task.correct(logits, labels).sum())
+    return Probe(weight.astype(np.float32), bias.astype(np.float32), penalty, loss, hits, len(labels))
 
 
-def _row_by_row(model: "LogisticRegression", features: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _one_per_label(
+    model: "LogisticRegression", features: np.ndarray, labels: np.ndarray, classes: int, weights: np.ndarray | None
+) -> tuple[np.ndarray, np.ndarray]:
     """Weight and bias of each of several labels, one regression after the other."""
-    weight = np.zeros((labels.shape[1], features.shape[1]))
+    weight = np.zeros((classes, features.shape[1]))
     bias = np.where(labels.all(0), _NEVER, -_NEVER)
-    for k, borne in enumerate(labels.T):
-        if borne.any() and not borne.all():
-            model.fit(features, borne)
+    for k, present in enumerate(labels.T):
+        if present.any() and not present.all():
+            model.fit(features, present)
             weight[k], bias[k] = model.coef_[0], model.intercept_[0]
     return weight, bias
 
 
-def put(probe: Probe, head: nn.Linear) -> None:
+def _multinomial(
+    model: "LogisticRegression", features: np.ndarray, labels: np.ndarray, classes: int, weights: np.ndarray | None
+) -> tuple[np.ndarray, np.ndarray]:
+    """Weight and bias of one regression over all classes."""
+    return _rows(model.fit(features, labels, weights), classes)
+
+
+REGRESSIONS = {"single": _multinomial, "multi": _one_per_label}
+"""Task -> the regression of its labels: weight `[classes, features]` and bias `[classes]`."""
+
+
+def set_head(probe: Probe, head: nn.Linear) -> None:
     """Make it the network's head."""
     with torch.no_grad():
         head.weight.copy_(torch.from_numpy(probe.weight))
@@ -169,11 +180,12 @@ def probed(network: ResNet, plan: Plan, stores: Stores) -> Probe:
     def seen(store: Store, turned: bool = False) -> np.ndarray:
         return embeddings(network, blocks(store, turned), -(-len(store) // BLOCK))
 
-    labels = truth(plan.task, stores.train.pictures, plan.classes, "train")
+    task = task_named(plan.task)
+    labels = task.targets(stores.train.pictures, plan.classes, "train")
     features = seen(stores.train)
     if set(plan.changes) & set(MIRRORS):
         features, labels = np.concatenate([features, seen(stores.train, True)]), np.concatenate([labels, labels])
     validation = None
     if len(stores.val) and not plan.config.folds:
-        validation = seen(stores.val), truth(plan.task, stores.val.pictures, plan.classes, "val")
-    return fitted(features, labels, len(plan.classes), validation, plan.config.balance)
+        validation = seen(stores.val), task.targets(stores.val.pictures, plan.classes, "val")
+    return fitted(features, labels, len(plan.classes), validation, plan.config.balance, task)

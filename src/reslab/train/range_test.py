@@ -18,9 +18,9 @@ import torch
 from reslab.data.loader import Batch, Loader
 from reslab.errors import ResLabError
 from reslab.system import device
+from reslab.system.events import Listener
 from reslab.train.config import Origin, Plan, at_rate
 from reslab.train.inputs import Stores
-from reslab.train.journal import Listener
 from reslab.train.loop import Diverged, update
 from reslab.train.session import fresh_training, loader_of
 from reslab.train.start import SCRATCH
@@ -99,7 +99,7 @@ def range_test(step: Callable[[float], float], careful: Caution = "held") -> Ran
     return found
 
 
-def find_rate(plan: Plan, stores: Stores, show: Listener) -> RangeTest:
+def find_rate(plan: Plan, stores: Stores, listener: Listener) -> RangeTest:
     """The range test of a plan, on a throwaway network: its own batches, optimizer and precision, decided by its seed.
 
     Raises:
@@ -115,7 +115,7 @@ def find_rate(plan: Plan, stores: Stores, show: Listener) -> RangeTest:
         with closing(_batches(loader_of(plan, stores.train), plan.config.workers)) as batches:
 
             def step(rate: float) -> float:
-                show({"event": "range test", "step": training.progress.step + 1, "steps": STEPS, "lr": rate})
+                listener({"event": "range test", "step": training.progress.step + 1, "steps": STEPS, "lr": rate})
                 try:
                     return update(training, next(batches), plan, rate)
                 except Diverged:
@@ -124,13 +124,13 @@ def find_rate(plan: Plan, stores: Stores, show: Listener) -> RangeTest:
             return range_test(step, _careful(plan))
 
 
-def with_found_rate(plan: Plan, stores: Stores, show: Listener) -> Plan:
+def with_found_rate(plan: Plan, stores: Stores, listener: Listener) -> Plan:
     """The plan with its rate measured, where it asks for that; the number then stands in the config as any other."""
     if not plan.config.find_lr:
         return plan
     config, origins = replace(plan.config, find_lr=False), plan.origins | {"find_lr": Origin("default")}
     if config.finetune != "head":
-        found = find_rate(plan, stores, show)
+        found = find_rate(plan, stores, listener)
         config = replace(config, optim=at_rate(config.optim, found.suggestion))
         origins["optim.lr"] = Origin("measured", found.reason)
         if config.optim.name == "muon":

@@ -13,7 +13,7 @@ Kind = Literal["constant", "step", "cosine", "onecycle"]
 
 @dataclass(frozen=True, slots=True)
 class ScheduleConfig:
-    """The course of the rate, as a share of its peak, over a run of any length."""
+    """The learning rate, as a share of its peak, over a run of any length."""
 
     kind: Kind = "onecycle"
 
@@ -37,13 +37,13 @@ class ScheduleConfig:
 
 
 @dataclass(frozen=True, slots=True)
-class Course:
+class Timeline:
     """How much of a run lies behind each step: a line, or, where the length was changed on the way, several.
 
     The rate follows the share, so a run that turns out longer or shorter bends its schedule and never jumps.
     """
 
-    knots: tuple[tuple[int, float], ...]
+    breakpoints: tuple[tuple[int, float], ...]
     """(step, share done) from (0, 0) to (total + 1, 1): the end, where the rate would be zero, is one step away."""
 
     @classmethod
@@ -54,16 +54,16 @@ class Course:
     @property
     def total(self) -> int:
         """Steps of the whole run."""
-        return self.knots[-1][0] - 1 if self.knots else 0
+        return self.breakpoints[-1][0] - 1 if self.breakpoints else 0
 
     def done(self, step: int) -> float:
         """The share of the run, in (0, 1), that stands behind the end of step `step`, counted from 0."""
-        steps, shares = zip(*self.knots, strict=True)
+        steps, shares = zip(*self.breakpoints, strict=True)
         return float(np.interp(step + 1, steps, shares))
 
     def replanned(self, step: int, total: int) -> Self:
-        """The course from step `step` on, if the run is to have `total` steps; what lies behind stays as it was."""
-        behind = tuple(knot for knot in self.knots if knot[0] < step)
+        """The timeline from step `step` on, if the run is to have `total` steps; what lies behind stays as it was."""
+        behind = tuple(point for point in self.breakpoints if point[0] < step)
         here = ((step, self.done(step - 1)),) if step else ((0, 0.0),)
         return type(self)((*behind, *here, (total + 1, 1.0)))
 

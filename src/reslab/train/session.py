@@ -1,4 +1,4 @@
-"""One run: a folder that fills while the loop turns, and holds a calibrated model at the end."""
+"""Train one run: write its folder, keep the best weights, calibrate, evaluate."""
 
 import csv
 import dataclasses
@@ -16,21 +16,16 @@ from pathlib import Path
 import numpy as np
 import torch
 from filelock import FileLock, Timeout
-from PIL import Image
 from torch import Tensor
 
-from reslab.data.catalog import Catalog
 from reslab.data.loader import Loader
 from reslab.data.reader import BLOCK, ordered
 from reslab.data.store import Store
 from reslab.engine.base import block_logits
-from reslab.engine.torch import TorchEngine, open_torch
+from reslab.engine.torch import TorchEngine, network_from_file
 from reslab.errors import ResLabError
-from reslab.evaluate.evaluation import Judgement, judge, truth, write_evaluation
-from reslab.metrics.calibration import negative_log_likelihood
-from reslab.metrics.multilabel import UNDECIDED, labels_likelihood, mean_average_precision
-from reslab.metrics.scores import balanced_accuracy
-from reslab.model.file import Header, read_model, write_model
+from reslab.evaluate.evaluation import Evaluation, evaluate_engine, write_evaluation
+from reslab.model.file import Header, ModelFile, read_model, write_model
 from reslab.model.run import (
     CONFIG_NAME,
     JOURNAL_NAME,
@@ -43,158 +38,155 @@ from reslab.model.run import (
 )
 from reslab.nn.config import config_from
 from reslab.nn.resnet import ResNet, build
+from reslab.pixels.encode import encode_picture
 from reslab.system import device
+from reslab.system.events import Event
 from reslab.system.files import remove_leftovers, write_atomically, write_json
 from reslab.system.machine import default_workers
+from reslab.tasks.table import task_named
+from reslab.tasks.task import Validation
 from reslab.train.config import AUTO, NONE, Plan
 from reslab.train.inputs import Stores, augment_of, preprocess_of
-from reslab.train.journal import Event, Journal, Listener
-from reslab.train.loop import Hooks, Validation, train
+from reslab.train.job import Job
+from reslab.train.journal import Journal
+from reslab.train.loop import Hooks, train
 from reslab.train.plan.document import decisions, plan_document
 from reslab.train.preview import sheet
-from reslab.train.probe import probed, put
+from reslab.train.probe import probed, set_head
 from reslab.train.start import SCRATCH, begin_from, open_start
 from reslab.train.state import Progress, StateFolder, Training
-from reslab.train.step.finetune import speeds
+from reslab.train.step.finetune import lr_factors
 from reslab.train.step.loss import Objective, Teacher, class_weights, log_prior
-from reslab.train.step.optim import Average, build_optimizer
-from reslab.train.step.process_group import ALONE, Ranks
-from reslab.train.step.time_budget import Pace
+from reslab.train.step.optim import EMA, build_optimizer
+from reslab.train.step.process_group import SINGLE, ProcessGroup
+from reslab.train.step.time_budget import TimeBudget
 from reslab.train.whiten import whiten
 
 _VALIDATION_COST, _REPORT_SECONDS = 0.4, 1.5  # a picture's way forward, in steps; writing model and report
 
 
-def begin(out: Path, plan: Plan, catalog: Catalog, stores: Stores) -> None:
+def begin(job: Job) -> None:
     """Write what decides the run, before its first step.
 
     Raises:
         ResLabError: the folder already holds a run, or cannot be written.
     """
+    out = job.folder
     if (out / CONFIG_NAME).exists():
         raise ResLabError(f"{out} already holds a run", f"choose another --out, or: reslab resume {out}")
     file = io.StringIO()
     writer = csv.writer(file, lineterminator="\n")
-    hashes = stores.fingerprints()
+    hashes = job.stores.fingerprints()
     writer.writerow(["path", "label", "split", "group", "fold", "fingerprint"])
-    for p in catalog.pictures:
+    for p in job.catalog.pictures:
         writer.writerow((p.key, p.label, p.split, p.group or "", p.fold or "", hashes.get(p.key, "")))
-    png = io.BytesIO()
-    Image.fromarray(sheet(plan, stores.train)).save(png, "PNG")
+    png = encode_picture(sheet(job.plan, job.stores.train))
     write_atomically(out / SPLIT_NAME, file.getvalue().encode())
-    write_json(out / CONFIG_NAME, plan_document(plan))
-    write_atomically(out / SHEET_NAME, png.getvalue())
+    write_json(out / CONFIG_NAME, plan_document(job.plan))
+    write_atomically(out / SHEET_NAME, png)
 
 
-def fit(
-    out: Path,
-    plan: Plan,
-    stores: Stores,
-    on_event: Listener | None = None,
-    resume: bool = False,
-    ranks: Ranks = ALONE,
-    spent: float = 0.0,
-) -> Judgement | None:
-    """Train, keep the best weights (a fold the last), calibrate them, judge them on the validation split.
-
-    Args:
-        resume: go on from the run's saved state; from the start where it was stopped before its first one.
-        ranks: the processes that train together; the first one writes and is listened to.
-        spent: seconds that went before, where the run has a time to keep.
+def fit(job: Job) -> Evaluation | None:
+    """Train, keep the best weights (a fold the last), calibrate and evaluate them on the validation split.
 
     Returns:
         The evaluation on the validation split; None where nothing validates.
     """
-    with alone(out) if ranks.first else nullcontext():
+    out, plan, group = job.folder, job.plan, job.group
+    with lock_folder(out) if group.first else nullcontext():
         device.exact()
         device.keep_memory()
-        folder = StateFolder(out / STATE_NAME, decisions(plan))
-        goes_on = resume and folder.exists()
-        show = on_event if on_event and ranks.first else (lambda event: None)
-        if ranks.first:
+        states = StateFolder(out / STATE_NAME, decisions(plan))
+        goes_on = job.resume and states.exists()
+        if group.first:
             remove_leftovers(out)
             remove_leftovers(out / STATE_NAME)
-            if resume and not goes_on:
-                _begin_again(out, show)
-        training = fresh_training(plan, None if goes_on else stores)
+            if job.resume and not goes_on:
+                _begin_again(job)
+        training = fresh_training(plan, None if goes_on else job.stores)
         if goes_on:
-            if complaint := folder.load(training):
-                show({"event": "warning", "text": complaint})
+            if complaint := states.load(training):
+                job.listener({"event": "warning", "text": complaint})
             device.use_threads(training.progress.threads)
-        ranks.gather(None)  # nobody writes a state before everybody has read it
+        group.gather(None)  # no process writes a state before all of them have read it
         training.progress.threads = device.threads()
-        training.progress.follow(plan.course)
-        if ranks.first and training.progress.best_epoch >= 0 and not (out / MODEL_NAME).is_file():
-            _keep_again(out, plan, stores, training, show)
+        training.progress.follow(plan.timeline)
+        if group.first and training.progress.best_epoch >= 0 and not (out / MODEL_NAME).is_file():
+            _keep_again(job, training)
         if not training.progress.finished:
-            training.progress.seconds += spent
-            _train(out, plan, stores, training, folder, show, ranks)
-        return ranks.share(_finish(out, plan, stores) if ranks.first else None)
+            training.progress.seconds += job.spent
+            _train(job, training, states)
+        return group.share(_finish(job) if group.first else None)
 
 
-def _begin_again(out: Path, show: Listener) -> None:
+def _begin_again(job: Job) -> None:
     """A run without a saved state begins again, unless it must have had one."""
+    out = job.folder
     epochs = sum(event["event"] == "epoch" for event in read_journal(out))
-    settled = (out / MODEL_NAME).is_file() and read_model(out / MODEL_NAME).header.calibration.n > 0
-    if epochs > 1 or settled:
+    calibrated = (out / MODEL_NAME).is_file() and read_model(out / MODEL_NAME).header.calibration.n > 0
+    if epochs > 1 or calibrated:
         raise ResLabError(
             f"{out / STATE_NAME} is missing, so the run cannot go on",
             f"{out / MODEL_NAME} is as good as it was; or train anew: reslab train DATA --like {out}",
         )
-    show({"event": "warning", "text": "the run was stopped before its first saved state: it begins again at step 0"})
+    text = "the run was stopped before its first saved state: it begins again at step 0"
+    job.listener({"event": "warning", "text": text})
 
 
-def _keep_again(out: Path, plan: Plan, stores: Stores, training: Training, show: Listener) -> None:
+def _keep_again(job: Job, training: Training) -> None:
     """The best weights anew where their file is gone; possible as long as they are the ones in the state."""
-    progress = training.progress
-    last = -(-progress.step // plan.steps_per_epoch) - 1
+    path, progress = job.folder / MODEL_NAME, training.progress
+    last = -(-progress.step // job.plan.steps_per_epoch) - 1
     if progress.pictures or progress.best_epoch != max(0, last):
         raise ResLabError(
-            f"{out / MODEL_NAME} is missing: it held the weights of epoch {progress.best_epoch + 1}, the state holds later ones",
-            f"put it back, or train anew: reslab train DATA --like {out}",
+            f"{path} is missing: it held the weights of epoch {progress.best_epoch + 1}, the state holds later ones",
+            f"put it back, or train anew: reslab train DATA --like {job.folder}",
         )
-    _keeper(out, plan, stores.train, training)()
-    show({"event": "warning", "text": f"{out / MODEL_NAME} was missing and is written again from the state"})
+    _keep(job, training)
+    job.listener({"event": "warning", "text": f"{path} was missing and is written again from the state"})
 
 
-def _train(
-    out: Path, plan: Plan, stores: Stores, training: Training, folder: StateFolder, show: Listener, ranks: Ranks
-) -> None:
+def _train(job: Job, training: Training, states: StateFolder) -> None:
     """The loop, with the run's folder around the first process's."""
-    loader, validate = loader_of(plan, stores.train, ranks), judge_of(plan, stores.val, ranks)
-    hint = f"go on with: reslab resume {out}"
-    pace = _pace(plan, stores, training.progress.seconds)
+    plan, group, listener = job.plan, job.group, job.listener
+    loader, validate = loader_of(plan, job.stores.train, group), validator_of(plan, job.stores.val, group)
+    hint = f"go on with: reslab resume {job.folder}"
+    budget = _time_budget(plan, job.stores, training.progress.seconds)
     with _polite_stop() as asked:
-        if not ranks.first:
-            hooks = Hooks(show, show, lambda: None, validate, lambda: None, asked.is_set, hint, ranks, pace)
+        hooks = Hooks(
+            emit=listener, progress=listener, save=lambda: None, validate=validate, keep_best=lambda: None,
+            should_stop=asked.is_set, resume_hint=hint, group=group, budget=budget,
+        )  # fmt: skip
+        if not group.first:
             train(training, loader, plan, hooks)
             return
-        with Journal(out / JOURNAL_NAME, training.progress.journal) as journal:
+        with Journal(job.folder / JOURNAL_NAME, training.progress.journal) as journal:
             if journal.lacking:
-                text = f"{out / JOURNAL_NAME} lacks {journal.lacking} bytes: the curves of earlier epochs are lost"
-                show({"event": "warning", "text": text})
+                text = (
+                    f"{job.folder / JOURNAL_NAME} lacks {journal.lacking} bytes: the curves of earlier epochs are lost"
+                )
+                listener({"event": "warning", "text": text})
 
             def emit(event: Event) -> None:
                 journal.write(event)
-                show(event)
+                listener(event)
 
             def save() -> None:
-                training.progress.journal, training.progress.seconds = journal.offset(), pace.elapsed()
-                folder.save(training)
+                training.progress.journal, training.progress.seconds = journal.offset(), budget.elapsed()
+                states.save(training)
 
-            keep = _keeper(out, plan, stores.train, training)
-            train(training, loader, plan, Hooks(emit, show, save, validate, keep, asked.is_set, hint, ranks, pace))
+            writing = dataclasses.replace(hooks, emit=emit, save=save, keep_best=lambda: _keep(job, training))
+            train(training, loader, plan, writing)
 
 
-def _pace(plan: Plan, stores: Stores, spent: float) -> Pace:
-    """The clock of a run. After its last step the validation pictures are read once more, as they were at the start."""
-    share = len(stores.val) / (len(stores.val) + len(stores.train))
+def _time_budget(plan: Plan, stores: Stores, spent: float) -> TimeBudget:
+    """The clock of a run."""
     steps = _VALIDATION_COST * len(stores.val) / plan.config.batch_size
-    return Pace(plan.config.minutes * 60, spent, _REPORT_SECONDS + share * spent, steps)
+    return TimeBudget(plan.config.minutes * 60, spent, _REPORT_SECONDS, steps)
 
 
 @contextmanager
-def alone(out: Path) -> Iterator[None]:
+def lock_folder(out: Path) -> Iterator[None]:
     """One run per folder. The system lets go of the lock when the process ends, however it ends."""
     try:
         with FileLock(out / LOCK_NAME, timeout=0):
@@ -214,18 +206,18 @@ def fresh_training(plan: Plan, stores: Stores | None = None) -> Training:
     if stores is not None:
         whiten(network, stores.train, preprocess_of(plan))
     progress = Progress()
-    progress.follow(plan.course)
+    progress.follow(plan.timeline)
     if stores is not None and plan.config.finetune in ("head", "gradual"):
         begun = time.perf_counter()
         probe = probed(network, plan, stores)
         progress.seconds = time.perf_counter() - begun
-        put(probe, network.head)
+        set_head(probe, network.head)
         if plan.config.finetune == "head":  # this is the whole training
             progress.loss_sum, progress.hits, progress.pictures = probe.loss * probe.n, probe.hits, probe.n
-    average = Average(network, plan.config.ema) if plan.config.ema else None
+    ema = EMA(network, plan.config.ema) if plan.config.ema else None
     scaler = device.scaler(device.fastest(), plan.config.precision)
-    optimizer = build_optimizer(network, plan.config.optim, speeds(network, plan.config.finetune), anchor)
-    return Training(network, optimizer, average, scaler, progress, objective_of(plan), anchor)
+    optimizer = build_optimizer(network, plan.config.optim, lr_factors(network, plan.config.finetune), anchor)
+    return Training(network, optimizer, ema, scaler, progress, objective_of(plan), anchor)
 
 
 def _anchor(network: ResNet) -> dict[str, Tensor]:
@@ -254,17 +246,17 @@ def _teacher(plan: Plan) -> Teacher:
     return Teacher(network, columns, config.teacher_share, config.teacher_temperature, config.precision)
 
 
-def loader_of(plan: Plan, store: Store, ranks: Ranks = ALONE) -> Loader:
+def loader_of(plan: Plan, store: Store, group: ProcessGroup = SINGLE) -> Loader:
     """The training batches, or this process's part of them."""
-    labels = truth(plan.task, store.pictures, plan.classes, "train")
-    part = (ranks.rank, ranks.world)
+    labels = task_named(plan.task).targets(store.pictures, plan.classes, "train")
+    part = (group.rank, group.world)
     evenly = plan.config.balance == "sampler"
     loader = Loader(store, labels, len(plan.classes), augment_of(plan), plan.config.batch_size, part, evenly)
     smallest = len(store) // loader.steps
-    if ranks.world > 1 and smallest < 2 * ranks.world:
+    if group.world > 1 and smallest < 2 * group.world:
         raise ResLabError(
-            f"batches of {smallest} pictures are too few for {ranks.world} processes: batch norm needs two each",
-            f"use --batch-size {2 * ranks.world} or more, or fewer processes",
+            f"batches of {smallest} pictures are too few for {group.world} processes: batch norm needs two each",
+            f"use --batch-size {2 * group.world} or more, or fewer processes",
         )
     return loader
 
@@ -283,10 +275,10 @@ def _header(plan: Plan) -> Header:
         "weights_licence": plan.weights_licence,
     }
     training |= {"augment": list(plan.changes), "versions": _versions()}
-    header = Header(plan.network, plan.classes, preprocess_of(plan), training=training)
-    if plan.task == "single":
-        return header
-    return dataclasses.replace(header, task="multi", thresholds=(UNDECIDED,) * len(plan.classes))
+    thresholds = task_named(plan.task).initial_thresholds(len(plan.classes))
+    return Header(
+        plan.network, plan.classes, preprocess_of(plan), training=training, task=plan.task, thresholds=thresholds
+    )  # fmt: skip
 
 
 def _versions() -> dict[str, str]:
@@ -295,7 +287,7 @@ def _versions() -> dict[str, str]:
     }
 
 
-def judge_of(plan: Plan, store: Store, ranks: Ranks) -> Callable[[dict[str, Tensor]], Validation | None]:
+def validator_of(plan: Plan, store: Store, group: ProcessGroup) -> Callable[[dict[str, Tensor]], Validation | None]:
     """Weights -> validation score and loss, through the same engine and blocks as every other door.
 
     Several processes take the blocks in turn; no block is divided, so each picture's answer is what one process gives.
@@ -303,61 +295,56 @@ def judge_of(plan: Plan, store: Store, ranks: Ranks) -> Callable[[dict[str, Tens
     if not len(store):
         return lambda weights: None
     network, header = ResNet(config_from(plan.network)), _header(plan)
-    labels = truth(plan.task, store.pictures, plan.classes, "val")
+    task, balanced = task_named(plan.task), plan.config.balance != "none"
+    labels = task.targets(store.pictures, plan.classes, "val")
 
     def validate(weights: dict[str, Tensor]) -> Validation:
         network.load_state_dict(weights)
         engine = TorchEngine(network, header)
-        mine = [block_logits(engine, pixels) for pixels in _stored_blocks(store, ranks)]
-        everybody = ranks.gather(mine)
-        blocks = [everybody[number % ranks.world][number // ranks.world] for number in range(-(-len(store) // BLOCK))]
-        logits = np.concatenate(blocks)
-        if plan.task == "multi":
-            exact = float(((logits > 0) == labels).all(1).mean())
-            mean_ap = mean_average_precision(logits, labels)
-            return Validation(exact, labels_likelihood(logits, labels), mean_ap=mean_ap)
-        answers = logits.argmax(1)
-        balanced = None if plan.config.balance == "none" else balanced_accuracy(answers, labels)
-        return Validation(float((answers == labels).mean()), negative_log_likelihood(logits, labels), balanced)
+        mine = [block_logits(engine, pixels) for pixels in _stored_blocks(store, group)]
+        parts = group.gather(mine)
+        blocks = [parts[number % group.world][number // group.world] for number in range(-(-len(store) // BLOCK))]
+        return task.validate(np.concatenate(blocks), labels, balanced)
 
     return validate
 
 
-def _stored_blocks(store: Store, ranks: Ranks) -> Iterator[np.ndarray]:
+def _stored_blocks(store: Store, group: ProcessGroup) -> Iterator[np.ndarray]:
     """A store's pictures, a block at a time; threads help where something must be decoded."""
-    mine = [i for i in range(len(store)) if i // BLOCK % ranks.world == ranks.rank]
+    mine = [i for i in range(len(store)) if i // BLOCK % group.world == group.rank]
     rows = ordered(store.__getitem__, mine, default_workers(), 2 * BLOCK)
     while block := list(itertools.islice(rows, BLOCK)):
         yield np.stack(block)
 
 
-def _keeper(out: Path, plan: Plan, store: Store, training: Training) -> Callable[[], None]:
-    """Writes the current weights as the run's model."""
-
-    def keep() -> None:
-        arrays = {name: tensor.detach().cpu().numpy() for name, tensor in training.weights().items()}
-        write_model(out / MODEL_NAME, arrays, _header(plan), store.fingerprints())
-
-    return keep
+def _keep(job: Job, training: Training) -> None:
+    """Write the current weights as the run's model."""
+    arrays = {name: tensor.detach().cpu().numpy() for name, tensor in training.weights().items()}
+    write_model(job.folder / MODEL_NAME, arrays, _header(job.plan), job.stores.train.fingerprints())
 
 
-def _finish(out: Path, plan: Plan, stores: Stores) -> Judgement | None:
-    """Judge the model on the validation split."""
-    if not len(stores.val):
+def _finish(job: Job) -> Evaluation | None:
+    """Evaluate the kept weights on the validation pictures that are in memory, and calibrate them."""
+    store, path = job.stores.val, job.folder / MODEL_NAME
+    if not len(store):
         return None
-    evaluation = judge(open_torch(out / MODEL_NAME), stores.val.pictures, "val")
-    return settle(out, evaluation, chose_the_model=not plan.config.folds)
-
-
-def settle(out: Path, evaluation: Judgement, chose_the_model: bool) -> Judgement:
-    """Fit temperature and thresholds on these answers, write them and the score into the model file, keep the answers."""
-    path = out / MODEL_NAME
-    evaluation = evaluation.fitted()
     model = read_model(path)
+    engine = TorchEngine(network_from_file(model, path), model.header, model.sha256, model.seen)
+    evaluation = evaluate_engine(engine, store.pictures, "val", source=store.read)
+    return calibrate_and_save(path, model, evaluation, chose_the_model=not job.plan.config.folds)
+
+
+def calibrate_and_save(path: Path, model: ModelFile, evaluation: Evaluation, chose_the_model: bool) -> Evaluation:
+    """Fit temperature and thresholds on these answers, write them and the score into the model file, keep the answers.
+
+    Args:
+        path: the file that `model` was read from, in its run's folder.
+    """
+    evaluation = evaluation.calibrate()
     header = evaluation.described(model.header, chose_the_model)
     digest = write_model(path, model.tensors, header, [row.tobytes() for row in model.seen])
     evaluation = dataclasses.replace(evaluation, model=digest)
-    write_evaluation(out, evaluation)
+    write_evaluation(path.parent, evaluation)
     return evaluation
 
 

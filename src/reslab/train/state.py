@@ -12,9 +12,9 @@ from reslab.errors import ResLabError
 from reslab.model.file import read_tensors, write_tensors
 from reslab.nn.resnet import ResNet
 from reslab.system.values import build
-from reslab.train.schedule import Course
+from reslab.train.schedule import Timeline
 from reslab.train.step.loss import Objective
-from reslab.train.step.optim import Average, optimizer_tensors, restore_optimizer
+from reslab.train.step.optim import EMA, optimizer_tensors, restore_optimizer
 
 FORMAT = 2
 _GENERATIONS = ("a.safetensors", "b.safetensors")
@@ -43,24 +43,24 @@ class Progress:
     planned: int = 0
     """Length of the plan that is followed; under another one the run goes on from here by that."""
     knots: tuple[tuple[int, float], ...] = ()
-    """The course (`schedule.Course`), with every change that was made on the way."""
+    """The timeline (`schedule.Timeline`), with every change that was made on the way."""
     seconds: float = 0.0
     """Time that the run has taken, over all its starts."""
     finished: bool = False
 
     @property
-    def course(self) -> Course:
+    def timeline(self) -> Timeline:
         """Where the run goes."""
-        return Course(self.knots)
+        return Timeline(self.knots)
 
-    @course.setter
-    def course(self, course: Course) -> None:
-        self.knots = course.knots
+    @timeline.setter
+    def timeline(self, timeline: Timeline) -> None:
+        self.knots = timeline.breakpoints
 
-    def follow(self, plan: Course) -> None:
-        """Take the plan's course, unless the run already follows it (and may have changed it on the way)."""
+    def follow(self, plan: Timeline) -> None:
+        """Take the plan's timeline, unless the run already follows it (and may have changed it on the way)."""
         if self.planned != plan.total:
-            self.planned, self.course, self.finished = plan.total, plan, False
+            self.planned, self.timeline, self.finished = plan.total, plan, False
 
 
 @dataclass(slots=True)
@@ -69,7 +69,7 @@ class Training:
 
     network: ResNet
     optimizer: Optimizer
-    average: Average | None
+    ema: EMA | None
     scaler: torch.amp.GradScaler
     progress: Progress
     objective: Objective = field(default_factory=Objective)
@@ -79,7 +79,7 @@ class Training:
 
     def weights(self) -> dict[str, Tensor]:
         """The weights that count: the average where there is one."""
-        return self.average.tensors if self.average else self.network.state_dict()
+        return self.ema.tensors if self.ema else self.network.state_dict()
 
 
 class StateFolder:
@@ -98,8 +98,8 @@ class StateFolder:
         """Write a generation; the other one stays as it was until this is complete."""
         tensors = {f"network.{k}": v for k, v in training.network.state_dict().items()}
         tensors |= {f"optimizer.{k}": v for k, v in optimizer_tensors(training.optimizer).items()}
-        if training.average:
-            tensors |= {f"average.{k}": v for k, v in training.average.tensors.items()}
+        if training.ema:
+            tensors |= {f"average.{k}": v for k, v in training.ema.tensors.items()}
         tensors |= {f"anchor.{k}": v for k, v in training.anchor.items()}
         arrays = {name: tensor.detach().cpu().numpy() for name, tensor in tensors.items()}
         content: dict[str, Any] = {"format": FORMAT, "progress": asdict(training.progress), "decisions": self.decisions}
@@ -164,8 +164,8 @@ def _restore(training: Training, tensors: dict[str, Tensor], folder: Path) -> No
     except RuntimeError:
         raise ResLabError(f"{folder} belongs to another network than config.json describes") from None
     restore_optimizer(training.optimizer, parts["optimizer"])
-    if training.average:
-        for name, tensor in training.average.tensors.items():
+    if training.ema:
+        for name, tensor in training.ema.tensors.items():
             tensor.copy_(parts["average"][name])
     for name, tensor in parts["anchor"].items():
         training.anchor[name] = tensor.to(next(training.network.parameters()).device)

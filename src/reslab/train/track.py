@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from reslab.errors import ResLabError
-from reslab.train.journal import Event, Listener
+from reslab.system.events import Event, Listener
 
 
 def tensorboard_listener() -> Listener:

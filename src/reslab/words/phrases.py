@@ -61,11 +61,15 @@ def languages() -> list[tuple[str, str, str]]:
     return [(code, text("language.code", code), text("language.name", code)) for code in codes]
 
 
-def translations(phrase: Phrase, attribute: str = "") -> Markup:
-    """The phrase in all languages but English, as attributes: ` data-zh="…"`, or ` data-zh-alt="…"` for one named `alt`."""
+def other_languages(phrase: Phrase, attribute: str = "") -> dict[str, str]:
+    """The phrase in all languages but English, by attributes: `data-zh`, or `data-zh-alt` for an attribute `alt`."""
     name = f"-{attribute.removeprefix('aria-')}" if attribute else ""
-    others = [code for code in TABLES if code != ENGLISH]
-    return Markup("").join(Markup(' data-{}{}="{}"').format(code, name, phrase.text(code)) for code in others)
+    return {f"data-{code}{name}": phrase.text(code) for code in TABLES if code != ENGLISH}
+
+
+def translations(phrase: Phrase, attribute: str = "") -> Markup:
+    """`other_languages` as they are written in a tag."""
+    return Markup("").join(Markup(' {}="{}"').format(*item) for item in other_languages(phrase, attribute).items())
 
 
 def attribute(name: str, phrase: Phrase) -> Markup:

@@ -140,14 +140,14 @@ def _seconds_per_picture(plan: Plan) -> float:
 
 
 def _reading_seconds(plan: Plan, catalog: Catalog) -> float:
-    """What it takes to decode every picture once, and those that validate once more at the end."""
+    """What it takes to decode every picture once."""
     pictures = catalog.pictures[:: max(1, len(catalog.pictures) // _SAMPLE)]
     begin = time.perf_counter()
     for picture in pictures:
         with suppress(BadPicture):  # the check names it
             shrunk(load(picture), plan.config.size)
     each = (time.perf_counter() - begin) / len(pictures) / default_workers()
-    return each * (len(catalog.pictures) + len(catalog.split("val")))
+    return each * len(catalog.pictures)
 
 
 def _reason(chosen: Timed, larger: Timed | None, seconds: float) -> Phrase:

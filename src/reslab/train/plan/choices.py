@@ -1,6 +1,5 @@
 """Every choice that a config leaves open, one function each: the value, and why."""
 
-import dataclasses
 import statistics
 from collections.abc import Collection
 from dataclasses import asdict, replace
@@ -11,16 +10,18 @@ from typing import Any
 import numpy as np
 
 from reslab.data.catalog import Picture
-from reslab.errors import ResLabError, nearest
+from reslab.errors import ResLabError
 from reslab.nn.config import last_map
 from reslab.nn.zoo import configuration, native_size
 from reslab.pixels.decode import facts
-from reslab.pixels.preprocess import STATISTICS, Preprocess
+from reslab.pixels.preprocess import Preprocess
 from reslab.system.fetch import has_place, reachable
 from reslab.system.machine import free_memory
+from reslab.tasks.task import Task, require, supports
 from reslab.train.config import AUTO, FRESH, NONE, Origin, TrainConfig
 from reslab.train.plan.memory import activation_bytes
 from reslab.train.recipes import recipe
+from reslab.train.settings import flat
 from reslab.train.start import IMAGENET, IMAGENET_WORD, SCRATCH, Start, open_start
 from reslab.words.phrases import Phrase, plain, say
 
@@ -34,7 +35,6 @@ _SHARE_OF_FREE_MEMORY, _ROOM_TO_COMPUTE = 0.25, 1.5  # activations; the pictures
 _EPOCH_BUDGET = 600_000  # pictures shown in a run of the default length
 _EPOCHS = (12, 40)
 _FOR_TRAINED = 0.3  # of the rate for fresh weights: a tenth is too slow, all of it no better near the start (LOG.md)
-NORMALIZATIONS = (*STATISTICS, "measured", "weights")
 
 
 class Choices:
@@ -43,8 +43,8 @@ class Choices:
     def __init__(self, config: TrainConfig, user: Collection[str]) -> None:
         self.config = config
         self.origins: dict[str, Origin] = {}
-        base, made = _flat(TrainConfig()), _flat(recipe(config.recipe))
-        for name, value in _flat(config).items():
+        base, made = flat(asdict(TrainConfig())), flat(asdict(recipe(config.recipe)))
+        for name, value in flat(asdict(config)).items():
             if name in user:
                 self.origins[name] = Origin("user")
             elif value == made[name] != base[name]:
@@ -60,17 +60,16 @@ class Choices:
         self.origins[name] = Origin(origin, reason)
 
 
-def choose_loss(choices: Choices, multi: bool) -> None:
-    """What cannot be done where pictures bear several labels is refused, or left out with a reason."""
+def choose_loss(choices: Choices, task: Task) -> None:
+    """What the task lacks is refused, or left out with a reason."""
     config = choices.config
-    for flag, asked in (
-        ("--balance", config.balance != NONE),
-        ("--teacher", config.teacher != NONE),
-        ("--folds", config.folds > 0),
-    ):
-        if multi and asked:
-            raise ResLabError(f"{flag} is made for pictures of one label each, and these bear several", "leave it out")
-    if multi and config.label_smoothing:
+    if config.balance != NONE:
+        require(task, "balance", "--balance")
+    if config.teacher != NONE:
+        require(task, "teacher", "--teacher")
+    if config.folds:
+        require(task, "folds", "--folds")
+    if config.label_smoothing and not supports(task, "label smoothing"):
         choices.set("label_smoothing", 0.0, say("reason.labels"))
 
 
@@ -155,9 +154,10 @@ def choose_normalization(choices: Choices, start: Start | None) -> None:
         choices.set("normalize", "imagenet", say("reason.as_trained"))
     elif config.normalize == AUTO:
         choices.set("normalize", "-1-1", say("reason.normalize.centred"))
-    word = choices.config.normalize
-    if word not in NORMALIZATIONS or (word == "weights" and start is None):
-        raise ResLabError(f"--normalize {word} is unknown", nearest(word, NORMALIZATIONS))
+    if choices.config.normalize == "weights" and start is None:
+        raise ResLabError(
+            "--normalize weights needs the weights of a file or a run", "ImageNet's are named: --normalize imagenet"
+        )
 
 
 def choose_finetune(choices: Choices, per_class: float) -> None:
@@ -288,15 +288,3 @@ def typical_side(pictures: tuple[Picture, ...]) -> int:
                 continue
             sides.append(min(header.width, header.height))
     return round(statistics.median(sides)) if sides else _LARGE_SIZE
-
-
-def _flat(config: TrainConfig) -> dict[str, Any]:
-    """Field names with dots -> values."""
-    flat: dict[str, Any] = {}
-    for field in dataclasses.fields(config):
-        value = getattr(config, field.name)
-        if dataclasses.is_dataclass(value):
-            flat |= {f"{field.name}.{k}": v for k, v in asdict(value).items()}  # type: ignore[arg-type]
-        else:
-            flat[field.name] = value
-    return flat

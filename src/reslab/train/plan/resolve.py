@@ -14,10 +14,11 @@ from reslab.data.sources import absolute
 from reslab.data.splits import most_folds
 from reslab.data.store import Store
 from reslab.errors import ResLabError
-from reslab.model.file import Task
 from reslab.nn.config import config_from, last_map
 from reslab.nn.zoo import configuration, native_size
 from reslab.pixels.preprocess import STATISTICS, Preprocess
+from reslab.tasks.table import task_named
+from reslab.tasks.task import supports
 from reslab.train.config import Origin, Plan, TrainConfig
 from reslab.train.plan.choices import (
     Choices,
@@ -82,7 +83,7 @@ def resolve(
     classes = tuple(sorted(tally))
     choose_finetune(choices, tally.total() / max(1, len(classes)))
     choose_length(choices, len(basis))
-    choose_loss(choices, catalog.multi)
+    choose_loss(choices, task_named(catalog.task))
     digest = choose_teacher(choices, classes)
     refuse_lonely_pixels(choices.config)
     choose_arithmetic(choices)  # the first that needs PyTorch
@@ -95,12 +96,10 @@ def resolve(
     if choices.config.weights == IMAGENET_WORD and choices.config.model in IMAGENET:
         licence = IMAGENET[choices.config.model].licence
     if licence and not choices.origins["weights"].reason:
-        choices.origins["weights"] = Origin(
-            choices.origins["weights"].origin, say("reason.weights.licence", licence=licence)
-        )
-    task: Task = "multi" if catalog.multi else "single"
+        reason = say("reason.weights.licence", licence=licence)
+        choices.origins["weights"] = Origin(choices.origins["weights"].origin, reason)
     return Plan(
-        choices.config, choices.origins, network, classes, steps, changes, licence, counts, digest, task,
+        choices.config, choices.origins, network, classes, steps, changes, licence, counts, digest, catalog.task,
         data_path=absolute(config.data),
     )  # fmt: skip
 
@@ -156,7 +155,7 @@ def _unequal(plan: Plan) -> list[str]:
 def hints(plan: Plan, catalog: Catalog) -> list[str]:
     """What a person might rather do with these pictures."""
     config, n = plan.config, len(catalog.pictures)
-    refused = config.folds or config.minutes or catalog.multi
+    refused = config.folds or config.minutes or not supports(task_named(plan.task), "folds")
     if n >= _MANY or refused or most_folds(catalog.pictures) < _FOLDS:
         return []
     judged = f"{len(catalog.split('val')):,}" if catalog.split("val") else "none"

@@ -1,6 +1,6 @@
 """What training minimises, per batch and summed over its pictures."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,7 +9,6 @@ import torch.nn.functional as F
 from jaxtyping import Float, Integer
 from torch import Tensor
 
-from reslab.model.file import Task
 from reslab.nn.resnet import ResNet
 from reslab.shapes import IMAGES, TARGETS
 from reslab.system import device
@@ -53,8 +52,7 @@ class Objective:
     """The loss of a run: a function of logits, targets and pictures, without memory."""
 
     label_smoothing: float = 0.0
-    """Of a single label."""
-    task: Task = "single"
+    task: str = "single"
     weights: Float[Tensor, "classes"] | None = None
     """`class_weights`."""
     prior: Float[Tensor, "classes"] | None = None
@@ -65,21 +63,41 @@ class Objective:
     def __call__(
         self, logits: Float[Tensor, TARGETS], targets: Float[Tensor, TARGETS], images: Float[Tensor, IMAGES]
     ) -> Float[Tensor, ""]:
-        """The loss summed over pictures; `images` are those that the logits answer.
-
-        It is the negative log likelihood of a picture's label; of several, taken as independent, the sum over labels.
-        """
-        if self.task == "multi":
-            return F.binary_cross_entropy_with_logits(logits, targets, reduction="sum")
-        adjusted = logits if self.prior is None else logits + self.prior.to(logits)
-        weights = None if self.weights is None else self.weights.to(logits)
-        loss = F.cross_entropy(adjusted, targets, weights, label_smoothing=self.label_smoothing, reduction="sum")
+        """The loss summed over pictures; `images` are those that the logits answer."""
+        loss = LOSSES[self.task](self, logits, targets)
         if self.teacher is None:
             return loss
         return (1 - self.teacher.share) * loss + self.teacher.share * self.teacher.loss(logits, images)
 
     def hits(self, logits: Float[Tensor, TARGETS], targets: Float[Tensor, TARGETS]) -> Integer[Tensor, ""]:
-        """How many pictures are answered right: the label that counts most, or every one of several."""
-        if self.task == "multi":
-            return ((logits > 0) == (targets > 0.5)).all(dim=1).sum()
-        return (logits.argmax(1) == targets.argmax(1)).sum()
+        """How many pictures are answered right."""
+        return HITS[self.task](logits, targets).sum()
+
+
+def cross_entropy(
+    objective: Objective, logits: Float[Tensor, TARGETS], targets: Float[Tensor, TARGETS]
+) -> Float[Tensor, ""]:
+    """Of one label: its negative log likelihood, with all that an objective adds to it."""
+    adjusted = logits if objective.prior is None else logits + objective.prior.to(logits)
+    weights = None if objective.weights is None else objective.weights.to(logits)
+    return F.cross_entropy(adjusted, targets, weights, label_smoothing=objective.label_smoothing, reduction="sum")
+
+
+def binary_cross_entropy(
+    objective: Objective, logits: Float[Tensor, TARGETS], targets: Float[Tensor, TARGETS]
+) -> Float[Tensor, ""]:
+    """Of several labels, taken as independent: the sum of their negative log likelihoods."""
+    return F.binary_cross_entropy_with_logits(logits, targets, reduction="sum")
+
+
+LOSSES: dict[str, Callable[[Objective, Tensor, Tensor], Tensor]] = {
+    "single": cross_entropy,
+    "multi": binary_cross_entropy,
+}
+"""Task -> its loss, summed over pictures."""
+
+HITS: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
+    "single": lambda logits, targets: logits.argmax(1) == targets.argmax(1),
+    "multi": lambda logits, targets: ((logits > 0) == (targets > 0.5)).all(dim=1),
+}
+"""Task -> which pictures are answered right; of a blended one, its greater part counts."""

@@ -60,7 +60,7 @@ class Muon(Eager):
     """
 
     def __init__(self, groups: Iterable[dict[str, Any]], lr: float) -> None:
-        defaults = {"lr": lr, "momentum": _REST_MOMENTUM, "weight_decay": 0.0, "orthogonal": False, "share": 1.0}
+        defaults = {"lr": lr, "momentum": _REST_MOMENTUM, "weight_decay": 0.0, "orthogonal": False, "lr_scale": 1.0}
         super().__init__(groups, defaults)
 
     @torch.no_grad()

@@ -14,7 +14,7 @@ from reslab.train.step.muon import SGD, Adam, AdamW, Muon
 def build_optimizer(
     network: nn.Module,
     config: OptimConfig,
-    speeds: Sequence[tuple[nn.Module, float]] | None = None,
+    lr_factors: Sequence[tuple[nn.Module, float]] | None = None,
     undecayed: Collection[str] = (),
 ) -> Optimizer:
     """The optimizer over two groups of the parameters that learn: with and without weight decay.
@@ -22,7 +22,7 @@ def build_optimizer(
     Muon has three: convolutions, the linear layer, and what is not decayed.
 
     Args:
-        speeds: parts of the network with their share of the rate; the whole at 1 by default. Muon knows no such shares.
+        lr_factors: parts of the network, each with what its rate is multiplied by; Muon takes none.
         undecayed: names of parameters that are not pulled to zero, because something else pulls them.
     """
     learning = [p for p in network.parameters() if p.requires_grad]
@@ -30,14 +30,14 @@ def build_optimizer(
     if config.name == "muon":
         return _muon(learning, config, free)
     groups: list[dict[str, Any]] = []
-    for part, share in speeds or [(network, 1.0)]:
+    for part, lr_scale in lr_factors or [(network, 1.0)]:
         mine = [p for p in part.parameters() if p.requires_grad]
         for params, decay in (
             ([p for p in mine if id(p) not in free], config.weight_decay),
             ([p for p in mine if id(p) in free], 0.0),
         ):
             if params:
-                groups.append({"params": params, "weight_decay": decay, "share": share})
+                groups.append({"params": params, "weight_decay": decay, "lr_scale": lr_scale})
     fused = learning[0].device.type in ("cpu", "cuda")  # one pass over memory instead of six
     if config.name == "sgd":
         return SGD(groups, lr=config.lr, momentum=config.momentum, nesterov=config.momentum > 0, fused=fused)
@@ -47,21 +47,21 @@ def build_optimizer(
 
 def _muon(learning: Sequence[nn.Parameter], config: OptimConfig, free: Collection[int]) -> Optimizer:
     """Convolutions take orthogonal steps; the rest is left to SGD at a rate of its own."""
-    share = config.rest_lr / config.lr
+    scale = config.rest_lr / config.lr
     filters = {"params": [p for p in learning if p.ndim == 4], "momentum": config.momentum, "orthogonal": True}
     rest = [p for p in learning if p.ndim < 4]
-    linear = {"params": [p for p in rest if id(p) not in free], "weight_decay": config.weight_decay, "share": share}
-    others = {"params": [p for p in rest if id(p) in free], "weight_decay": 0.0, "share": share}
+    linear = {"params": [p for p in rest if id(p) not in free], "weight_decay": config.weight_decay, "lr_scale": scale}
+    others = {"params": [p for p in rest if id(p) in free], "weight_decay": 0.0, "lr_scale": scale}
     return Muon([filters, linear, others], config.lr)
 
 
 def set_rate(optimizer: Optimizer, rate: float) -> None:
-    """Use this learning rate for the next step; a group with a `share` uses that part of it."""
+    """Use this learning rate for the next step; a group with an `lr_scale` uses that part of it."""
     for group in optimizer.param_groups:
-        group["lr"] = rate * group.get("share", 1.0)
+        group["lr"] = rate * group.get("lr_scale", 1.0)
 
 
-class Average:
+class EMA:
     """The exponential moving average of a network's weights and norm statistics.
 
     The decay grows from 0.1 to its value over the first steps, so that the random start is forgotten:

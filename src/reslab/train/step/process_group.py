@@ -1,4 +1,4 @@
-"""Several processes, one run: the few things that all of them must agree on. With one process, nothing happens.
+"""Several processes that train one run: what all of them must agree on. With one process, nothing happens.
 
 Gradients and norm statistics are summed by hand in one flat message per step, instead of by a wrapper around the network:
 fifteen lines, the same on every device, and nothing that a saved state could miss. PyTorch is imported where there are
@@ -22,7 +22,7 @@ _PATIENCE = timedelta(minutes=30)  # for the first process, which looks at every
 
 
 @dataclass(frozen=True, slots=True)
-class Ranks:
+class ProcessGroup:
     """This process among `world`."""
 
     rank: int = 0
@@ -30,7 +30,7 @@ class Ranks:
 
     @property
     def first(self) -> bool:
-        """The one that writes files and talks."""
+        """The one that writes files and reports events."""
         return self.rank == 0
 
     def share(self, value: Value | None) -> Value:
@@ -44,14 +44,14 @@ class Ranks:
         return box[0]  # type: ignore[return-value]
 
     def gather(self, value: Value) -> list[Value]:
-        """Everybody's value, by rank."""
+        """The values of all processes, by rank."""
         if self.world == 1:
             return [value]
         import torch.distributed as dist
 
-        everybody: list[Value | None] = [None] * self.world
-        dist.all_gather_object(everybody, value)
-        return everybody  # type: ignore[return-value]
+        values: list[Value | None] = [None] * self.world
+        dist.all_gather_object(values, value)
+        return values  # type: ignore[return-value]
 
     def add(self, tensors: Sequence[Tensor]) -> None:
         """Each tensor becomes its sum over the processes, in place, in one message. They share type and device."""
@@ -72,12 +72,12 @@ class Ranks:
         import torch
         import torch.distributed as dist
 
-        told = torch.tensor(float(flag), device=_message_device())
-        dist.all_reduce(told)
-        return bool(told > 0)
+        total = torch.tensor(float(flag), device=_message_device())
+        dist.all_reduce(total)
+        return bool(total > 0)
 
 
-ALONE = Ranks()
+SINGLE = ProcessGroup()
 
 
 def restarts() -> int:
@@ -85,10 +85,10 @@ def restarts() -> int:
     return int(os.environ.get("TORCHELASTIC_RESTART_COUNT", "0"))
 
 
-def join() -> Ranks:
-    """Take one's place among the processes that `torchrun` started; alone where it started none."""
+def join() -> ProcessGroup:
+    """The group of processes that `torchrun` started; `SINGLE` where it started none."""
     if "RANK" not in os.environ or "WORLD_SIZE" not in os.environ:
-        return ALONE
+        return SINGLE
     import torch
     import torch.distributed as dist
     from torch.distributed.rendezvous import rendezvous
@@ -100,7 +100,7 @@ def join() -> Ranks:
         # that has died there, and wait for it.
         store = dist.PrefixStore(f"reslab/{restarts()}", store)
         dist.init_process_group(backend, store=store, rank=rank, world_size=world, timeout=_PATIENCE)
-    return Ranks(dist.get_rank(), dist.get_world_size())
+    return ProcessGroup(dist.get_rank(), dist.get_world_size())
 
 
 def _message_device() -> str:

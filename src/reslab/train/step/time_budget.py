@@ -1,19 +1,19 @@
-"""Keeping a promise of time: how many steps still fit, looked at again and again while the machine's speed drifts."""
+"""Keep a run within its time: how many steps still fit is measured again and again while the machine's speed drifts."""
 
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-from reslab.train.schedule import Course
+from reslab.train.schedule import Timeline
 
 _AIM = 0.97  # of the time given: the promise is 0.90 to 1.02
 _LOOK = 0.02  # share of the time between two looks
-_WORTH = 0.004  # share of the time by which a new course must differ
+_WORTH = 0.004  # share of the time by which a new timeline must differ
 
 
 @dataclass(slots=True)
-class Pace:
+class TimeBudget:
     """The time of one run.
 
     Steps and the work at the end of each epoch (validation, saving) are timed apart: a short run has few epochs.
@@ -24,7 +24,7 @@ class Pace:
     spent: float = 0.0
     """What had gone before this process's clock started."""
     after: float = 1.0
-    """What comes after the last step, besides validation and calibration: reading, the report."""
+    """What comes after the last step, besides validation and calibration: the report."""
     validation_steps: float = 0.0
     """A guess at the time of one validation, in steps, until one has been timed."""
     clock: Callable[[], float] = time.monotonic
@@ -52,25 +52,25 @@ class Pace:
         if validating:
             self._validation = seconds
 
-    def course(self, step: int, course: Course, epoch_steps: int) -> Course:
-        """The course to follow after `step` steps: the given one, unless it would miss the time.
+    def replan(self, step: int, timeline: Timeline, epoch_steps: int) -> Timeline:
+        """The timeline to follow after `step` steps: the given one, unless it would miss the time.
 
         Args:
             epoch_steps: steps between two validations.
         """
         if not self.seconds:
-            return course
+            return timeline
         now = self.elapsed()
         before, first = self._looked
         if first < 0:
             self._looked, self._pause = (now, step), 0.0
-            return course
+            return timeline
         if now - before < _LOOK * self.seconds:
-            return course
+            return timeline
         per_step = max(now - before - self._pause, 1e-9) / (step - first)
         self._looked, self._pause = (now, step), 0.0
         validation = self.validation_steps * per_step if self._validation is None else self._validation
         left = _AIM * self.seconds - now - self.after - 2 * validation  # the last one, and calibration
         fitting = max(0, int(left / (per_step + validation / epoch_steps)))
-        off = abs(step + fitting - course.total) * per_step
-        return course.replanned(step, step + fitting) if off > _WORTH * self.seconds else course
+        off = abs(step + fitting - timeline.total) * per_step
+        return timeline.replanned(step, step + fitting) if off > _WORTH * self.seconds else timeline

@@ -4,8 +4,8 @@ import itertools
 
 import pytest
 
-from reslab.train.schedule import Course
-from reslab.train.step.time_budget import Pace
+from reslab.train.schedule import Timeline
+from reslab.train.step.time_budget import TimeBudget
 
 
 class Machine:
@@ -23,21 +23,21 @@ class Machine:
 
 
 def run(machine, seconds, planned, epoch_steps=100, spent=0.0, after=1.0, guess=0.0):
-    """Train until the course ends; gives the time of everything and the courses that were followed."""
+    """Train until the timeline ends; gives the time of everything and the timelines that were followed."""
     begin = machine.now
-    pace = Pace(seconds, spent, after, guess, machine.clock)
-    course, step, courses = Course.straight(planned), 0, []
-    while step < course.total:
+    budget = TimeBudget(seconds, spent, after, guess, machine.clock)
+    timeline, step, timelines = Timeline.straight(planned), 0, []
+    while step < timeline.total:
         machine.step()
         step += 1
-        course = pace.course(step, course, epoch_steps)
-        if not courses or courses[-1] != course:
-            courses.append(course)
-        if step % epoch_steps == 0 or step == course.total:
-            with pace.pause(validating=True):
+        timeline = budget.replan(step, timeline, epoch_steps)
+        if not timelines or timelines[-1] != timeline:
+            timelines.append(timeline)
+        if step % epoch_steps == 0 or step == timeline.total:
+            with budget.pause(validating=True):
                 machine.now += machine.validation
     machine.now += after + machine.validation
-    return spent + machine.now - begin, step, courses
+    return spent + machine.now - begin, step, timelines
 
 
 @pytest.mark.parametrize("minutes", [1, 3, 10, 60])
@@ -72,13 +72,13 @@ def test_a_validation_is_reserved_before_one_was_timed():
 
 
 def test_a_good_plan_is_left_alone():
-    _, step, courses = run(Machine(0.3), 600.0, int(0.97 * 600 / 0.3) - 3)
-    assert len(courses) == 1 and step == courses[0].total
+    _, step, timelines = run(Machine(0.3), 600.0, int(0.97 * 600 / 0.3) - 3)
+    assert len(timelines) == 1 and step == timelines[0].total
 
 
 def test_without_a_time_nothing_changes():
-    _, step, courses = run(Machine(0.3), 0.0, 50)
-    assert step == 50 and len(courses) == 1
+    _, step, timelines = run(Machine(0.3), 0.0, 50)
+    assert step == 50 and len(timelines) == 1
 
 
 def test_time_spent_before_counts():
@@ -89,17 +89,17 @@ def test_time_spent_before_counts():
 
 def test_a_course_bends_and_never_jumps():
     """After each change of length the share done goes on from where it stood, and ends at the end."""
-    course = Course.straight(100)
+    timeline = Timeline.straight(100)
     for step, total in ((10, 50), (20, 400), (21, 60), (40, 41)):
-        before = [course.done(s) for s in range(step)]
-        course = course.replanned(step, total)
-        assert [course.done(s) for s in range(step)] == pytest.approx(before, abs=1e-12)
-        shares = [course.done(s) for s in range(course.total)]
+        before = [timeline.done(s) for s in range(step)]
+        timeline = timeline.replanned(step, total)
+        assert [timeline.done(s) for s in range(step)] == pytest.approx(before, abs=1e-12)
+        shares = [timeline.done(s) for s in range(timeline.total)]
         assert (
-            course.total == total
+            timeline.total == total
             and all(b > a for a, b in itertools.pairwise(shares))
             and 0 < shares[0] <= shares[-1] < 1
         )
-    assert Course.straight(9).replanned(0, 4) == Course.straight(4)
-    line = Course.straight(100).replanned(50, 60)
+    assert Timeline.straight(9).replanned(0, 4) == Timeline.straight(4)
+    line = Timeline.straight(100).replanned(50, 60)
     assert line.done(54) == pytest.approx(50 / 101 + (1 - 50 / 101) * 5 / 11)
