@@ -2,7 +2,7 @@
 
 import csv
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, Literal
 
@@ -10,6 +10,7 @@ from reslab.errors import ResLabError
 from reslab.system.files import read_json
 from reslab.system.values import build, build_known, parse
 from reslab.tasks.table import task_named
+from reslab.words.phrases import Phrase
 
 RUNS = Path("runs")
 """The folder of runs by default."""
@@ -127,6 +128,8 @@ class _Run:
     machine: str
     reslab: str
     task: str = "single"
+    reasons: dict[str, Phrase] = field(default_factory=dict)
+    """Those of `origins` by key; earlier versions wrote the English sentences only."""
 
     def __post_init__(self) -> None:
         task_named(self.task)

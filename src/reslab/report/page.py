@@ -193,18 +193,23 @@ def _network(run: RunFolder) -> list[Phrase]:
 def _settings(run: RunFolder) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
     """Every value of the config: first those with a story, then those that are as they come."""
     told, rest = [], []
+    reasons = run.document.get("reasons", {})
     for name, value in flat(run.config).items():
         origin = run.document["origins"].get(name, {"origin": "default", "reason": ""})
         row = {"name": name, "meaning": phrases.setting(name), "value": _shown(value)}
-        row |= {"origin": origin["origin"], "from": say(f"origin.{origin['origin']}"), "why": _why(origin)}
+        row |= {
+            "origin": origin["origin"],
+            "from": say(f"origin.{origin['origin']}"),
+            "why": _why(origin, reasons.get(name)),
+        }
         (told if origin["reason"] or origin["origin"] != "default" else rest).append(row)
     return told, rest
 
 
-def _why(origin: dict[str, str]) -> Phrase:
+def _why(origin: dict[str, str], stored: dict[str, Any] | None) -> Phrase:
     if origin["origin"] == "recipe" and origin["reason"].isidentifier():
         return say("settings.recipe", name=origin["reason"])
-    return phrases.reason(origin["reason"])
+    return phrases.read_reason(origin["reason"], Phrase(**stored) if stored else None) or phrases.plain("")
 
 
 def _shown(value: object) -> str | Phrase:

@@ -43,15 +43,15 @@ def laid_out(images: Tensor, layout: str) -> Tensor:
 
 
 def precision() -> tuple[str, str]:
-    """The precision of training on the fastest device, and why: see `mixed`."""
+    """The precision of training on the fastest device (see `mixed`), and the key of its reason in `words`."""
     where = fastest()
     if where.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False):
-        return "bfloat16", "this GPU multiplies it directly"
+        return "bfloat16", "reason.precision.gpu"
     if where.type == "cuda":
-        return "float16", "this GPU has no bfloat16"
+        return "float16", "reason.precision.old_gpu"
     if where.type == "cpu" and torch.cpu._is_amx_tile_supported():
-        return "bfloat16", "this processor multiplies matrices of it directly (AMX)"
-    return "float32", "nothing shorter is faster here"
+        return "bfloat16", "reason.precision.amx"
+    return "float32", "reason.precision.full"
 
 
 def mixed(where: torch.device, kind: str) -> AbstractContextManager[Any]:

@@ -3,8 +3,8 @@
 A table is a file of this folder, named by the code of its language: a further language is one more file.
 """
 
-import re
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from importlib import import_module
 from pathlib import Path
@@ -12,13 +12,11 @@ from typing import Any
 
 from markupsafe import Markup, escape
 
-from reslab.words.reasons import REASONS
-
-ENGLISH = "en"
+ENGLISH, PLAIN = "en", "plain"
 TABLES: dict[str, Mapping[str, str]] = {
     path.stem: import_module(f"{__package__}.{path.stem}").TEXTS
     for path in sorted(Path(__file__).parent.glob("*.py"))
-    if path.stem not in ("__init__", "phrases", "reasons")
+    if path.stem not in ("__init__", "phrases")
 }
 """Code of a language -> key -> text."""
 
@@ -34,7 +32,7 @@ class Phrase:
     """A text in every language: `text` with the language still open."""
 
     key: str
-    values: Mapping[str, Any] = field(default_factory=dict)
+    values: dict[str, Any] = field(default_factory=dict)
 
     def text(self, language: str = ENGLISH) -> str:
         return text(self.key, language, **self.values)
@@ -54,7 +52,7 @@ def say(key: str, /, **values: object) -> Phrase:
 
 def plain(words: str) -> Phrase:
     """A name, or a sentence that has no key: the same in every language."""
-    return Phrase("plain", {"text": words})
+    return Phrase(PLAIN, {"text": words})
 
 
 def languages() -> list[tuple[str, str, str]]:
@@ -91,12 +89,18 @@ def setting(name: str) -> Phrase:
     return say(f"setting.{name}") if f"setting.{name}" in TABLES[ENGLISH] else plain(name)
 
 
-def reason(sentence: str) -> Phrase:
-    """A reason as the plan gives it; one that is not listed here stays English."""
-    for pattern, chinese in REASONS:
-        if match := re.fullmatch(pattern, sentence):
-            return Phrase("reason", {"en": sentence, "zh": chinese.format(*match.groups())})
-    return plain(sentence)
+def read_reason(sentence: str, stored: Phrase | None) -> Phrase | None:
+    """Why a plan chose a value, out of a run folder: by its key, else the English sentence that every version writes.
+
+    Args:
+        stored: None from a version without keys. Its key or its values may be those of a later version.
+    """
+    if stored:
+        with suppress(KeyError, ValueError, TypeError):
+            for language in TABLES:
+                stored.text(language)
+            return stored
+    return plain(sentence) if sentence else None
 
 
 def percent(share: float, digits: int = 2) -> str:
