@@ -1,6 +1,6 @@
 """Several labels per picture: each label is a ranking of the pictures, and a yes or no at its own threshold.
 
-A label's logit z stands for the probability 1 / (1 + exp(-z)) that the picture has it, independent of the others.
+A label's logit z stands for the probability 1 / (1 + exp(-z)) that the picture has it, whatever the other labels.
 """
 
 from collections.abc import Iterator
