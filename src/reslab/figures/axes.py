@@ -132,7 +132,7 @@ class Axes:
 
     def legend(self, lines: Sequence[tuple[str, Words]]) -> list[Element]:
         """Samples of lines (style and name), right-aligned, with room for the longer language."""
-        widths = [_SAMPLE + 5 + self.font * (0.55 * _length(name) + 1) for _, name in lines]
+        widths = [_SAMPLE + 5 + self.font * (0.5 * _length(name) + 1) for _, name in lines]
         parts, x = [], self.right + 0.6 * self.font - sum(widths)
         for (style, name), width in zip(lines, widths, strict=True):
             parts += [
