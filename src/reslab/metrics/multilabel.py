@@ -183,6 +183,7 @@ class _Ranking:
         ranked = np.take_along_axis(scores, self.order, axis=0)
         ends = np.ones(ranked.shape, bool)
         ends[:-1] = ranked[1:] != ranked[:-1]
+        # The next end at or below each row: the least of the ends from there on, seen from the bottom.
         last = np.where(ends, np.arange(n)[:, None], n)
         self.tied = np.minimum.accumulate(last[::-1], axis=0)[::-1]
         """Where each row's run of equal scores ends."""
