@@ -37,7 +37,7 @@ from reslab.model.run import (
 )
 from reslab.nn.config import config_from
 from reslab.run.list import list_runs
-from reslab.serve.documents import encoded, model_document
+from reslab.serve.documents import model_document, to_json
 from reslab.serve.limits import Limits
 from reslab.train.config import Plan, TrainConfig
 from reslab.train.plan.document import decisions, plan_document, plan_from
@@ -194,7 +194,7 @@ def _graph(folder: Path, data: bytes) -> None:
     size = engine.header.preprocess.size
     logits = engine.logits(np.zeros((1, size, size, 3), np.uint8))
     Model(engine).row("a", logits[0], probabilities(engine, logits)[0])
-    encoded(model_document(engine, Limits(), True, "0"))
+    to_json(model_document(engine, Limits(), True, "0"))
 
 
 def _config(folder: Path, data: bytes) -> None:

@@ -410,7 +410,7 @@ def test_a_busy_server_is_asked_again(browser, address, pictures, expected):
     busy = failing(503, "too many pictures are waiting", times=2, **{"Retry-After": "1"})
     with Opened(browser, address, [("**/predict", busy)]) as opened:
         opened.page.set_input_files("#files", pictures[:2])
-        playwright.expect(opened.page.locator("#rows tr").first).to_contain_text("The server is busy; next try in 1 s.")
+        playwright.expect(opened.page.locator("#rows tr").first).to_contain_text("The server is busy; retrying in 1 s.")
         assert_same(opened, opened.rows(), expected[:2])
         assert len([url for url in opened.asked if url.endswith("/predict")]) == 3
 
@@ -438,7 +438,7 @@ def test_a_file_beyond_the_limit_is_not_sent(browser, address, pictures, expecte
     big = {"name": "big.png", "mimeType": "image/png", "buffer": bytes(2_500_000)}
     with Opened(browser, address, [("**/model", model)]) as opened:
         opened.page.locator("aside dl").wait_for()
-        assert opened.pick([big])[0][1:] == ["The file has 2.5 MB; this server takes 1.2 MB at most."]
+        assert opened.pick([big])[0][1:] == ["The file has 2.5 MB; this server accepts at most 1.2 MB."]
         assert not [url for url in opened.asked if url.endswith("/predict")]
 
 

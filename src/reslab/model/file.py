@@ -22,7 +22,7 @@ from reslab.errors import ResLabError
 from reslab.pixels.fingerprint import FINGERPRINT_BYTES
 from reslab.pixels.preprocess import Preprocess
 from reslab.system.files import write_atomically
-from reslab.system.values import build, parse, shown
+from reslab.system.values import build, build_known, parse, shown
 from reslab.tasks.table import TASKS, task_named
 from reslab.tasks.task import Calibration as Calibration
 
@@ -116,7 +116,7 @@ def parse_header(content: dict[str, Any], path: Path) -> Header:
     if missing := [name for name in _REQUIRED if name not in content]:
         raise ResLabError(f"{path} is damaged: {missing[0]} is missing")
     header = build(Header, {name: value for name, value in content.items() if name != "format"}, path)
-    build(_Training, {name: value for name, value in header.training.items() if name in _TRAINING}, path, "training")
+    build_known(_Training, header.training, path, "training")
     refuse_duplicate_classes(header.classes, f"{path} is damaged: ")
     task = task_named(header.task)
     faults = {
@@ -162,9 +162,6 @@ class _Training:
     data_dir: str | None = None
     licence: str | None = None
     weights_licence: str | None = None
-
-
-_TRAINING = {entry.name for entry in dataclasses.fields(_Training)}
 
 
 def _is_unicode(content: dict[str, Any]) -> bool:
@@ -214,9 +211,9 @@ def read_metadata(texts: Mapping[str, str], path: Path) -> ModelMetadata:
     except ValueError:
         raise ResLabError(f"{path} is damaged: its metadata cannot be read") from None
     certificate = parse(texts.get(CERTIFICATE_KEY) or "null", path)
-    build(_Certificate, {"int8": (certificate or {}).get("int8")} if isinstance(certificate, dict) else {}, path)
-    content = build(dict[str, Any], parse(texts[KEY], path), path)
     certificate = build(dict[str, Any] | None, certificate, path, "certificate")
+    build_known(_Certificate, certificate or {}, path)
+    content = build(dict[str, Any], parse(texts[KEY], path), path)
     return ModelMetadata(parse_header(content, path), seen, certificate)
 
 

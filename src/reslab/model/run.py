@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from reslab.errors import ResLabError
 from reslab.system.files import read_json
-from reslab.system.values import build, parse
+from reslab.system.values import build, build_known, parse
 from reslab.tasks.table import task_named
 
 RUNS = Path("runs")
@@ -152,9 +152,8 @@ def read_config(run: Path) -> dict[str, Any]:
         raise ResLabError(f"{run} holds no run", "give a run folder, such as those that reslab runs lists")
     path = run / CONFIG_NAME
     document = read_json(path)
-    for kind, part, place in ((_Run, document, ""), (_Config, document.get("config"), "config")):
-        known = {f.name for f in fields(kind)}
-        build(kind, {k: v for k, v in part.items() if k in known} if isinstance(part, dict) else part, path, place)
+    build_known(_Run, document, path)
+    build_known(_Config, document.get("config"), path, "config")
     return document
 
 
@@ -221,6 +220,5 @@ def read_journal(run: Path) -> Iterator[dict[str, Any]]:
         event = build(dict[str, Any], parse(line.lstrip(b"\0"), where), where)
         kind = build(str, event.get("event"), where, "event")
         if kind in _EVENTS:
-            known = {f.name for f in fields(_EVENTS[kind])}
-            build(_EVENTS[kind], {k: v for k, v in event.items() if k in known}, where)
+            build_known(_EVENTS[kind], event, where)
         yield event

@@ -27,7 +27,7 @@ from reslab.serve.limits import Limits, Refused
 from reslab.system.machine import default_workers
 
 _SMALL_PIXELS, _SMALL_SECONDS, _SMALL_MEMORY = 2_000_000, 1.0, 64 * 2**20
-_QUICK_SECONDS = 0.25
+_QUICK_SECONDS = 0.25  # a decoding up to this long is not charged to the budget
 _LARGE_MEMORY = 448 * 2**20  # for all large pictures that are being decoded
 _USUAL_PIXEL_BYTES = 8  # of memory for a pixel: four in Pillow, three in the array, parts of copies
 _PIXEL_BYTES = {"WEBP": 25, "AVIF": 21, "HEIF": 21}  # libraries with buffers of their own

@@ -50,6 +50,14 @@ def build(kind: type[T], content: Any, where: object, place: str = "") -> T:
     return _value(kind, content, where, place)
 
 
+def build_known(kind: type[T], content: Any, where: object, place: str = "") -> T:
+    """The same for a dataclass, from a document that may have more fields, which are ignored."""
+    if isinstance(content, dict):
+        known = {field.name for field in dataclasses.fields(kind)}  # type: ignore[arg-type]
+        content = {name: value for name, value in content.items() if name in known}
+    return _value(kind, content, where, place)
+
+
 def _value(kind: Any, content: Any, where: object, place: str) -> Any:
     complain: Callable[[str], ResLabError] = lambda what: ResLabError(f"{where} is damaged: {place or 'it'} {what}")  # noqa: E731
     if dataclasses.is_dataclass(kind):

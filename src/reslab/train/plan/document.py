@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from reslab.model.run import CONFIG_NAME, read_config, read_journal
-from reslab.system.values import build
+from reslab.system.values import build_known
 from reslab.train.config import Plan, TrainConfig
 
 
@@ -41,8 +41,7 @@ def plan_from(document: dict[str, Any], run: Path = Path()) -> Plan:
     Raises:
         ResLabError: a field is missing, of another type, or unknown: written by a later version.
     """
-    known = {entry.name for entry in dataclasses.fields(Plan)}
-    return build(Plan, {k: v for k, v in document.items() if k in known}, run / CONFIG_NAME)
+    return build_known(Plan, document, run / CONFIG_NAME)
 
 
 _FREE = ("data", "data_dir", "epochs", "minutes", "course", "workers", "save_seconds", "log_every")
