@@ -62,6 +62,7 @@ def _records(text: str, delimiter: str, path: Path, before: int) -> Iterator[tup
         try:
             record = next(reader, None)
         except csv.Error as error:
+            # A record that fails on a later line than it began, or at the end, is one with an open quotation mark.
             if before + reader.line_num > start or "end of data" in str(error):
                 raise _open_quote(path, start) from None
             raise ResLabError(f"{printable(path)}, after line {start - 1}: {error}", _UTF8) from None

@@ -45,7 +45,7 @@ def uniforms(seed: int, stream: str, epoch: int, indices: np.ndarray, count: int
     Returns:
         float64 `[len(indices), count]`.
     """
-    blocks = -(-count // 4)
+    blocks = -(-count // 4)  # each counter gives four words
     counter = np.zeros((len(indices), blocks, 4), dtype=np.uint64)
     counter[..., 0] = np.asarray(indices, dtype=np.uint64)[:, None] & _LOW
     counter[..., 1] = np.uint64(epoch)

@@ -1,4 +1,4 @@
-"""Axes: where values come to lie, which of them are named, and the grid, lines and legend of a panel."""
+"""Axes: scales from values to places, and the grid, lines, dots and legend of a panel."""
 
 import math
 from collections.abc import Sequence
@@ -13,7 +13,7 @@ _SAMPLE = 18  # length of a line's sample in the legend
 
 @dataclass(frozen=True, slots=True)
 class Scale:
-    """One axis; a value beyond an end is drawn at that end."""
+    """The range of one axis; a value beyond an end is drawn at that end."""
 
     low: float
     high: float
@@ -22,7 +22,7 @@ class Scale:
     log: bool = False
 
     def share(self, value: float) -> float:
-        """How far along the axis a value lies, from 0 to 1."""
+        """The position of a value along the axis, from 0 to 1."""
         ends = self.low, min(max(value, self.low), self.high), self.high
         low, place, high = map(math.log10, ends) if self.log else ends
         return (place - low) / (high - low)
@@ -44,7 +44,7 @@ def ticks(low: float, high: float, about: int = 5, whole: bool = False) -> list[
 
 
 def linear(low: float, high: float, unit: float = 1) -> Scale:
-    """From one round number to another, at least from `low` to `high`; a value is written `unit` times as large."""
+    """From one round number to another, at least from `low` to `high`; a tick's name is its value times `unit`."""
     levels = ticks(low, high)
     return Scale(levels[0], levels[-1], tuple((value, f"{unit * value:g}") for value in levels))
 
@@ -92,7 +92,7 @@ class Axes:
     font: float = 10
 
     def place(self, x: float, y: float) -> Point:
-        """Where a pair of values comes to lie."""
+        """The place of a pair of values in the drawing."""
         return (
             self.left + self.x.share(x) * (self.right - self.left),
             self.bottom - self.y.share(y) * (self.bottom - self.top),
@@ -132,7 +132,7 @@ class Axes:
 
     def legend(self, lines: Sequence[tuple[str, Words]]) -> list[Element]:
         """Samples of lines (style and name), right-aligned, with room for the longer language."""
-        widths = [_SAMPLE + 5 + self.font * (0.55 * _length(name) + 1) for _, name in lines]
+        widths = [_SAMPLE + 5 + self.font * (0.5 * _length(name) + 1) for _, name in lines]
         parts, x = [], self.right + 0.6 * self.font - sum(widths)
         for (style, name), width in zip(lines, widths, strict=True):
             parts += [
@@ -144,9 +144,9 @@ class Axes:
 
 
 def _length(words: Words) -> int:
-    """About how many letters wide words are; a Chinese sign is as wide as two."""
+    """The width of words in letters, about; a Chinese character is as wide as two."""
     texts = [words] if isinstance(words, str) else [words.text(language) for language in TABLES]
-    return max(sum(2 if ord(sign) > 0x2E80 else 1 for sign in each) for each in texts)
+    return max(sum(2 if ord(character) > 0x2E80 else 1 for character in each) for each in texts)
 
 
 def panel(axes: Axes, title: Words, note: Words, parts: Sequence[Element]) -> list[Element]:

@@ -1,4 +1,4 @@
-"""SVG as data: elements, and drawings that stand in a page with both languages or in a file with one."""
+"""SVG as data: elements, and drawings that are written into a page in both languages or to a file in one."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -39,7 +39,7 @@ _MARGIN, _SCALE = 16, 1.5
 
 @dataclass(frozen=True, slots=True)
 class Element:
-    """One element of SVG. A phrase stands alone in its element."""
+    """One element of SVG. A phrase must be the only child of its element."""
 
     tag: str
     children: tuple["Element | Words", ...] = ()

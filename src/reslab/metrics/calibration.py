@@ -49,7 +49,7 @@ def reliability(probabilities: Scores, labels: Labels, bins: int = BINS) -> list
     confidence = probabilities.max(axis=1)
     correct = probabilities.argmax(axis=1) == labels
     edges = np.arange(bins + 1) / bins
-    which = np.clip(np.searchsorted(edges, confidence) - 1, 0, bins - 1)
+    which = np.clip(np.searchsorted(edges, confidence) - 1, 0, bins - 1)  # the first edge that is not below, minus one
     table = []
     for k in range(bins):
         inside = which == k
@@ -79,7 +79,7 @@ def fit_temperature(logits: Scores, labels: Labels) -> float:
         slope, bend = _derivatives(logits, labels, inverse)
         if slope == 0:
             break
-        low, high = (low, inverse) if slope > 0 else (inverse, high)
+        low, high = (low, inverse) if slope > 0 else (inverse, high)  # the loss is convex: the minimum is downhill
         newton = inverse - slope / bend if bend > 0 else 0.0
         before, inverse = inverse, newton if low < newton < high else (low * high) ** 0.5
         if abs(inverse - before) <= _CLOSE * before:

@@ -1,6 +1,6 @@
 """Several labels per picture: each label is a ranking of the pictures, and a yes or no at its own threshold.
 
-A label's logit z stands for the probability 1 / (1 + exp(-z)) that the picture has it, independent of the others.
+A label's logit z stands for the probability 1 / (1 + exp(-z)) that the picture has it, whatever the other labels.
 """
 
 from collections.abc import Iterator
@@ -183,6 +183,7 @@ class _Ranking:
         ranked = np.take_along_axis(scores, self.order, axis=0)
         ends = np.ones(ranked.shape, bool)
         ends[:-1] = ranked[1:] != ranked[:-1]
+        # The next end at or below each row: the least of the ends from there on, seen from the bottom.
         last = np.where(ends, np.arange(n)[:, None], n)
         self.tied = np.minimum.accumulate(last[::-1], axis=0)[::-1]
         """Where each row's run of equal scores ends."""

@@ -64,7 +64,7 @@ class Block(nn.Module):
     """`relu(shortcut(x) + residual(x))`; with pre-activation `shortcut(x) + residual(relu(norm(x)))`.
 
     Args:
-        width: of the stage; the block puts out `width * expansion` channels.
+        width: of the stage; the block outputs `width * expansion` channels.
         drop: probability that training skips the residual.
     """
 

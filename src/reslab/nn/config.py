@@ -25,7 +25,7 @@ class ResNetConfig:
     depths: tuple[int, ...]
     """Blocks in each stage."""
     widths: tuple[int, ...]
-    """Width of each stage; a bottleneck puts out four times as many channels."""
+    """Width of each stage; a bottleneck outputs four times as many channels."""
     block: BlockKind = "basic"
     preact: bool = False
     """Norm and ReLU stand before each convolution instead of behind it (He et al. 2016, arXiv:1603.05027, figure 1b)."""
@@ -34,7 +34,7 @@ class ResNetConfig:
     2019, arXiv:1812.01187, figure 2b); `3x3` keeps the size (CIFAR, section 4.2); `whitening` is a fixed 2x2
     convolution (`layers.Whitening`)."""
     stem_width: int = 0
-    """Channels that the stem puts out; 0 means the first stage's width."""
+    """Output channels of the stem; 0 means the first stage's width."""
     entry: EntryKind = "block"
     """How a stage begins: with its first `block`, which strides in every stage but the first; or with a convolution and
     max `pool`ing, in every stage, before its blocks (`layers.PooledConvNorm`)."""

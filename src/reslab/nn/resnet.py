@@ -90,7 +90,7 @@ def build(config: ResNetConfig, seed: int = 0) -> ResNet:
             if module.bias is not None:
                 nn.init.zeros_(module.bias)
             if config.identity_init and module.kernel_size == (3, 3):
-                nn.init.dirac_(module.weight[: module.in_channels])
+                nn.init.dirac_(module.weight[: module.in_channels])  # the filters beyond keep their random start
         elif isinstance(module, nn.Linear):
             bound = module.in_features**-0.5
             nn.init.uniform_(module.weight, -bound, bound, generator=generator)

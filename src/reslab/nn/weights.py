@@ -67,7 +67,7 @@ def load_foreign(network: ResNet, state_dict: Mapping[str, Tensor]) -> ResNet:
         ResLabError: names or shapes differ; the message counts and names them, and nothing has been loaded.
     """
     ours, (found, theirs) = network.state_dict(), translated(state_dict)
-    first = next(iter(ours))
+    first = next(iter(ours))  # the stem's convolution, the only one that depends on the colours
     if first in found and found[first].shape[1] == 3:
         found[first] = for_channels(found[first], network.config.in_channels)
     lacking = [name for name in ours if name not in found and not name.endswith(_COUNTER)]

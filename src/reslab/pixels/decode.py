@@ -140,7 +140,7 @@ class Facts:
     width: int
     height: int
     rotated: bool
-    """The EXIF orientation asks for a turn or a mirror image."""
+    """The EXIF orientation rotates or mirrors the picture."""
     frames: int
 
     @property

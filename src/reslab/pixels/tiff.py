@@ -68,6 +68,7 @@ class Directory:
             raise Unreadable(f"tag {tag} of its directory claims {count:,} values, more than {_MOST_VALUES:,}")
         if kind not in _WHOLE:
             return ()
+        # Values that fit stand in the entry itself; otherwise it holds their offset in the file.
         value = entry[-8:] if self.big else entry[-4:]
         source, at = value, 0
         if count * _SIZES[kind] > len(value):

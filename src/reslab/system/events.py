@@ -1,4 +1,4 @@
-"""What a long piece of work reports while it goes on, and the listener that is given none of it."""
+"""Events that a long operation reports while it runs, and the listener that ignores them."""
 
 from collections.abc import Callable
 from typing import Any
