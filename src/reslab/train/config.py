@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, Literal, get_args
 
-from reslab.data.augment import parse
+from reslab.data.augment import BATCH_CHANGES, PICTURE_CHANGES, SETS, parse
 from reslab.data.splits import DEFAULT_VAL, MAX_VAL, SplitConfig
 from reslab.errors import ResLabError, nearest
 from reslab.nn.zoo import configuration
@@ -146,9 +146,8 @@ class TrainConfig:
         "starting weights were trained.", group="pictures",
     )  # fmt: skip
     augment: str = setting(
-        "light", None, "none, light, quick, standard, strong, any-way-up (no side is up: microscopes, satellites); or a list of "
-        "crop, shift, hflip, altflip, vflip, rot90, rotate, color, grey, blur, trivialaugment, randaugment, erase, mixup, "
-        "cutmix, with commas.", group="pictures",
+        "light", None, f"{', '.join(SETS)}; or a list of {', '.join((*PICTURE_CHANGES, *BATCH_CHANGES))}, with commas. "
+        "any-way-up is for pictures without an upper side: microscopes, satellites.", group="pictures",
     )  # fmt: skip
 
     epochs: int = setting(0, COUNT, "Passes over the training pictures.")
