@@ -69,7 +69,7 @@ def test_bad_input(reslab, checkpoint, tmp_path):
     code, _, err = reslab("eval", checkpoint, data, "--model", "resnet50")
     assert code == 2 and "do not fit this network: lacks" in err
     code, _, err = reslab("eval", NAME, data, "--mean", 0.5, 0.5, 0.5)
-    assert code == 2 and "--mean is for other people's checkpoints" in err
+    assert code == 2 and "--mean is for checkpoints of other libraries" in err
     code, _, err = reslab("predict", checkpoint, data, "--classes", tmp_path / "absent.txt")
     assert code == 2 and "cannot read the class names" in err
     code, _, err = reslab("predict", "cifar10_resnet2", data)

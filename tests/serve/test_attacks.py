@@ -365,7 +365,7 @@ def test_a_token_that_no_header_can_carry(monkeypatch):
     from reslab.cli.serving import _token
 
     monkeypatch.setenv("RESLAB_TOKEN", "a\nb")
-    with pytest.raises(ResLabError, match="no header can carry"):
+    with pytest.raises(ResLabError, match="a header cannot hold"):
         _token()
 
 

@@ -1,4 +1,4 @@
-"""`adopt`: the door for everybody who does not train with us."""
+"""`adopt`: ONNX classifiers that were trained elsewhere."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,12 +20,12 @@ if TYPE_CHECKING:
 @Parameter(name="*")
 @dataclass(frozen=True)
 class InputOptions:
-    """How the graph's pictures are made. What is given is not searched for."""
+    """The input rule of the graph. What is given is not searched for."""
 
     mean: Annotated[tuple[float, float, float] | None, Parameter(negative="")] = None
-    "Subtracted from a picture in [0, 1]: red, green, blue."
+    "Mean of the graph's normalisation, for pictures in [0, 1]: red, green, blue."
     std: Annotated[tuple[float, float, float] | None, Parameter(negative="")] = None
-    "What it is divided by then."
+    "Standard deviation of the graph's normalisation."
     size: int | None = None
     "Side of the input in pixels, where the graph takes any; 224 by default."
     resize: Resize | None = None
@@ -34,7 +34,7 @@ class InputOptions:
     "bilinear or bicubic."
 
     def choices(self) -> RuleChoices:
-        """What is left to be tried."""
+        """The rules that are left to try."""
         if self.size is not None and self.size < 8:
             raise ResLabError(f"--size {self.size} is too small", "the smallest input is 8 pixels")
         tried = RuleChoices(self._numbers())
@@ -71,17 +71,17 @@ def adopt(
     pictures: InputOptions = _INPUT_OPTIONS,
     json: Annotated[bool, Parameter(negative="")] = False,
 ) -> None:
-    """Make a model.onnx of somebody else's ONNX classifier, so that predict, eval and explain take it.
+    """Turn an ONNX classifier from elsewhere into a model.onnx that predict, eval and explain take.
 
-    How its pictures must be made is found by trying, on labelled ones; a temperature makes its probabilities honest; the
-    finished graph is compared with the foreign one, and where they differ no file is written (exit code 1).
+    Its input rule (range, channel order, resize) is found by trying rules on labelled pictures, and its probabilities are
+    calibrated by a temperature. The new graph is compared with the given one; if they differ, no file is written (exit code 1).
 
     Args:
-        foreign: The ONNX file: timm's, Ultralytics', torchvision's or anybody's classifier.
-        data: Labelled pictures of its classes, or of some: a folder, a CSV/TSV, or a name.
-        classes: A text file with its class names, one per line in the order of its answers; what the file says by default.
+        foreign: The ONNX file of a classifier: from timm, Ultralytics, torchvision or elsewhere.
+        data: Labelled pictures of all or some of its classes: a folder, a CSV/TSV, or a name.
+        classes: A text file with its class names, one per line in the order of its outputs; by default the names in the file.
         out: The model file.
-        split: The pictures that decide.
+        split: The split of DATA that chooses the rule.
         json: Print JSON.
     """
     outside_data(out, data)
@@ -134,7 +134,7 @@ def _say(made: "Adoption", document: dict[str, Any], data: str) -> None:
         )
     say(f"{document['split']} split of {data}: {show.interval(document['top1'], document['n'])}", end="; ")
     say(f"always answering one class {show.percent(document['majority_baseline'])}")
-    say("these pictures chose the input and the temperature; whether the graph was trained on them, it does not say")
+    say("these pictures chose the input rule and the temperature; whether the graph was trained on them is unknown")
     say(f"NLL {fit['nll_before']:.4f} -> {fit['nll_after']:.4f}; {show.temperature(fit)}")
     say(
         f"certificate: {proof['n']} pictures in batches of {', '.join(map(str, proof['batches']))}, largest difference "

@@ -17,7 +17,7 @@ from reslab.errors import ResLabError, visible
 from reslab.system.bounds import BOUNDS, Bound
 
 STARTED: ContextVar[float] = ContextVar("STARTED")
-"""When the command began, before anything large was imported: what `--minutes` counts from (`time.monotonic`)."""
+"""When the command began (`time.monotonic`), before anything large was imported: `--minutes` counts from here."""
 
 _NUMBER = re.compile(r"[+-]?(?:\d+\.?\d*(?:e[+-]?\d+)?|\.\d+|nan|inf(?:inity)?)", re.IGNORECASE)
 _INTERNAL = 70  # sysexits.h: software error
@@ -40,30 +40,30 @@ _PEERS_WORDS = {
     "project": "here it is --out",
     "val-split": "here it is --val",
 }
-"""What people type who come from other tools."""
+"""Options of other tools -> what to say about them."""
 
 VERBS = {
     "demo": ("training:demo", "Built-in digits: train, score, report, predict; under a minute."),
-    "models": ("models:models", "The zoo: layers, parameters, multiply-accumulates, source."),
-    "check": ("data:check", "Read-only data check; exit code 1 if something must be fixed."),
+    "models": ("models:models", "List the zoo: layers, parameters, multiply-accumulates, source."),
+    "check": ("data:check", "Check the data, read-only; exit code 1 if something must be fixed."),
     "preview": ("data:preview", "What the network sees, as one picture."),
     "train": ("training:train", "Check the data, train, calibrate, score and report."),
     "resume": ("training:resume", "Continue a run where it stopped."),
-    "runs": ("training:runs", "What was trained here: score, interval, time."),
+    "runs": ("training:runs", "List the runs in a folder: score, interval, time."),
     "eval": ("evaluating:evaluate", "Score a model on labelled pictures, with intervals."),
     "compare": ("evaluating:compare", "Is one model really better? Paired, on the same pictures."),
-    "predict": ("predicting:predict", "Answer for files, folders and patterns; one row each."),
-    "adopt": ("adopting:adopt", "Somebody else's ONNX classifier becomes a model file of ours."),
-    "explain": ("explaining:explain", "Where in the picture the answer comes from."),
-    "export": ("exporting:export", "A model for elsewhere, proven to answer as before."),
-    "serve": ("serving:serve", "Answer over HTTP, with a web page; no torch needed."),
-    "search": ("search:search", "Search the few settings that matter, within a time."),
-    "lr-find": ("search:lr_find", "A curve of the loss over the learning rate, and a suggestion."),
-    "bench": ("benching:bench", "Images per second, latency and memory on this machine."),
+    "predict": ("predicting:predict", "Classify files, folders and patterns; one row per picture."),
+    "adopt": ("adopting:adopt", "Turn an ONNX classifier from elsewhere into a ResLab model file."),
+    "explain": ("explaining:explain", "Show where in the picture the answer comes from."),
+    "export": ("exporting:export", "Write a model for other programs, verified to answer as before."),
+    "serve": ("serving:serve", "Serve a model over HTTP, with a web page; no torch needed."),
+    "search": ("search:search", "Search the settings that matter most, within a time limit."),
+    "lr-find": ("search:lr_find", "Measure the loss over the learning rate, and suggest one."),
+    "bench": ("benching:bench", "Measure images per second, latency and memory on this machine."),
     "study": ("study:study", "Why residual networks: plain against residual, by depth."),
     "report": ("evaluating:report", "One self-contained HTML page about a run."),
 }
-"""Verb -> where it lives, and its line of help."""
+"""Verb -> module and function, and its line of help."""
 
 
 def build_app() -> App:
@@ -72,7 +72,7 @@ def build_app() -> App:
         name="reslab",
         help="From a folder of pictures to a classifier that you can understand, train, trust and ship.",
         help_epilogue="Start with: reslab demo. Each verb explains itself: reslab train --help. Tracebacks: --debug.",
-        suppress_keyboard_interrupt=False,  # `run` has a word to say
+        suppress_keyboard_interrupt=False,  # `run` reports it
         config=_refuse_nonsense,
     )
     for verb, (place, help_line) in VERBS.items():
@@ -81,14 +81,14 @@ def build_app() -> App:
 
 
 def _refuse_nonsense(app: App, commands: tuple[str, ...], arguments: Any) -> None:
-    """Every number on the command line is within its bounds, and nothing is empty, before anything begins."""
+    """Refuse numbers out of bounds and empty arguments before the verb begins."""
     for argument in arguments:
         name = argument.name.lstrip("-")
         kinds = {argument.hint, *get_args(argument.hint)}
         kinds |= {kind for each in kinds for kind in get_args(each)}
         for value in [token.value for token in argument.tokens]:
-            if not value and name != "PATHS" and bool not in kinds:  # an empty picture is a row; a switch has no value
-                raise ResLabError(f"{argument.name} is empty", "is a variable of the shell unset?")
+            if not value and name != "PATHS" and bool not in kinds:  # an empty path has its row, a switch no value
+                raise ResLabError(f"{argument.name} is empty", "is a shell variable unset?")
             if {int, float} & kinds and _NUMBER.fullmatch(value):
                 number = int(value) if value.lstrip("+-").isdigit() else float(value)
                 (bound_of(name.replace("-", "_")) or Bound()).check(argument.name, number)
@@ -134,13 +134,13 @@ def run(tokens: list[str]) -> int:
     except OSError as error:
         if error.errno != errno.ENOSPC:
             return _complain(f"{error.filename or 'the system'}: {error.strerror or error}", None, 2, debug)
-        return _complain("the disk is full", "free space; a run goes on with reslab resume", 2, debug)
+        return _complain("the disk is full", "free some space; reslab resume continues a run", 2, debug)
     except Exception as error:
         return _fault(error, debug)
 
 
 def _fault(error: Exception, debug: bool) -> int:
-    return _complain(f"unexpected: {error!r}", "this is a fault of ResLab; --debug shows where", _INTERNAL, debug)
+    return _complain(f"unexpected: {error!r}", "this is a bug in ResLab; --debug shows where", _INTERNAL, debug)
 
 
 def _complain(message: str, hint: str | None, code: int, debug: bool) -> int:
@@ -153,7 +153,7 @@ def _complain(message: str, hint: str | None, code: int, debug: bool) -> int:
 
 
 def _explain(error: CycloptsError) -> tuple[str, str | None]:
-    """The parser's sentence, its suggestion as the hint; the peers' words translated."""
+    """The parser's message, and its suggestion or that for another tool's option as the hint."""
     if isinstance(error, MissingArgumentError) and error.argument is not None:
         verb = " ".join(error.command_chain or ())
         return f"{verb} needs {error.argument.names[0].lstrip('-').upper()}", f"reslab {verb} --help"

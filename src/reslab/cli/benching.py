@@ -1,4 +1,4 @@
-"""`bench`: without torch where the model is an exported one."""
+"""`bench`; an exported model is measured without torch."""
 
 import dataclasses
 from typing import Annotated
@@ -24,10 +24,10 @@ def bench(
 
     Args:
         model: A model file, an exported model.onnx, a run folder, latest, or a network of the zoo.
-        data: Pictures to read for the measurement from files; JPEG files of noise that is like photographs by default.
+        data: Pictures for the measurement that reads files; by default JPEG files of noise with the statistics of photographs.
         seconds: Time for each measurement.
         json: Print JSON.
-        engine: auto, torch, onnxruntime or openvino: which library computes, where the file leaves a choice.
+        engine: auto, torch, onnxruntime or openvino: the library that computes, where the file leaves a choice.
     """
     if seconds <= 0:
         raise ResLabError(f"--seconds {seconds:g} leaves no time to measure", "give at least 1")
@@ -45,7 +45,7 @@ def bench(
     if found.training_images_per_second:
         steps = f"steps of {BLOCK} in {found.training_precision}"
         made.add_row("training", f"{found.training_images_per_second:.1f} images/s", steps)
-    made.add_row("memory", f"{found.peak_memory_mb:,.0f} MB", "the most that this process has held")
+    made.add_row("memory", f"{found.peak_memory_mb:,.0f} MB", "peak of this process")
     if found.macs and found.percent_of_peak:
         made.add_row("peak", f"{found.matmul_gflops:.0f} GFLOP/s", "a large float32 matrix product")
         share = f"of that peak, by forward; {found.macs / 1e6:,.1f} M MACs a picture"

@@ -1,4 +1,4 @@
-"""`explain`: where the answer comes from."""
+"""`explain`: class activation maps as pictures."""
 
 import dataclasses
 import json as json_format
@@ -44,10 +44,10 @@ def explain(
     Args:
         model: A model file, an exported model.onnx, a run folder, latest, or a packaged model.
         paths: Pictures, folders, patterns.
-        out: The PNG; of several pictures the folder for theirs.
-        label: The class to explain; by default the likeliest of each picture.
+        out: The PNG; a folder where there are several pictures.
+        label: The class to explain; by default the most likely one of each picture.
         json: Print JSON Lines: label, probability, logit, the map's values.
-        engine: auto, torch, onnxruntime or openvino: which library computes, where the file leaves a choice.
+        engine: auto, torch, onnxruntime or openvino: the library that computes, where the file leaves a choice.
     """
     if not paths:
         raise ResLabError("explain needs at least one picture, folder or pattern", "reslab explain MODEL photo.jpg")
@@ -76,7 +76,7 @@ def explain(
 
 
 def _file_names(keys: Iterable[str]) -> list[str]:
-    """A PNG for each picture, no two alike in any system: its path with _ for / and, where that is taken, a number."""
+    """A file name for each picture, unique on every system: its path with _ for /, and a number where that is taken."""
     names: dict[str, str] = {}
     for key in keys:
         plain = re.sub(r'[\\/:*?"<>|\0-\x1f]', "_", key.strip("/"))

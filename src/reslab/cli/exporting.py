@@ -1,4 +1,4 @@
-"""`export`: a model for elsewhere, with the proof that it answers as before."""
+"""`export`: a model for other programs, verified to answer as before."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,12 +23,12 @@ _NOT_MET = 1
 @Parameter(name="*")
 @dataclass(frozen=True)
 class FileOptions:
-    """How the file is made."""
+    """Options of the file."""
 
     form: Annotated[Form | None, Parameter(name="--format")] = None
-    "onnx, openvino or pt2 (torch.export: a program, which ResLab writes and never opens); by --out's ending, else onnx."
+    "onnx, openvino or pt2 (torch.export: a program, which ResLab writes and never opens); by default what --out ends in."
     input_layout: Layout = "nhwc-uint8"
-    "nhwc-uint8: pixels as any decoder gives them; nchw-float32: planes in [0, 1]. Either is normalised inside."
+    "nhwc-uint8: pixels as decoders return them; nchw-float32: planes in [0, 1]. The model normalises either."
     opset: int | None = None
     "ONNX operator set, 18 to 26; 20 suits most runtimes."
     int8: Annotated[bool, Parameter(negative="")] = False
@@ -36,7 +36,7 @@ class FileOptions:
     max_drop_points: float = 0.5
     "Points of accuracy that int8 may cost."
     golden: Path | None = None
-    "A new folder for golden vectors: pictures and the answers that another language must get (see examples/)."
+    "A new folder for golden vectors: pictures, and the answers that other programs must reproduce (see examples/)."
 
 
 _OPTIONS = FileOptions()
@@ -53,13 +53,13 @@ def export(
     foreign: ForeignOptions = FOREIGN_OPTIONS,
     json: Annotated[bool, Parameter(negative="")] = False,
 ) -> int:
-    """Write a model for elsewhere, and prove on pictures, in batches of 1, 2, 3, 7 and 32, that it answers as before.
+    """Write a model for other programs, and verify on pictures, in batches of 1, 2, 3, 7 and 32, that it answers as before.
 
     Args:
-        model: A model file, a run folder, latest, a packaged model, or somebody else's checkpoint.
-        out: The file; where the proof fails none is written.
-        data: Labelled pictures: the validation ones prove, for int8 the training ones show its ranges. By default those of
-            the run, else two photographs.
+        model: A model file, a run folder, latest, a packaged model, or a checkpoint of another library.
+        out: The file; not written if the verification fails.
+        data: Labelled pictures: the validation split verifies, and int8 takes its ranges from the training split. By default
+            those of the run, else two photographs.
         json: Print JSON: the certificate.
     """
     foreign.refuse_for(find_model(model))
@@ -81,14 +81,14 @@ def export(
             _print_acceptance(exported.acceptance)
         kept = " (float32)" if refused else " (int8)" if exported.acceptance else ""
         if how.golden:
-            show.say(f"{how.golden}: golden vectors, for programs in other languages to check themselves")
+            show.say(f"{how.golden}: golden vectors for testing programs in other languages")
         following = f"torch.export.load({str(out)!r})" if form == "pt2" else f"reslab predict {out} photos/"
         show.say(f"{out}{kept}: {out.stat().st_size / 1e6:.1f} MB. Next: {following}")
     return _NOT_MET if refused else 0
 
 
 def _form(asked: Form | None, out: Path) -> tuple[Form, Path]:
-    """The form, and the path with its ending."""
+    """The form, and the path with its suffix."""
     by_suffix = next((form for form in FORMS if SUFFIXES[form] == out.suffix), None)
     form = asked or by_suffix
     if form is None:

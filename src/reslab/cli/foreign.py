@@ -1,4 +1,4 @@
-"""Options for other people's checkpoints."""
+"""Options for checkpoints of other libraries."""
 
 import dataclasses
 from dataclasses import dataclass
@@ -16,34 +16,36 @@ from reslab.model.file import is_foreign, refuse_duplicate_classes
 @Parameter(name="*")
 @dataclass(frozen=True)
 class ForeignOptions:
-    """What somebody else's checkpoint does not say itself; each guess is said on stderr."""
+    """What a checkpoint of another library does not record; each guess is printed on stderr."""
 
     network: Annotated[str | None, Parameter(name="--model")] = None
-    "Its network, for a .pth, .pt, .th or bare .safetensors; what its tensors look like by default."
+    "Network of a .pth, .pt, .th or bare .safetensors checkpoint; inferred from its tensors by default."
     size: int | None = None
-    "Side of its input in pixels."
+    "Side of the checkpoint's input in pixels."
     mean: Annotated[tuple[float, float, float] | None, Parameter(negative="")] = None
-    "Subtracted from its input in [0, 1], one number per colour; ImageNet's by default."
+    "Mean of the checkpoint's normalisation, for inputs in [0, 1]; ImageNet's by default."
     std: Annotated[tuple[float, float, float] | None, Parameter(negative="")] = None
-    "What its input is divided by."
+    "Standard deviation of the checkpoint's normalisation."
     classes: Path | None = None
-    "A text file with its class names, one per line in the order of its answers."
+    "A text file with the checkpoint's class names, one per line in the order of its outputs."
 
     def assumed(self) -> CheckpointAssumptions:
-        """The same for the engine; guesses go to stderr."""
+        """The same for the engine; guesses are printed on stderr."""
         names = None if self.classes is None else class_names(self.classes)
         return CheckpointAssumptions(self.network, self.size, self.mean, self.std, names, on_message=show.people.print)
 
     def refuse_for(self, model: Path) -> None:
-        """A file that says all this itself is not contradicted."""
+        """Refuse these options for a model file that records them itself."""
         given = [name for name, value in dataclasses.asdict(self).items() if value is not None]
         if given and not is_foreign(model):
             flag = "model" if given[0] == "network" else given[0]
-            raise ResLabError(f"--{flag} is for other people's checkpoints; {model} says it itself", "leave it out")
+            raise ResLabError(
+                f"--{flag} is for checkpoints of other libraries; {model} records it itself", "leave it out"
+            )
 
 
 def class_names(path: Path) -> tuple[str, ...]:
-    """One per line."""
+    """The class names in a text file, one per line."""
     try:
         lines = path.read_text(encoding="utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as error:

@@ -15,7 +15,7 @@ def models(
     size: int | None = None,
     json: Annotated[bool, Parameter(negative="")] = False,
 ) -> None:
-    """List the networks, or one network layer by layer with the shape that each layer puts out.
+    """List the networks, or show one layer by layer with the shape of each output.
 
     Args:
         name: A network of the zoo.

@@ -73,7 +73,7 @@ RUN_OPTIONS, PICTURE_OPTIONS, DATA_OPTIONS = RunOptions(), PictureOptions(), Dat
 
 
 def outside_data(out: Path | None, data: str) -> None:
-    """Nothing is ever written into the person's data folder."""
+    """Refuse an output inside the data folder, which is never written to."""
     folder = Path(data)
     if out is not None and folder.is_dir() and out.resolve().is_relative_to(folder.resolve()):
         raise ResLabError(f"--out {out} lies inside {data}, which is never written to", "choose a folder beside it")

@@ -28,15 +28,15 @@ def search(
     out: Path | None = None,
     json: Annotated[bool, Parameter(negative="")] = False,
 ) -> None:
-    """Search learning rate, weight decay, augmentation and label smoothing around the default, within a time.
+    """Search learning rate, weight decay, augmentation and label smoothing around the default, within a time limit.
 
-    What you set yourself stays as you set it. With trained weights the way of fine-tuning is searched too. The default
-    wins unless the best trial is shown to be better on the validation pictures. The same command with the same --out goes
-    on where it stopped. The test pictures stay shut.
+    Settings that you give are kept. With trained weights the mode of fine-tuning is searched too. The default wins unless
+    the best trial is shown to be better on the validation pictures. The same command with the same --out continues a
+    search. Test pictures are never opened.
 
     Args:
         data: A folder of class folders (with or without train/ val/ test/), a CSV/TSV, or a name such as digits.
-        minutes: The time that the whole search may take; with more of it a search goes on.
+        minutes: Time limit of the whole search; with a larger one a finished search continues.
         out: The folder of the search; runs/DATE-search-DATA by default. The winner is the run OUT/best.
         json: Print search.json.
     """
@@ -61,7 +61,7 @@ def lr_find(
     csv: Path | None = None,
     json: Annotated[bool, Parameter(negative="")] = False,
 ) -> None:
-    """Suggest a learning rate: about a hundred steps of the training, the rate growing until the loss runs away.
+    """Suggest a learning rate: train about a hundred steps while the rate grows, until the loss diverges.
 
     Args:
         data: A folder of class folders (with or without train/ val/ test/), a CSV/TSV, or a name such as digits.
@@ -94,7 +94,7 @@ def lr_find(
 
 
 class _SearchListener(RunListener):
-    """Tells a person how a search goes."""
+    """Prints the progress of a search."""
 
     folder = ""
 
@@ -192,7 +192,7 @@ def _say_who_won(document: dict[str, Any]) -> None:
 
 
 def _say_how_to_tell(document: dict[str, Any], data: str, folder: str) -> None:
-    """Where too few pictures validate: a cross-validation of leader and default, in which every picture does."""
+    """Suggest a cross-validation of leader and default, which validates every picture."""
     places = {word: Path(folder) / f"{word}-folds" for word in ("leader", "default")}
     for begin, (word, place) in zip(("to tell: ", " " * 9), places.items(), strict=True):
         show.say(f"{begin}reslab train {data} --like {document[word]['folder']} --folds 5 --out {place}")

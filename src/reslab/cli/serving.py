@@ -30,15 +30,15 @@ def serve(
 ) -> None:
     """Answer over HTTP: POST /predict, POST /explain, GET /model, the web page at /.
 
-    Where the environment has RESLAB_TOKEN, clients must send it: Authorization: Bearer TOKEN. Requests are logged as
-    JSON lines on stderr. SIGTERM and Ctrl-C let running requests finish. Without a token, a server that only this
-    machine can reach answers to the names localhost, 127.0.0.1 and [::1], and to no other server's pages.
+    If RESLAB_TOKEN is set in the environment, clients must send it: Authorization: Bearer TOKEN. Requests are logged as
+    JSON lines on stderr. SIGTERM and Ctrl-C let running requests finish. Without a token, a server on a loopback address
+    answers only requests to localhost, 127.0.0.1 or [::1], and none from pages of other origins.
 
     Args:
         model: An exported model.onnx, a packaged model, or what PyTorch can open and export on the fly.
-        host: Address to listen on; by default only this machine can ask.
-        port: Port to listen on; 0 takes a free one.
-        engine: auto, torch, onnxruntime or openvino: which library computes, where the file leaves a choice.
+        host: Address to listen on; the default is reachable from this machine only.
+        port: Port to listen on; 0 chooses a free one.
+        engine: auto, torch, onnxruntime or openvino: the library that computes, where the file leaves a choice.
     """
     foreign.refuse_for(find_model(model))
     try:
@@ -53,7 +53,7 @@ def serve(
         app = create_app(served, limits, token, local=local and token is None)
         if not local and token is None:
             show.people.print(
-                f"anybody who reaches {host} may ask: {TOKEN_VARIABLE} in the environment asks for a token"
+                f"warning: whoever can reach {host} can use this server; set {TOKEN_VARIABLE} to require a token"
             )
         shown = f"[{host}]" if ":" in host else host
         address = f"http://{shown}:{listener.getsockname()[1]}"
@@ -61,12 +61,14 @@ def serve(
 
 
 def _token() -> str | None:
-    """What clients must send; blanks at its ends, as files of secrets have them, are no part of it."""
+    """The token that clients must send, without the white space that files of secrets end in."""
     token = os.environ.get(TOKEN_VARIABLE)
     if token is None:
         return None
     if not token.strip():
-        raise ResLabError(f"{TOKEN_VARIABLE} is empty", "set it to a long random word, or unset it")
+        raise ResLabError(f"{TOKEN_VARIABLE} is empty", "set it to a long random text, or unset it")
     if not token.strip().isprintable():
-        raise ResLabError(f"{TOKEN_VARIABLE} holds what no header can carry", "set it to one line of plain text")
+        raise ResLabError(
+            f"{TOKEN_VARIABLE} holds characters that a header cannot hold", "set it to one line of plain text"
+        )
     return token.strip()

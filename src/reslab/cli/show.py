@@ -1,4 +1,4 @@
-"""How things look in a terminal: bars and tables where there is one, plain lines where there is none."""
+"""Output: bars and tables in a terminal, plain lines in a file or a pipe."""
 
 import json
 import os
@@ -22,26 +22,26 @@ from rich.text import Text
 
 from reslab.errors import visible
 
-_WIDE = 200  # a file or a pipe has no width: tables there must not fold
+_WIDE = 200  # a file or a pipe has no width: do not fold tables
 
-_SILENT = os.environ.get("RANK", "0") != "0"  # of processes that train together, the first one talks
+_SILENT = os.environ.get("RANK", "0") != "0"  # of processes that train together only the first prints
 
 
 class _Literal(Console):
-    """A console that takes every text as it is: no markup, no emoji, and nothing that steers a terminal."""
+    """A console that prints every text literally: no markup, no emoji, no control characters."""
 
     def render_str(self, text: str, **style: Any) -> Text:
-        """A line break within a text is part of a name."""
+        """The text with its control characters, line breaks included, spelt out."""
         return super().render_str(visible(text), **style)
 
 
 _LITERAL: dict[str, Any] = {"markup": False, "emoji": False, "highlight": False, "quiet": _SILENT}
 
 people = _Literal(stderr=True, width=None if sys.stderr.isatty() else _WIDE, **_LITERAL)
-"""Progress, warnings, decisions: never mixed with results."""
+"""stderr: progress, warnings, decisions."""
 
 results = _Literal(width=None if sys.stdout.isatty() else _WIDE, **_LITERAL)
-"""What was asked for."""
+"""stdout: what was asked for."""
 
 
 def print_json(document: Any) -> None:
@@ -52,14 +52,14 @@ def print_json(document: Any) -> None:
 
 
 def say(what: Any = "", **style: Any) -> None:
-    """Print a result: a table as wide as the terminal, a line unbroken and taken literally."""
+    """Print a result: a table as wide as the terminal, a line without breaks."""
     if isinstance(what, str):
         style = {"soft_wrap": True, **style}
     results.print(what, **style)
 
 
 def percent(value: float) -> str:
-    """A share for people."""
+    """A share as text."""
     return f"{100 * value:.2f} %"
 
 
@@ -78,7 +78,7 @@ def temperature(fit: dict[str, Any]) -> str:
 
 
 def duration(seconds: float) -> str:
-    """Seconds, minutes or hours, as one would say it."""
+    """Seconds, minutes or hours as text."""
     if seconds < 90:
         return f"{seconds:.0f} s"
     return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
@@ -93,14 +93,14 @@ def table(*headings: str, right: tuple[int, ...] = ()) -> Table:
 
 
 class Bar:
-    """A progress bar in a terminal; without one, nothing but a line when asked."""
+    """A progress bar in a terminal; elsewhere it does nothing."""
 
     def __init__(self, progress: Progress | None) -> None:
         self._progress = progress
         self._task: TaskID | None = None
 
     def begin(self, label: str, total: int | None) -> None:
-        """Start a new stretch of work."""
+        """Start a new task in place of the last one."""
         if self._progress is None:
             return
         if self._task is not None:
@@ -108,14 +108,14 @@ class Bar:
         self._task = self._progress.add_task(label, total=total, note="")
 
     def move(self, by: int = 0, to: int | None = None, note: str | None = None) -> None:
-        """So much more is done."""
+        """Advance by `by` steps, or to step `to`."""
         if self._progress is None or self._task is None:
             return
         changes: dict[str, Any] = {} if note is None else {"note": note}
         self._progress.update(self._task, advance=None if to is not None else by, completed=to, **changes)
 
     def extend(self, total: int) -> None:
-        """The present stretch has become longer or shorter."""
+        """Change the number of steps of the present task."""
         if self._progress is not None and self._task is not None:
             self._progress.update(self._task, total=total)
 
@@ -126,7 +126,7 @@ class Bar:
 
 @contextmanager
 def bar(label: str = "", total: int | None = None) -> Iterator[Bar]:
-    """A bar for as long as the work inside takes."""
+    """A bar for the duration of the block."""
     if not people.is_terminal:
         yield Bar(None)
         return

@@ -41,7 +41,7 @@ def train(
 
     Args:
         data: A folder of class folders (with or without train/ val/ test/), a CSV/TSV, or a name such as digits.
-        minutes: Fit the run into this time, instead of epochs.
+        minutes: Fit the run into this many minutes, instead of a number of epochs.
         out: The run folder; runs/DATE-MODEL-DATA by default.
         track: Also write TensorBoard files into the run folder.
         json: Print the validation score as JSON.
@@ -55,7 +55,7 @@ def train(
     outside_data(out, data)
     listener = RunListener()
     with show.bar() as listener.bar:
-        if out and restarts():  # torchrun's second try: the run goes on, it does not begin
+        if out and restarts():  # torchrun restarts its processes after a failure: continue the run
             run = resume_run(out, None, _with_tracking(listener, track))
         else:
             run = train_run(config, out, user, _with_tracking(listener, track), STARTED.get())
@@ -74,8 +74,8 @@ def resume(
 
     Args:
         run: The run folder.
-        epochs: Make the run longer or shorter; the rate then follows the schedule of a run of that length.
-        data: Where the pictures lie now, if they have moved; they must be the same ones.
+        epochs: Make the run longer or shorter; the learning rate then follows the schedule of a run of that length.
+        data: Where the pictures are now, if they have moved; they must be the same ones.
         json: Print the validation score as JSON.
     """
     from reslab.run.train import resume as resume_run
@@ -90,7 +90,7 @@ def runs(folder: Path = RUNS, *, json: Annotated[bool, Parameter(negative="")] =
     """List the runs in a folder: score with interval, and time.
 
     Args:
-        folder: Where the runs lie.
+        folder: The folder that holds the runs.
         json: Print JSON.
     """
     rows = list_runs(folder)
@@ -117,7 +117,7 @@ def demo(*, out: Path | None = None, epochs: int | None = None) -> None:
 
     Args:
         out: The run folder; runs/DATE-resnet20-digits by default.
-        epochs: Fewer make it quicker.
+        epochs: Fewer epochs are faster.
     """
     from reslab.run.demo import demo as run_demo
 
@@ -136,7 +136,7 @@ def demo(*, out: Path | None = None, epochs: int | None = None) -> None:
     say("Try next:")
     say(f"  reslab predict {result.model} {result.prediction.path}")
     say(f"  reslab export {result.model} --out digits.onnx")
-    say("  reslab serve digits.onnx                  a web page and an HTTP door: http://127.0.0.1:8000")
+    say("  reslab serve digits.onnx                  a web page and an HTTP API: http://127.0.0.1:8000")
     say("  reslab check path/to/your/pictures        one folder per class")
     say("  reslab train path/to/your/pictures")
     if sys.stdout.isatty() and (os.name == "nt" or sys.platform == "darwin" or os.environ.get("DISPLAY")):
@@ -144,9 +144,9 @@ def demo(*, out: Path | None = None, epochs: int | None = None) -> None:
 
 
 def _within(minutes: float, config: TrainConfig, user: set[str]) -> tuple[TrainConfig, set[str]]:
-    """The config with a time to keep."""
+    """The config with a time limit."""
     if "epochs" in user:
-        raise ResLabError("--epochs and --minutes contradict each other", "give the one that matters")
+        raise ResLabError("--epochs and --minutes contradict each other", "give one of them")
     if minutes <= 0:
         raise ResLabError(f"--minutes {minutes:g} leaves no time", "give at least 0.1")
     return dataclasses.replace(config, minutes=minutes, course=()), user | {"minutes"}
@@ -166,7 +166,7 @@ def _with_tracking(listener: Listener, track: bool) -> Listener:
 
 def _say_score(run: "Run", json: bool) -> None:
     if run.evaluation is None:
-        show.people.print("nothing validated this run; score it on pictures it has not seen: reslab eval")
+        show.people.print("this run has no validation pictures; score it on pictures it has not seen: reslab eval")
         return
     document = run.evaluation.document()
     if json:

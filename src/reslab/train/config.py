@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, Literal, get_args
 
-from reslab.data.augment import parse
+from reslab.data.augment import BATCH_CHANGES, PICTURE_CHANGES, SETS, parse
 from reslab.data.splits import DEFAULT_VAL, MAX_VAL, SplitConfig
 from reslab.errors import ResLabError, nearest
 from reslab.nn.zoo import configuration
@@ -36,7 +36,7 @@ class OptimConfig:
     lr: float = setting(
         0.1,
         POSITIVE,
-        "Peak learning rate, taken as it is; auto measures one first, as lr-find does.",
+        "Peak learning rate, not scaled by the batch size; auto measures one first, as lr-find does.",
         words={AUTO: AUTO},
     )
     momentum: float = setting(0.9, SHARE)
@@ -46,7 +46,7 @@ class OptimConfig:
     betas: tuple[float, float] = (0.9, 0.999)
     """Adam and AdamW."""
     weight_decay: float = setting(
-        5e-4, Bound(), "Pull of convolutions and the linear layer towards zero (0.0005 in standard)."
+        5e-4, Bound(), "Weight decay of convolutions and the linear layer (0.0005 in standard)."
     )
     """Norms and biases are left alone (Goyal et al. 2017, section 5.3)."""
     clip_norm: float = setting(0.0, Bound())
@@ -75,9 +75,11 @@ class TrainConfig:
 
     data: str = "digits"
     """A folder, a CSV/TSV table, or a name."""
-    data_dir: str | None = setting(None, None, "Where a named set lies or is downloaded to.", group="data", kind=Path)
+    data_dir: str | None = setting(
+        None, None, "Folder that a named data set is in, or is downloaded to.", group="data", kind=Path
+    )
     val: float = setting(
-        DEFAULT_VAL, Bound(0, MAX_VAL), "Share of the pictures that validates (0.1); none trains on all.", group="data",
+        DEFAULT_VAL, Bound(0, MAX_VAL), "Fraction of the pictures for validation (0.1); none trains on all.", group="data",
         words={NONE: 0.0},
     )  # fmt: skip
     """0 keeps the last weights."""
@@ -115,14 +117,14 @@ class TrainConfig:
     )  # fmt: skip
     """Empty where training starts from scratch."""
     start_decay: float = setting(
-        0.0, Bound(), "Pull towards the starting weights below the head instead of weight decay (L2-SP), e.g. 0.01."
+        0.0, Bound(), "Decay below the head towards the starting weights instead of zero (L2-SP), e.g. 0.01."
     )
     """Li, Grandvalet and Davoine 2018, arXiv:1802.01483."""
     teacher: str = setting(
         NONE, None, "Distil: learn from the answers of this model (a file, a run, cifar10_resnet20) besides the labels."
     )
     """See `loss.Teacher`."""
-    teacher_share: float = setting(0.9, Bound(0, 1), "Share of the loss that the teacher decides (0.9).")
+    teacher_share: float = setting(0.9, Bound(0, 1), "Weight of the teacher in the loss (0.9).")
     teacher_temperature: float = setting(4.0, POSITIVE)
     balance: str = setting(
         "none", Words(BALANCES), "For classes of unequal size: none, weights, sampler or logit-adjust."
@@ -130,7 +132,7 @@ class TrainConfig:
     zero_init: bool = True
     """Every block starts as the identity."""
     drop_path: float = setting(
-        0.0, SHARE, "Stochastic depth: how often a step skips the deepest residual, between 0 and 1; less often for those "
+        0.0, SHARE, "Stochastic depth: probability that a step skips the last residual, from 0 to below 1; smaller for those "
         "before it.",
     )  # fmt: skip
 
@@ -147,20 +149,19 @@ class TrainConfig:
         "starting weights were trained.", group="pictures",
     )  # fmt: skip
     augment: str = setting(
-        "light", None, "none, light, quick, standard, strong, any-way-up (no side is up: microscopes, satellites); or a list of "
-        "crop, shift, hflip, altflip, vflip, rot90, rotate, color, grey, blur, trivialaugment, randaugment, erase, mixup, "
-        "cutmix, with commas.", group="pictures",
+        "light", None, f"{', '.join(SETS)}; or a list of {', '.join((*PICTURE_CHANGES, *BATCH_CHANGES))}, with commas. "
+        "any-way-up is for pictures without an upper side: microscopes, satellites.", group="pictures",
     )  # fmt: skip
 
     epochs: int = setting(0, COUNT, "Passes over the training pictures.")
     batch_size: int = setting(0, COUNT, "Pictures per step.")
     accumulate: int = setting(
-        0, COUNT, "Compute each step in this many parts, for less memory; by default as many as the memory demands."
+        0, COUNT, "Parts that a batch is computed in, for less memory; by default as many as the memory demands."
     )
     """One part after the other; the gradient is that of the whole batch."""
     precision: str = setting(
         AUTO, Words((*PRECISIONS, AUTO)),
-        "auto, float32, bfloat16 or float16: what training multiplies in. Scores are always computed in float32.",
+        "Of the products in training: auto, float32, bfloat16 or float16. Scores are always computed in float32.",
     )  # fmt: skip
     layout: str = setting(
         AUTO, Words((*LAYOUTS, AUTO)),
@@ -172,16 +173,14 @@ class TrainConfig:
     """The timeline of an earlier run that is to be followed step by step (`Timeline.breakpoints`)."""
     grow: float = setting(0.0, SHARE)
     """Share of the run that is trained on pictures of three quarters of the side (progressive resizing)."""
-    label_smoothing: float = setting(
-        0.0, SHARE, "Share of each target that is spread over all classes (0.1 in standard)."
-    )
+    label_smoothing: float = setting(0.0, SHARE, "Share of each target spread over all classes (0.1 in standard).")
     optim: OptimConfig = field(default_factory=OptimConfig)
     lr_per_128: bool = True
     """The rate is meant for a batch of 128 and scales with it (Goyal et al. 2017, section 2.1)."""
     find_lr: bool = False
     """Measure the rate before the first step (`range_test`) instead."""
     schedule: ScheduleConfig = field(default_factory=ScheduleConfig)
-    ema: float = setting(0.0, SHARE, "Decay of the moving average of the weights (0.99 in standard); 0 does without.")
+    ema: float = setting(0.0, SHARE, "Decay of the moving average of the weights (0.99 in standard); 0 turns it off.")
     seed: int = setting(0, SEED, "Decides weights, order and augmentation; never which picture is in which split.")
     patience: int = setting(
         0, COUNT, "Stop after this many epochs without a better validation score; 0 never stops early."
