@@ -108,8 +108,8 @@ def adopt(
         GateNotMet: the wrapped graph and the foreign one give different answers; no file is written.
     """
     foreign = open_foreign_graph(path, classes, size)
-    taken, count = foreign.input, len(foreign.classes)
-    on_message(f"{path}: {count} classes, {taken.size} px, input {taken.name}, logits from {foreign.output}")
+    spec, count = foreign.input, len(foreign.classes)
+    on_message(f"{path}: {count} classes, {spec.size} px, input {spec.name}, logits from {foreign.output}")
     pictures = source.pictures()
     labels = TASKS["single"].targets(pictures, foreign.classes, source.split)
     on_message(f"trying input rules on pictures of the {source.split} split")

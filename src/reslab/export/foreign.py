@@ -138,21 +138,19 @@ def open_foreign_graph(path: Path, classes: tuple[str, ...] | None, size: int | 
     if not names:
         raise ResLabError(f"{path} does not name its classes", "--classes FILE: one name per line, in its order")
     refuse_duplicate_classes(names)
-    graph_input = _find_input(path, proto, size, metadata.get("imgsz"))
+    spec = _find_input(path, proto, size, metadata.get("imgsz"))
     session = _session(path, proto)
-    output, kind, rows = _find_output(path, session, graph_input, len(names))
+    output, kind, rows = _find_output(path, session, spec, len(names))
     logits = _before_softmax(path, proto, output)
     softmax = logits == output and bool((rows >= 0).all() and np.allclose(rows.sum(axis=1), 1, atol=_CLOSE))
     if logits != output:
         proto.graph.output.append(helper.make_tensor_value_info(logits, kind, None))
         session = _session(path, proto)
-    free = _free_batch_axis(proto, graph_input)
-    batched = _check_batches(path, session, free, graph_input, logits)
+    free = _free_batch_axis(proto, spec)
+    batched = _check_batches(path, session, free, spec, logits)
     if not batched:
-        free, graph_input = proto, dataclasses.replace(graph_input, batch=1)
-    return ForeignGraph(
-        digest, graph_input, logits, softmax, tuple(names), metadata.get("license"), free, batched, session
-    )
+        free, spec = proto, dataclasses.replace(spec, batch=1)
+    return ForeignGraph(digest, spec, logits, softmax, tuple(names), metadata.get("license"), free, batched, session)
 
 
 def constants(proto: onnx.ModelProto) -> dict[str, np.ndarray]:
@@ -262,31 +260,31 @@ def _session(path: Path, proto: onnx.ModelProto) -> onnxruntime.InferenceSession
         raise ResLabError(f"{path} is damaged, or onnxruntime cannot run it: {str(error).splitlines()[0]}") from None
 
 
-def _run(session: onnxruntime.InferenceSession, taken: GraphInput, output: str, numbers: np.ndarray) -> np.ndarray:
+def _run(session: onnxruntime.InferenceSession, spec: GraphInput, output: str, numbers: np.ndarray) -> np.ndarray:
     """One output, as float32, for float32 `[batch, size, size, 3]`."""
-    images = numbers if taken.channels_last else numbers.transpose(0, 3, 1, 2)
-    images = np.ascontiguousarray(images, dtype=_TYPES[taken.kind])
-    return np.asarray(session.run([output], {taken.name: images})[0]).astype(np.float32)
+    images = numbers if spec.channels_last else numbers.transpose(0, 3, 1, 2)
+    images = np.ascontiguousarray(images, dtype=_TYPES[spec.kind])
+    return np.asarray(session.run([output], {spec.name: images})[0]).astype(np.float32)
 
 
-def _noise(taken: GraphInput, count: int) -> np.ndarray:
+def _noise(spec: GraphInput, count: int) -> np.ndarray:
     """Inputs that need no rule: the shapes and sums of the outputs do not depend on it."""
-    return np.random.default_rng(0).uniform(0, 2, (count, taken.size, taken.size, 3)).astype(np.float32)
+    return np.random.default_rng(0).uniform(0, 2, (count, spec.size, spec.size, 3)).astype(np.float32)
 
 
 def _find_output(
-    path: Path, session: onnxruntime.InferenceSession, taken: GraphInput, count: int
+    path: Path, session: onnxruntime.InferenceSession, spec: GraphInput, count: int
 ) -> tuple[str, int, np.ndarray]:
     """The output with a number per class: its name, its type, its values for some noise."""
     kinds = {"tensor(float)": TensorProto.FLOAT, "tensor(float16)": TensorProto.FLOAT16}
-    numbers = _noise(taken, taken.batch or 2)
+    numbers = _noise(spec, spec.batch or 2)
     shapes = {}
     for output in session.get_outputs():
         try:
-            rows = _run(session, taken, output.name, numbers)
+            rows = _run(session, spec, output.name, numbers)
         except Exception as error:  # onnxruntime's errors have no common class
             raise ResLabError(
-                f"{path} does not run on {taken.size} px: {str(error).splitlines()[0]}", "set --size"
+                f"{path} does not run on {spec.size} px: {str(error).splitlines()[0]}", "set --size"
             ) from None
         if output.type in kinds and rows.shape == (len(numbers), count):
             return output.name, kinds[output.type], rows
@@ -313,7 +311,7 @@ def _before_softmax(path: Path, proto: onnx.ModelProto, output: str) -> str:
     return source[name].input[0] if last in ("Softmax", "LogSoftmax") else output
 
 
-def _free_batch_axis(proto: onnx.ModelProto, taken: GraphInput) -> onnx.ModelProto:
+def _free_batch_axis(proto: onnx.ModelProto, spec: GraphInput) -> onnx.ModelProto:
     """The graph for any number of pictures, as far as only its shapes fix their number.
 
     Exporters write the batch size as the first dimension of every Reshape. There, -1 ("whatever is left") is right for
@@ -321,17 +319,17 @@ def _free_batch_axis(proto: onnx.ModelProto, taken: GraphInput) -> onnx.ModelPro
     """
     free = onnx.ModelProto()
     free.CopyFrom(proto)
-    if taken.batch is None:
+    if spec.batch is None:
         return free
     del free.graph.value_info[:]
     for value in (*free.graph.input, *free.graph.output):
         dims = value.type.tensor_type.shape.dim
-        if dims and dims[0].dim_value == taken.batch:
+        if dims and dims[0].dim_value == spec.batch:
             dims[0].dim_param = "batch"
     arrays = constants(free)
     for number, node in enumerate(free.graph.node):
         shape = arrays.get(node.input[1]) if node.op_type == "Reshape" else None
-        if shape is None or not shape.size or shape[0] != taken.batch:
+        if shape is None or not shape.size or shape[0] != spec.batch:
             continue
         first = 0 if -1 in shape else -1
         tensor = numpy_helper.from_array(np.array([first, *shape[1:]], np.int64), f"reslab_shape_{number}")
@@ -345,15 +343,15 @@ def _free_batch_axis(proto: onnx.ModelProto, taken: GraphInput) -> onnx.ModelPro
 
 
 def _check_batches(
-    path: Path, session: onnxruntime.InferenceSession, free: onnx.ModelProto, taken: GraphInput, output: str
+    path: Path, session: onnxruntime.InferenceSession, free: onnx.ModelProto, spec: GraphInput, output: str
 ) -> bool:
     """Whether `free` gives for three pictures (or batches) at once what the original gives one by one."""
-    count = taken.batch or 1
-    numbers = _noise(taken, 3 * count)
-    alone = np.concatenate([_run(session, taken, output, numbers[i : i + count]) for i in range(0, 3 * count, count)])
+    count = spec.batch or 1
+    numbers = _noise(spec, 3 * count)
+    alone = np.concatenate([_run(session, spec, output, numbers[i : i + count]) for i in range(0, 3 * count, count)])
     near = _CLOSE * max(1.0, float(np.abs(alone).max()))
     try:
-        together = _run(_session(path, free), taken, output, numbers)
+        together = _run(_session(path, free), spec, output, numbers)
         same = together.shape == alone.shape and np.allclose(together, alone, rtol=0, atol=near, equal_nan=True)
     except Exception:  # onnxruntime's errors have no common class
         same = False

@@ -131,23 +131,23 @@ def _is_global_mean(node: onnx.NodeProto, arrays: Mapping[str, np.ndarray]) -> b
 
 
 def _loop_over_pictures(
-    prefixed: list[onnx.NodeProto], taken: GraphInput, wanted: list[str]
+    prefixed: list[onnx.NodeProto], spec: GraphInput, wanted: list[str]
 ) -> tuple[list[onnx.NodeProto], dict[str, np.ndarray], list[str]]:
     """A graph that takes one picture at a time in a loop over the tensor `pictures`.
 
     Returns:
         Nodes, their constants, and the names of the wanted tensors for all pictures.
     """
-    shape = (1, taken.size, taken.size, 3) if taken.channels_last else (1, 3, taken.size, taken.size)
+    shape = (1, spec.size, spec.size, 3) if spec.channels_last else (1, 3, spec.size, spec.size)
     arrays = {"one_shape": np.array(shape, np.int64), "one_first": np.array(0, np.int64)}
     outside = [node for node in prefixed if node.op_type == "Constant"]  # the head's weights may be among them
-    inside = [helper.make_node("Reshape", ["one", "one_shape"], [PREFIX + taken.name])]
+    inside = [helper.make_node("Reshape", ["one", "one_shape"], [PREFIX + spec.name])]
     inside += [node for node in prefixed if node.op_type != "Constant"]
     inside += [helper.make_node("Gather", [name, "one_first"], [f"one/{name}"], axis=0) for name in wanted]
     body = helper.make_graph(
         _remove_unused(inside, {f"one/{name}" for name in wanted})[0],
         "one_by_one",
-        [helper.make_tensor_value_info("one", taken.kind, None)],
+        [helper.make_tensor_value_info("one", spec.kind, None)],
         [onnx.ValueInfoProto(name=f"one/{name}") for name in wanted],
     )
     every = [f"every/{name}" for name in wanted]
@@ -174,7 +174,7 @@ def _inputs_of(node: onnx.NodeProto) -> Iterator[str]:
             yield from (value.name for value in graph.output)
 
 
-def _input_nodes(taken: GraphInput, rule: InputRule, into: str) -> tuple[list[onnx.NodeProto], dict[str, np.ndarray]]:
+def _input_nodes(spec: GraphInput, rule: InputRule, into: str) -> tuple[list[onnx.NodeProto], dict[str, np.ndarray]]:
     """From the pixels of `images` to the tensor `into`, which the foreign graph takes."""
     factor, term = rule.affine
     arrays = {"input_factor": factor, "input_term": term}
@@ -188,10 +188,10 @@ def _input_nodes(taken: GraphInput, rule: InputRule, into: str) -> tuple[list[on
         arrays["input_order"] = _BGR
         nodes.append(helper.make_node("Gather", [name, "input_order"], ["input_bgr"], axis=3))
         name = "input_bgr"
-    if not taken.channels_last:
+    if not spec.channels_last:
         nodes.append(helper.make_node("Transpose", [name], ["input_planes"], perm=[0, 3, 1, 2]))
         name = "input_planes"
-    nodes.append(helper.make_node("Cast", [name], [into], to=taken.kind))
+    nodes.append(helper.make_node("Cast", [name], [into], to=spec.kind))
     return nodes, arrays
 
 
