@@ -55,7 +55,7 @@ class Bound:
             try:
                 number: Any = operator.index(value)  # type: ignore[arg-type]
             except TypeError:
-                raise ResLabError(f"{flag} {value} is not a whole number", "drop the decimals") from None
+                raise ResLabError(f"{flag} {value} is not a whole number", "give a whole number") from None
         else:
             number = float(value)
         if not self.holds(number):  # nor does any range hold NaN
