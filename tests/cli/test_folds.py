@@ -66,7 +66,7 @@ def test_few_pictures_get_a_hint_and_only_they(reslab, colours, tmp_path):
     _, _, err = reslab("train", colours, *SHORT, "--out", tmp_path / "a")
     rows = [line.split(",")[2] for line in (tmp_path / "a" / "split.csv").read_text(encoding="utf-8").splitlines()[1:]]
     train, val = rows.count("train"), rows.count("val")
-    assert f"hint: with {train + val} pictures, --folds 5 judges each of them once instead of {val}," in err
+    assert f"hint: with {train + val} pictures, --folds 5 scores each of them once instead of {val}," in err
     few = colour_folder(tmp_path / "few", 2, 4)  # no five folds of four
     code, _, err = reslab("train", few, *SHORT, "--out", tmp_path / "b")
     assert code == 0 and "--folds" not in err

@@ -40,7 +40,7 @@ from reslab.run.list import list_runs
 from reslab.serve.documents import model_document, to_json
 from reslab.serve.limits import Limits
 from reslab.train.config import Plan, TrainConfig
-from reslab.train.plan.document import decisions, plan_document, plan_from
+from reslab.train.plan.document import decision_digest, plan_document, plan_from
 
 SECONDS = 20.0
 """Of processor time that one case may take; a case takes some hundredths."""
@@ -203,7 +203,7 @@ def _config(folder: Path, data: bytes) -> None:
     (row,) = list_runs(folder)
     assert row["error"] is None or "\n" not in row["error"]
     plan = plan_from(read_config(folder / "run"), folder / "run")
-    assert decisions(plan) and plan.total_steps >= 0
+    assert decision_digest(plan) and plan.total_steps >= 0
 
 
 def _split(folder: Path, data: bytes) -> None:

@@ -31,7 +31,7 @@ from reslab.search.space import Parameter, default_values, parameter_from, searc
 from reslab.system.files import read_json
 from reslab.train.config import Origin
 from reslab.train.loop import Interrupted
-from reslab.train.plan.document import followed
+from reslab.train.plan.document import config_like
 from reslab.train.plan.resolve import resolve
 from reslab.train.recipes import recipe
 from reslab.words.phrases import say
@@ -235,7 +235,7 @@ def test_the_losers_leave_and_the_winner_is_a_run(done, data, tmp_path):
     assert (out / "best" / "report.html").is_file()
     winner = read_config(out / "best")
     assert winner["config"]["optim"]["lr"] == document["winner"]["dials"]["optim.lr"]
-    again = train(replace(followed(out / "best"), data=str(data)), tmp_path / "again")
+    again = train(replace(config_like(out / "best"), data=str(data)), tmp_path / "again")
     assert again.model.read_bytes() == (out / "best" / "model.safetensors").read_bytes()
     page = (out / "best" / "report.html").read_text(encoding="utf-8")
     assert best == 0 or f"trial {best}" in page

@@ -12,9 +12,9 @@ from reslab.data.sources import read_data
 from reslab.data.splits import assigned
 from reslab.run.prepare import OPENED, check_pictures, resolve_plan
 from reslab.system.events import ignore
-from reslab.train.plan.affordable import LADDER, LEAST_EPOCHS, Timed, candidates, choose, decided, with_affordable
+from reslab.train.plan.affordable import LADDER, LEAST_EPOCHS, Timed, candidates, choose, with_affordable
 from reslab.train.plan.document import plan_document, plan_from
-from reslab.train.plan.resolve import resolve
+from reslab.train.plan.resolve import fixed_choices, resolve
 from reslab.train.plan.speed import epoch_seconds
 from reslab.train.recipes import recipe
 from tests.pictures import colour_folder
@@ -111,7 +111,7 @@ def test_where_nothing_fits_the_smallest_is_taken_and_one_sentence_says_so(data)
     assert (taken.config.model, taken.config.size) == LADDER[0]
     assert taken.network["stem"] == "3x3" and taken.origins["weights"] == plan.origins["weights"]
     (sentence,) = said
-    assert "about 0.0 epochs of resnet20 at 32 px" in sentence and f"{LEAST_EPOCHS} are the least" in sentence
+    assert "about 0.0 epochs of resnet20 at 32 px" in sentence and f"at least {LEAST_EPOCHS} are needed" in sentence
     assert all(taken.origins[name].origin == "measured" for name in ("model", "size"))
     assert "每轮" in taken.origins["size"].reason.text("zh")
     known = plan_from(json.loads(json.dumps(plan_document(taken))))
@@ -147,5 +147,5 @@ def test_pictures_that_drop_out_change_no_choice(tmp_path):
     plan = resolve_plan(config, catalog, (), ignore, 0.06)
     again, left_out, stores = check_pictures(plan, catalog, config, (), ignore)
     assert left_out == ["blue/broken.png"] and again.config == plan.config and again.network == plan.network
-    assert decided(again) == decided(plan) and (again.config.model, again.config.size) == LADDER[0]
+    assert fixed_choices(again) == fixed_choices(plan) and (again.config.model, again.config.size) == LADDER[0]
     assert len(stores.train) + len(stores.val) == len(whole.only(("train", "val")).pictures) - 1

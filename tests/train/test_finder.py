@@ -14,7 +14,7 @@ from reslab.report.remake import remake
 from reslab.run.range_test import find_rate
 from reslab.run.train import train
 from reslab.train.config import OptimConfig, at_rate
-from reslab.train.plan.document import followed
+from reslab.train.plan.document import config_like
 from reslab.train.range_test import HIGHEST, LOWEST, STEPS, range_test
 from reslab.train.recipes import recipe
 from reslab.train.schedule import ScheduleConfig
@@ -144,7 +144,7 @@ def test_a_run_takes_the_rate_and_records_it(data, tmp_path):
     assert document["config"]["optim"]["lr"] == suggestion and document["config"]["find_lr"] is False
     origin = document["origins"]["optim.lr"]
     assert origin["origin"] == "measured" and "range test" in origin["reason"]
-    again = train(replace(followed(run.folder), layout="channels-last"), tmp_path / "again")
+    again = train(replace(config_like(run.folder), layout="channels-last"), tmp_path / "again")
     assert again.model.read_bytes() == run.model.read_bytes()
 
 

@@ -15,7 +15,7 @@ from reslab.nn.zoo import build_named
 from reslab.run.train import resume, train
 from reslab.tasks.table import TASKS
 from reslab.train.config import MODES, OptimConfig, TrainConfig
-from reslab.train.plan.choices import chosen
+from reslab.train.plan.choices import choose_layers
 from reslab.train.probe import embeddings, fit_head
 from reslab.train.step.finetune import by_depth, lr_factors, unfreeze
 from reslab.train.step.optim import build_optimizer, set_rate
@@ -51,7 +51,7 @@ def test_the_rate_halves_from_group_to_group():
 
 
 def test_auto_goes_by_the_pictures():
-    assert [chosen(n)[0] for n in (1, 19, 20, 500)] == ["head", "head", "all", "all"]
+    assert [choose_layers(n)[0] for n in (1, 19, 20, 500)] == ["head", "head", "all", "all"]
 
 
 def objective(weight, bias, features, labels, penalty):

@@ -171,7 +171,7 @@ def test_it_is_fetched_once_and_known_without_network(hub, monkeypatch):
     first = open_start(f"hf:{TIMM}", "auto")
     hub.shutdown()
     hub.server_close()
-    describe.__globals__["_described"].cache_clear()
+    describe.__globals__["_read_description"].cache_clear()
     assert torch.equal(open_start(f"hf:{TIMM}", "auto").network.head.weight, first.network.head.weight)
     assert sum(path.endswith("safetensors") for path in hub.asked) == 1
 
@@ -208,8 +208,8 @@ def refuse(weights):
         (404, "RepoNotFound", "no such model"),
         (404, "", "no such model"),
         (404, "RevisionNotFound", "no such revision"),
-        (401, "GatedRepo", "not open to everybody"),
-        (401, "", "not open to everybody"),
+        (401, "GatedRepo", "not open to everyone"),
+        (401, "", "not open to everyone"),
         (403, "GatedRepo", "accept its terms"),
         (500, "", "it answers 500"),
         (429, "", "it answers 429"),
@@ -229,9 +229,9 @@ def test_names(hub):
 
 def test_no_network(hub, monkeypatch):
     monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")
-    assert "cannot ask http://127.0.0.1:9 for" in refuse(f"hf:{TIMM}")
+    assert "cannot reach http://127.0.0.1:9 for" in refuse(f"hf:{TIMM}")
     monkeypatch.setenv("HF_ENDPOINT", f"file://{Path('/').absolute()}")
-    assert "no address" in refuse(f"hf:{TIMM}")
+    assert "not an address" in refuse(f"hf:{TIMM}")
 
 
 def test_another_content_than_the_hub_names(hub):
@@ -260,25 +260,25 @@ def spoiled(**changes):
 @pytest.mark.parametrize(
     ("name", "changes", "words"),
     [
-        (TIMM, {"architecture": "vit_base_patch16_224"}, "is vit_base_patch16_224, no ResNet of ours"),
+        (TIMM, {"architecture": "vit_base_patch16_224"}, "is vit_base_patch16_224, none of our ResNets"),
         (TIMM, {"architecture": "resnetv2_50x1_bit"}, "seresnet50"),
-        (TIMM, {"model_args": {"act_layer": "silu"}}, "no ResNet of ours"),
+        (TIMM, {"model_args": {"act_layer": "silu"}}, "none of our ResNets"),
         (TIMM, {"architecture": "resnet34"}, "do not fit"),
-        (PEOPLE, {"model_type": "convnext"}, "is convnext, no ResNet of ours"),
-        (PEOPLE, {"downsample_in_bottleneck": True}, "no ResNet of ours"),
-        (PEOPLE, {"downsample_in_first_stage": True}, "no ResNet of ours"),
-        (PEOPLE, {"depths": [9, 9, 9, 9]}, "no ResNet of ours"),
-        (PEOPLE, {"id2label": {"0": "cat", "1": "dog"}}, "names 2 classes and answers with 7"),
-        (PEOPLE, {"id2label": {"0": "cat", "2": "dog"}}, "cannot be understood"),
-        (PEOPLE, {"id2label": [1, 2]}, "cannot be understood"),
-        (TIMM, {"pretrained_cfg": None}, "cannot be understood"),
-        (TIMM, {"pretrained_cfg": {"mean": [0, 0]}}, "cannot be understood"),
-        (TIMM, {"pretrained_cfg": {"std": [0, 1, 1]}}, "cannot be understood"),
-        (TIMM, {"pretrained_cfg": {"mean": [float("nan"), 0, 0]}}, "cannot be understood"),
-        (TIMM, {"pretrained_cfg": {"input_size": [3, "x", -1]}}, "cannot be understood"),
-        (TIMM, {"pretrained_cfg": {"input_size": []}}, "cannot be understood"),
-        (TIMM, {"architecture": ["resnet18"]}, "no ResNet of ours"),
-        (TIMM, {"label_names": {"a": 1}}, "cannot be understood"),
+        (PEOPLE, {"model_type": "convnext"}, "is convnext, none of our ResNets"),
+        (PEOPLE, {"downsample_in_bottleneck": True}, "none of our ResNets"),
+        (PEOPLE, {"downsample_in_first_stage": True}, "none of our ResNets"),
+        (PEOPLE, {"depths": [9, 9, 9, 9]}, "none of our ResNets"),
+        (PEOPLE, {"id2label": {"0": "cat", "1": "dog"}}, "names 2 classes, but its head has 7"),
+        (PEOPLE, {"id2label": {"0": "cat", "2": "dog"}}, "cannot be read"),
+        (PEOPLE, {"id2label": [1, 2]}, "cannot be read"),
+        (TIMM, {"pretrained_cfg": None}, "cannot be read"),
+        (TIMM, {"pretrained_cfg": {"mean": [0, 0]}}, "cannot be read"),
+        (TIMM, {"pretrained_cfg": {"std": [0, 1, 1]}}, "cannot be read"),
+        (TIMM, {"pretrained_cfg": {"mean": [float("nan"), 0, 0]}}, "cannot be read"),
+        (TIMM, {"pretrained_cfg": {"input_size": [3, "x", -1]}}, "cannot be read"),
+        (TIMM, {"pretrained_cfg": {"input_size": []}}, "cannot be read"),
+        (TIMM, {"architecture": ["resnet18"]}, "none of our ResNets"),
+        (TIMM, {"label_names": {"a": 1}}, "cannot be read"),
     ],
 )
 def test_what_the_configuration_says(hub, name, changes, words):
@@ -291,7 +291,7 @@ def test_what_the_configuration_says(hub, name, changes, words):
 def test_answers_that_are_no_json_or_another_one(hub, which, text):
     hub.change = lambda path, content: text.encode("latin-1") if path.endswith(which) else content
     said = refuse(f"hf:{PEOPLE}")
-    assert any(words in said for words in ("cannot be understood", "no ResNet of ours", "no model.safetensors"))
+    assert any(words in said for words in ("cannot be read", "none of our ResNets", "no model.safetensors"))
 
 
 def test_the_terminal_says_it_in_one_sentence(hub, tmp_path, capsys):

@@ -21,7 +21,7 @@ from reslab.train.inputs import open_stores
 from reslab.train.plan import choices
 from reslab.train.plan.resolve import cautions, resolve
 from reslab.train.session import fresh_training
-from reslab.train.start import IMAGENET, begin_from, open_start
+from reslab.train.start import IMAGENET, copy_weights, open_start
 from tests.pictures import colour_folder
 
 NAME = "cifar10_resnet20"
@@ -61,7 +61,7 @@ def test_a_packaged_start(tmp_path):
 def test_the_head_keeps_classes_that_both_know():
     start = open_start(NAME, "auto")
     network = build_named("resnet20", num_classes=3)
-    begin_from(start, network, ("cat", "unicorn", "airplane"))
+    copy_weights(start, network, ("cat", "unicorn", "airplane"))
     theirs = start.network.head
     assert torch.equal(network.head.weight[0], theirs.weight[start.classes.index("cat")])
     assert torch.equal(network.head.weight[2], theirs.weight[start.classes.index("airplane")])
@@ -75,14 +75,14 @@ def test_another_network_is_refused_before_anything_is_copied(tmp_path):
     with pytest.raises(
         ResLabError, match=r"of resnet20: stages.0.3.first.conv.weight is missing there .* and \d+ more"
     ):
-        begin_from(open_start(NAME, "auto"), network, ("a", "b", "c"))
+        copy_weights(open_start(NAME, "auto"), network, ("a", "b", "c"))
     assert all(torch.equal(before[name], tensor) for name, tensor in network.state_dict().items())
     with pytest.raises(ResLabError, match="are of resnet20, not of resnet18"):
         planned(colour_folder(tmp_path / "data"), weights=NAME, model="resnet18")
     with pytest.raises(ResLabError, match="there are no weights cifar10_resnet21") as caught:
         planned(tmp_path / "data", weights="cifar10_resnet21")
     assert "cifar10_resnet20" in caught.value.hint
-    with pytest.raises(ResLabError, match="nobody publishes ImageNet weights for resnet20"):
+    with pytest.raises(ResLabError, match="there are no ImageNet weights for resnet20"):
         open_start("imagenet", "resnet20")
 
 

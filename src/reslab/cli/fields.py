@@ -7,7 +7,7 @@ from typing import Any
 from reslab.cli.options import RunOptions
 from reslab.errors import ResLabError
 from reslab.train.config import AUTO, TrainConfig
-from reslab.train.plan.document import followed
+from reslab.train.plan.document import config_like
 from reslab.train.recipes import recipe
 
 
@@ -17,7 +17,7 @@ def config_of(data: str, options: RunOptions) -> tuple[TrainConfig, set[str]]:
     name = given.pop("recipe", None)
     if options.like and name:
         raise ResLabError("--like and --recipe contradict each other", "an earlier run already names its recipe")
-    base = followed(options.like) if options.like else recipe(name or "standard")
+    base = config_like(options.like) if options.like else recipe(name or "standard")
     if given.keys() & {"folds", "epochs", "batch_size"}:  # another length than that of the earlier run
         base = replace(base, course=())
     if "epochs" in given:

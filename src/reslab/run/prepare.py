@@ -27,7 +27,7 @@ from reslab.train.config import Plan, TrainConfig
 from reslab.train.hub import PREFIX, describe
 from reslab.train.inputs import Stores, open_stores
 from reslab.train.job import Job
-from reslab.train.plan.resolve import cautions, decided, hints, resolve, with_statistics
+from reslab.train.plan.resolve import cautions, fixed_choices, hints, resolve, with_statistics
 from reslab.train.start import IMAGENET_WORD, open_start
 from reslab.train.step.process_group import ProcessGroup
 
@@ -128,7 +128,7 @@ def check_pictures(
     left_out = verdict.unreadable()
     if left_out:
         catalog = catalog.without(set(left_out))
-        plan = resolve(config, catalog, user, decided(plan))
+        plan = resolve(config, catalog, user, fixed_choices(plan))
         stores = open_stores(plan, catalog)
         pictures = "picture" if len(left_out) == 1 else "pictures"
         listener({"event": "warning", "text": f"{len(left_out)} unreadable {pictures} left out"})

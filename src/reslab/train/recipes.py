@@ -62,7 +62,7 @@ def paper() -> TrainConfig:
 def cifar10_94() -> TrainConfig:
     """CIFAR-10 in twelve epochs: 93.5 % of the test pictures, 94.0 averaged with the mirror image (`--mirror`; LOG.md).
 
-    The means of Jordan 2024 (arXiv:2404.00498: whitened patches, alternating flip, smoothed labels) and of his Muon.
+    The methods of Jordan 2024 (arXiv:2404.00498: whitened patches, alternating flip, smoothed labels) and of his Muon.
     """
     return TrainConfig(
         recipe="cifar10_94",
@@ -81,7 +81,7 @@ def cifar10_94() -> TrainConfig:
 
 
 def cifar10_10min() -> TrainConfig:
-    """A narrower one for ten minutes of whatever machine this is: 92.9 % on two cores with AMX (LOG.md)."""
+    """A narrower network for ten minutes of training on any machine: 92.9 % on two cores with AMX (LOG.md)."""
     return replace(cifar10_94(), recipe="cifar10_10min", model="fast_resnet8", epochs=0, minutes=10.0)
 
 

@@ -50,10 +50,10 @@ from reslab.train.inputs import Stores, augment_of, preprocess_of
 from reslab.train.job import Job
 from reslab.train.journal import Journal
 from reslab.train.loop import Hooks, train
-from reslab.train.plan.document import decisions, plan_document
+from reslab.train.plan.document import decision_digest, plan_document
 from reslab.train.preview import sheet
 from reslab.train.probe import compute_head, set_head
-from reslab.train.start import SCRATCH, begin_from, open_start
+from reslab.train.start import SCRATCH, copy_weights, open_start
 from reslab.train.state import Progress, StateFolder, Training
 from reslab.train.step.finetune import lr_factors
 from reslab.train.step.loss import Objective, Teacher, class_weights, log_prior
@@ -96,7 +96,7 @@ def fit(job: Job) -> Evaluation | None:
     with lock_folder(out) if group.first else nullcontext():
         device.exact()
         device.keep_memory()
-        states = StateFolder(out / STATE_NAME, decisions(plan))
+        states = StateFolder(out / STATE_NAME, decision_digest(plan))
         goes_on = job.resume and states.exists()
         if group.first:
             remove_leftovers(out)
@@ -199,7 +199,7 @@ def fresh_training(plan: Plan, stores: Stores | None = None) -> Training:
     layout = "channels-last" if plan.config.layout == AUTO else plan.config.layout
     network = build(config_from(plan.network), plan.config.seed)
     if stores is not None and plan.config.weights != SCRATCH:
-        begin_from(open_start(plan.config.weights, plan.config.model), network, plan.classes)
+        copy_weights(open_start(plan.config.weights, plan.config.model), network, plan.classes)
     network = device.placed(network, layout)
     anchor = _anchor(network) if plan.config.start_decay else {}
     if stores is not None:

@@ -1,4 +1,4 @@
-"""Where training starts: fresh weights, or somebody's trained ones with a new head. PyTorch is imported to open them."""
+"""Where training starts: new weights, or trained ones with a new head. PyTorch is imported only to open them."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ class Start:
     """Their network in the zoo."""
     network: ResNet
     classes: tuple[str, ...]
-    """What their head knows by name; empty where nobody says."""
+    """The classes of their head; empty if unknown."""
     licence: str | None
     digest: str
     """sha256 of their file."""
@@ -65,25 +65,25 @@ class Start:
 
     def __post_init__(self) -> None:
         if (channels := self.network.config.in_channels) != _CHANNELS:
-            seen = f"{channels} channel" + "s" * (channels > 1)
+            needed = f"{channels} channel" + "s" * (channels > 1)
             raise ResLabError(
-                f"the weights are of {self.name} for pictures of {seen}, and ours have {_CHANNELS}",
+                f"the weights of {self.name} are for pictures of {needed}, and ours have {_CHANNELS}",
                 "start from weights for colour pictures: grey pictures are read as colour too",
             )
 
 
 def open_start(weights: str, model: str, on_progress: Callable[[int, int], None] | None = None) -> Start:
-    """Open `imagenet`, a packaged name, `hf:OWNER/NAME`, a model file, a run folder, or somebody else's checkpoint.
+    """Open `imagenet`, a packaged name, `hf:OWNER/NAME`, a model file, a run folder, or a foreign checkpoint.
 
     Args:
-        model: the network that is to be trained; decides which of the ImageNet files is meant.
+        model: the network to be trained; it decides which of the ImageNet files is meant.
 
     Raises:
         ResLabError: there are no such weights, they cannot be read or fetched, or they are no network of the zoo.
     """
     if weights == IMAGENET_WORD:
         if model not in IMAGENET:
-            raise ResLabError(f"nobody publishes ImageNet weights for {model}", "known: " + ", ".join(IMAGENET))
+            raise ResLabError(f"there are no ImageNet weights for {model}", "known: " + ", ".join(IMAGENET))
         return _foreign(fetch(IMAGENET[model], on_progress), model, IMAGENET[model].licence)
     if weights.startswith(PREFIX):
         return _from_hub(weights, on_progress)
@@ -109,7 +109,7 @@ def open_start(weights: str, model: str, on_progress: Callable[[int, int], None]
     )
 
 
-def begin_from(start: Start, network: ResNet, classes: tuple[str, ...]) -> None:
+def copy_weights(start: Start, network: ResNet, classes: tuple[str, ...]) -> None:
     """Copy trained weights into a fresh network of the same shape.
 
     Of the head, the rows of classes that both know by name are copied; the others are zero, so that new classes start
@@ -147,7 +147,7 @@ def _from_hub(weights: str, on_progress: Callable[[int, int], None] | None) -> S
     answers = start.network.config.num_classes
     if model.classes and len(model.classes) != answers:
         raise ResLabError(
-            f"{weights} names {len(model.classes)} classes and answers with {answers}", "ask its author which is right"
+            f"{weights} names {len(model.classes)} classes, but its head has {answers}", "ask its author which is right"
         )
     return replace(start, classes=model.classes, size=model.size)
 
@@ -165,7 +165,7 @@ def _foreign(
     name, network = build_network(state, model, mean, std)
     if name not in ZOO:
         raise ResLabError(
-            f"{path} is of a network that is not in the zoo", "reslab models lists those that can be trained"
+            f"{path} holds a network that is not in the zoo", "reslab models lists those that can be trained"
         )
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
     return Start(name, network, (), licence, digest)

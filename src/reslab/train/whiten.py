@@ -1,4 +1,4 @@
-"""Whitening filters: the first layer of some networks, computed from the training pictures instead of learnt."""
+"""Whitening filters: the first layer of some networks, computed from the training pictures instead of trained."""
 
 import numpy as np
 import torch
@@ -35,6 +35,8 @@ def whitening_filters(images: Tensor) -> Tensor:
     patches = torch.nn.functional.unfold(images, 2).transpose(1, 2).reshape(-1, 4 * channels).double()
     variances, directions = torch.linalg.eigh(patches.T @ patches / len(patches))
     rows = directions.T
-    rows *= rows.gather(1, rows.abs().argmax(1, keepdim=True)).sign()  # an eigenvector's sign is nobody's choice
+    rows *= rows.gather(
+        1, rows.abs().argmax(1, keepdim=True)
+    ).sign()  # the sign of an eigenvector is arbitrary: its largest entry is made positive
     rows /= (variances[:, None] + _SOFTEN).sqrt()
     return rows.float().view(-1, channels, 2, 2)

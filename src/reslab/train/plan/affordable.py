@@ -1,7 +1,8 @@
-"""Which network, at which size, learns something in the time there is: chosen by timed steps, where no weights decide.
+"""Choose a network and an input size that can be trained in the time there is, by timing steps.
 
-From scratch, many passes over small pictures teach more than one over large ones. So a step of each pair of network and
-size is timed, from the smallest pair on until one is too slow, and the largest that fits is taken.
+From scratch, many epochs on small pictures teach more than one on large ones. So a step of each pair of network and size
+is timed, from the smallest pair on until one is too slow, and the largest that fits is taken. Where trained weights, a
+recipe or the user have decided, nothing is chosen.
 """
 
 import time
@@ -18,37 +19,37 @@ from reslab.nn.count import macs
 from reslab.pixels.preprocess import shrunk
 from reslab.system.machine import default_workers
 from reslab.train.config import AUTO, Origin, Plan, TrainConfig
-from reslab.train.plan.resolve import decided, resolve
+from reslab.train.plan.resolve import fixed_choices, resolve
 from reslab.train.plan.speed import epoch_seconds, seconds_per_step
 from reslab.train.start import SCRATCH
 from reslab.words.phrases import Phrase, say
 
 USEFUL_EPOCHS, LEAST_EPOCHS = 16, 8
-"""Passes over the training pictures that a run from scratch is given room for, and below which a person is warned."""
+"""Epochs that must fit for a run from scratch to be planned, and below which a warning is given."""
 
 DEFAULT_SECONDS = 1800.0
-"""What a run may take where no time is given."""
+"""Longest default run where no time is given."""
 
 LADDER = (
     ("resnet20", 32), ("resnet20", 48), ("resnet18", 64), ("resnet18", 96), ("resnet18", 128), ("resnet18", 160),
     ("resnet18", 224),
 )  # fmt: skip
-"""What `auto` may take, from the cheapest on. At 64 px resnet20 is slower than resnet18, and no better."""
+"""Pairs that `auto` may choose, the cheapest first. At 64 px resnet20 is slower than resnet18, and no better."""
 
 _PROBE_SECONDS, _PROBE_BATCH = 0.5, 32
-_SURE_MACS = 1e10  # multiply-accumulates per second that every machine does: what fits by these is not timed
+_SURE_MACS = 1e10  # multiply-accumulates per second that every machine reaches: what fits at this speed is not timed
 _SAMPLE = 8  # pictures that are decoded to learn how long that takes
 _REPORT_SECONDS = 3.0
 
 
 @dataclass(frozen=True, slots=True)
 class Timed:
-    """A plan, and what one of its epochs takes here."""
+    """A plan, and the seconds of one of its epochs on this machine."""
 
     plan: Plan
     epoch_seconds: float
     epochs: int
-    """How many of them there must be."""
+    """How many of them must fit."""
 
     @property
     def seconds(self) -> float:
@@ -69,9 +70,9 @@ def choose(timed: Sequence[Timed], seconds: float) -> tuple[Timed, Timed | None]
 
 
 def candidates(plan: Plan) -> list[tuple[str, int]]:
-    """Pairs of network and size that may stand in for a plan's, from the smallest on, its own at the end.
+    """Pairs of network and size that may replace a plan's, the smallest first, its own last.
 
-    What a person, a recipe or trained weights have decided stays; nothing is larger than the plan.
+    What the user, a recipe or trained weights have decided is kept; nothing is larger than the plan.
     """
     config = plan.config
     pairs: list[tuple[str, int]] = []
@@ -97,21 +98,26 @@ def with_affordable(
     """
     begun, pairs = time.monotonic(), candidates(plan)
     if plan.config.finetune == "head" or (not seconds and len(pairs) == 1):
-        return plan, []
+        return (
+            plan,
+            [],
+        )  # a head is computed in seconds; and without a time limit there must be something to choose from
     train, val = _counts(plan, catalog)
     wanted = (USEFUL_EPOCHS if plan.config.weights == SCRATCH else 1) if seconds else plan.config.epochs
     budget = seconds or DEFAULT_SECONDS
+    # A training step costs about three forward passes. What takes half the time on any machine need not be timed.
     if 3 * (train + val) * wanted * macs(config_from(plan.network), plan.config.size) / _SURE_MACS < budget / 2:
         return plan, []
     if seconds:
         budget -= _reading_seconds(plan, catalog) + _REPORT_SECONDS
     timed: list[Timed] = []
-    for pair in pairs:
-        other = plan if pair == pairs[-1] else resolve(config, catalog, user, _decided(plan, *pair))
+    for pair in pairs:  # the first that is too slow ends it, so no slower one is ever timed
+        other = plan if pair == pairs[-1] else resolve(config, catalog, user, _fixed(plan, *pair))
         timed.append(Timed(other, epoch_seconds(_seconds_per_picture(other), train, val), wanted))
         if timed[-1].seconds > budget - (time.monotonic() - begun):
             break
     chosen, larger = choose(timed, budget - (time.monotonic() - begun) if seconds else budget)
+    # With a time limit fewer epochs than wanted are still worth training; without one the whole plan must fit.
     least = replace(chosen, epochs=min(wanted, LEAST_EPOCHS)) if seconds else chosen
     warnings = [] if least.seconds <= budget else [_too_little(least, budget, seconds)]
     if chosen.plan is plan:
@@ -121,18 +127,18 @@ def with_affordable(
     return replace(chosen.plan, origins=chosen.plan.origins | origins), warnings
 
 
-def _decided(plan: Plan, model: str, size: int) -> dict[str, tuple[Any, Origin]]:
-    return decided(plan) | {"model": (model, plan.origins["model"]), "size": (size, plan.origins["size"])}
+def _fixed(plan: Plan, model: str, size: int) -> dict[str, tuple[Any, Origin]]:
+    return fixed_choices(plan) | {"model": (model, plan.origins["model"]), "size": (size, plan.origins["size"])}
 
 
 def _counts(plan: Plan, catalog: Catalog) -> tuple[int, int]:
-    """Pictures that an epoch trains on, and that are judged after it; over all folds of a cross-validation."""
+    """Training and validation pictures of an epoch, summed over the folds of a cross-validation."""
     runs = max(1, plan.config.folds if plan.config.cross_validates else 1)
     return runs * len(catalog.split("train")), runs * len(catalog.split("val"))
 
 
 def _seconds_per_picture(plan: Plan) -> float:
-    """A step with few pictures, timed briefly."""
+    """Seconds per picture of a step with few pictures, timed briefly."""
     batch = min(plan.config.batch_size, _PROBE_BATCH)
     layout = "channels-last" if plan.config.layout == AUTO else plan.config.layout
     config = replace(plan.config, batch_size=batch, accumulate=1, layout=layout)
@@ -140,7 +146,7 @@ def _seconds_per_picture(plan: Plan) -> float:
 
 
 def _reading_seconds(plan: Plan, catalog: Catalog) -> float:
-    """What it takes to decode every picture once."""
+    """Seconds to decode every picture once."""
     pictures = catalog.pictures[:: max(1, len(catalog.pictures) // _SAMPLE)]
     begin = time.perf_counter()
     for picture in pictures:
@@ -163,14 +169,14 @@ def _reason(chosen: Timed, larger: Timed | None, seconds: float) -> Phrase:
 
 
 def _too_little(chosen: Timed, budget: float, seconds: float) -> str:
-    """The sentence where nothing fits."""
+    """The warning where nothing fits."""
     if not seconds:
         return (
             f"even {chosen} takes about {chosen.seconds / 60:.0f} minutes for {chosen.epochs} epochs on this machine; "
-            f"--minutes keeps a time"
+            f"--minutes sets a limit"
         )
     fitting, needed = max(0.0, budget / chosen.epoch_seconds), (seconds - budget + chosen.seconds) / 60
     return (
-        f"the time is enough for about {fitting:.1f} epochs of {chosen}, and {chosen.epochs} are the least that "
-        f"teaches something; they take about {needed:.1f} minutes here: give more --minutes, or a smaller --model or --size"
+        f"the time is enough for about {fitting:.1f} epochs of {chosen}, but at least {chosen.epochs} are needed to learn "
+        f"something useful; they take about {needed:.1f} minutes here: give more --minutes, or a smaller --model or --size"
     )

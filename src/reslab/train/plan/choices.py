@@ -1,4 +1,4 @@
-"""Every choice that a config leaves open, one function each: the value, and why."""
+"""The choices that a config leaves open, one function each: the value, and the reason."""
 
 import statistics
 from collections.abc import Collection
@@ -28,17 +28,17 @@ from reslab.words.phrases import Phrase, plain, say
 SMALL = 64
 """Pictures up to this side go to a CIFAR network at their own size."""
 
-_LARGE_SIZE, _HURRIED_SIZE, _HURRIED_MINUTES = 224, 160, 5
-_SAMPLE = 200
-_FEW = 20  # training pictures per class
-_SHARE_OF_FREE_MEMORY, _ROOM_TO_COMPUTE = 0.25, 1.5  # activations; the pictures take a half (store)
+_LARGE_SIZE, _SHORT_RUN_SIZE, _SHORT_RUN_MINUTES = 224, 160, 5
+_SAMPLE = 200  # pictures whose size is read
+_FEW = 20  # training pictures per class, below which only the head is trained
+_SHARE_OF_FREE_MEMORY, _ROOM_TO_COMPUTE = 0.25, 1.5  # for activations; the pictures may take half of it (store)
 _EPOCH_BUDGET = 600_000  # pictures shown in a run of the default length
 _EPOCHS = (12, 40)
 _FOR_TRAINED = 0.3  # of the rate for fresh weights: a tenth is too slow, all of it no better near the start (LOG.md)
 
 
 class Choices:
-    """A config under construction that remembers who decided what."""
+    """A config whose open choices are being made, and the origin of each value."""
 
     def __init__(self, config: TrainConfig, user: Collection[str]) -> None:
         self.config = config
@@ -61,7 +61,7 @@ class Choices:
 
 
 def choose_loss(choices: Choices, task: Task) -> None:
-    """What the task lacks is refused, or left out with a reason."""
+    """Refuse what the task does not support; label smoothing is left out with a reason."""
     config = choices.config
     if config.balance != NONE:
         require(task, "balance", "--balance")
@@ -74,7 +74,7 @@ def choose_loss(choices: Choices, task: Task) -> None:
 
 
 def choose_start(choices: Choices, side: int) -> Start | None:
-    """Weights that a person named decide about the network, and are opened; ImageNet's are fetched later."""
+    """Open the weights that the user named: they decide the network. ImageNet's are downloaded later."""
     config = choices.config
     if config.weights in (AUTO, SCRATCH):
         return None
@@ -95,7 +95,7 @@ def choose_start(choices: Choices, side: int) -> Start | None:
 
 
 def choose_size(choices: Choices, side: int) -> None:
-    """Pictures are made smaller where they are large, and never larger."""
+    """The input size: large pictures are shrunk, none is enlarged."""
     config = choices.config
     if config.size == 0:
         asked = native_size(configuration(config.model)) if config.model != AUTO else 0
@@ -103,9 +103,9 @@ def choose_size(choices: Choices, side: int) -> None:
             choices.set("size", max(8, side), say("reason.size.own", side=side))
         elif asked == 32:
             choices.set("size", 32, say("reason.size.designed", model=config.model))
-        elif config.minutes and config.minutes < _HURRIED_MINUTES:
+        elif config.minutes and config.minutes < _SHORT_RUN_MINUTES:
             choices.set(
-                "size", min(side, _HURRIED_SIZE), say("reason.size.hurried", side=side, minutes=_HURRIED_MINUTES)
+                "size", min(side, _SHORT_RUN_SIZE), say("reason.size.short", side=side, minutes=_SHORT_RUN_MINUTES)
             )
         else:
             choices.set("size", min(side, _LARGE_SIZE), say("reason.size.photographs", side=side))
@@ -122,7 +122,7 @@ def choose_network(choices: Choices) -> None:
 
 
 def choose_weights(choices: Choices, side: int) -> None:
-    """Photographs start from ImageNet's weights where these are here or can be fetched; other pictures from scratch."""
+    """Photographs start from ImageNet's weights if these are here or can be downloaded, other pictures from scratch."""
     config = choices.config
     if config.weights != AUTO:
         return
@@ -169,24 +169,25 @@ def choose_finetune(choices: Choices, per_class: float) -> None:
             raise ResLabError("--start-decay needs trained weights to pull towards", "say which with --weights")
         choices.set("finetune", FRESH, say("reason.finetune.scratch"))
     elif config.finetune == AUTO:
-        choices.set("finetune", *chosen(per_class))
+        choices.set("finetune", *choose_layers(per_class))
 
 
-def chosen(per_class: float) -> tuple[str, Phrase]:
-    """Which layers of trained weights learn from so many training pictures per class, and why."""
+def choose_layers(per_class: float) -> tuple[str, Phrase]:
+    """Which layers of trained weights to train with so many training pictures per class, and why."""
     if per_class < _FEW:
         return "head", say("reason.finetune.head", per_class=per_class)
     return "all", say("reason.finetune.all", per_class=per_class)
 
 
 def choose_teacher(choices: Choices, classes: tuple[str, ...]) -> str | None:
-    """Open the teacher, if one was named; gives the hash of its file."""
+    """Open the teacher, if one was named; return the hash of its file."""
     config = choices.config
     if config.teacher == NONE:
         return None
     if config.finetune == "head":
         raise ResLabError(
-            "a head that is computed learns from labels only", "with a teacher, say --finetune last or all"
+            "--finetune head computes the head, which learns from labels only",
+            "with a teacher, use --finetune last or all",
         )
     start = open_start(config.teacher, AUTO)
     if set(start.classes) != set(classes):
@@ -227,7 +228,7 @@ def choose_length(choices: Choices, pictures: int) -> None:
 
 
 def choose_arithmetic(choices: Choices) -> None:
-    """What depends on the machine: the precision, and into how many parts a batch must be divided to fit its memory."""
+    """What depends on the machine: the precision, and the number of parts of a batch that fit its memory."""
     from reslab.system import device
 
     config = choices.config
@@ -243,13 +244,13 @@ def choose_arithmetic(choices: Choices) -> None:
 
 
 def choose_validation(choices: Choices) -> None:
-    """In a cross-validation every picture validates; the share only says, as ever, which pictures are left to test."""
+    """In a cross-validation every picture validates, so the validation share is not used."""
     if choices.config.folds:
         choices.set("val", choices.config.val, say("reason.val.folds"))
 
 
 def refuse_contradictions(config: TrainConfig, user: Collection[str]) -> None:
-    """What a cross-validation cannot be combined with."""
+    """Refuse what a cross-validation cannot be combined with."""
     if config.fold and not config.folds:
         raise ResLabError(f"--fold {config.fold} needs --folds", f"for example --folds 5 --fold {config.fold}")
     for name, given, hint in (
@@ -265,16 +266,16 @@ def refuse_contradictions(config: TrainConfig, user: Collection[str]) -> None:
             raise ResLabError(f"--folds and {name} contradict each other", hint)
 
 
-def refuse_lonely_pixels(config: TrainConfig) -> None:
+def refuse_batch_of_one(config: TrainConfig) -> None:
     if config.batch_size == 1 and last_map(configuration(config.model), config.size) == 1:
         raise ResLabError(
-            f"{config.model} ends in a one-pixel map at {config.size} px, and batch norm cannot learn from one value",
+            f"{config.model} ends in a one-pixel map at {config.size} px, and batch norm cannot normalise a single value",
             "use --batch-size 2 or more, or a larger --size",
         )
 
 
 def typical_side(pictures: tuple[Picture, ...]) -> int:
-    """The median of the shorter sides of some pictures, evenly chosen; headers only."""
+    """The median of the shorter sides of evenly chosen pictures, read from their headers."""
     sides = []
     for picture in pictures[:: max(1, len(pictures) // _SAMPLE)]:
         if picture.box:

@@ -63,9 +63,9 @@ class _Origin:
 _FREE = ("data", "data_dir", "epochs", "minutes", "course", "workers", "save_seconds", "log_every")
 
 
-def decisions(plan: Plan) -> str:
-    """sha256 of what a run must not change on its way: all of its config but its length, its place, and what never
-    changes a result. Numbers to nine digits: what is measured on pictures may differ in the last one elsewhere."""
+def decision_digest(plan: Plan) -> str:
+    """sha256 of what a run must keep when it is resumed: its config without its length, its place, and what never changes a
+    result. Numbers count to nine digits, since what is measured on pictures may differ in the last one elsewhere."""
     document = plan_document(plan)
     chosen = {name: value for name, value in document["config"].items() if name not in _FREE}
     kept = {
@@ -82,8 +82,8 @@ def _rounded(value: Any) -> Any:
     return f"{value:.9g}" if isinstance(value, int | float) and not isinstance(value, bool) else value
 
 
-def followed(run: Path) -> TrainConfig:
-    """The config that repeats an earlier run: one that had a time to keep is followed step by step, without a clock."""
+def config_like(run: Path) -> TrainConfig:
+    """The config that repeats an earlier run; one with a time limit is repeated step by step, without the limit."""
     config = plan_from(read_config(run), run).config
     course = config.course
     for event in read_journal(run):

@@ -1,4 +1,4 @@
-"""What training a network takes, by arithmetic over its layers."""
+"""Memory that training a network takes, computed from its layers."""
 
 from math import prod
 
@@ -9,11 +9,11 @@ _FLOAT = 4
 
 
 def activation_bytes(config: ResNetConfig, size: int) -> int:
-    """What one `size` x `size` picture leaves in memory between its way forward and its way back, in float32.
+    """Bytes that one `size` x `size` picture keeps in memory from the forward pass to the backward pass, in float32.
 
-    A convolution keeps what goes in, a norm what goes in, a ReLU what comes out, a GELU both; max pooling also keeps where
-    each value came from, in eight bytes. Each map is counted where it is made; a sum in a pre-activation network takes
-    the place of its residual.
+    A convolution keeps its input, a norm its input, a ReLU its output, a GELU both; max pooling also keeps the position of
+    each maximum, in eight bytes. Each map is counted where it is made; in a pre-activation network the sum takes the place
+    of its residual.
     """
     numbers, out = config.in_channels * size**2, 0
     kept = 2 if config.activation == "gelu" else 1

@@ -1,4 +1,4 @@
-"""From what was asked to what will be done: every `auto` becomes a value with a reason, before the first step."""
+"""Resolve a config: every `auto` becomes a value with a reason, before the first step."""
 
 import dataclasses
 from collections.abc import Collection, Mapping
@@ -33,14 +33,14 @@ from reslab.train.plan.choices import (
     choose_teacher,
     choose_validation,
     choose_weights,
+    refuse_batch_of_one,
     refuse_contradictions,
-    refuse_lonely_pixels,
     typical_side,
 )
 from reslab.train.start import IMAGENET, IMAGENET_WORD, Start
 from reslab.words.phrases import say
 
-_UNEQUAL = 10  # times as many pictures in the greatest class as in the smallest
+_UNEQUAL = 10  # times as many pictures in the largest class as in the smallest
 _MANY, _FOLDS = 1000, 5  # pictures up to which cross-validation is worth its time (suggested, not chosen)
 _TOO_LARGE = 128  # pixels for a network without a shrinking stem
 
@@ -56,8 +56,8 @@ def resolve(
     Args:
         catalog: the training and validation pictures, splits assigned. The folds of a cross-validation and the run on
             everything share all choices, so these go by the pictures of both splits there.
-        user: names of the fields that a person set, such as `epochs` or `optim.lr`.
-        fixed: fields that have been decided elsewhere (`affordable`), with their values and origins.
+        user: names of the fields that the user set, such as `epochs` or `optim.lr`.
+        fixed: fields that were chosen elsewhere (`affordable`, `fixed_choices`), with their values and origins.
 
     Raises:
         ResLabError: a value is unknown or impossible; the message says which and what to change.
@@ -72,6 +72,7 @@ def resolve(
     for name, (value, origin) in (fixed or {}).items():
         choices.set(name, value, origin.reason, origin.origin)
     choose_validation(choices)
+    # Each choice builds on those before: the weights decide the network and the size, the size the batch, the batch the rate.
     basis = catalog.pictures if config.folds else pictures
     side = typical_side(basis)
     start = choose_start(choices, side)
@@ -79,14 +80,15 @@ def resolve(
     choose_network(choices)
     choose_weights(choices, side)
     choose_normalization(choices, start)
+    # The classes are those of all pictures that the choices go by, also where a fold lacks one.
     tally = dataclasses.replace(catalog, pictures=basis).counts()
     classes = tuple(sorted(tally))
     choose_finetune(choices, tally.total() / max(1, len(classes)))
     choose_length(choices, len(basis))
     choose_loss(choices, task_named(catalog.task))
     digest = choose_teacher(choices, classes)
-    refuse_lonely_pixels(choices.config)
-    choose_arithmetic(choices)  # the first that needs PyTorch
+    refuse_batch_of_one(choices.config)
+    choose_arithmetic(choices)  # late, since it is the first to import PyTorch: mistakes are found sooner
     changes = _choose_augment(choices, catalog.mirrored)
     trained = catalog.only(("train",)).counts()
     counts = tuple(trained[label] for label in classes)
@@ -119,18 +121,18 @@ def _choose_augment(choices: Choices, mirrored: bool) -> tuple[str, ...]:
     return changes
 
 
-def decided(plan: Plan) -> dict[str, tuple[Any, Origin]]:
-    """What `resolve` need not decide again where pictures have dropped out of a plan."""
+def fixed_choices(plan: Plan) -> dict[str, tuple[Any, Origin]]:
+    """What `resolve` keeps when a plan is resolved again, because pictures could not be read."""
     return {name: (getattr(plan.config, name), plan.origins[name]) for name in ("model", "size", "weights")}
 
 
 def cautions(plan: Plan) -> list[str]:
-    """What a person should know about the choice of network and size."""
+    """Warnings about unequal classes, and about the choice of network and size."""
     network, name, size = config_from(plan.network), plan.config.model, plan.config.size
     said = _unequal(plan)
     if last_map(network, size) == 1:
         said.append(
-            f"{name} ends in a one-pixel map at {size} px: little is left to tell pictures apart; try --model resnet20"
+            f"{name} ends in a one-pixel map at {size} px, which leaves little to tell pictures apart; try --model resnet20"
         )
     if native_size(network) == 32 and size > _TOO_LARGE:
         said.append(
@@ -147,19 +149,19 @@ def _unequal(plan: Plan) -> list[str]:
     if most <= _UNEQUAL * least:
         return []
     return [
-        f"{frequent!r} has {most:,} training pictures, {rare!r} {least:,}: judge by the balanced accuracy, and try "
+        f"{frequent!r} has {most:,} training pictures, {rare!r} {least:,}: compare by the balanced accuracy, and try "
         f"--balance logit-adjust"
     ]
 
 
 def hints(plan: Plan, catalog: Catalog) -> list[str]:
-    """What a person might rather do with these pictures."""
+    """Suggestions for these pictures."""
     config, n = plan.config, len(catalog.pictures)
     refused = config.folds or config.minutes or not supports(task_named(plan.task), "folds")
     if n >= _MANY or refused or most_folds(catalog.pictures) < _FOLDS:
         return []
     judged = f"{len(catalog.split('val')):,}" if catalog.split("val") else "none"
-    return [f"with {n:,} pictures, --folds {_FOLDS} judges each of them once instead of {judged}, and trains on all"]
+    return [f"with {n:,} pictures, --folds {_FOLDS} scores each of them once instead of {judged}, and trains on all"]
 
 
 def with_statistics(plan: Plan, store: Store) -> Plan:

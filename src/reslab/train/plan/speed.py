@@ -1,4 +1,4 @@
-"""How long a step takes here: timed on a throwaway network before the first real one."""
+"""Seconds of a training step on this machine, timed on a temporary network before the first real one."""
 
 import statistics
 import time
@@ -21,12 +21,12 @@ _PROBE_SECONDS, _PROBE_STEPS = 2.0, 20
 
 
 def with_speed(plan: Plan, validation: int, left: float = 0.0) -> tuple[Plan, float]:
-    """Time a few steps on a throwaway network; give the plan (its layout, its length if it has a time) and its seconds.
+    """Time a few steps on a temporary network; return the plan (its layout; its epochs if its time is limited) and its seconds.
 
     The estimate counts training steps and a forward pass over the validation pictures after each epoch.
 
     Args:
-        left: seconds that are left of the plan's time; all of it by default.
+        left: seconds that are left of the plan's time limit; all of it by default.
     """
     plan, per_step = _with_layout(plan)
     per_epoch = epoch_seconds(
@@ -41,12 +41,12 @@ def with_speed(plan: Plan, validation: int, left: float = 0.0) -> tuple[Plan, fl
 
 
 def epoch_seconds(per_picture: float, train: int, val: int) -> float:
-    """An epoch by the time that a picture takes in a step: `train` pictures, then a way forward alone for `val`."""
+    """Seconds of an epoch from those of a picture in a step: `train` steps, then for `val` the forward pass, a third of one."""
     return per_picture * (train + val / 3)
 
 
 def _with_layout(plan: Plan) -> tuple[Plan, float]:
-    """The faster of the layouts, where it is open and both have a chance, and the seconds of a step in it."""
+    """The plan with the faster memory layout, timed where both may win, and the seconds of a step in it."""
     config = plan.config
     if config.layout != AUTO:
         return plan, seconds_per_step(plan.network, config)
@@ -70,7 +70,7 @@ def seconds_per_step(shape: Mapping[str, Any], config: TrainConfig, seconds: flo
         config: batch, size, precision and optimizer are taken from it.
     """
     device.exact()
-    device.keep_memory()  # as in training: what it would do to memory slows large steps down
+    device.keep_memory()  # as in training: memory that is returned to the system slows large steps down
     part = max(1, config.batch_size // config.accumulate)
     network = device.placed(build(config_from(shape), seed=0), config.layout)
     optimizer = build_optimizer(network, config.optim)
