@@ -24,10 +24,8 @@ from reslab.engine.onnx import from_bytes
 from reslab.engine.open import find_model, open_engine
 from reslab.engine.openvino import OpenvinoEngine, openvino
 from reslab.engine.torch import TorchEngine
-from reslab.export.graph import onnx_of
-from reslab.export.quantize import quantized
 from reslab.metrics.paired import compared
-from reslab.model.file import Header, metadata_of
+from reslab.model.file import Header, encode_metadata
 from reslab.nn.resnet import build
 from reslab.nn.zoo import ZOO
 from reslab.pixels.preprocess import Preprocess
@@ -46,11 +44,11 @@ def pictures(data: str, split: str, engine: TorchEngine, most: int) -> tuple[np.
 
 
 def engines(engine: TorchEngine, calibrating: np.ndarray) -> dict[str, object]:
-    graph = onnx_of(engine.network, engine.header)
-    small = quantized(graph, calibrating)
+    graph = export_onnx(engine.network, engine.header)
+    small = quantize(graph, calibrating)
     found: dict[str, object] = {}
     for name, one in (("float32", graph), ("onnxruntime's int8", small)):
-        onnx.helper.set_model_props(one, metadata_of(engine.header, engine.seen))
+        onnx.helper.set_model_props(one, encode_metadata(engine.header, engine.seen))
         data = one.SerializeToString()
         found[f"{name}, by onnxruntime"] = from_bytes(data, Path(name))
         found[f"{name}, by openvino"] = OpenvinoEngine(data, b"", Path(name))

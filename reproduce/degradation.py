@@ -11,7 +11,7 @@ import argparse
 import json
 from pathlib import Path
 
-from reslab.figures import degradation as figure
+from reslab.figures.degradation import draw
 from reslab.study import degradation
 from reslab.system.files import write_atomically, write_json
 
@@ -33,7 +33,7 @@ def main() -> None:
     if options.publish:
         write_json(Path(degradation.__file__).with_suffix(".json"), document)
         for language, name in (("en", "degradation.svg"), ("zh", "degradation.zh.svg")):
-            write_atomically(ROOT / "docs" / name, figure.draw(document, language).encode())
+            write_atomically(ROOT / "docs" / name, draw(document, language).encode())
 
 
 if __name__ == "__main__":

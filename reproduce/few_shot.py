@@ -12,11 +12,11 @@ import json
 from pathlib import Path
 
 import numpy as np
+from few_shot_figure import draw
 from trials import Trial, difference, link, summary, trial
 
 from reslab.data.catalog import Catalog
 from reslab.data.sources import read_data
-from reslab.study.shots import draw
 from reslab.system.files import write_json
 
 KNOWN = ("airplane", "automobile", "bird", "cat", "deer", "dog")

@@ -12,10 +12,10 @@ import dataclasses
 from dataclasses import asdict
 from pathlib import Path
 
-from reslab.engine.torch import stored_network
+from reslab.engine.torch import network_from_file
 from reslab.export.graph import write_onnx
 from reslab.model.file import read_model, write_model
-from reslab.model.run import MODEL_NAME, packaged, read_config, read_journal
+from reslab.model.run import MODEL_NAME, packaged_file, read_config, read_journal
 from reslab.nn.config import config_from
 from reslab.nn.count import macs, parameters
 from reslab.system.files import write_atomically
@@ -66,8 +66,8 @@ def main() -> None:
     header = dataclasses.replace(model.header, scores={"test": test}, training=training)
     seen = model.seen[::KEEP_EVERY].copy()
     rows = [row.tobytes() for row in seen]
-    write_model(packaged(options.name, ".safetensors"), model.tensors, header, rows)
-    write_onnx(packaged(options.name, ".onnx"), stored_network(model, options.run), header, seen)
+    write_model(packaged_file(options.name, ".safetensors"), model.tensors, header, rows)
+    write_onnx(packaged_file(options.name, ".onnx"), network_from_file(model, options.run), header, seen)
     document, epochs = read_config(options.run), [e for e in read_journal(options.run) if e["event"] == "epoch"]
     config, network, top1 = document["config"], config_from(model.header.network), plain.top1
     card = CARD.format(
@@ -78,7 +78,7 @@ def main() -> None:
         top1=100 * top1.value, low=100 * top1.low, high=100 * top1.high, mirrored=100 * judged[True].score.top1.value,
         ece=plain.ece, classes=", ".join(header.classes),
     )  # fmt: skip
-    write_atomically(packaged(options.name, ".md"), card.encode())
+    write_atomically(packaged_file(options.name, ".md"), card.encode())
 
 
 if __name__ == "__main__":

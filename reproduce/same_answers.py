@@ -25,7 +25,7 @@ from reslab.data.catalog import Picture
 from reslab.data.reader import load
 from reslab.data.sources import read_data
 from reslab.engine.open import find_model
-from reslab.engine.torch import stored_network
+from reslab.engine.torch import network_from_file
 from reslab.evaluate.predict import Prediction, load_model
 from reslab.export.graph import write_onnx
 from reslab.model.file import Header, read_model, write_model
@@ -40,7 +40,7 @@ SETTLING = 32  # photographs
 def compare(model: Path, folder: Path, work: Path) -> Iterator[dict]:
     """One row per door, all pictures below `folder`."""
     opened = read_model(model)
-    write_onnx(work / "model.onnx", stored_network(opened, model).eval(), opened.header, opened.seen)
+    write_onnx(work / "model.onnx", network_from_file(opened, model).eval(), opened.header, opened.seen)
     ours, paths = load_model(work / "model.onnx"), sorted(folder.glob("*/*"))
     expected = {row.path: row for row in load_model(model).stream(paths)}
     by_bytes = ours.stream(path.read_bytes() for path in paths)

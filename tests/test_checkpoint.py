@@ -9,10 +9,10 @@ import torch
 from safetensors.torch import save_file
 from torch import nn
 
-from reslab.engine.base import Assumed
+from reslab.engine.base import CheckpointAssumptions
 from reslab.engine.checkpoint import open_foreign
 from reslab.errors import ResLabError
-from reslab.model.checkpoint import network_of, read_checkpoint
+from reslab.model.checkpoint import identify_network, read_checkpoint
 from reslab.nn.resnet import ResNet, build
 from reslab.nn.weights import for_channels, load_foreign, to_torchvision
 from reslab.nn.zoo import ZOO, build_named
@@ -70,7 +70,7 @@ def settled(network):
 def test_the_articles_own_network_gives_its_logits():
     article = settled(ArticleNet())
     assert article.conv1.bias.abs().max() > 0.01
-    name, config = network_of(article.state_dict())
+    name, config = identify_network(article.state_dict())
     assert name == "resnet18" and config.num_classes == 10
     ours = load_foreign(ResNet(config), article.state_dict()).eval()
     images = torch.rand(4, 3, 64, 64)
@@ -82,7 +82,7 @@ def test_the_articles_own_network_gives_its_logits():
 def test_what_the_tensors_look_like(name):
     with torch.device("meta"):
         network = ResNet(ZOO[name])
-    found, config = network_of(to_torchvision(network))
+    found, config = identify_network(to_torchvision(network))
     assert found == (LOOK_ALIKE.get(name, name) or "unnamed")
     with torch.device("meta"):
         again = ResNet(config)
@@ -120,7 +120,7 @@ def test_names_that_people_give(changes):
         state = renamed(to_torchvision(source), *changes)
     if any("module" in name for name in state):
         state = {name.removeprefix("module."): tensor for name, tensor in state.items()}
-    name, config = network_of(state)
+    name, config = identify_network(state)
     assert name == "resnet18" and config.num_classes == 7
     loaded = load_foreign(build(config), state).state_dict()
     assert all(torch.equal(loaded[name], tensor) for name, tensor in source.state_dict().items())
@@ -143,7 +143,7 @@ def test_safetensors_forget_the_order(tmp_path, name):
     source = build_named(name, seed=1)
     save_file({n: tensor.contiguous() for n, tensor in to_torchvision(source).items()}, tmp_path / "a.safetensors")
     state = read_checkpoint(tmp_path / "a.safetensors")
-    found, config = network_of(state)
+    found, config = identify_network(state)
     assert found == name
     loaded = load_foreign(build(config), state).state_dict()
     assert all(torch.equal(loaded[n], tensor) for n, tensor in source.state_dict().items())
@@ -160,7 +160,7 @@ def test_a_pickle_that_wants_code_is_not_opened(tmp_path, monkeypatch):
     (tmp_path / "old.pth").write_bytes(pickle.dumps(Evil()))
     torch.save(nn.Linear(2, 2), tmp_path / "whole.pth")
     for name in ("zip.pth", "old.pth", "whole.pth"):
-        with pytest.raises(ResLabError, match="wants to run code, and is not opened"):
+        with pytest.raises(ResLabError, match="would run code, and is not opened"):
             read_checkpoint(tmp_path / name)
     assert not (tmp_path / "EXECUTED").exists()
 
@@ -183,12 +183,12 @@ def test_what_is_no_checkpoint_says_so(tmp_path):
     with pytest.raises(ResLabError, match="there is no file"):
         read_checkpoint(tmp_path / "absent.pth")
     with pytest.raises(ResLabError, match="not those of a residual network"):
-        network_of({"features.0.weight": torch.zeros(64, 3, 11, 11), "classifier.weight": torch.zeros(10, 64)})
+        identify_network({"features.0.weight": torch.zeros(64, 3, 11, 11), "classifier.weight": torch.zeros(10, 64)})
 
 
 def test_another_architecture_is_named_by_its_tensors():
     state = to_torchvision(build_named("resnet50"))
-    name, config = network_of(state, "resnet18")
+    name, config = identify_network(state, "resnet18")
     assert name == "resnet18"
     with pytest.raises(ResLabError, match=r"do not fit .*has layer1.0.bn3.bias, .* too many; layer1.0.conv1.weight is"):
         load_foreign(ResNet(config), state)
@@ -232,7 +232,7 @@ def test_what_is_no_honest_checkpoint_is_one_sentence(tmp_path):
         "holds no tensors by name": [circle, mutual, deep],
         "as float8_e4m3fn": [{"w": weight.to(torch.float8_e4m3fn)}],
         "as sparse_coo": [{"w": weight.to_sparse()}],
-        "says that it holds": [{"w": torch.zeros(1).expand(2**20, 2**12)}],
+        "claims to hold": [{"w": torch.zeros(1).expand(2**20, 2**12)}],
         "its tensor w holds numbers": [{"w": weight / 0}],
         "not those of a residual network": [
             {"fc.weight": torch.tensor(1.0)},
@@ -245,12 +245,12 @@ def test_what_is_no_honest_checkpoint_is_one_sentence(tmp_path):
         for content in cases:
             torch.save(content, path)
             with pytest.raises(ResLabError, match=sentence):
-                open_foreign(path, Assumed())
+                open_foreign(path, CheckpointAssumptions())
     torch.save({"w": weight}, path)
     with zipfile.ZipFile(path, "a", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("zeros", bytes(2**26))
-    with pytest.raises(ResLabError, match="says that it holds"):
-        open_foreign(path, Assumed())
+    with pytest.raises(ResLabError, match="claims to hold"):
+        open_foreign(path, CheckpointAssumptions())
     texts = {
         b"<!DOCTYPE html><p>404": "a web page",
         b"version https://git-lfs.github.com/spec/v1\n": "a Git LFS pointer",
@@ -258,10 +258,10 @@ def test_what_is_no_honest_checkpoint_is_one_sentence(tmp_path):
     for content, sentence in texts.items():
         path.write_bytes(content)
         with pytest.raises(ResLabError, match=f"is {sentence}"):
-            open_foreign(path, Assumed())
+            open_foreign(path, CheckpointAssumptions())
     path.write_bytes(b"import os\nprint('no pickle')\n")
     with pytest.raises(ResLabError, match="is damaged or no checkpoint"):
-        open_foreign(path, Assumed())
+        open_foreign(path, CheckpointAssumptions())
 
 
 def test_two_classes_of_one_name_are_refused_by_their_lines(tmp_path):
@@ -272,4 +272,4 @@ def test_two_classes_of_one_name_are_refused_by_their_lines(tmp_path):
         class_names(tmp_path / "names.txt")
     torch.save(to_torchvision(build_named("resnet20", num_classes=2)), tmp_path / "c.pth")
     with pytest.raises(ResLabError, match="two classes are named 'a': number 1 and number 2"):
-        open_foreign(tmp_path / "c.pth", Assumed(model="resnet20", classes=("a", "a")))
+        open_foreign(tmp_path / "c.pth", CheckpointAssumptions(model="resnet20", classes=("a", "a")))

@@ -79,7 +79,7 @@ def test_it_goes_on_where_it_broke_off(server, resumes):
 
 
 def test_another_file_is_not_kept(server):
-    with pytest.raises(ResLabError, match="another checksum"):
+    with pytest.raises(ResLabError, match="its checksum is wrong"):
         fetch(remote("deadbeef"))
     assert not list(remote().place.parent.iterdir())
 

@@ -1,31 +1,31 @@
-"""Errors for people: one sentence that says what is wrong, one hint that says what to do."""
+"""Errors for people: one sentence about what is wrong, one hint about what to do."""
 
 import difflib
 import re
 from collections.abc import Iterable
 from itertools import zip_longest
 
-_UNSEEN = re.compile("[\0-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff\ud800-\udfff]")
-"""Characters that steer a terminal, break a line, turn the direction of writing or cannot be encoded."""
+_INVISIBLE = re.compile("[\0-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff\ud800-\udfff]")
+"""Characters that control a terminal, break a line, change the writing direction or cannot be encoded."""
 
 _LONGEST = 800
 
 
 def visible(text: str) -> str:
-    """The text on one line that says what it holds: control and bidirectional characters are spelt out, as in `\\x1b`."""
-    return _UNSEEN.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
+    """The text on one line, with control and bidirectional characters escaped, as in `\\x1b`."""
+    return _INVISIBLE.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
 
 
 def _sentence(text: str) -> str:
-    """No longer than can be read, whatever a file or a person put into it."""
+    """The visible text, cut to `_LONGEST` characters."""
     text = visible(text)
     return text if len(text) <= _LONGEST else text[: _LONGEST - 1] + "…"
 
 
 class ResLabError(Exception):
-    """Something the person at the keyboard can mend. Shown as `error: …` and `hint: …`, never as a traceback.
+    """A mistake that the user can correct. Shown as `error: …` and `hint: …`, never as a traceback.
 
-    Raised by every public function of the package for bad input; catch this one class.
+    Every public function of the package raises it, or a subclass, for bad input.
     """
 
     exit_code = 2
@@ -38,7 +38,7 @@ class ResLabError(Exception):
 
 
 class GateNotMet(ResLabError):
-    """The work was done and its result is below the bar (check, export): exit code 1."""
+    """The work was done, but its result does not meet the requirement (check, export): exit code 1."""
 
     exit_code = 1
 
@@ -47,13 +47,13 @@ class BadPicture(ResLabError):
     """One picture cannot be decoded; `reason` is short enough for a table cell."""
 
     def __init__(self, name: str, reason: str) -> None:
-        super().__init__(f"cannot read {name}: {reason}", "mend or remove the file; training goes on with --skip-bad")
+        super().__init__(f"cannot read {name}: {reason}", "repair or remove the file, or leave it out with --skip-bad")
         self.name = name
         self.reason = reason
 
 
 class NoAnswer(BadPicture):
-    """One picture was read, and the network answered with something that is no number."""
+    """One picture was read, but the network's output for it is not finite."""
 
     def __init__(self, name: str) -> None:
         reason = "the network gave no finite number"
@@ -65,17 +65,17 @@ class NoAnswer(BadPicture):
 def nearest(word: str, known: Iterable[str]) -> str:
     """The known word that a person who typed `word` most likely meant, as the beginning of a hint.
 
-    Words that differ in nothing but numbers are told apart by these: `resnet49` is nearest to `resnet50`.
+    Words that differ only in their numbers are compared by these: `resnet49` is nearest to `resnet50`.
     """
     word, by_lower = str(word), {name.lower(): name for name in sorted(known)}
     close = difflib.get_close_matches(word.lower(), by_lower, n=max(1, len(by_lower)), cutoff=0.5)
     if close:
-        return f"did you mean {by_lower[min(close, key=lambda name: _apart(word.lower(), name))]!r}?"
+        return f"did you mean {by_lower[min(close, key=lambda name: _distance(word.lower(), name))]!r}?"
     return "known: " + ", ".join(by_lower.values()) if by_lower else "there is nothing to choose from"
 
 
-def _apart(first: str, second: str) -> tuple[float, float]:
-    """How different two words are without their numbers, and how far apart their numbers lie."""
+def _distance(first: str, second: str) -> tuple[float, float]:
+    """How different two words are apart from their numbers, and the sum of the differences of their numbers."""
     mine, theirs = (re.sub(r"\d+", "0", word) for word in (first, second))
     numbers = [map(float, re.findall(r"\d+", word)) for word in (first, second)]
     return (

@@ -1,4 +1,4 @@
-"""The tensor vocabulary: the axis names that every annotation uses, so that one word means one thing.
+"""The axis names of all tensor annotations, so that one word means one thing.
 
     def forward(self, images: Float[Tensor, IMAGES]) -> Float[Tensor, LOGITS]: ...
 
@@ -6,7 +6,7 @@ The annotations are checked by beartype in the tests only.
 """
 
 PIXELS = "batch height width 3"
-"""uint8 RGB pictures of the network's input size, 0..255: what every door hands to an engine."""
+"""uint8 RGB pictures of the network's input size, 0..255: the input of every engine."""
 
 PICTURE = "height width 3"
 """One decoded RGB picture, uint8."""
@@ -18,7 +18,7 @@ LABELS = " batch"
 """The number of each picture's class."""
 
 IMAGES = "batch channels height width"
-"""float pictures in [0, 1], channels first: what a network's first operation (normalisation) takes."""
+"""float pictures in [0, 1], channels first: the input of a network, whose first operation is normalisation."""
 
 FEATURES = "batch features map_height map_width"
 """The last feature map, before pooling."""
@@ -30,4 +30,4 @@ TARGETS = "batch classes"
 """The probability that a picture is of each class: one-hot unless smoothed or mixed."""
 
 OUTPUT = "batch out_channels out_height out_width"
-"""What a layer makes of IMAGES."""
+"""The output of a layer on IMAGES."""

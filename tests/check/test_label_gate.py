@@ -1,4 +1,4 @@
-"""The gate over tables whose pictures bear several labels: the same findings by the same names, and a few of its own."""
+"""The data check on tables whose pictures have several labels: the same findings by the same names, and a few of its own."""
 
 import pytest
 from small_pictures import picture

@@ -101,7 +101,7 @@ def test_skip_bad_leaves_the_unreadable_out_and_says_how_many(reslab, colours, t
         (["train", "digits", "--group-by", "("], ["regular expression"]),
         (["train", "digits", "--weights", "imagenett"], ["imagenet"]),
         (["train", "digits", "--weights", "imagenet", "--model", "resnet20"], ["nobody publishes", "resnet18"]),
-        (["train", "digits", "--weights", "imagenet"], ["resnet18-f37072fd.pth", "sha256", "put it at"]),
+        (["train", "digits", "--weights", "imagenet"], ["resnet18-f37072fd.pth", "sha256", "save it as"]),
         (["train", "digits", "--patience", "-1"], ["--patience"]),
         (["train", "digits", "--weight-decay", "-1"], ["--weight-decay -1 is negative"]),
         (["train", "digits", "--weight-decay", "nan"], ["--weight-decay nan"]),

@@ -39,7 +39,7 @@ def test_train_says_what_it_does(reslab, patches, tmp_path):
     code, out, err = reslab("train", patches, *QUICK, "--epochs", 1, "--out", tmp_path / "run")
     assert code == 0, err
     assert "pictures of 3 labels, any number to a picture" in err and "validation mAP" in err
-    assert "several labels per picture: each is learnt as it is written" in err
+    assert "several labels per picture: each is learnt without smoothing" in err
     assert out.startswith("\nvalidation: mAP ") and "chose the best epoch and the thresholds" in out
 
 

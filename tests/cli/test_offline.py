@@ -17,12 +17,12 @@ import pytest
 
 from reslab.cli.app import VERBS
 from reslab.export.options import NUMBERS
-from reslab.model.run import packaged
+from reslab.model.run import packaged_file
 from tests.export.foreigners import NAMES, nearest_colour
 from tests.pictures import colour_folder
 
 SILENCING = ("CI", "ORT_DISABLE_TELEMETRY", "RESLAB_CACHE", "RESLAB_MIRROR", "XDG_CACHE_HOME", "XDG_CONFIG_HOME")
-GRAPH = packaged("cifar10_resnet20", ".onnx")
+GRAPH = packaged_file("cifar10_resnet20", ".onnx")
 TALK = re.compile(r"(connect|sendto|sendmsg|sendmmsg)\(.*(sin_port|sin6_port|resolve)")
 """A system call that reaches for another machine or asks for a name."""
 

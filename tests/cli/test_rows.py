@@ -80,7 +80,7 @@ def test_wherever_the_last_row_was_cut(reslab, photos, tmp_path):
 
 
 def test_what_does_not_fit_is_refused_and_kept(reslab, photos, tmp_path):
-    from reslab.model.run import packaged
+    from reslab.model.run import packaged_file
 
     out = tmp_path / "rows.csv"
     _, part, told = begun(reslab, photos, out, kept=2)
@@ -91,7 +91,7 @@ def test_what_does_not_fit_is_refused_and_kept(reslab, photos, tmp_path):
         assert code == 2 and printed == "" and sentence in err and "--fresh" in err and not out.exists(), err
         assert part.read_bytes() == before
 
-    refused(packaged(MODEL, ".safetensors"), photos, sentence="begun with another model")
+    refused(packaged_file(MODEL, ".safetensors"), photos, sentence="begun with another model")
     refused(MODEL, photos / "p1.png", sentence="row 1 of")
     refused(MODEL, photos / ODD, photos / "p0.png", sentence="the inputs end before")
     before = before.replace(b"path,label", b"label,path")

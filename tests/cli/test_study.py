@@ -25,7 +25,7 @@ def test_the_verb_shows_the_published_run(reslab, tmp_path):
 
 @pytest.mark.usefixtures("few")
 def test_the_verb_remakes_it(reslab, tmp_path, monkeypatch):
-    monkeypatch.setattr(degradation, "fit_length", lambda minutes, seconds: degradation.Length(1, 1, 0.5))
+    monkeypatch.setattr(degradation, "length_for", lambda minutes, seconds: degradation.Length(1, 1, 0.5))
     data = colour_folder(tmp_path / "data", each=30)
     code, out, err = reslab("study", "degradation", "--minutes", "1", "--data", data, "--out", tmp_path / "out")
     assert code == 0, err

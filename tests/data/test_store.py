@@ -5,7 +5,6 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 
-from reslab.data import store as store_module
 from reslab.data.catalog import Picture
 from reslab.data.folder import read_folder
 from reslab.data.reader import load
@@ -13,6 +12,7 @@ from reslab.data.store import Store, memory_limit
 from reslab.errors import BadPicture
 from reslab.pixels.fingerprint import fingerprint
 from reslab.pixels.preprocess import Preprocess
+from reslab.system import machine
 from reslab.system.machine import free_memory
 
 
@@ -121,7 +121,7 @@ def test_two_stores_leave_half_of_the_free_memory():
 
 
 def test_a_container_limits_what_is_free(tmp_path, monkeypatch):
-    monkeypatch.setattr(store_module, "_GROUPS", tmp_path)
+    monkeypatch.setattr(machine, "_GROUPS", tmp_path)
     roomy = free_memory()
     (tmp_path / "memory.max").write_text("300000000\n")
     (tmp_path / "memory.current").write_text("100000000\n")
@@ -133,6 +133,6 @@ def test_a_container_limits_what_is_free(tmp_path, monkeypatch):
 
 
 def test_a_system_without_meminfo_gets_a_modest_guess(tmp_path, monkeypatch):
-    monkeypatch.setattr(store_module, "_MEMINFO", tmp_path / "meminfo")
-    monkeypatch.setattr(store_module, "_GROUPS", tmp_path)
+    monkeypatch.setattr(machine, "_MEMINFO", tmp_path / "meminfo")
+    monkeypatch.setattr(machine, "_GROUPS", tmp_path)
     assert free_memory() == 4 * 2**30

@@ -9,7 +9,7 @@ from PIL import Image
 
 from reslab.data.catalog import Picture
 from reslab.data.reader import BLOCK
-from reslab.engine.base import Mirrored, block_logits
+from reslab.engine.base import MirrorAveraged, block_logits
 from reslab.engine.open import find_model, open_engine
 from reslab.engine.torch import open_torch
 from reslab.errors import BadPicture, ResLabError
@@ -174,7 +174,7 @@ def test_no_picture_at_all_is_told_in_a_sentence(model, tmp_path):
 def test_the_mirrored_engine_is_the_mean_of_both_views(model):
     engine = open_torch(model)
     pixels = np.random.default_rng(0).integers(0, 256, (5, 32, 32, 3)).astype(np.uint8)
-    both = Mirrored(engine)
+    both = MirrorAveraged(engine)
     expected = (engine.logits(pixels) + engine.logits(pixels[:, :, ::-1].copy())) / 2
     assert np.allclose(both.logits(pixels), expected) and both.header is engine.header and both.sha256 == engine.sha256
     assert np.allclose(both.logits(pixels), both.logits(pixels[:, :, ::-1].copy()), atol=1e-5)

@@ -12,14 +12,14 @@ from onnx import TensorProto, helper, numpy_helper
 from reslab.engine.onnx import from_bytes, open_exported
 from reslab.engine.open import open_engine
 from reslab.engine.openvino import open_openvino
-from reslab.engine.protobuf import refuse_unfit
+from reslab.engine.protobuf import check_tensors
 from reslab.errors import ResLabError
 from reslab.evaluate.predict import load_model
 from reslab.export.foreign import open_foreign_graph
 from reslab.model.file import KEY
-from reslab.model.run import packaged
+from reslab.model.run import packaged_file
 
-GRAPH = packaged("cifar10_resnet20", ".onnx")
+GRAPH = packaged_file("cifar10_resnet20", ".onnx")
 LOCATION = ".ssh/id_rsa"
 
 
@@ -100,9 +100,9 @@ def test_adopt_reads_nothing_but_files_beside_the_graph(place, where, graph, tmp
 
 
 def test_the_walk_reads_what_the_onnx_package_writes(graph):
-    refuse_unfit(graph.SerializeToString(), GRAPH)
+    check_tensors(graph.SerializeToString(), GRAPH)
     for data in (b"", b"\x3a", b"\x3a\xff\xff\xff\xff\x0f", b"\x3b", bytes(9), b"\xff" * 99):
-        with pytest.raises(ResLabError, match="damaged or no ONNX model"):
+        with pytest.raises(ResLabError, match="damaged or not an ONNX model"):
             from_bytes(data, GRAPH)
 
 
@@ -133,7 +133,7 @@ def test_numbers_that_are_none_are_refused_with_the_tensors_name(odd, graph, tmp
         ({"calibration": {}, "scores": {"val": float("nan")}}, "holds nan"),
         ({"preprocess": {"size": "32"}}, "preprocess.size is '32', not a whole number"),
         ({"format": 99}, "format 99"),
-        ({"task": "multi"}, "format is not that of its task"),
+        ({"task": "multi"}, "format does not match its task"),
         ({"training": {"val": "x"}}, "training.val"),
         ({"later": 1}, "another version"),
     ],

@@ -14,7 +14,7 @@ from reslab.engine.onnx import open_exported
 from reslab.engine.torch import TorchEngine, open_torch
 from reslab.errors import ResLabError
 from reslab.explain.cam import explain
-from reslab.explain.draw import figure, overlay, strongest
+from reslab.explain.draw import draw_explanation, overlay, scale_limit
 from reslab.export.graph import write_onnx
 from reslab.model.file import Calibration, Header
 from reslab.nn.layers import to_images
@@ -86,7 +86,7 @@ def test_colours_say_for_and_against_and_how_much():
     drawn = overlay(grey, heat).astype(int)
     assert drawn[4, 4, 0] > drawn[4, 4, 2] + 60 and drawn[60, 60, 2] > drawn[60, 60, 0] + 15
     assert np.abs(drawn[40, 20] - 128).max() < 25  # nothing said, (nearly) nothing drawn
-    assert strongest(heat) == 2.0 and figure(grey, heat).size == (158, 124)
+    assert scale_limit(heat) == 2.0 and draw_explanation(grey, heat).size == (158, 124)
     assert np.array_equal(overlay(grey, np.zeros((4, 4))), grey)
 
 
@@ -149,5 +149,5 @@ def test_the_command(run, tmp_path, capsys):
 
 
 def test_an_unknown_label_is_refused():
-    with pytest.raises(ResLabError, match="does not know the class 'd'"):
+    with pytest.raises(ResLabError, match="has no class 'd'"):
         explain(opened(settled()), pixels(), "d")

@@ -26,14 +26,14 @@ from reslab.explain.cam import explain
 from reslab.export import adopt as room
 from reslab.export.adopt import Source, adopt
 from reslab.export.graph import OUTPUTS
-from reslab.export.options import NUMBERS, Choices
+from reslab.export.options import NUMBERS, RuleChoices
 from reslab.metrics.calibration import softmax
 from reslab.pixels.decode import decode
 from tests.export.foreigners import NAMES, SIZE, exported, hand_written, nearest_colour, save
 from tests.pictures import colour_folder, colour_picture, tree
 
 BATCHES = (1, 2, 3, 7, 32)
-PLAIN = Choices(NUMBERS)
+PLAIN = RuleChoices(NUMBERS)
 
 
 @pytest.fixture(scope="module")
@@ -136,7 +136,7 @@ def test_the_file_is_one_of_ours(tmp_path):
         colour_picture("red", number).save(data / "blue" / f"wrong{number}.png")
     path = nearest_colour(tmp_path / "theirs.onnx", *NUMBERS["-1-1"], author="somebody", license="CC0")
     made = adopt(
-        path, tmp_path / "ours.onnx", Source(str(data), "train"), Choices({"-1-1": NUMBERS["-1-1"]}), tuple(NAMES)
+        path, tmp_path / "ours.onnx", Source(str(data), "train"), RuleChoices({"-1-1": NUMBERS["-1-1"]}), tuple(NAMES)
     )
     engine = open_exported(tmp_path / "ours.onnx")
     header = engine.header
@@ -184,7 +184,7 @@ DYNAMO, LEGACY, ANY, ONE = True, False, True, False
 def test_real_exports(package, name, dynamo, dynamic, explains, together, colours, tmp_path):
     path = exported(settled(package(name, num_classes=5)), tmp_path / "theirs.onnx", 32, dynamo, dynamic)
     made = adopted(path, colours, tmp_path / "ours.onnx")
-    assert made.foreign.together == together
+    assert made.foreign.batched == together
     engine, rule = open_exported(tmp_path / "ours.onnx"), made.search.best.rule
     onnx.checker.check_model(onnx.load(tmp_path / "ours.onnx"), full_check=True)
     pixels = np.random.default_rng(1).integers(0, 256, (32, 32, 32, 3), dtype=np.uint8)
@@ -272,7 +272,7 @@ def test_what_the_file_says_itself_need_not_be_said(colours, tmp_path):
     )
     made = adopted(path, colours, tmp_path / "ours.onnx", classes=None)
     assert made.header.classes == tuple(NAMES) and made.header.preprocess.size == 16
-    assert made.foreign.answer == "logits"
+    assert made.foreign.output == "logits"
     assert adopted(path, colours, tmp_path / "ours.onnx", classes=None, size=20).header.preprocess.size == 20
 
 
@@ -338,7 +338,7 @@ def test_doubt_is_said(reslab, names, tmp_path):
     code, _, err = reslab(
         "adopt", path, "--classes", names, "--data", data, "--val", 0.5, "--out", tmp_path / "ours.onnx"
     )
-    assert code == 0 and "cannot be told apart" in err and "is no better than always giving one answer" in err
+    assert code == 0 and "cannot be told apart" in err and "is no better than always answering one class" in err
 
 
 def save_picture(path, picture):
@@ -347,15 +347,15 @@ def save_picture(path, picture):
 
 def test_no_file_where_the_graphs_differ(reslab, colours, names, tmp_path, monkeypatch):
     path, out = nearest_colour(tmp_path / "theirs.onnx", *NUMBERS["0-1"]), tmp_path / "ours.onnx"
-    right = room.wrapped
+    right = room.wrap_graph
 
     def slightly_wrong(foreign, rule, *rest):
         return right(foreign, dataclasses.replace(rule, mean=tuple(m + 1e-3 for m in rule.mean)), *rest)
 
-    monkeypatch.setattr(room, "wrapped", slightly_wrong)
+    monkeypatch.setattr(room, "wrap_graph", slightly_wrong)
     out.write_bytes(b"what was there")
     code, _, err = reslab("adopt", path, "--classes", names, "--data", colours, "--out", out)
-    assert code == 1 and "does not answer as the one" in err and out.read_bytes() == b"what was there"
+    assert code == 1 and "does not give the answers of the original" in err and out.read_bytes() == b"what was there"
 
 
 def plain(path, out_shape, in_shape=("b", 3, 8, 8), kind=TensorProto.FLOAT, inputs=1):
@@ -405,19 +405,19 @@ def ours_already(path):
     ("make", "sentence"),
     [
         (lambda path: path, "there is no file"),
-        (garbage, "is damaged or no ONNX model"),
+        (garbage, "is damaged or not an ONNX model"),
         (cut, "is damaged"),
-        (external, "keeps its weights in w.data, which is not there"),
+        (external, "keeps its weights in w.data, which is missing"),
         (ours_already, "is a ResLab model already"),
         (lambda path: plain(path, (2, 5), inputs=2), "takes 2 inputs (in0, in1), not one picture"),
-        (lambda path: plain(path, (2, 5), ("b", 64)), "takes float [?, 64], no batch of pictures"),
-        (lambda path: plain(path, (2, 5), kind=TensorProto.INT64), "takes int64 [?, 3, 8, 8], no batch"),
+        (lambda path: plain(path, (2, 5), ("b", 64)), "takes float [?, 64], not a batch of pictures"),
+        (lambda path: plain(path, (2, 5), kind=TensorProto.INT64), "takes int64 [?, 3, 8, 8], not a batch"),
         (lambda path: plain(path, (2, 5), ("b", 1, 8, 8)), "pictures of 1 channels, not 3"),
         (lambda path: plain(path, (2, 5), ("b", 3, 8, 12)), "takes pictures of 12 x 8 px"),
         (lambda path: plain(path, (2, 84, 99)), "gives out [2, 84, 99], not a number for each class"),
-        (lambda path: plain(path, (2, 7)), "answers with 7 classes, and 5 are named"),
+        (lambda path: plain(path, (2, 7)), "has 7 classes, and 5 are named"),
         (lambda path: nearest_colour(path, *NUMBERS["0-1"], end="Sigmoid"), "ends in a sigmoid"),
-        (lambda path: plain(path, (4, 5), (4, 3, 8, 8)), "answers for 4 pictures at a time"),
+        (lambda path: plain(path, (4, 5), (4, 3, 8, 8)), "takes exactly 4 pictures at a time"),
     ],
 )  # fmt: skip
 def test_graphs_that_cannot_be_adopted(make, sentence, reslab, colours, names, tmp_path):
@@ -447,7 +447,7 @@ def test_names_and_places_that_do_not_fit(reslab, colours, names, tmp_path):
     path, out = nearest_colour(tmp_path / "theirs.onnx", *NUMBERS["0-1"]), tmp_path / "o.onnx"
     before = tree(colours)
     code, _, err = reslab("adopt", path, "--data", colours, "--out", out)
-    assert code == 2 and "does not say its classes" in err and "--classes FILE" in err
+    assert code == 2 and "does not name its classes" in err and "--classes FILE" in err
     names.write_text("bleu\ngreen\nred\nviolet\nwhite\n", encoding="utf-8")
     code, _, err = reslab("adopt", path, "--classes", names, "--data", colours, "--out", out)
     assert code == 2 and "a class 'blue'" in err and "did you mean 'bleu'" in err

@@ -22,13 +22,13 @@ from reslab.engine.onnx import open_exported
 from reslab.errors import ResLabError
 from reslab.export.golden import write_golden
 from reslab.model.file import KEY
-from reslab.model.run import packaged
+from reslab.model.run import packaged_file
 from reslab.pixels.decode import decode
 from reslab.pixels.preprocess import Preprocess
 from tests.export.toolchain import EXAMPLES, needs, node_modules, onnxruntime_home
 from tests.pictures import colour_picture, tree
 
-MODEL = packaged("cifar10_resnet20", ".onnx")
+MODEL = packaged_file("cifar10_resnet20", ".onnx")
 PIXEL_VECTORS = Path(__file__).parents[1] / "pixels" / "golden"
 SIZES = [(24, 18), (32, 32), (61, 40), (40, 90), (130, 97)]  # width, height
 

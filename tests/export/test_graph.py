@@ -91,5 +91,5 @@ def test_a_graph_from_elsewhere_is_refused(tmp_path):
     with pytest.raises(ResLabError, match="has format 99"):
         open_exported(tmp_path / "later.onnx")
     (tmp_path / "cut.onnx").write_bytes((tmp_path / "m.onnx").read_bytes()[:5000])
-    with pytest.raises(ResLabError, match="damaged or no ONNX model"):
+    with pytest.raises(ResLabError, match="damaged or not an ONNX model"):
         open_exported(tmp_path / "cut.onnx")

@@ -21,13 +21,13 @@ from reslab.engine.torch import open_torch
 from reslab.errors import GateNotMet, ResLabError
 from reslab.export import certify as certifying
 from reslab.export.certify import BATCHES, certify
-from reslab.export.graph import Graph, onnx_of
-from reslab.export.quantize import gate, quantized
-from reslab.model.file import metadata_of
-from reslab.model.run import packaged
+from reslab.export.graph import Graph, export_onnx
+from reslab.export.quantize import measure_acceptance, quantize
+from reslab.model.file import encode_metadata
+from reslab.model.run import packaged_file
 from reslab.run.export import ExportOptions, export_model
 
-MODEL = packaged("cifar10_resnet20", ".safetensors")
+MODEL = packaged_file("cifar10_resnet20", ".safetensors")
 
 
 @pytest.fixture(scope="module")
@@ -54,8 +54,8 @@ def data(tmp_path_factory, engine):
 
 @pytest.fixture(scope="module")
 def graph(engine):
-    found = onnx_of(engine.network, engine.header)
-    onnx.helper.set_model_props(found, metadata_of(engine.header, engine.seen))
+    found = export_onnx(engine.network, engine.header)
+    onnx.helper.set_model_props(found, encode_metadata(engine.header, engine.seen))
     return found
 
 
@@ -69,7 +69,7 @@ def opened(graph):
 
 @pytest.mark.parametrize("n", [1, 5, 44, 45, 46, 200])
 def test_every_picture_is_asked_and_every_batch_size_used(n):
-    turns = list(certifying._turns(n))
+    turns = list(certifying._batches(n))
     assert {len(rows) for rows in turns} == set(BATCHES)
     assert set(np.concatenate(turns)) == set(range(n))
 
@@ -173,7 +173,7 @@ def spoilt(graph, by):
 def test_one_tampered_weight_breaks_the_certificate(engine, graph):
     asked = pixels(50)
     assert certify(engine, opened(graph), asked, "noise").holds
-    with pytest.raises(GateNotMet, match="does not answer as the one"):
+    with pytest.raises(GateNotMet, match="does not give the answers of the original"):
         certify(engine, opened(spoilt(graph, 0.02)), asked, "noise")
 
 
@@ -210,17 +210,17 @@ def test_a_batch_axis_that_is_a_constant_breaks_it(tmp_path, engine):
         input_names=["images"], output_names=["logits", "probabilities", "features", "head_weight", "head_bias"],
     )  # fmt: skip
     fixed = onnx.load(tmp_path / "m.onnx")
-    onnx.helper.set_model_props(fixed, metadata_of(engine.header, engine.seen))
+    onnx.helper.set_model_props(fixed, encode_metadata(engine.header, engine.seen))
     with pytest.raises(GateNotMet, match="batch of 1"):
         certify(engine, opened(fixed), pixels(50), "noise")
 
 
 def test_a_failed_certificate_leaves_no_file(tmp_path, graph, data, monkeypatch, capsys):
     monkeypatch.setattr(
-        "reslab.run.export.onnx_of", lambda *_: spoilt(graph, 0.5)
+        "reslab.run.export.export_onnx", lambda *_: spoilt(graph, 0.5)
     )  # what an exporter's fault would look like
     assert run(["export", str(MODEL), "--out", str(tmp_path / "model.onnx"), "--data", str(data)]) == 1
-    assert "does not answer as the one" in capsys.readouterr().err
+    assert "does not give the answers of the original" in capsys.readouterr().err
     assert not list(tmp_path.iterdir())
 
 
@@ -231,9 +231,9 @@ def test_int8_that_is_good_is_kept(tmp_path, engine, data, form, suffix):
     exported = export_model(
         MODEL, tmp_path / f"model{suffix}", ExportOptions(form, int8=True, max_drop_points=20), data
     )
-    slower = [reason for reason in exported.gate.reasons if "slower" not in reason]
-    assert not slower and exported.gate.comparison.n == 60 and abs(exported.gate.drop_points) <= 20
-    if exported.gate.reasons:
+    slower = [reason for reason in exported.acceptance.reasons if "slower" not in reason]
+    assert not slower and exported.acceptance.comparison.n == 60 and abs(exported.acceptance.drop_points) <= 20
+    if exported.acceptance.reasons:
         return  # the machine was busy, and float32 was kept, as it must
     found = open_engine(exported.path)
     assert "int8" in found.certificate and exported.path.stat().st_size < MODEL.stat().st_size / 2
@@ -246,8 +246,8 @@ def test_int8_calibrated_on_the_wrong_pictures_is_refused(engine, graph, data):
     black = np.zeros((16, 32, 32, 3), np.uint8)
     asked = pixels(60)
     labels = engine.logits(asked).argmax(1)
-    bad = opened(quantized(graph, black))
-    found = gate(opened(graph), bad, asked, labels, "noise", 0.5)
+    bad = opened(quantize(graph, black))
+    found = measure_acceptance(opened(graph), bad, asked, labels, "noise", 0.5)
     assert found.drop_points > 0.5 and "loses" in found.reasons[0]
 
 
@@ -306,7 +306,7 @@ def test_what_is_exported_already_gets_int8_but_no_other_layout(tmp_path, data):
     exported = export_model(
         tmp_path / "model.onnx", tmp_path / "small.onnx", ExportOptions(int8=True, max_drop_points=50), data
     )
-    assert exported.certificate.max_difference == 0 and exported.gate is not None
+    assert exported.certificate.max_difference == 0 and exported.acceptance is not None
     with pytest.raises(ResLabError, match="exported already"):
         export_model(tmp_path / "model.onnx", tmp_path / "m.pt2", ExportOptions("pt2"), data)
 
@@ -323,7 +323,7 @@ def test_a_file_may_leave_the_choice_of_engine(tmp_path, data):
         with pytest.raises(ResLabError, match=f"not read by {engine}"):
             open_engine(path, engine=engine)
     int8 = export_model(MODEL, tmp_path / "int8.onnx", ExportOptions(int8=True, max_drop_points=50), data)
-    assert open_engine(int8.path).name == ("openvino" if not int8.gate.reasons else "onnxruntime")
+    assert open_engine(int8.path).name == ("openvino" if not int8.acceptance.reasons else "onnxruntime")
     assert open_engine(int8.path, engine="onnxruntime").name == "onnxruntime"
 
 
@@ -368,8 +368,8 @@ while engines:
 def test_openvino_leaves_no_freed_signal_stack_behind(tmp_path, engine, graph):
     """It did on a processor with AMX, and the next Ctrl-C ended the process."""
     pytest.importorskip("openvino")
-    small = quantized(graph, pixels(16))
-    onnx.helper.set_model_props(small, metadata_of(engine.header, engine.seen))
+    small = quantize(graph, pixels(16))
+    onnx.helper.set_model_props(small, encode_metadata(engine.header, engine.seen))
     onnx.save(small, tmp_path / "int8.onnx")
     words = [sys.executable, "-c", OVERLAPPING, str(tmp_path / "int8.onnx")]
     result = subprocess.run(words, capture_output=True, text=True)

@@ -21,7 +21,7 @@ from safetensors.numpy import load_file, save
 
 from reslab.engine.base import probabilities
 from reslab.engine.onnx import open_exported
-from reslab.engine.torch import stored_network
+from reslab.engine.torch import network_from_file
 from reslab.errors import ResLabError
 from reslab.evaluate.predict import Model
 from reslab.model.file import KEY, header_document, read_header, read_model
@@ -30,14 +30,14 @@ from reslab.model.run import (
     JOURNAL_NAME,
     MODEL_NAME,
     SPLIT_NAME,
-    packaged,
+    packaged_file,
     read_config,
     read_journal,
     read_split,
 )
 from reslab.nn.config import config_from
 from reslab.run.list import list_runs
-from reslab.serve.documents import encoded, model_document
+from reslab.serve.documents import model_document, to_json
 from reslab.serve.limits import Limits
 from reslab.train.config import Plan, TrainConfig
 from reslab.train.plan.document import decisions, plan_document, plan_from
@@ -66,23 +66,23 @@ JUNK = (
 
 @cache
 def tensors() -> dict[str, np.ndarray]:
-    return load_file(packaged("cifar10_resnet20", ".safetensors"))
+    return load_file(packaged_file("cifar10_resnet20", ".safetensors"))
 
 
 @cache
 def graph() -> onnx.ModelProto:
-    return onnx.load(packaged("cifar10_resnet20", ".onnx"))
+    return onnx.load(packaged_file("cifar10_resnet20", ".onnx"))
 
 
 @cache
 def plain(door: str) -> object:
     """What is mutated: a document, a list of events, or rows."""
     if door in ("model", "graph"):
-        return header_document(read_model(packaged("cifar10_resnet20", ".safetensors")).header)
+        return header_document(read_model(packaged_file("cifar10_resnet20", ".safetensors")).header)
     if door == "config":
         network = {
             "name": "resnet20",
-            **asdict(config_from(read_header(packaged("cifar10_resnet20", ".safetensors"))["network"])),
+            **asdict(config_from(read_header(packaged_file("cifar10_resnet20", ".safetensors"))["network"])),
         }
         return json.loads(
             json.dumps(plan_document(Plan(TrainConfig(), {}, network, ("a", "b"), 3, ("crop",), counts=(2, 2))))
@@ -181,7 +181,7 @@ def _model(folder: Path, data: bytes) -> None:
     path = folder / MODEL_NAME
     path.write_bytes(whole.replace(b'"sha256\\":\\"' + blank.encode(), b'"sha256\\":\\"' + digest))
     model = read_model(path)
-    stored_network(model, path)
+    network_from_file(model, path)
     assert all(len(name) for name in model.header.classes)
 
 
@@ -194,7 +194,7 @@ def _graph(folder: Path, data: bytes) -> None:
     size = engine.header.preprocess.size
     logits = engine.logits(np.zeros((1, size, size, 3), np.uint8))
     Model(engine).row("a", logits[0], probabilities(engine, logits)[0])
-    encoded(model_document(engine, Limits(), True, "0"))
+    to_json(model_document(engine, Limits(), True, "0"))
 
 
 def _config(folder: Path, data: bytes) -> None:

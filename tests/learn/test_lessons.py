@@ -9,8 +9,7 @@ import pytest
 
 from reslab.cli.app import run as reslab
 from reslab.errors import ResLabError
-from reslab.figures.drawing import alike
-from reslab.learn.lesson import BLOCK, bring_up_to_date, executed, lessons, render, source_of, stale
+from reslab.learn.lesson import BLOCK, alike, bring_up_to_date, executed, lessons, render, source_of, stale
 from tests.pictures import colour_folder
 
 FOLDER = Path(__file__).parents[2] / "lessons"
@@ -25,7 +24,8 @@ SMALL = """# Small
 
 ```python figure=dot
 print(1 + 1)
-figure = '<svg viewBox="0 0 9 9"><title>dot</title><circle cx="4.5" cy="4.5" r="2" opacity="0.50"/></svg>'
+from reslab.figures.svg import Drawing, element
+figure = Drawing("dot", 9, 9, [element("circle", cx=4.5, cy=4.5, r=2, opacity="0.50")])
 ```
 """
 

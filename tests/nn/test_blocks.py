@@ -11,7 +11,7 @@ import torch
 from reslab.errors import ResLabError
 from reslab.nn.blocks import BasicBlock, Bottleneck, PaddedIdentity
 from reslab.nn.config import ResNetConfig, config_from
-from reslab.nn.layers import Excitation, Normalize, StochasticDepth, conv, to_images
+from reslab.nn.layers import Normalize, SqueezeExcitation, StochasticDepth, conv, to_images
 from reslab.nn.resnet import build
 from reslab.nn.zoo import ZOO, build_named
 
@@ -119,7 +119,7 @@ def test_option_d_averages_before_it_projects():
 
 
 def test_excitation_scales_channels():
-    gate = Excitation(32)
+    gate = SqueezeExcitation(32)
     x = torch.randn(3, 32, 4, 4)
     means = x.mean((2, 3))
     hidden = torch.relu(means @ gate.squeeze.weight[:, :, 0, 0].T + gate.squeeze.bias)
@@ -259,7 +259,7 @@ def test_configurations_are_plain_data():
         ({"groups": 4}, "a basic block has no groups"),
         ({"groups": 0}, "positive"),
         ({"drop_path": 1.0}, "skipped with probability 1.0"),
-        ({"preact": True, "stem": "deep"}, "does not go with"),
+        ({"preact": True, "stem": "deep"}, "cannot be combined with"),
         ({"depths": (2, 2)}, r"one width per stage, not \(16, 32, 64\) for \(2, 2\)"),
         ({"depths": (), "widths": ()}, "one width per stage"),
         ({"depths": (3, 0, 3)}, "positive"),

@@ -67,8 +67,8 @@ def test_the_deadline_ends_a_long_decode():
 def test_what_is_no_file_is_not_waited_for(tmp_path):
     pipe = tmp_path / "x.jpg"
     os.mkfifo(pipe)
-    assert reason(pipe) == "it is no regular file"
-    assert reason("/dev/zero") == "it is no regular file"
+    assert reason(pipe) == "it is not a regular file"
+    assert reason("/dev/zero") == "it is not a regular file"
 
 
 def test_a_file_larger_than_the_budget_is_not_read(tmp_path):

@@ -22,7 +22,8 @@ def functions():
 def test_files_and_functions_stay_small():
     found = functions()
     assert len(found) > 200
-    long_files = {p.name: n for p in FILES if (n := len(p.read_text(encoding="utf-8").splitlines())) > MAX_FILE}
+    files = [path for path in FILES if path.parent.name != "words"]  # a table of words has as many lines as texts
+    long_files = {p.name: n for p in files if (n := len(p.read_text(encoding="utf-8").splitlines())) > MAX_FILE}
     long_functions = {
         node.name: node.end_lineno - node.lineno + 1
         for path, node in found

@@ -6,14 +6,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reslab.figures.curves import Curves, Series, curves, reliability, score_bar, ticks, whisker
+from reslab.figures.axes import counts, powers, shares, ticks
+from reslab.figures.curves import Curves, Series, curves, reliability, score_bar, whisker
+from reslab.figures.svg import Drawing, text
+from reslab.words.phrases import plain, say
 
 TRAINING = Series("training", ((1.0, 2.0), (2.0, 1.0), (3.0, 0.5)))
 VALIDATION = Series("validation", ((1.0, 1.5), (2.0, 0.7), (3.0, 0.9)))
 
 
-def tree(markup):
-    return ElementTree.fromstring(str(markup))
+def tree(figure):
+    return ElementTree.fromstring(figure.__html__())
 
 
 def marks(drawing, style):
@@ -38,6 +41,28 @@ def test_ticks_of_nothing_and_of_whole_numbers():
     assert ticks(0, 3, whole=True) == [0, 1, 2, 3]
     assert ticks(0, 1, about=6, whole=True) == [0, 1]
     assert ticks(0, 182, about=6, whole=True) == [0, 50, 100, 150, 200]
+
+
+def test_axes_by_value_by_logarithm_and_in_percent():
+    percent = shares(0.069, 0.166)
+    assert [name for _, name in percent.ticks] == ["6", "8", "10", "12", "14", "16", "18"]
+    assert [percent.share(value) for value in (0.06, 0.12, 0.18, 0.5, 0)] == pytest.approx([0, 0.5, 1, 1, 0])
+    decades = powers([0.0, 0.02, 0.3, 10.0])
+    assert [name for _, name in decades.ticks] == ["10⁻²", "10⁻¹", "10⁰", "10¹"]
+    assert [decades.share(value) for value in (0.01, 0.1, 10, 0)] == pytest.approx([0, 1 / 3, 1, 0])
+    assert [name for _, name in counts(1, 6).ticks] == ["1", "2", "3", "4", "5", "6"]
+    assert counts(1, 1).share(1) == 0 and counts(0, 0.5).share(0.5) == 1
+
+
+def test_a_drawing_is_a_page_in_both_languages_or_a_file_in_one():
+    drawing = Drawing(plain("a < b"), 90, 30, [text(1, 2, say("yes")), text(3, 4.04, "x")], key="k")
+    shown = tree(drawing)
+    assert [(e.text, e.get("data-zh")) for e in shown.iter("text")] == [("yes", "是"), ("x", None)]
+    for language, words in (("en", ["a < b", "yes", "x"]), ("zh", ["a < b", "是", "x"])):
+        file = drawing.file(language)
+        root = ElementTree.fromstring(file)
+        assert [e.text for e in root.iter() if e.tag.endswith(("}title", "}text"))] == words
+        assert "data-zh" not in file and root.get("viewBox") == "-16 -16 122 62" and 'y="4"' in file
 
 
 def test_lines_go_through_their_values():

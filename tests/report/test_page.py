@@ -9,6 +9,7 @@ import pytest
 from reslab.errors import ResLabError
 from reslab.report.page import write_report
 from reslab.run.list import list_runs
+from reslab.tasks.task import Calibration
 from reslab.words.phrases import percent
 from tests.report.folders import COLOURS, add_evaluation, evaluation, make_run
 from tests.report.reading import Page
@@ -73,7 +74,7 @@ def test_the_headline_is_the_test_score(page, test_document):
     for value in (top1["value"], top1["low"], top1["high"], test_document["balanced_accuracy"]):
         assert plain(percent(value)) in page.text
     assert "Accuracy on the test split" in page.text
-    assert f"{round(60 * top1['value'])} of 60 pictures named correctly" in page.text
+    assert f"{round(60 * top1['value'])} of 60 pictures classified correctly" in page.text
     assert f"most frequent class, which scores {plain(percent(test_document['majority_baseline']))}" in page.text
 
 
@@ -81,7 +82,7 @@ def test_the_validation_score_stands_beside_it_and_is_called_what_it_is(run, pag
     top1 = json.loads((run / "evaluation.json").read_text())["top1"]
     low, high = plain(percent(top1["low"])), plain(percent(top1["high"]))
     assert f"for comparison: {plain(percent(top1['value']))} (95 % interval {low} to {high}, n = 60)" in page.text
-    assert "A validation score also chose the model" in page.text
+    assert "The split was also used to choose the model" in page.text
 
 
 def test_the_class_table_is_the_evaluation(page, test_document):
@@ -111,9 +112,9 @@ def test_calibration_before_and_after(page, test_document):
 def test_a_temperature_that_was_not_applied_is_said_so(tmp_path):
     run = make_run(tmp_path / "run", splits=())
     found = evaluation("val", [f"{i}.png" for i in range(40)], COLOURS, _digest(run))
-    add_evaluation(run, dataclasses.replace(found, temperature=1.0, calibrated=found.logits, fitted_on=40))
+    add_evaluation(run, dataclasses.replace(found, calibration=Calibration(1.0, 40, "test"), calibrated=found.logits))
     assert "A temperature was fitted, but it is not applied" in page_of(run).text
-    add_evaluation(run, dataclasses.replace(found, temperature=1.0, calibrated=found.logits))
+    add_evaluation(run, dataclasses.replace(found, calibration=Calibration(), calibrated=found.logits))
     assert "No temperature was fitted" in page_of(run).text
 
 
@@ -163,7 +164,10 @@ def test_many_classes_are_listed_instead_of_drawn(tmp_path):
     names = tuple(f"class {i:03d}" for i in range(100))
     page = page_of(make_run(tmp_path / "run", names, n=1000))
     assert not any(kind.startswith("matrix") for kind in page.tables)
-    assert "With 100 classes a full matrix cannot be read. These are the 20 most frequent confusions" in page.text
+    assert (
+        "With 100 classes the full matrix would be too large to read. These are the 20 most frequent confusions"
+        in page.text
+    )
     rows = page.table("classes")[1:]
     assert len(rows) == 100
     f1 = [float(row[5]) for row in rows]
@@ -185,7 +189,7 @@ def test_a_class_without_pictures_has_no_recall(tmp_path):
 def test_without_a_test_score_the_validation_score_leads_with_a_warning(tmp_path):
     page = page_of(make_run(tmp_path / "run", splits=("val",)))
     assert "Accuracy on the validation split" in page.text
-    assert "they chose its best epoch: the score flatters a little" in page.text
+    assert "to choose its best epoch: the score is slightly optimistic" in page.text
     assert f"reslab eval {tmp_path / 'run'} nowhere" in page.text
     assert "test split" not in page.text
 
@@ -203,7 +207,7 @@ def test_a_cross_validation_is_called_what_it_is(tmp_path):
     top1 = json.loads((run / "evaluation-oof.json").read_text())["top1"]
     assert f"Accuracy out of fold {plain(percent(top1['value']))}" in page.text
     assert "Fold by fold: 75.0 %, 80.0 %, 87.5 %; mean 80.83 %, standard deviation 6.29 %" in page.text
-    assert "each picture was answered by a network that had not trained on it" in page.text
+    assert "each picture was classified by a network that had not been trained on it" in page.text
     assert "the model of the last epoch, 4, was kept, as in every fold" in page.text
     assert f"reslab report {run / 'fold-1'}" in page.text
     assert "fitted on these out-of-fold answers" in page.text
@@ -229,16 +233,16 @@ def test_beside_a_test_score_stands_that_of_the_folds(tmp_path):
 
 def test_a_single_fold_says_that_its_pictures_chose_nothing(tmp_path):
     page = page_of(make_run(tmp_path / "run", splits=("val",), folds=3, fold=2))
-    assert "one fold of a cross-validation: they neither trained this network nor chose anything" in page.text
-    assert "the validation pictures judge and choose nothing" in page.text
-    assert "best: epoch" not in page.text and "flatters a little" not in page.text
+    assert "one fold of a cross-validation: they were used neither to train this network nor to choose" in page.text
+    assert "the validation pictures are used to score, not to choose" in page.text
+    assert "best: epoch" not in page.text and "slightly optimistic" not in page.text
 
 
 def test_an_interrupted_run_says_how_to_go_on(tmp_path):
     page = page_of(make_run(tmp_path / "run", done=2, splits=()))
     assert "Not finished: 2 of 4 epochs" in page.text
     assert f"reslab resume {tmp_path / 'run'}" in page.text
-    assert "This run has not been judged yet" in page.text
+    assert "This run has not been evaluated yet" in page.text
 
 
 def test_a_run_without_a_finished_epoch(tmp_path):
@@ -299,7 +303,7 @@ def test_pictures_seen_in_training_are_owned_up_to(tmp_path):
     assert "No test picture trained the network" not in text
 
 
-@pytest.mark.parametrize(("right", "said"), [(1.0, "Clearly better"), (0.3, "so far nothing shows")])
+@pytest.mark.parametrize(("right", "said"), [(1.0, "Clearly better"), (0.3, "so far there is no evidence")])
 def test_the_baseline_is_compared_with_the_interval(tmp_path, right, said):
     run = make_run(tmp_path / "run", splits=())
     add_evaluation(run, evaluation("val", [f"{i}.png" for i in range(40)], COLOURS, _digest(run), right))
@@ -312,7 +316,7 @@ def test_no_mistakes(tmp_path):
     perfect = found.logits * 0
     perfect[range(40), found.labels] = 9
     add_evaluation(run, dataclasses.replace(found, logits=perfect, calibrated=perfect))
-    assert "Not one mistake on the validation split" in page_of(run).text
+    assert "No mistakes on the validation split" in page_of(run).text
     (run / "predictions.csv").unlink()
     assert "(predictions.csv) are not in the run folder" in page_of(run).text
 

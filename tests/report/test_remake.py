@@ -63,7 +63,7 @@ def test_what_the_clock_decided_is_repeated_not_measured_again(run):
     made = remake(edited(run, {"minutes": "user", "epochs": "measured"}, minutes=3.0, size=160))
     assert made.command == f"reslab train nowhere --like {run}"
     write_report(run)
-    assert "was fitted into 3 minutes" in (run / "report.html").read_text()
+    assert "was given 3 minutes" in (run / "report.html").read_text()
 
 
 def test_a_choice_without_a_flag_is_said_and_no_false_command_given(run):
@@ -86,7 +86,7 @@ def test_a_run_whose_length_was_changed_promises_nothing(run):
     assert not remake(read_run(run)).resumed
     assert remake(edited(run, {"epochs": "user"}, epochs=6)).resumed
     html = write_report(run).read_text()
-    assert "changed on the way" in html and "bit for bit" not in html
+    assert "changed by resume" in html and "bit for bit" not in html
 
 
 def commands(page):

@@ -34,7 +34,7 @@ from reslab.train.loop import Interrupted
 from reslab.train.plan.document import followed
 from reslab.train.plan.resolve import resolve
 from reslab.train.recipes import recipe
-from reslab.words.phrases import reason
+from reslab.words.phrases import say
 from tests.pictures import colour_folder, tree
 
 
@@ -120,24 +120,24 @@ def test_sets_that_differ_by_a_mirror_only_are_tried_once():
     plan = resolve(replace(recipe("standard"), data="digits"), digits)
     augment = {dial.name: dial for dial in search_space(plan, "", digits.mirrored, ())}["augment"]
     assert augment.options == ("crop", "standard", "strong")
-    made = with_values(plan, {"augment": "strong"}, False, Origin("search", "trial 1"))
+    made = with_values(plan, {"augment": "strong"}, False, Origin("search", say("reason.trial", number=1)))
     assert "hflip" not in made.changes and made.config.augment == ",".join(made.changes)
 
 
 def test_turning_changes_the_dials_alone(data):
     plan, catalog = plan_of(data)
     found = search_space(plan, "", True, ())
-    same = with_values(plan, default_values(found), True, Origin("search", "trial 1"))
+    same = with_values(plan, default_values(found), True, Origin("search", say("reason.trial", number=1)))
     assert same.config == plan.config and same.changes == plan.changes
     values = {"optim.lr": 0.03, "augment": "strong", "label_smoothing": 0.0, "optim.weight_decay": 1e-3}
-    made = with_values(plan, values, True, Origin("search", "trial 1"))
+    made = with_values(plan, values, True, Origin("search", say("reason.trial", number=1)))
     resolved = resolve(
         replace(plan.config, augment="strong", label_smoothing=0.0,
                 optim=replace(plan.config.optim, lr=0.03, weight_decay=1e-3)), catalog.only(("train", "val"))
     )  # fmt: skip
     assert made.config == resolved.config and made.changes == resolved.changes
     assert {name for name, origin in made.origins.items() if origin.origin == "search"} == values.keys()
-    assert reason(made.origins["optim.lr"].reason).zh == "第 1 次试验"
+    assert made.origins["optim.lr"].reason.text("zh") == "第 1 次试验"
 
 
 def test_numbers_are_drawn_to_three_digits_within_their_span():

@@ -12,7 +12,7 @@ import numpy as np
 from PIL import Image
 
 from reslab.serve.app import create_app
-from reslab.serve.run import bound, server
+from reslab.serve.run import bind_socket, create_server
 
 PATIENCE = 60  # seconds
 
@@ -21,8 +21,8 @@ PATIENCE = 60  # seconds
 def served(engine, limits=None, token=None, local=False):
     """A client of a server that answers for as long as the block lasts; `client.app` is its app."""
     app = create_app(engine, limits, token, local)
-    uvicorn = server(app)
-    with bound("127.0.0.1", 0) as listener:
+    uvicorn = create_server(app)
+    with bind_socket("127.0.0.1", 0) as listener:
         address = f"http://127.0.0.1:{listener.getsockname()[1]}"
         thread = threading.Thread(target=uvicorn.run, args=([listener],))
         thread.start()

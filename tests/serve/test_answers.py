@@ -17,13 +17,13 @@ from reslab.engine.open import open_engine
 from reslab.engine.torch import TorchEngine
 from reslab.evaluate.predict import Model
 from reslab.explain.cam import explain
-from reslab.explain.draw import figure
+from reslab.explain.draw import draw_explanation
 from reslab.model.file import Calibration, Header, write_model
 from reslab.nn.zoo import build_named
 from reslab.pixels.decode import decode
 from reslab.pixels.preprocess import Preprocess
 from reslab.serve.batcher import fixed_logits
-from reslab.serve.run import open_served
+from reslab.serve.run import open_for_serving
 from tests.serve.door import file_of, noise, one_of_each, served
 
 NEAR = 1e-5
@@ -139,7 +139,7 @@ def test_explain_draws_what_the_command_draws(client, engine):
     answer = client.post("/explain?label=ship", files={"file": ("a.jpg", data)})
     assert answer.headers["content-type"] == "image/png"
     with Image.open(io.BytesIO(answer.content)) as drawn:
-        assert np.array_equal(np.asarray(drawn), np.asarray(figure(seen, found.heat)))
+        assert np.array_equal(np.asarray(drawn), np.asarray(draw_explanation(seen, found.heat)))
 
 
 def test_explain_as_json(client, engine):
@@ -225,7 +225,7 @@ def test_a_torch_model_is_exported_on_the_fly_and_keeps_its_name(tmp_path):
     )  # fmt: skip
     write_model(path, {k: v.numpy() for k, v in network.state_dict().items()}, header)
     told = []
-    engine = open_served(path, None, told.append)
+    engine = open_for_serving(path, None, told.append)
     ours = open_engine(path)
     assert (engine.name, ours.name, told) == ("onnxruntime", "torch", []) and engine.sha256 == ours.sha256
     files = {f"{seed}.png": file_of(noise(seed)) for seed in range(3)}

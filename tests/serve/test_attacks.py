@@ -23,7 +23,7 @@ from reslab.nn.zoo import build_named
 from reslab.pixels.decode import decode
 from reslab.pixels.preprocess import Preprocess
 from reslab.serve import connection
-from reslab.serve.decoding import Allowance, Decoders, ThreadDecoders
+from reslab.serve.decoding import Decoders, DecodingBudget, ThreadDecoders
 from reslab.serve.form import filename
 from reslab.serve.limits import Limits
 from tests.pixels.bombs import BOMBS
@@ -154,9 +154,9 @@ def test_the_slow_pictures_of_a_request_share_their_time(engine):
 
 def read(decoders, *files, side=0):
     async def all_of_them():
-        allowance = Allowance(Limits())
-        rows = await asyncio.gather(*(decoders.read(f, allowance, side) for f in files), return_exceptions=True)
-        able = await decoders.able()
+        budget = DecodingBudget(Limits())
+        rows = await asyncio.gather(*(decoders.read(f, budget, side) for f in files), return_exceptions=True)
+        able = await decoders.is_ready()
         decoders.stop()
         return rows, able
 
@@ -215,8 +215,8 @@ def test_a_network_without_numbers_is_an_error_of_the_row():
         {"name": "resnet20", **dataclasses.asdict(network.config)}, ("a", "b", "c"), Preprocess(16), Calibration(1.0, 1, "val")
     )  # fmt: skip
     with served(TorchEngine(network, header, "0" * 64)) as client:
-        told(client.post("/predict", content=PICTURE), 422, "the network gives no number")
-        told(client.post("/explain", content=PICTURE), 422, "the network gives no number")
+        told(client.post("/predict", content=PICTURE), 422, "the network gave no finite number")
+        told(client.post("/explain", content=PICTURE), 422, "the network gave no finite number")
         assert client.get("/metrics").status_code == 200
 
 

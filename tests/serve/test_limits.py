@@ -12,7 +12,7 @@ import pytest
 
 from reslab.errors import ResLabError
 from reslab.evaluate.predict import Model
-from reslab.serve.body import harmless
+from reslab.serve.body import sanitize_name
 from reslab.serve.limits import Limits, Rate, Refused
 from tests.serve.door import PATIENCE, file_of, noise, png_header, served, wait_for
 
@@ -45,20 +45,20 @@ FIELD = b'--b\r\nContent-Disposition: form-data; name="a"\r\n\r\n1\r\n'
         (400, "not JSON", b"[" * 2_000, JSON),
         (413, "more parts than 64 pictures", b"[" * 100_000, JSON),
         (400, "boundary", PART, {"Content-Type": "multipart/form-data"}),
-        (400, "cut short", PART, FORM),
+        (400, "incomplete", PART, FORM),
         (400, "cannot be read", b"no form at all", FORM),
         (400, "cannot be read", PART, {"Content-Type": "multipart/form-data; boundary=" + "b" * 300}),
         (400, "more than 100 parts", b"".join([FIELD] * 101) + b"--b--\r\n", FORM),
-        (415, "text/plain is not read", PICTURE, {"Content-Type": "text/plain"}),
-        (415, "image/ is not read", PICTURE, {"Content-Type": "image/"}),
+        (415, "text/plain is not supported", PICTURE, {"Content-Type": "text/plain"}),
+        (415, "image/ is not supported", PICTURE, {"Content-Type": "image/"}),
         (415, "x-www-form-urlencoded", PICTURE, {"Content-Type": "application/x-www-form-urlencoded"}),
         (422, "no file", FIELD + b"--b--\r\n", FORM),
-        (422, "not of the form", b"[]", JSON),
-        (422, "not of the form", b'{"images": []}', JSON),
-        (422, "not of the form", b'{"image": "", "images": []}', JSON),
-        (422, "not of the form", b'{"image": 1}', JSON),
-        (422, "images[0] is not", b'{"images": ["a"]}', JSON),
-        (422, "images[0] is not", b'{"images": [{"data": "", "name": 7}]}', JSON),
+        (422, "expected form", b"[]", JSON),
+        (422, "expected form", b'{"images": []}', JSON),
+        (422, "expected form", b'{"image": "", "images": []}', JSON),
+        (422, "expected form", b'{"image": 1}', JSON),
+        (422, "images[0] does not have", b'{"images": ["a"]}', JSON),
+        (422, "images[0] does not have", b'{"images": [{"data": "", "name": 7}]}', JSON),
         (422, "picture 0 is not base64", b'{"image": "%%%%"}', JSON),
         (422, "picture 0 is not base64", b'{"image": "data:image/png,abc"}', JSON),
         (422, "picture 0 is not base64", b'{"image": "x,abcd"}', JSON),
@@ -90,7 +90,7 @@ def test_paths_and_methods_that_are_not_there(client):
 
 
 def test_an_unknown_label_names_the_nearest(client):
-    answer = told(client.post("/explain?label=shop", content=PICTURE), 404, "does not know the class 'shop'")
+    answer = told(client.post("/explain?label=shop", content=PICTURE), 404, "has no class 'shop'")
     assert "did you mean 'ship'" in answer.json()["hint"]
 
 
@@ -103,7 +103,7 @@ def test_an_unknown_label_names_the_nearest(client):
     ],
 )  # fmt: skip
 def test_names_are_never_paths(client, sent, kept):
-    assert harmless(sent) == kept
+    assert sanitize_name(sent) == kept
     if not {"\n", "\x00", "\udc80"} & set(sent) and sent:
         answer = client.post("/predict", files={"file": (sent, PICTURE)})
         assert answer.json()["predictions"][0]["path"] == kept
@@ -233,7 +233,7 @@ def test_a_fault_of_the_engine_is_one_answer_and_no_more(engine, caplog):
 
     faulty = Faulty(engine)
     with served(faulty) as client:
-        told(client.post("/predict", content=PICTURE), 500, "fault of ResLab")
+        told(client.post("/predict", content=PICTURE), 500, "bug in ResLab")
         assert "no such kernel" in caplog.text
         faulty.go.set()
         assert client.post("/predict", content=PICTURE).status_code == 200
@@ -268,14 +268,14 @@ def test_the_token_is_asked_for(engine):
         for headers in ({}, {"Authorization": "Bearer wrong"}, {"Authorization": "Basic gehe1m wort"}):
             for method, path in (("POST", "/predict"), ("POST", "/explain"), ("GET", "/model"), ("GET", "/metrics")):
                 content = PICTURE if method == "POST" else None
-                answer = told(client.request(method, path, content=content, headers=headers), 401, "wants its token")
+                answer = told(client.request(method, path, content=content, headers=headers), 401, "requires a token")
                 assert answer.headers["WWW-Authenticate"] == "Bearer"
         right = {"Authorization": "bearer gehe1m wort"}
         assert client.post("/predict", content=PICTURE, headers=right).status_code == 200
         assert client.get("/metrics", headers=right).status_code == 200
         for path in ("/livez", "/readyz"):
             assert client.get(path).status_code == 200
-        told(client.get("/openapi.json"), 401, "wants its token")
+        told(client.get("/openapi.json"), 401, "requires a token")
         assert "HTTPBearer" in client.get("/openapi.json", headers=right).json()["components"]["securitySchemes"]
 
 

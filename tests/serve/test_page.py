@@ -150,7 +150,7 @@ def test_picked_files_become_the_rows_of_predict(browser, address, pictures, exp
             "#ranking .bar", "bars => bars.map(bar => bar.firstChild.getBoundingClientRect().width / bar.offsetWidth)"
         )
         assert widths[0] == pytest.approx(expected[0].probability, abs=0.02)
-        assert opened.page.inner_text("#live") == "All 5 pictures have been seen to"
+        assert opened.page.inner_text("#live") == "All 5 pictures are done"
 
 
 def test_it_asks_its_own_server_only_and_complains_of_nothing(browser, address, pictures):
@@ -261,7 +261,7 @@ def test_the_model_card(browser, address):
         playwright.expect(opened.page.locator("aside .figure data")).to_have_attribute("value", str(score["value"]))
         card = re.sub(r"\s+", " ", opened.page.inner_text("aside"))
         assert f"95 % interval {100 * score['low']:.1f} % to {100 * score['high']:.1f} %" in card
-        assert "n = 10,000; these pictures had no part in choosing the model." in card
+        assert "n = 10,000; these pictures were not used to choose the model." in card
         assert "32 × 32 pixels, central square" in card and load_model(MODEL).engine.sha256[:12] in card
         for word in ("Classes", "Calibration", "Reject threshold", "Certificate", "Limits", "Licence of the weights"):
             assert word in card
@@ -295,7 +295,7 @@ def test_the_certificate_is_told(browser, address):
     with Opened(browser, address, [("**/model", route)]) as opened:
         said = "On 64 pictures (validation split) it gives the same labels as torch; logits differ by 0.0000025 at most"
         playwright.expect(opened.page.locator("aside dl")).to_contain_text(said)
-        opened.page.get_by_text("Show all of it").click()
+        opened.page.get_by_text("Show everything").click()
         assert "batches [1,2,3,7,32]" in opened.page.locator("aside details[open]").inner_text()
 
 
@@ -335,7 +335,7 @@ def test_a_threshold_divides_accepted_from_doubtful(browser, address, pictures, 
 
 
 def test_several_labels_with_their_thresholds(browser, address, pictures):
-    """What the page makes of a model whose pictures may bear any number of labels."""
+    """What the page makes of a model whose pictures may have any number of labels."""
     classes, thresholds = ["cat", "indoor", "outdoor"], [0.5, 0.3, 0.8]
 
     def model(route):
@@ -393,8 +393,8 @@ def failing(status, sentence, times=10**6, **headers):
     ("status", "sentence", "chinese"),
     [
         (413, "the body is larger than 100 bytes", "文件太大，服务器不接受。"),
-        (415, "the content type x is not read here", "服务器不接受这种文件。"),
-        (500, "unexpected: this is a fault of ResLab", "服务器内部出错。"),
+        (415, "the content type x is not supported", "服务器不接受这种文件。"),
+        (500, "unexpected error: this is a bug in ResLab", "服务器内部出错。"),
     ],
 )
 def test_what_the_server_says_stands_on_the_row(browser, address, pictures, status, sentence, chinese):
@@ -410,7 +410,7 @@ def test_a_busy_server_is_asked_again(browser, address, pictures, expected):
     busy = failing(503, "too many pictures are waiting", times=2, **{"Retry-After": "1"})
     with Opened(browser, address, [("**/predict", busy)]) as opened:
         opened.page.set_input_files("#files", pictures[:2])
-        playwright.expect(opened.page.locator("#rows tr").first).to_contain_text("The server is busy; next try in 1 s.")
+        playwright.expect(opened.page.locator("#rows tr").first).to_contain_text("The server is busy; retrying in 1 s.")
         assert_same(opened, opened.rows(), expected[:2])
         assert len([url for url in opened.asked if url.endswith("/predict")]) == 3
 
@@ -438,7 +438,7 @@ def test_a_file_beyond_the_limit_is_not_sent(browser, address, pictures, expecte
     big = {"name": "big.png", "mimeType": "image/png", "buffer": bytes(2_500_000)}
     with Opened(browser, address, [("**/model", model)]) as opened:
         opened.page.locator("aside dl").wait_for()
-        assert opened.pick([big])[0][1:] == ["The file has 2.5 MB; this server takes 1.2 MB at most."]
+        assert opened.pick([big])[0][1:] == ["The file has 2.5 MB; this server accepts at most 1.2 MB."]
         assert not [url for url in opened.asked if url.endswith("/predict")]
 
 
@@ -485,7 +485,7 @@ def test_the_token_form(browser, pictures, expected):
         page.locator("#token-text").wait_for()  # asked for the model card already
         page.fill("#token-text", "wrong")
         page.keyboard.press("Enter")
-        playwright.expect(page.locator("#token-why")).to_contain_text("That was not the token")
+        playwright.expect(page.locator("#token-why")).to_contain_text("The token is not correct")
         page.fill("#token-text", TOKEN)
         page.keyboard.press("Enter")
         page.locator("aside dl").wait_for()
@@ -501,7 +501,7 @@ def test_without_a_token_the_rows_say_so(browser, pictures):
         opened.page.click("#token-cancel")
         opened.page.set_input_files("#files", pictures[0])
         opened.page.click("#token-cancel")
-        assert opened.rows()[0][1:] == ["The server wants a token."]
+        assert opened.rows()[0][1:] == ["The server requires a token."]
 
 
 # ---------------------------------------------------------------- language, theme, keyboard, eyes and ears

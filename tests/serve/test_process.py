@@ -54,7 +54,7 @@ def test_sigterm_lets_running_requests_finish():
             wait_for(lambda: client.get("/readyz").status_code == 503)
             assert client.get("/livez").status_code == 200
             refused = client.post("/predict", content=PICTURE)
-            assert refused.status_code == 503 and "ending" in refused.json()["error"]
+            assert refused.status_code == 503 and "shutting down" in refused.json()["error"]
             assert refused.headers["Connection"] == "close" and int(refused.headers["Retry-After"]) >= 1
             wire.sendall(PICTURE[-10:])
             answer = b"".join(iter(lambda: wire.recv(4096), b""))
@@ -120,9 +120,9 @@ def test_no_torch_is_loaded():
     code = (
         "import sys; sys.modules.update(torch=None, torchvision=None)\n"
         "from reslab.engine.open import open_engine\n"
-        "from reslab.serve.run import open_served\n"
+        "from reslab.serve.run import open_for_serving\n"
         "from reslab.serve.app import create_app\n"
-        f"create_app(open_served({MODEL!r}, None, print))"
+        f"create_app(open_for_serving({MODEL!r}, None, print))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr

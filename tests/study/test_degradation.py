@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 import torch
 
-from reslab.figures import degradation as figure
+from reslab.figures.degradation import draw
 from reslab.nn.layers import to_images
 from reslab.nn.zoo import build_named
 from reslab.study import degradation
-from reslab.study.degradation import DEEP, SHALLOW, Length, fit_length, gradients, study
+from reslab.study.degradation import DEEP, SHALLOW, Length, gradients, length_for, study
 from reslab.study.published import published
 from tests.pictures import colour_folder
 
@@ -58,9 +58,9 @@ def test_the_length_fits_the_time():
     seconds = dict.fromkeys((*SHALLOW, *DEEP), 60.0)
     usual = Length()
     cost = sum(usual.of(name) for name in seconds)
-    assert fit_length(cost, seconds) == usual
-    assert fit_length(cost / 4, seconds) == Length(share=0.25)
-    assert fit_length(2 * cost, seconds) == Length(12, 4)
+    assert length_for(cost, seconds) == usual
+    assert length_for(cost / 4, seconds) == Length(share=0.25)
+    assert length_for(2 * cost, seconds) == Length(12, 4)
 
 
 def test_the_published_run_shows_degradation():
@@ -76,7 +76,7 @@ def test_the_published_run_shows_degradation():
 
 
 def test_the_figure_in_docs_is_drawn_from_it():
-    drawn = {language: figure.draw(published(), language) for language in ("en", "zh")}
+    drawn = {language: draw(published(), language) for language in ("en", "zh")}
     assert (ROOT / "docs" / "degradation.svg").read_text(encoding="utf-8") == drawn["en"]
     assert (ROOT / "docs" / "degradation.zh.svg").read_text(encoding="utf-8") == drawn["zh"]
     assert "残差网络" in drawn["zh"] and "residual networks" in drawn["en"]

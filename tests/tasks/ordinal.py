@@ -16,8 +16,6 @@ from reslab.tasks.single import Single
 from reslab.tasks.task import Answer, Answers, Validation
 from reslab.train.step import loss
 
-DRAWS = 1000
-
 
 @dataclass(frozen=True)
 class RankScore:
@@ -34,7 +32,7 @@ def median_rank(probabilities: np.ndarray) -> np.ndarray:
 
 
 def mean_with_interval(values: np.ndarray) -> dict[str, float]:
-    draws = values[np.random.default_rng(0).integers(len(values), size=(DRAWS, len(values)))].mean(1)
+    draws = values[np.random.default_rng(0).integers(len(values), size=(1000, len(values)))].mean(1)
     low, high = np.quantile(draws, [0.025, 0.975])
     return {"value": float(values.mean()), "low": float(low), "high": float(high)}
 
@@ -44,7 +42,7 @@ class Ordinal(Single):
     gives = "each picture one rank"
     accepts = frozenset({"ordinal", "single"})
     lacks = Multi.lacks
-    headline, baseline = "distance", "median_baseline"
+    headline, baseline, kept = "distance", "median_baseline", ("n", "distance")
 
     def validate(self, logits, targets, balanced):
         plain = super().validate(logits, targets, False)
@@ -67,9 +65,6 @@ class Ordinal(Single):
 
     def quick_score(self, answers):
         return float(self.distances(answers).mean())
-
-    def summary(self, answers, score):
-        return {"n": score.n, "distance": score.distance}
 
     def calibration_document(self, answers, score):
         return {"calibration": {"temperature": answers.temperature, "n": answers.calibration.n}}

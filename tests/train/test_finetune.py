@@ -10,13 +10,13 @@ from sklearn.linear_model import LogisticRegression
 from reslab.errors import ResLabError
 from reslab.metrics.calibration import log_softmax
 from reslab.model.file import read_model
-from reslab.model.run import packaged, read_journal
+from reslab.model.run import packaged_file, read_journal
 from reslab.nn.zoo import build_named
 from reslab.run.train import resume, train
 from reslab.tasks.table import TASKS
 from reslab.train.config import MODES, OptimConfig, TrainConfig
 from reslab.train.plan.choices import chosen
-from reslab.train.probe import embeddings, fitted
+from reslab.train.probe import embeddings, fit_head
 from reslab.train.step.finetune import by_depth, lr_factors, unfreeze
 from reslab.train.step.optim import build_optimizer, set_rate
 from tests.pictures import colour_folder
@@ -64,7 +64,7 @@ def test_a_probe_is_scikit_learns_regression(classes):
     dice = np.random.default_rng(0)
     labels = np.arange(90) % classes
     features = (dice.normal(size=(90, 6)) + labels[:, None] * 0.7).astype(np.float32) * 3 + 5
-    found = fitted(features, labels, classes)
+    found = fit_head(features, labels, classes)
     scaled = (features - features.mean(0)) / (features.std(0) + 1e-6)
     theirs = LogisticRegression(C=found.penalty, max_iter=2000, tol=1e-8).fit(scaled, labels)
     expected = theirs.predict_proba(scaled)
@@ -78,7 +78,7 @@ def test_a_probe_for_several_labels_is_one_regression_each():
     marks = dice.random((120, 4)) < np.array([0.5, 0.2, 0.5, 0.5])
     marks[:, 2], marks[:, 3] = True, False  # one that all bear and one that nobody does
     features = (dice.normal(size=(120, 6)) + marks[:, :1] - marks[:, 1:2] * 2).astype(np.float32) * 3 + 5
-    found = fitted(features, marks, 4, task=TASKS["multi"])
+    found = fit_head(features, marks, 4, task=TASKS["multi"])
     scaled = (features - features.mean(0)) / (features.std(0) + 1e-6)
     logits = features @ found.weight.T + found.bias
     for k in range(2):
@@ -91,7 +91,7 @@ def test_a_probe_for_several_labels_is_one_regression_each():
 
 def test_a_class_without_pictures_never_wins():
     features = np.random.default_rng(0).normal(size=(20, 4)).astype(np.float32)
-    found = fitted(features, np.arange(20) % 2 * 2, 3)
+    found = fit_head(features, np.arange(20) % 2 * 2, 3)
     assert found.weight.shape == (3, 4) and 1 not in (features @ found.weight.T + found.bias).argmax(1)
 
 
@@ -99,7 +99,7 @@ def test_validation_chooses_the_penalty():
     dice = np.random.default_rng(1)
     features, labels = dice.normal(size=(60, 40)).astype(np.float32), dice.integers(0, 3, 60)
     noise = dice.normal(size=(300, 40)).astype(np.float32), dice.integers(0, 3, 300)
-    assert fitted(features, labels, 3, noise).penalty == 1e-3  # nothing to learn: the strongest
+    assert fit_head(features, labels, 3, noise).penalty == 1e-3  # nothing to learn: the strongest
 
 
 def test_embeddings_are_pooled_features_and_leave_the_norms_alone():
@@ -136,7 +136,7 @@ def backbone(model):
 
 def test_the_head_alone_changes_nothing_below_it(data, tmp_path):
     runs = [train(config(data, "head"), tmp_path / name) for name in ("one", "two")]
-    model, start = read_model(runs[0].model), read_model(packaged(NAME, ".safetensors"))
+    model, start = read_model(runs[0].model), read_model(packaged_file(NAME, ".safetensors"))
     for name, tensor in backbone(model).items():
         assert np.array_equal(tensor, start.tensors[name]), name
     assert runs[0].model.read_bytes() == runs[1].model.read_bytes()
@@ -151,7 +151,7 @@ def test_the_head_alone_changes_nothing_below_it(data, tmp_path):
 def test_a_fine_tuned_run_is_exact(data, tmp_path, mode):
     first, second = (train(config(data, mode), tmp_path / name) for name in ("one", "two"))
     assert first.model.read_bytes() == second.model.read_bytes()
-    model, start = read_model(first.model), read_model(packaged(NAME, ".safetensors"))
+    model, start = read_model(first.model), read_model(packaged_file(NAME, ".safetensors"))
     changed = {
         name.split(".")[0] for name in backbone(model) if not np.array_equal(model.tensors[name], start.tensors[name])
     }

@@ -178,7 +178,7 @@ def test_it_is_fetched_once_and_known_without_network(hub, monkeypatch):
 
 def test_a_download_that_was_cut_goes_on(hub):
     hub.cuts = True
-    with pytest.raises(ResLabError, match=f"broke off after {CUT:,} of"):
+    with pytest.raises(ResLabError, match=f"was lost after {CUT:,} of"):
         open_start(f"hf:{TIMM}", "auto")
     assert open_start(f"hf:{TIMM}", "auto").name == "resnet18"
 
@@ -236,7 +236,7 @@ def test_no_network(hub, monkeypatch):
 
 def test_another_content_than_the_hub_names(hub):
     hub.change = lambda path, content: content[:-1] + b"?" if path.endswith("safetensors") else content
-    assert "another checksum" in refuse(f"hf:{TIMM}")
+    assert "its checksum is wrong" in refuse(f"hf:{TIMM}")
     assert not list(Path(describe(f"hf:{TIMM}").remote.place).parent.glob("*.safetensors"))
 
 

@@ -15,7 +15,7 @@ from reslab.data.splits import assigned
 from reslab.errors import ResLabError
 from reslab.metrics.calibration import softmax
 from reslab.model.file import read_model
-from reslab.model.run import packaged, read_config, read_journal
+from reslab.model.run import packaged_file, read_config, read_journal
 from reslab.nn.zoo import build_named
 from reslab.run.train import resume, train
 from reslab.tasks.task import Validation
@@ -23,7 +23,7 @@ from reslab.train.config import BALANCES, TrainConfig
 from reslab.train.inputs import open_stores
 from reslab.train.loop import update
 from reslab.train.plan.resolve import cautions, resolve
-from reslab.train.probe import fitted
+from reslab.train.probe import fit_head
 from reslab.train.session import fresh_training, loader_of, objective_of
 from reslab.train.step.loss import Objective, Teacher, class_weights, log_prior
 from tests.pictures import colour_folder
@@ -99,7 +99,7 @@ def test_every_class_is_visited_equally_often():
 @pytest.mark.parametrize("balance", ["weights", "sampler"])
 def test_a_balanced_probe_is_scikit_learns(balance):
     features = (DICE.normal(size=(50, 5)) + LABELS[:, None]).astype(np.float32)
-    found = fitted(features, LABELS, 3, None, balance)
+    found = fit_head(features, LABELS, 3, None, balance)
     scaled = (features - features.mean(0)) / (features.std(0) + 1e-6)
     theirs = LogisticRegression(C=found.penalty, max_iter=2000, tol=1e-8, class_weight="balanced").fit(scaled, LABELS)
     logits = features @ found.weight.T + found.bias
@@ -108,7 +108,7 @@ def test_a_balanced_probe_is_scikit_learns(balance):
 
 def test_an_adjusted_probe_divides_by_the_prior():
     features = (DICE.normal(size=(50, 5)) + LABELS[:, None]).astype(np.float32)
-    plain, adjusted = fitted(features, LABELS, 3), fitted(features, LABELS, 3, None, "logit-adjust")
+    plain, adjusted = fit_head(features, LABELS, 3), fit_head(features, LABELS, 3, None, "logit-adjust")
     assert np.array_equal(plain.weight, adjusted.weight)
     assert np.allclose(plain.bias - adjusted.bias, log_prior(np.bincount(LABELS)), atol=1e-6)
 
@@ -205,7 +205,7 @@ def test_a_student_learns_from_its_teacher(data, tmp_path):
     runs = [train(config, tmp_path / name) for name in ("one", "two")]
     assert runs[0].model.read_bytes() == runs[1].model.read_bytes()
     assert read_config(runs[0].folder)["teacher_digest"] == read_model(first.model).sha256
-    first.model.write_bytes(packaged(NAME, ".safetensors").read_bytes())
+    first.model.write_bytes(packaged_file(NAME, ".safetensors").read_bytes())
     with pytest.raises(ResLabError, match="teacher .* was changed"):
         resume(runs[0].folder, 3)
 

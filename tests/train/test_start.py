@@ -12,7 +12,7 @@ from reslab.data.sources import read_data
 from reslab.data.splits import assigned
 from reslab.errors import ResLabError
 from reslab.model.file import read_model
-from reslab.model.run import packaged, read_config
+from reslab.model.run import packaged_file, read_config
 from reslab.nn.zoo import build_named
 from reslab.run.train import train
 from reslab.system.fetch import Remote
@@ -22,7 +22,6 @@ from reslab.train.plan import choices
 from reslab.train.plan.resolve import cautions, resolve
 from reslab.train.session import fresh_training
 from reslab.train.start import IMAGENET, begin_from, open_start
-from reslab.words import phrases
 from tests.pictures import colour_folder
 
 NAME = "cifar10_resnet20"
@@ -48,8 +47,8 @@ def fresh(plan, catalog):
 def test_a_packaged_start(tmp_path):
     plan, catalog = planned(colour_folder(tmp_path / "data"), weights=NAME, size=16, finetune="all")
     assert plan.config.model == "resnet20" and plan.config.normalize == "weights"
-    assert plan.weights_licence == "Apache-2.0" and "Apache-2.0" in plan.origins["weights"].reason
-    theirs = read_model(packaged(NAME, ".safetensors"))
+    assert plan.weights_licence == "Apache-2.0" and "Apache-2.0" in str(plan.origins["weights"].reason)
+    theirs = read_model(packaged_file(NAME, ".safetensors"))
     assert list(plan.network["mean"]) == list(theirs.header.network["mean"])
     network = fresh(plan, catalog)
     for name, tensor in theirs.tensors.items():
@@ -115,7 +114,7 @@ def published(tmp_path, monkeypatch):
 def test_photographs_start_from_imagenet_where_it_is_here(tmp_path, published):
     data = photographs(tmp_path / "data")
     plan, catalog = planned(data, model="resnet18", size=32)
-    assert plan.config.weights == "imagenet" and "test licence" in plan.origins["weights"].reason
+    assert plan.config.weights == "imagenet" and "test licence" in str(plan.origins["weights"].reason)
     assert plan.config.normalize == "imagenet" and plan.weights_licence == "test licence"
     network = fresh(plan, catalog)
     assert torch.equal(network.stem.first.conv.weight, published.conv1.weight)
@@ -124,11 +123,13 @@ def test_photographs_start_from_imagenet_where_it_is_here(tmp_path, published):
 
 def test_without_network_the_plan_says_what_to_fetch(tmp_path, monkeypatch):
     plan, _ = planned(photographs(tmp_path / "data"), model="resnet18", size=32)
-    reason = plan.origins["weights"].reason
-    assert plan.config.weights == "none" and "resnet18-f37072fd.pth (45 MB)" in reason and "neither at" in reason
+    reason = str(plan.origins["weights"].reason)
+    assert (
+        plan.config.weights == "none" and "resnet18-f37072fd.pth (45 MB)" in reason and "cannot be downloaded" in reason
+    )
     monkeypatch.setattr(choices, "reachable", lambda address: True)
     plan, _ = planned(tmp_path / "data", model="resnet18", size=32)
-    assert plan.config.weights == "imagenet" and "can be fetched" in plan.origins["weights"].reason
+    assert plan.config.weights == "imagenet" and "can be downloaded" in str(plan.origins["weights"].reason)
 
 
 def test_an_unsuitable_size_is_said(tmp_path):
@@ -140,7 +141,7 @@ def test_an_unsuitable_size_is_said(tmp_path):
 
 def test_small_pictures_start_from_scratch(tmp_path):
     plan, _ = planned(colour_folder(tmp_path / "data"))
-    assert plan.config.weights == "none" and "small pictures" in plan.origins["weights"].reason
+    assert plan.config.weights == "none" and "small pictures" in str(plan.origins["weights"].reason)
 
 
 def test_a_run_starts_from_a_run(tmp_path):
@@ -160,18 +161,17 @@ def test_a_run_starts_from_a_run(tmp_path):
     ("asked", "reason"),
     [
         ("light", "vflip, rot90, blur, grey are not used: they can change a label"),
-        ("any-way-up", "vflip, rot90: only where they keep the label"),
-        ("crop,grey,blur", "blur, grey: only where they keep the label"),
+        ("any-way-up", "vflip, rot90: only for pictures whose label they do not change"),
+        ("crop,grey,blur", "blur, grey: only for pictures whose label they do not change"),
         ("none", ""),
     ],
 )
 def test_the_plan_says_what_may_change_a_label(tmp_path, asked, reason):
     plan, _ = planned(photographs(tmp_path / "data"), augment=asked, weights="none")
-    assert plan.origins["augment"].reason == reason
-    assert not reason or phrases.reason(reason).zh != reason
+    assert str(plan.origins["augment"].reason or "") == reason
 
 
 def test_letters_are_not_turned_by_a_named_set():
     config = TrainConfig(data="digits", epochs=1, augment="any-way-up", accumulate=1)
     plan = resolve(config, assigned(read_data("digits")).only(("train", "val")))
-    assert plan.changes == ("crop",) and "a mirror would change these labels" in plan.origins["augment"].reason
+    assert plan.changes == ("crop",) and "a mirror would change these labels" in str(plan.origins["augment"].reason)

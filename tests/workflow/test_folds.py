@@ -183,12 +183,12 @@ def test_all_runs_share_their_choices(run):
 def test_a_head_takes_no_penalty_from_the_pictures_that_judge_it(data, tmp_path, monkeypatch):
     asked = []
 
-    def fitted(features, labels, classes, validation=None, *others):
+    def fit_head(features, labels, classes, validation=None, *others):
         asked.append(validation)
         return original(features, labels, classes, validation, *others)
 
-    original = probe.fitted
-    monkeypatch.setattr(probe, "fitted", fitted)
+    original = probe.fit_head
+    monkeypatch.setattr(probe, "fit_head", fit_head)
     config = quick(data, model="auto", weights="cifar10_resnet20", finetune="head", epochs=0)
     made = train(config, tmp_path / "run")
     assert asked == [None] * (FOLDS + 1) and len(epochs(made.folder)) == 1

@@ -11,7 +11,7 @@ import sklearn.metrics as sk
 from scipy.special import expit
 
 from reslab.engine.onnx import open_exported
-from reslab.engine.torch import open_torch, stored_network
+from reslab.engine.torch import network_from_file, open_torch
 from reslab.errors import ResLabError
 from reslab.evaluate.evaluation import evaluate_engine
 from reslab.evaluate.predict import load_model
@@ -254,7 +254,7 @@ def test_an_answer_is_what_reaches_its_threshold(run, data, tmp_path):
 
 def test_an_exported_graph_gives_the_same_probabilities(run, data, tmp_path):
     model = read_model(run.model)
-    write_onnx(tmp_path / "m.onnx", stored_network(model, run.model), model.header, model.seen)
+    write_onnx(tmp_path / "m.onnx", network_from_file(model, run.model), model.header, model.seen)
     engine = open_exported(tmp_path / "m.onnx")
     assert engine.header == model.header
     pixels = np.random.default_rng(0).integers(0, 256, (3, 16, 16, 3), dtype=np.uint8)

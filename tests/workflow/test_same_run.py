@@ -62,7 +62,7 @@ def test_other_pictures_of_the_same_name_are_written_nowhere(project, tmp_path, 
         path.rename(path.with_name(f"{int(path.stem) - 500:03d}.png"))
     monkeypatch.chdir(tmp_path / "b")
     said = []
-    how = Judging(assumed=replace(Judging().assumed, tell=said.append))
+    how = Judging(assumed=replace(Judging().assumed, on_message=said.append))
     evaluate(project / "run", "pictures", how=how)
     assert "nothing is written" in said[0]
     assert {path.name: path.read_bytes() for path in (project / "run").iterdir() if path.is_file()} == before
@@ -107,7 +107,7 @@ def test_a_relabelled_table_and_a_missing_test_picture_are_noticed(project, monk
     (project / "t.csv").write_text(table)
     run = train(quick("t.csv", epochs=1), project / "table").folder
     (project / "t.csv").write_text(table.replace("green/003.png,green", "green/003.png,red"))
-    with pytest.raises(ResLabError, match="1 picture.s. bear another label.*green/003.png: 'green' then, 'red' now"):
+    with pytest.raises(ResLabError, match="1 picture.s. have another label.*green/003.png: 'green' then, 'red' now"):
         resume(run, 2)
 
 
@@ -231,7 +231,7 @@ def test_two_runs_of_one_second_get_two_folders(tmp_path, monkeypatch):
 
 
 def test_a_description_larger_than_its_tensors_builds_nothing(made, tmp_path):
-    from reslab.engine.torch import stored_network
+    from reslab.engine.torch import network_from_file
 
     model = read_model(made.model)
     for change in (
@@ -241,7 +241,7 @@ def test_a_description_larger_than_its_tensors_builds_nothing(made, tmp_path):
     ):
         header = replace(model.header, network=model.header.network | change)
         with pytest.raises(ResLabError, match="do not fit the network"):
-            stored_network(replace(model, header=header), made.model)
+            network_from_file(replace(model, header=header), made.model)
     assert pickle.dumps(model)
     tensors = {name: tensor.copy() for name, tensor in model.tensors.items()}
     tensors["head.bias"][0] = np.nan

@@ -7,7 +7,7 @@ _LEAST = 3  # repetitions
 
 
 def times(work: Callable[[], object], seconds: float) -> list[float]:
-    """Durations of one call, after one to warm up, repeated for so many seconds; three at least."""
+    """Durations of single calls, after one to warm up, repeated for that many seconds and at least three times."""
     work()
     durations: list[float] = []
     started = time.perf_counter()

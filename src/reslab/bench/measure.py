@@ -1,6 +1,5 @@
-"""How fast a model answers here: forward, alone, from files; and, with PyTorch, what share of the machine that uses."""
+"""Measure a model's speed here: forward passes, latency, from files; with PyTorch also the share of the machine's peak."""
 
-import io
 import statistics
 import tempfile
 import time
@@ -9,16 +8,16 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
 
 from reslab.bench.clock import times
 from reslab.data.catalog import Picture
 from reslab.data.reader import BLOCK
 from reslab.data.sources import read_data
-from reslab.engine.base import Engine, answers
+from reslab.engine.base import Engine, stream_logits
 from reslab.engine.open import EngineName, open_engine
 from reslab.errors import ResLabError
 from reslab.nn.zoo import ZOO
+from reslab.pixels.encode import encode_picture
 from reslab.system import machine
 
 _FILES, _SIDE = 512, 400
@@ -29,7 +28,7 @@ _KINDS = 8  # different pictures behind those files
 class Bench:
     """What was measured. Rates are medians over repetitions of a fixed amount of work.
 
-    What an exported model cannot tell is None: its file says neither what it costs nor can it be trained.
+    For an exported model some are None: its cost is unknown, and it cannot be trained.
     """
 
     model: str
@@ -48,7 +47,7 @@ class Bench:
     files: str
     """Which files."""
     waiting_share: float
-    """Of that time, the share that goes beyond the forward passes: for pictures that are not yet read."""
+    """The share of that time that exceeds the forward passes: waiting for pictures to be read."""
     training_images_per_second: float | None = None
     """Full steps on a block of pictures in memory."""
     training_precision: str | None = None
@@ -57,22 +56,22 @@ class Bench:
     matmul_gflops: float | None = None
     """Two times the multiply-accumulates per second of a large float32 matrix product: the machine's peak."""
     percent_of_peak: float | None = None
-    """What the forward pass makes of that peak."""
+    """The share of that peak that the forward pass reaches."""
 
 
 def measure(model: str, data: str | None = None, seconds: float = 5.0, engine: EngineName = "auto") -> Bench:
     """Measure a model file, a run, an exported model, or a fresh network of the zoo, on this machine.
 
     Args:
-        data: pictures for the measurement from files; JPEG files of noise that is like photographs by default.
+        data: pictures for the measurement from files; by default JPEG files of photograph-like noise.
         seconds: time for each of the measurements.
-        engine: which library computes, where the file leaves a choice.
+        engine: which library computes, if the file leaves a choice.
     """
     opened = _opened(model, engine)
     size = opened.header.preprocess.size
     pixels = np.random.default_rng(0).integers(0, 256, (BLOCK, size, size, 3)).astype(np.uint8)
     block = [Picture(str(number), each, "") for number, each in enumerate(pixels)]
-    forward = BLOCK / statistics.median(times(lambda: list(answers(opened, block)), seconds))
+    forward = BLOCK / statistics.median(times(lambda: list(stream_logits(opened, block)), seconds))
     alone = sorted(times(lambda: opened.logits(pixels[:1]), seconds))
     rate, files = _from_files(opened, data, seconds)
     found = Bench(
@@ -97,7 +96,7 @@ def measure(model: str, data: str | None = None, seconds: float = 5.0, engine: E
 
 
 def _opened(model: str, kind: EngineName) -> Engine:
-    """The engine of a model; of a name of the zoo, that of a fresh network."""
+    """The engine of a model or, for a name of the zoo, of a fresh network."""
     try:
         return open_engine(model, engine=kind)
     except ResLabError as unknown:
@@ -124,12 +123,12 @@ def _from_files(engine: Engine, data: str | None, seconds: float) -> tuple[float
         named = data or f"{len(pictures)} JPEG files of {_SIDE} x {_SIDE} pixels"
         shown, begin = 0, time.perf_counter()
         while shown == 0 or time.perf_counter() - begin < seconds:
-            shown += sum(len(block.indices) for block, _ in answers(engine, pictures))
+            shown += sum(len(block.indices) for block, _ in stream_logits(engine, pictures))
         return shown / (time.perf_counter() - begin), named
 
 
 def _photographs(folder: Path) -> Sequence[Picture]:
-    """JPEG files that cost about what photographs do."""
+    """JPEG files that take about as long to decode as photographs."""
     contents = [_photograph(number) for number in range(_KINDS)]
     pictures = []
     for number in range(_FILES):
@@ -145,8 +144,6 @@ def _photograph(seed: int) -> bytes:
     frequency = np.hypot(np.fft.fftfreq(_SIDE)[:, None], np.fft.rfftfreq(_SIDE))
     frequency[0, 0] = np.inf
     planes = np.fft.irfft2(np.fft.rfft2(dice.normal(size=(3, _SIDE, _SIDE))) / frequency, (_SIDE, _SIDE))
-    mixed = planes[:1] + planes / 4  # colours go together
+    mixed = planes[:1] + planes / 4  # colours are correlated
     pixels = 128 + 50 * mixed / mixed.std()
-    file = io.BytesIO()
-    Image.fromarray(np.clip(pixels, 0, 255).astype(np.uint8).transpose(1, 2, 0)).save(file, "JPEG", quality=90)
-    return file.getvalue()
+    return encode_picture(np.clip(pixels, 0, 255).astype(np.uint8).transpose(1, 2, 0), "JPEG", quality=90)

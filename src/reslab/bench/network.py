@@ -1,4 +1,4 @@
-"""What only our own network can tell, in PyTorch: its cost, its training, and the machine's peak beside it."""
+"""Measurements of our own networks in PyTorch: cost, training speed, and the machine's peak."""
 
 from dataclasses import asdict, dataclass
 
@@ -22,7 +22,7 @@ _SQUARE = 2048  # of the matrices whose product is the machine's peak
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """What a picture costs here."""
+    """The cost of a network on this machine."""
 
     machine: str
     macs: int
@@ -33,7 +33,7 @@ class Cost:
 
 
 def fresh(name: str) -> TorchEngine | None:
-    """A network of the zoo with random weights, at its native size; None where there is none of that name."""
+    """A network of the zoo with random weights, at its native size; None if the name is unknown."""
     if name not in ZOO:
         return None
     config = ZOO[name]
@@ -47,8 +47,8 @@ def cost(header: Header, forward: float, seconds: float) -> Cost:
     """Measure the network that a header describes.
 
     Args:
-        forward: pictures per second that it answers for.
-        seconds: time for the machine's peak.
+        forward: pictures per second in forward passes.
+        seconds: time for measuring the machine's peak.
     """
     size, shape = header.preprocess.size, header.network
     precision, _ = device.precision()

@@ -10,11 +10,11 @@ from reslab.cli import show
 from reslab.cli.foreign import class_names
 from reslab.cli.options import DATA_OPTIONS, DataOptions, outside_data
 from reslab.errors import ResLabError
-from reslab.export.options import NUMBERS, Choices, Numbers
+from reslab.export.options import NUMBERS, Numbers, RuleChoices
 from reslab.pixels.preprocess import Interpolation, Resize
 
 if TYPE_CHECKING:
-    from reslab.export.adopt import Adopted
+    from reslab.export.adopt import Adoption
 
 
 @Parameter(name="*")
@@ -33,12 +33,12 @@ class InputOptions:
     interpolation: Interpolation | None = None
     "bilinear or bicubic."
 
-    def choices(self) -> Choices:
+    def choices(self) -> RuleChoices:
         """The rules that are left to try."""
         if self.size is not None and self.size < 8:
             raise ResLabError(f"--size {self.size} is too small", "the smallest input is 8 pixels")
-        tried = Choices(self._numbers())
-        return Choices(
+        tried = RuleChoices(self._numbers())
+        return RuleChoices(
             tried.numbers,
             (self.resize,) if self.resize else tried.resizes,
             (self.interpolation,) if self.interpolation else tried.interpolations,
@@ -110,7 +110,7 @@ def _tell(sentence: str) -> None:
     show.people.print(sentence, markup=False, soft_wrap=True)
 
 
-def _say(made: "Adopted", document: dict[str, Any], data: str) -> None:
+def _say(made: "Adoption", document: dict[str, Any], data: str) -> None:
     say = show.say
     rows = show.table(
         "numbers", "order", "resize", "interpolation", "n", "accuracy", "NLL", "temperature", right=(4, 5, 6, 7)

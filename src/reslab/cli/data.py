@@ -1,13 +1,11 @@
 """`check` and `preview`."""
 
 import dataclasses
-import io
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
 from cyclopts import Parameter
-from PIL import Image
 
 from reslab.check.data import Verdict
 from reslab.cli import show
@@ -15,6 +13,7 @@ from reslab.cli.fields import apply
 from reslab.cli.options import DATA_OPTIONS, PICTURE_OPTIONS, DataOptions, PictureOptions, outside_data
 from reslab.cli.scores import SCORES
 from reslab.errors import GateNotMet
+from reslab.pixels.encode import encode_picture
 from reslab.run.examine import contact_sheet, examine_data
 from reslab.system.files import write_atomically
 from reslab.train.recipes import recipe
@@ -67,9 +66,7 @@ def preview(
     outside_data(out, data)
     chosen = {k: v for k, v in {"model": model, "seed": seed}.items() if v is not None}
     config, _ = apply(replace(recipe("standard"), data=data), (), {**pictures.given(), **source.given(), **chosen})
-    file = io.BytesIO()
-    Image.fromarray(contact_sheet(config)).save(file, "PNG")
-    write_atomically(out, file.getvalue())
+    write_atomically(out, encode_picture(contact_sheet(config)))
     show.people.print(f"wrote {out}: left column as prepared, the others as training changes them", soft_wrap=True)
 
 

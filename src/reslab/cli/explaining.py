@@ -1,7 +1,6 @@
 """`explain`: class activation maps as pictures."""
 
 import dataclasses
-import io
 import json as json_format
 import re
 import sys
@@ -22,7 +21,8 @@ from reslab.errors import BadPicture, ResLabError
 from reslab.evaluate.predict import expand
 from reslab.explain.cam import Explanation
 from reslab.explain.cam import explain as explained
-from reslab.explain.draw import figure
+from reslab.explain.draw import draw_explanation
+from reslab.pixels.encode import encode_picture
 from reslab.system.files import write_atomically
 
 _LONGEST = 200  # bytes of a file's name
@@ -88,9 +88,7 @@ def _file_names(keys: Iterable[str]) -> list[str]:
 
 
 def _draw(place: Path, picture: np.ndarray, found: Explanation) -> None:
-    file = io.BytesIO()
-    figure(picture, found.heat).save(file, "PNG")
-    write_atomically(place, file.getvalue())
+    write_atomically(place, encode_picture(draw_explanation(picture, found.heat)))
 
 
 def _print_row(name: str, place: Path, found: Explanation, size: int, json: bool) -> None:

@@ -15,7 +15,7 @@ from reslab.export.certify import Certificate
 from reslab.export.options import FORMS, SUFFIXES, Form, Layout
 
 if TYPE_CHECKING:
-    from reslab.export.quantize import Gate
+    from reslab.export.quantize import Acceptance
 
 _NOT_MET = 1
 
@@ -71,15 +71,15 @@ def export(
     options = ExportOptions(form, how.input_layout, how.opset, how.int8, how.max_drop_points, how.golden)
     with show.bar("exporting and comparing"):
         exported = export_model(model, out, options, data, source.split(), foreign.assumed())
-    refused = bool(exported.gate and exported.gate.reasons)
+    refused = bool(exported.acceptance and exported.acceptance.reasons)
     if json:
         document = {"path": str(out), **exported.certificate.document()}
-        show.print_json(document | ({"int8": exported.gate.document()} if exported.gate else {}))
+        show.print_json(document | ({"int8": exported.acceptance.document()} if exported.acceptance else {}))
     else:
         _say(exported.certificate)
-        if exported.gate:
-            _say_gate(exported.gate)
-        kept = " (float32)" if refused else " (int8)" if exported.gate else ""
+        if exported.acceptance:
+            _print_acceptance(exported.acceptance)
+        kept = " (float32)" if refused else " (int8)" if exported.acceptance else ""
         if how.golden:
             show.say(f"{how.golden}: golden vectors for testing programs in other languages")
         following = f"torch.export.load({str(out)!r})" if form == "pt2" else f"reslab predict {out} photos/"
@@ -119,15 +119,15 @@ def _say(found: Certificate) -> None:
     )
 
 
-def _say_gate(gate: "Gate") -> None:
-    found = gate.comparison
+def _print_acceptance(acceptance: "Acceptance") -> None:
+    found = acceptance.comparison
     show.say(
-        f"int8: accuracy {100 * found.a:.2f} % in float32, {100 * found.b:.2f} % in int8: a drop of {gate.drop_points:.2f} "
-        f"points ({100 * found.low:.2f} to {100 * found.high:.2f} with 95 % confidence; {gate.max_drop_points:g} allowed)"
+        f"int8: accuracy {100 * found.a:.2f} % in float32, {100 * found.b:.2f} % in int8: a drop of {acceptance.drop_points:.2f} "
+        f"points ({100 * found.low:.2f} to {100 * found.high:.2f} with 95 % confidence; {acceptance.max_drop_points:g} allowed)"
     )
     show.say(
-        f"  {gate.images_per_second_before:,.0f} pictures/s in float32, {gate.images_per_second_after:,.0f} in int8 "
-        f"({gate.engine})"
+        f"  {acceptance.images_per_second_before:,.0f} pictures/s in float32, {acceptance.images_per_second_after:,.0f} in int8 "
+        f"({acceptance.engine})"
     )
-    for reason in gate.reasons:
+    for reason in acceptance.reasons:
         show.say(f"  refused: {reason}; float32 is kept")

@@ -8,9 +8,9 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from reslab.cli import show
-from reslab.engine.base import Assumed
+from reslab.engine.base import CheckpointAssumptions
 from reslab.errors import ResLabError
-from reslab.model.file import is_foreign, refuse_twins
+from reslab.model.file import is_foreign, refuse_duplicate_classes
 
 
 @Parameter(name="*")
@@ -29,10 +29,10 @@ class ForeignOptions:
     classes: Path | None = None
     "A text file with the checkpoint's class names, one per line in the order of its outputs."
 
-    def assumed(self) -> Assumed:
+    def assumed(self) -> CheckpointAssumptions:
         """The same for the engine; guesses are printed on stderr."""
         names = None if self.classes is None else class_names(self.classes)
-        return Assumed(self.network, self.size, self.mean, self.std, names, tell=show.people.print)
+        return CheckpointAssumptions(self.network, self.size, self.mean, self.std, names, on_message=show.people.print)
 
     def refuse_for(self, model: Path) -> None:
         """Refuse these options for a model file that records them itself."""
@@ -52,7 +52,7 @@ def class_names(path: Path) -> tuple[str, ...]:
         raise ResLabError(f"cannot read the class names in {path}: {error}", "one name per line, UTF-8") from None
     numbered = [(number, line.strip()) for number, line in enumerate(lines, 1) if line.strip()]
     names = tuple(name for _, name in numbered)
-    refuse_twins(names, f"{path}: ", [number for number, _ in numbered])
+    refuse_duplicate_classes(names, f"{path}: ", [number for number, _ in numbered])
     return names
 
 

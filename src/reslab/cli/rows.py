@@ -19,7 +19,7 @@ from reslab.engine.base import Engine
 from reslab.errors import ResLabError
 from reslab.evaluate.predict import Prediction
 from reslab.model.file import header_document
-from reslab.model.run import mark
+from reslab.model.run import byte_order_mark
 from reslab.system.files import read_json, write_json
 
 COLUMNS = ("path", "label", "probability", "error")
@@ -76,7 +76,7 @@ def _begin(
     if fresh or len(found) < 2:
         file.truncate(0)
         write_json(told, answering)
-        file.write(mark(classes).encode())
+        file.write(byte_order_mark(classes).encode())
         _append(file, COLUMNS)
     elif _cells(found[0].removeprefix(codecs.BOM_UTF8)) != [*COLUMNS]:
         raise ResLabError(f"{part} has other columns than the rows to come", f"move it away, {_FRESH}")

@@ -15,23 +15,18 @@ class Scores(Protocol):
 
     def headline(self, share: dict[str, float]) -> str:
         """The score that counts, with its interval, in a table."""
-        ...
 
     def epoch(self, event: dict[str, Any]) -> str:
         """The validation score of an epoch."""
-        ...
 
     def trained(self, document: dict[str, Any], fold: bool) -> None:
         """Print the score at the end of a training, or of a single `fold` of one."""
-        ...
 
     def evaluation(self, document: dict[str, Any], heading: str, note: str) -> None:
         """Print the score in full; the heading stands before its first line, the note at its end."""
-        ...
 
     def difference(self, document: dict[str, Any]) -> None:
         """Print the comparison of two models."""
-        ...
 
 
 class SingleScores:

@@ -85,7 +85,7 @@ def lr_find(
         write_atomically(csv, _table(found).encode())
     if json:
         curve = {"rates": found.rates, "losses": found.losses, "averages": found.averages}
-        show.print_json({"schema": 1, "suggestion": found.suggestion, "reason": found.reason, **curve})
+        show.print_json({"schema": 1, "suggestion": found.suggestion, "reason": str(found.reason), **curve})
         return
     name, default = plan.config.optim.name, plan.config.optim.lr
     show.say(f"suggested learning rate {found.suggestion:g} for {name} at batch {plan.config.batch_size}")

@@ -43,13 +43,13 @@ def serve(
     foreign.refuse_for(find_model(model))
     try:
         from reslab.serve.app import create_app
-        from reslab.serve.run import answer, bound, open_served
+        from reslab.serve.run import bind_socket, open_for_serving, run_server
     except ModuleNotFoundError as error:
         raise ResLabError(f"serve needs the package {error.name}", "pip install 'reslab[serve]'") from None
     token = _token()
-    with bound(host, port) as listener:
+    with bind_socket(host, port) as listener:
         local = ipaddress.ip_address(listener.getsockname()[0]).is_loopback
-        served = open_served(model, foreign.assumed(), show.people.print, engine)
+        served = open_for_serving(model, foreign.assumed(), show.people.print, engine)
         app = create_app(served, limits, token, local=local and token is None)
         if not local and token is None:
             show.people.print(
@@ -57,7 +57,7 @@ def serve(
             )
         shown = f"[{host}]" if ":" in host else host
         address = f"http://{shown}:{listener.getsockname()[1]}"
-        answer(app, listener, lambda: show.say(f"{model} answers at {address}"))
+        run_server(app, listener, lambda: show.say(f"{model} answers at {address}"))
 
 
 def _token() -> str | None:

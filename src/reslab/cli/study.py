@@ -28,18 +28,18 @@ def study(
     out: Path | None = None,
     json: Annotated[bool, Parameter(negative="")] = False,
 ) -> None:
-    """Plain against residual networks, by depth: the published run at once; with --minutes, remade on this machine.
+    """Compare plain and residual networks by depth: show the published run or, with --minutes, train them here.
 
     Args:
         name: The experiment.
-        minutes: Train all six networks here, with about so many minutes of steps: fewer pictures if there is little time.
-        data: What they are trained on; a folder with train/ and test/, or a name.
-        data_dir: Where a named set lies or is downloaded to.
-        seed: Decides weights, order and augmentation.
-        out: Where the figure (and, with --minutes, every run) is written.
+        minutes: Train all six networks here in about this many minutes, on fewer pictures if time is short.
+        data: Training data: a folder with train/ and test/, or a name.
+        data_dir: Folder of a named set, or where to download it.
+        seed: Determines weights, order and augmentation.
+        out: Folder for the figure and, with --minutes, for every run.
         json: Print JSON.
     """
-    from reslab.figures import degradation as degradation_figure
+    from reslab.figures.degradation import draw
 
     outside_data(out, data)
     if minutes is None:
@@ -54,9 +54,7 @@ def study(
     if folder:
         write_json(folder / "degradation.json", document)
         for language in ("en", "zh"):
-            write_atomically(
-                folder / f"degradation.{language}.svg", degradation_figure.draw(document, language).encode()
-            )
+            write_atomically(folder / f"degradation.{language}.svg", draw(document, language).encode())
     if json:
         show.print_json(document)
     else:
@@ -66,19 +64,19 @@ def study(
 def _remade(minutes: float, data: str, data_dir: Path | None, seed: int, folder: Path) -> dict[str, Any]:
     from reslab.study import degradation
 
-    begun = time.monotonic()
+    started = time.monotonic()
     place = None if data_dir is None else str(data_dir)
     show.people.print("measuring the speed of six networks")
-    seconds = degradation.time_epochs(data, place)
-    left = minutes - (time.monotonic() - begun) / 60
-    length = degradation.fit_length(max(left, minutes / 2), seconds)
+    seconds = degradation.measure_epochs(data, place)
+    left = minutes - (time.monotonic() - started) / 60
+    length = degradation.length_for(max(left, minutes / 2), seconds)
     show.people.print(
         f"{length.epochs} epochs for 20 and 56 layers, {length.deep_epochs} for 110, "
         f"on {show.percent(min(1.0, length.share))} of the training pictures"
     )
     with show.bar() as bar:
 
-        def tell(event: Event) -> None:
+        def on_event(event: Event) -> None:
             if event["event"] == "network":
                 bar.begin(event["name"], event["epochs"])
             elif event["event"] == "epoch":
@@ -88,7 +86,7 @@ def _remade(minutes: float, data: str, data_dir: Path | None, seed: int, folder:
                     f"validation error {show.percent(1 - event['val_accuracy'])}"
                 )
 
-        return degradation.study(data, folder, length, place, seed, tell)
+        return degradation.study(data, folder, length, place, seed, on_event)
 
 
 def _say(document: dict[str, Any], folder: Path | None) -> None:
@@ -105,8 +103,8 @@ def _say(document: dict[str, Any], folder: Path | None) -> None:
     show.say(made)
     pictures = document["pictures"]
     show.say(
-        f"{document['data']}: {pictures['train']:,} pictures train, {pictures['val']:,} validate, {pictures['test']:,} test; "
-        f"seed {document['seed']}; {document['machine']}"
+        f"{document['data']}: {pictures['train']:,} training, {pictures['val']:,} validation and {pictures['test']:,} test "
+        f"pictures; seed {document['seed']}; {document['machine']}"
     )
     show.say("paper: He et al. 2015, test error in % after 64,000 steps; here a few epochs, so compare within a column")
     if folder:

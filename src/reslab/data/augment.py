@@ -1,8 +1,8 @@
-"""Augmentation: new pictures from old ones by changes that keep the label.
+"""Augmentation: changes of pictures that keep the label.
 
-Every number is drawn from (seed, epoch, index) beforehand (`draws`), then applied by Pillow, with the bytes that
-torchvision's functions give. Their module takes seconds to import (torch._dynamo), its classes draw from a global
-generator, which no restart can put back, and on tensors they compete with the training for torch's threads.
+Every number is drawn from (seed, epoch, index) beforehand (`draws`), then applied by Pillow, with the same bytes as
+torchvision's functions. Their module takes seconds to import (torch._dynamo), its classes draw from a global generator,
+which cannot be restored after a restart, and on tensors they compete with the training for torch's threads.
 """
 
 import math
@@ -29,22 +29,22 @@ SETS: dict[str, tuple[str, ...]] = {
     "any-way-up": ("crop", "hflip", "vflip", "rot90"),
 }
 """Named sets, from nothing to what long trainings need; `quick` is for trainings of a few epochs, `any-way-up` for
-pictures that nobody holds upright: from microscopes and satellites."""
+pictures without an upright position, as from microscopes and satellites."""
 
 MIRRORS = ("hflip", "altflip")
 RISKY = ("vflip", "rot90", "blur", "grey")
-"""They change the label of many pictures (6 and 9, ripe and unripe), so no default holds them."""
+"""They change the label of many pictures (6 and 9, ripe and unripe), so no default includes them."""
 
 BATCH_CHANGES = ("mixup", "cutmix")
 
 ROOM = 1.25
-"""Training keeps pictures with this much more than the input size, so that a random crop has somewhere to go."""
+"""Training keeps pictures at this many times the input size, so that random crops have room to move."""
 
 _SMALL = 64  # pictures up to here are shifted, not zoomed: every pixel counts (He et al. 2015, section 4.2)
 _PAD_SHARE = 8  # a crop of small pictures moves by up to an eighth of the side: 4 pixels of 32
 _SHIFT_SHARE = 16  # `shift` by half as much, and what comes in is mirrored, not black
 _ZOOM = (0.35, 1.0)  # area of the part that a zooming crop keeps
-_ZOOM_FITTED = (0.64, 1.0)  # the same when the person asked to keep the whole picture (pad, stretch)
+_ZOOM_FITTED = (0.64, 1.0)  # the same where the whole picture is to be kept (pad, stretch)
 _ASPECT = 4 / 3
 _DEGREES = 15.0
 _COLOR = 0.3
@@ -59,7 +59,7 @@ _RANDAUGMENT = (2, 0.3)  # operations per picture, share of the widest magnitude
 def parse(text: str, mirrored: bool = True) -> tuple[str, ...]:
     """The changes that `--augment` names: one of `SETS`, changes such as `crop,hflip,rotate`, or both: `light,cutmix`.
 
-    A named set loses its mirrors and turns where a mirror image would change the label; asked for by name they stay.
+    A named set loses its mirrors and turns if a mirror image would change the label; those given by name are kept.
     """
     changes: list[str] = []
     for name in (word.strip() for word in text.split(",")):
@@ -75,17 +75,17 @@ def parse(text: str, mirrored: bool = True) -> tuple[str, ...]:
 
 @dataclass(frozen=True, slots=True)
 class Augment:
-    """The changes of one training, decided by `seed`."""
+    """The changes of one training, determined by `seed`."""
 
     changes: tuple[str, ...]
     preprocess: Preprocess
     seed: int
 
     def pictures(self, canvases: Sequence[np.ndarray], epoch: int, indices: np.ndarray) -> np.ndarray:
-        """One batch, changed.
+        """Augment one batch.
 
         Args:
-            canvases: uint8 `[height, width, 3]` each, roomier than the input where the file allows it.
+            canvases: uint8 `[height, width, 3]` each, larger than the input where the file is.
             epoch, indices: which draws to use; `indices[i]` is the number of `canvases[i]` in the training split.
 
         Returns:
@@ -99,6 +99,7 @@ class Augment:
         for name in self.changes:
             change = PICTURE_CHANGES.get(name)
             if change and change.apply:
+                # A drifting change draws once per picture and moves that number on, so that altflip alternates.
                 draws = uniforms(self.seed, name, 0 if change.drift else epoch, indices, change.draws)
                 pixels = change.apply(pixels, (draws + change.drift * epoch) % 1)
         return pixels
@@ -118,9 +119,9 @@ class Mix:
     """One batch blended with itself in another order (Zhang et al. 2017; Yun et al. 2019)."""
 
     partner: np.ndarray
-    """int64 `[batch]`: whose pixels come in."""
+    """int64 `[batch]`: the picture that each is blended with."""
     share: float
-    """How much of the label stays."""
+    """Weight of a picture's own label."""
     box: tuple[int, int, int, int] | None
     """CutMix: upper, lower, left, right of the part that the partner fills; None for Mixup."""
 
@@ -139,14 +140,15 @@ class Mix:
 
 
 def draw_mix(augment: Augment, epoch: int, step: int, batch: int) -> Mix | None:
-    """The blend of one step; with both Mixup and CutMix, a coin decides. None where neither is asked for."""
+    """The blend of one step; with both Mixup and CutMix, one of them at random. None if neither is used."""
     kinds = [name for name in BATCH_CHANGES if name in augment.changes]
     if not kinds or batch < 2:
         return None
-    from scipy.special import betaincinv  # half a second, for those who blend
+    from scipy.special import betaincinv  # half a second to import, only where pictures are blended
 
     coin, level, row, column = uniforms(augment.seed, "mix", epoch, np.array([step]), 4)[0]
     order = np.argsort(uniforms(augment.seed, f"mix {step}", epoch, np.arange(batch), 1)[:, 0], kind="stable")
+    # The inverse distribution function turns a uniform draw into one from Beta(alpha, alpha).
     if kinds[int(coin * len(kinds))] == "mixup":
         return Mix(order, float(betaincinv(_MIXUP_ALPHA, _MIXUP_ALPHA, level)), None)
     size = augment.preprocess.size
@@ -275,7 +277,7 @@ def _mapped(picture: Image.Image, matrix: tuple[float, ...]) -> Image.Image:
 
 
 def _reach(side: int) -> int:
-    """How far the widest translation goes: 32 pixels, but never out of a smaller picture."""
+    """The widest translation: 32 pixels, at most the side of a smaller picture."""
     return min(32, side)
 
 
@@ -321,7 +323,7 @@ class Change:
     """One change of pictures."""
 
     draws: int
-    """Random numbers that a picture needs."""
+    """Random numbers per picture."""
     apply: Callable[[np.ndarray, np.ndarray], np.ndarray] | None = None
     """uint8 `[batch, size, size, 3]` and its draws; None for the crop, which brings a canvas to this size."""
     drift: float = 0.0
@@ -343,4 +345,4 @@ PICTURE_CHANGES: dict[str, Change] = {
     "randaugment": Change(4, _each(_randaugmented)),
     "erase": Change(5, _erased),
 }
-"""Every change of single pictures by the name that `--augment` knows."""
+"""Every change of single pictures, by its name in `--augment`."""

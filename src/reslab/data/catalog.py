@@ -1,4 +1,4 @@
-"""What there is: pictures with labels by name and, once assigned, splits. Nothing is decoded or written here."""
+"""The pictures of a data set, with their labels and, once assigned, their splits. Nothing is decoded or written here."""
 
 import dataclasses
 from collections import Counter
@@ -19,10 +19,10 @@ SPLIT_WORDS: dict[str, Split] = {
     "val": "val", "valid": "val", "validation": "val",
     "test": "test", "testing": "test",
 }  # fmt: skip
-"""What people call the splits, in lower case."""
+"""Common names of the splits, in lower case."""
 
 SEPARATOR = ";"
-"""Between the labels of a picture that may have several."""
+"""Separates the labels of a picture that may have several."""
 
 
 def split_labels(label: str) -> tuple[str, ...]:
@@ -41,19 +41,19 @@ class Picture:
     """A file, a file's content, the picture itself as uint8 `[height, width, 3]`, or why there is none."""
 
     label: str
-    """Its class; in a set where pictures may have several labels, all of them in sorted order: `cat;outdoor`."""
+    """Its class; in a set with several labels per picture, all of them in sorted order: `cat;outdoor`."""
 
     split: Split | None = None
-    """The split that the data itself declares, then the one it was assigned to."""
+    """The split that the data declare or, later, the one it was assigned to."""
 
     group: str | None = None
-    """Pictures of one group (patient, video, burst) stay on one side of a split."""
+    """Pictures of one group (patient, video, burst) stay in one split."""
 
     box: tuple[int, int, int, int] | None = None
-    """The part that counts: left, upper, width, height in pixels."""
+    """The part of the picture that is used: left, upper, width, height in pixels."""
 
     fold: int | None = None
-    """Which fold of a cross-validation judges it, from 1."""
+    """The fold of a cross-validation that validates on it, from 1."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -62,15 +62,15 @@ class Catalog:
 
     name: str
     root: str
-    """Where it lies, as the person wrote it."""
+    """Its location, as the user wrote it."""
 
     pictures: tuple[Picture, ...]
 
     skipped: dict[str, int] = field(default_factory=dict)
-    """What was passed over while reading, counted by reason."""
+    """What was skipped while reading, counted by reason."""
 
     empty_classes: tuple[tuple[str, Split | None], ...] = ()
-    """Class folders (or columns) without a single picture, and the split that each stands in."""
+    """Class folders (or columns) without any picture, and the split of each."""
 
     mirrored: bool = True
     """Whether a mirror image keeps its label. False for digits and letters: such data are never flipped."""
@@ -79,10 +79,10 @@ class Catalog:
     """What a label is: `single`, exactly one for each picture; `multi`, any number, none included (`reslab.tasks`)."""
 
     remarks: tuple[tuple[str, str], ...] = ()
-    """What was written untidily and understood all the same: a word for it, and where."""
+    """What was written irregularly but is unambiguous: a word for it, and where."""
 
     doubts: tuple[tuple[str, str], ...] = ()
-    """What was taken for what it seemed to be, and should be looked at: a word for it, and how it was taken."""
+    """What was read as it most likely was meant, and should be checked: a word for it, and how it was read."""
 
     def labels_of(self, picture: Picture) -> tuple[str, ...]:
         """The labels of a picture: exactly one, unless the task is `multi`."""
@@ -95,7 +95,7 @@ class Catalog:
 
     @property
     def declares_splits(self) -> bool:
-        """The data came divided; nothing is then moved between its parts."""
+        """Whether the data come with splits; no picture is then moved to another one."""
         return any(p.split for p in self.pictures)
 
     def split(self, name: Split) -> tuple[Picture, ...]:
@@ -107,13 +107,13 @@ class Catalog:
         return Counter(label for p in self.pictures for label in self.labels_of(p))
 
     def only(self, splits: Collection[Split]) -> "Catalog":
-        """The catalog of some splits: what `train` may look at has no `test` in it."""
+        """The catalog of some splits: training gets one without `test`."""
         pictures = tuple(p for p in self.pictures if p.split in splits)
         empty = tuple((name, split) for name, split in self.empty_classes if split is None or split in splits)
         return dataclasses.replace(self, pictures=pictures, empty_classes=empty)
 
     def with_fold(self, number: int) -> "Catalog":
-        """The catalog of one fold: its pictures validate, those of the other folds train. In fold 0, all of them train."""
+        """The catalog of one fold: its pictures are for validation, those of the others for training; all of them in fold 0."""
         pictures = tuple(
             p if p.fold is None else dataclasses.replace(p, split="val" if p.fold == number else "train")
             for p in self.pictures
@@ -121,5 +121,5 @@ class Catalog:
         return dataclasses.replace(self, pictures=pictures)
 
     def without(self, keys: Collection[str]) -> "Catalog":
-        """The catalog less some pictures."""
+        """The catalog without some pictures."""
         return dataclasses.replace(self, pictures=tuple(p for p in self.pictures if p.key not in keys))

@@ -1,4 +1,4 @@
-"""The rows of a CSV or TSV file: encoding, delimiter and quotation marks, none of them guessed in silence."""
+"""The rows of a CSV or TSV file: encoding, delimiter and quotation marks, none of them guessed silently."""
 
 import csv
 import io
@@ -15,7 +15,7 @@ Row = dict[str, str]
 
 _UTF8 = "save the table as CSV UTF-8"
 _SEP = re.compile(r'"?sep=(.)"?\r?\n', re.IGNORECASE)
-"""A first line by which Excel is declared the delimiter."""
+"""A first line that tells Excel the delimiter."""
 _PUNCTUATION, _COMMON, _RARE = range(0xA1, 0xA4), range(0xB0, 0xD8), range(0xD8, 0xF8)
 """Rows of GB 2312: punctuation and full-width letters; the 3,755 most frequent characters; the 3,008 others."""
 
@@ -29,7 +29,7 @@ class Cells:
     rows: list[tuple[int, Row]]
     """Line number and stripped cells of every row that is not blank; a cell over several lines is left as it is."""
     chinese: bool
-    """The text is no UTF-8 and was read as GBK."""
+    """The text is not UTF-8 and was read as GBK."""
 
     def over_lines(self, field: str) -> list[int]:
         """Line numbers of the rows whose cell of this column has a line break."""
@@ -76,15 +76,15 @@ def _breaks(cell: str) -> bool:
 
 
 def _open_quote(path: Path, line: int, closes: str = "does not close") -> ResLabError:
-    """The rows behind an open quotation mark would be lost."""
+    """An error, since the rows behind an open quotation mark would be lost."""
     return ResLabError(
         f"{printable(path)}, line {line}: a quotation mark opens here and {closes}",
-        'take it out, or write it twice within a quoted cell: "a 5"" plate"',
+        'remove it, or write it twice within a quoted cell: "a 5"" plate"',
     )
 
 
 def refuse_line_breaks(cells: Cells, fields: list[str], path: Path) -> None:
-    """A path or label over several lines is what a quotation mark that closes too late has swallowed."""
+    """Refuse a path or label with a line break: a quotation mark that closes too late has swallowed whole rows."""
     broken = [line for field in fields for line in cells.over_lines(field)]
     if broken:
         raise _open_quote(path, min(broken), "closes on a later line")
@@ -107,7 +107,7 @@ def _rows(
 
 
 def _refuse_repeated(fields: list[str], path: Path) -> None:
-    """Of two columns with one name, one would be passed over."""
+    """Refuse two columns of one name, one of which would be ignored."""
     repeated = [name for name, n in Counter(field.strip() for field in fields).items() if name and n > 1]
     if repeated:
         raise ResLabError(f"{printable(path)}: the first line names {repeated[0]!r} twice", "rename or remove one")
@@ -129,7 +129,7 @@ def _text(path: Path) -> tuple[str, bool]:
 def _is_chinese(text: str) -> bool:
     """Whether a decoded text is likely to be Chinese: most of its characters are frequent ones.
 
-    Western text that is taken for GB 2312 has characters that do not exist; Russian and Greek text has rare ones.
+    Western text decoded as GB 2312 has characters that do not exist there; Russian and Greek text has rare ones.
     """
     if "\ufffd" in text:
         return False

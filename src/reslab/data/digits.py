@@ -14,7 +14,7 @@ _TEST_EVERY = 5
 def read_digits() -> Catalog:
     """1,797 real handwritten digits, 8 x 8 pixels, from scikit-learn (UCI, Alpaydin and Kaynak 1998); no network.
 
-    Every fifth picture is for testing: a fixed set of 359, large enough for a useful interval.
+    Every fifth picture is a test picture: a fixed set of 359, large enough for a useful interval.
 
     Raises:
         ModuleNotFoundError: scikit-learn is not installed.

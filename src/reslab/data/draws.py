@@ -1,4 +1,4 @@
-"""Random numbers without a state: a draw is a pure function of (seed, stream, epoch, index).
+"""Stateless random numbers: a draw is a pure function of (seed, stream, epoch, index).
 
 Philox4x32-10 (Salmon et al. 2011, "Parallel random numbers: as easy as 1, 2, 3", table 2), vectorised over the indices.
 So the number of workers, a restart or a second process can never change what a picture looks like.
@@ -56,10 +56,10 @@ def uniforms(seed: int, stream: str, epoch: int, indices: np.ndarray, count: int
 
 
 def balanced_order(seed: int, epoch: int, labels: np.ndarray) -> np.ndarray:
-    """As many visits as there are pictures, equally many (but for one) to each class.
+    """As many visits as there are pictures, spread evenly over the classes (they differ by one at most).
 
-    Pictures of large classes take turns from epoch to epoch; those of small ones are visited several times, and the
-    visits to two pictures of a class differ by one at most.
+    Pictures of large classes take turns from epoch to epoch; those of small classes are visited several times, equally
+    often within a class (again, up to one visit).
 
     Args:
         labels: int `[n]`.
@@ -70,6 +70,7 @@ def balanced_order(seed: int, epoch: int, labels: np.ndarray) -> np.ndarray:
     n, classes = len(labels), np.unique(labels)
     visits = []
     for place, label in enumerate(classes):
+        # The visits left over by the division go to other classes in every epoch.
         quota = n // len(classes) + ((place + epoch) % len(classes) < n % len(classes))
         members = np.flatnonzero(labels == label)
         again = members + n * np.arange(-(-quota // len(members)))[:, None]
@@ -85,6 +86,6 @@ def permutation(seed: int, epoch: int, count: int) -> np.ndarray:
 
 
 def steps_per_epoch(pictures: int, batch_size: int) -> int:
-    """Batches of at most `batch_size`, but never one of a single picture where that can be helped (batch norm)."""
+    """Batches of at most `batch_size`; none of a single picture where that can be avoided (batch norm)."""
     steps = -(-pictures // batch_size)
     return max(1, min(steps, pictures // 2)) if batch_size > 1 else steps

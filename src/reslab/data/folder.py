@@ -18,7 +18,7 @@ _HIDDEN = ("__MACOSX", "@eaDir", "$RECYCLE.BIN", "System Volume Information")
 
 
 def read_folder(root: Path) -> Catalog:
-    """List a folder. Hidden folders and files that are no pictures are skipped and counted; nothing is opened."""
+    """List a folder. Hidden folders and files other than pictures are skipped and counted; nothing is opened."""
     skipped: Counter[str] = Counter()
     top, splits = _layout(root)
     found: list[tuple[Path, str, Split | None]] = []
@@ -47,7 +47,7 @@ def read_folder(root: Path) -> Catalog:
 
 
 def _with_keys(found: list[tuple[Path, str, Split | None]], root: Path) -> tuple[Picture, ...]:
-    """Pictures in the order of their keys: paths in composed Unicode, unless two files differ in nothing else."""
+    """Pictures in the order of their keys: paths in composed Unicode, unless two files would then have the same."""
     pictures: dict[str, Picture] = {}
     written = {path: printable(path.relative_to(root).as_posix()) for path, _, _ in found}
     composed = {path: unicodedata.normalize("NFC", name) for path, name in written.items()}
@@ -58,19 +58,19 @@ def _with_keys(found: list[tuple[Path, str, Split | None]], root: Path) -> tuple
 
 
 def label_of(name: str) -> str:
-    """A class's name as it is compared: in composed Unicode; some systems store an accent as a letter of its own."""
+    """A class's name in composed Unicode, so that names compare equal: some systems store an accent as a separate letter."""
     return unicodedata.normalize("NFC", printable(name))
 
 
 def picture_files(folder: Path) -> Iterator[Path | BadPicture]:
-    """Every picture below a folder, in sorted order, then the folders that cannot be listed; hidden ones are passed over."""
+    """Every picture below a folder, in sorted order, then the folders that cannot be listed; hidden ones are skipped."""
     locked: list[BadPicture] = []
     yield from _picture_files(folder, Counter(), locked)
     yield from locked
 
 
 def _layout(root: Path) -> tuple[Path, list[tuple[Path, Split]]]:
-    """Where the class folders, or the split folders with their splits, lie: in the folder, or in the only one within it."""
+    """The parent of the class folders, and the split folders if there are any: the folder itself, or the only one in it."""
     splits, folders = _split_folders(root), _visible_folders(root, Counter())
     if not splits and len(folders) == 1:
         inner, within = folders[0], _split_folders(folders[0])
@@ -81,10 +81,11 @@ def _layout(root: Path) -> tuple[Path, list[tuple[Path, Split]]]:
 def _split_folders(root: Path) -> list[tuple[Path, Split]]:
     """The split folders, or none: a folder `train` that directly holds pictures is a class of trains.
 
-    One of them must be for training, unless there is nothing but splits (somebody's test set, to be scored). Names may
-    have something in common: `seg_train` and `seg_test`. A folder in a folder of the same name counts as one.
+    One of them must be for training, unless there are only split folders (such as a test set to be scored). Names may
+    share a part: `seg_train` and `seg_test`. A folder in a folder of the same name counts as one.
     """
     folders = _visible_folders(root, Counter())
+    # Group the folders by what their names have besides the split's: `seg` for seg_train, nothing for train.
     common: dict[str, list[tuple[Path, Split]]] = {}
     for folder in folders:
         split, rest = _split_word(folder.name)
@@ -92,6 +93,7 @@ def _split_folders(root: Path) -> list[tuple[Path, Split]]:
             common.setdefault(rest, []).append((_unwrapped(folder), split))
     plain = common.pop("", [])
     if plain:
+        # `train` with one class folder, beside folders of pictures: more likely a class of trains among other classes.
         trains = any(split == "train" for _, split in plain)
         lone = len(plain) == 1 and len(_visible_folders(plain[0][0], Counter())) == 1
         others = [f for f in folders if f.name.lower() not in SPLIT_WORDS and _holds_pictures(f)]
@@ -100,7 +102,7 @@ def _split_folders(root: Path) -> list[tuple[Path, Split]]:
 
 
 def _split_word(name: str) -> tuple[Split | None, str]:
-    """The split that a folder's name speaks of, and the rest of the name."""
+    """The split that a folder's name contains, and the rest of the name."""
     parts = re.split(r"[ ._-]+", name.lower())
     for word, rest in ((parts[0], parts[1:]), (parts[-1], parts[:-1])):
         if word in SPLIT_WORDS:
@@ -109,7 +111,7 @@ def _split_word(name: str) -> tuple[Split | None, str]:
 
 
 def _unwrapped(folder: Path) -> Path:
-    """The folder, or the only one in it where both have one name and it has folders of its own, as in train/train/cats."""
+    """The folder, or the only one in it if that has the same name and folders of its own, as in train/train/cats."""
     inner = _visible_folders(folder, Counter())
     wraps = len(inner) == 1 and inner[0].name == folder.name and _visible_folders(inner[0], Counter())
     return inner[0] if wraps else folder
@@ -131,7 +133,7 @@ def _picture_files(
     """In sorted order, following links, each real folder once and never one that contains the first.
 
     Args:
-        locked: takes the folders that cannot be listed, which otherwise are an error.
+        locked: collects the folders that cannot be listed, which without it are an error.
     """
     real = os.path.realpath(folder)
     seen = {str(parent) for parent in Path(real).parents} if seen is None else seen
@@ -180,12 +182,12 @@ def _loose_files(folder: Path) -> int:
 def _is_folder(entry: os.DirEntry[str]) -> bool:
     try:
         return entry.is_dir()
-    except OSError:  # a link that leads in a circle
+    except OSError:  # a circular link
         return False
 
 
 def _is_special(entry: os.DirEntry[str]) -> bool:
-    """Neither a file nor a folder, so that reading it may wait for ever; a broken link is no such thing."""
+    """Neither a file nor a folder, so that reading it may block forever; a broken link does not count."""
     try:
         return not (entry.is_file() or entry.is_dir()) and bool(entry.stat())
     except OSError:

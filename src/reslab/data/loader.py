@@ -1,4 +1,4 @@
-"""Batches, fully decided by (seed, epoch, step): any of them can be made again, in any order, by any thread."""
+"""Batches as pure functions of (seed, epoch, step): any of them can be made again, in any order, by any thread."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -26,7 +26,7 @@ class Batch:
     """Labels as zeros and ones, already blended."""
     mix: Mix | None
     partners: UInt8[Tensor, PIXELS] | None
-    """The pictures to blend with; they come from the whole batch, whoever trains on them."""
+    """The pictures to blend with; they come from the whole batch, over all processes."""
     total: int
     """Pictures of the step over all processes."""
 
@@ -47,8 +47,8 @@ class Loader:
     norm could not use, and no picture left out.
 
     Args:
-        labels: the number of each picture's class, or one row of yes and no per picture that may bear several labels.
-        part: which of how many processes this is; each step's pictures are dealt out evenly.
+        labels: the class index of each picture or, with several labels per picture, a multi-hot row.
+        part: rank of this process and number of processes; each step's pictures are divided evenly among them.
         evenly: visit every class equally often instead of every picture once.
     """
 
@@ -91,6 +91,7 @@ class Loader:
         mix = draw_mix(self.augment, epoch, step, total)
         if mix is None:
             return Batch(self._pixels(epoch, visits[mine]), targets[mine], None, None, total)
+        # Decode a picture once, even if it is both in this process's part and a partner.
         wanted = np.arange(total)[mine]
         needed, where = np.unique(np.concatenate([wanted, mix.partner[mine]]), return_inverse=True)
         pixels = self._pixels(epoch, visits[needed])

@@ -19,15 +19,15 @@ from reslab.system.fetch import kept
 
 @dataclass(frozen=True, slots=True)
 class _Named:
-    """How torchvision gives one set, and what a person without network must fetch by hand."""
+    """How torchvision provides one data set, and what to download by hand without it."""
 
     opener: Callable[..., Any]
     splits: dict[Split, dict[str, Any]]
     files: tuple[tuple[str, str], ...]
-    """Address and MD5 of what is downloaded."""
+    """URL and MD5 of each download."""
     size: str
     folder: str = "."
-    """Where, below the data folder, torchvision looks for the files."""
+    """Where torchvision looks for the files, below the data folder."""
     mirrored: bool = True
 
 
@@ -66,7 +66,7 @@ def read_named(name: str, data_dir: Path | None) -> Catalog:
     """One of torchvision's sets, from `data_dir` or downloaded there.
 
     Raises:
-        ResLabError: it is neither there nor to be downloaded; the message names file, size, checksum and folder.
+        ResLabError: it is not there and cannot be downloaded; the message names file, size, checksum and folder.
     """
     known = NAMED[name]
     folder = data_dir or kept("data")
@@ -83,7 +83,7 @@ def read_named(name: str, data_dir: Path | None) -> Catalog:
 
 
 def _open(name: str, known: _Named, folder: Path, arguments: dict[str, Any]) -> Any:
-    """One split: as it lies there, else unpacked from files that lie there, else downloaded."""
+    """One split: as it is there, else unpacked from files that are there, else downloaded."""
 
     def attempt(download: bool) -> Any:
         return known.opener(root=str(folder), download=download, **arguments)
@@ -104,12 +104,12 @@ def _open(name: str, known: _Named, folder: Path, arguments: dict[str, Any]) -> 
     files = ", ".join(f"{url} (md5 {md5})" for url, md5 in known.files)
     raise ResLabError(
         f"{name} is not in {folder} and could not be downloaded: {why.splitlines()[0] if why else 'no reason given'}",
-        f"fetch {files}, {known.size} in all, and put it into {place}; or say with --data-dir where the set lies",
+        f"download {files}, {known.size} in all, and put it into {place}; or pass the folder of the set with --data-dir",
     )
 
 
 def _unreachable(url: str) -> str:
-    """Why the server of `url` cannot be reached, or nothing; torchvision itself would wait for minutes."""
+    """Why the server of `url` cannot be reached, empty if it can; torchvision itself would wait for minutes."""
     answers: queue.SimpleQueue[str] = queue.SimpleQueue()
 
     def knock() -> None:

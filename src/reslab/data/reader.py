@@ -1,7 +1,7 @@
-"""From catalog to pixels: threads decode and resize while the caller computes. The one reading loop for every door.
+"""From catalog to pixels: threads decode and resize while the caller computes. Every command reads pictures with it.
 
-Threads, not processes: Pillow lets go of the interpreter while it decodes, nothing has to be pickled or forked, and on
-a CPU the processes of a loader would take the cores that train.
+Threads, not processes: Pillow releases the GIL while it decodes, nothing has to be pickled or forked, and on a CPU the
+processes of a loader would compete with the training for cores.
 """
 
 import itertools
@@ -22,7 +22,7 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 BLOCK = 64
-"""Pictures per forward pass wherever a model is judged or asked: a fixed shape, so that every door agrees."""
+"""Pictures per forward pass in evaluation and prediction: a fixed shape, so that every command gives the same answers."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +36,7 @@ class Block:
     """uint8 `[len(indices), size, size, 3]`."""
 
     errors: dict[int, BadPicture]
-    """Position -> what was wrong."""
+    """Position -> the error."""
 
 
 def load(picture: Picture) -> np.ndarray:
@@ -56,7 +56,7 @@ def load(picture: Picture) -> np.ndarray:
 
 
 def ordered(function: Callable[[Item], Result], items: Iterable[Item], workers: int, ahead: int) -> Iterator[Result]:
-    """`map(function, items)` in threads, in order, never more than `ahead` results before the one that is asked for.
+    """`map(function, items)` in threads, in order, at most `ahead` results ahead of the one that is consumed.
 
     With 0 workers it is `map` itself.
     """
@@ -83,9 +83,12 @@ def blocks(
     workers: int | None = None,
     read: Callable[[Picture], np.ndarray] = load,
 ) -> Iterator[Block]:
-    """Preprocessed pictures, `BLOCK` at a time; the last block is as short as it has to be.
+    """Preprocessed pictures, `BLOCK` at a time; the last block may be shorter.
 
-    Memory is constant: `pictures` may be a generator over millions. `read` decodes one; give another to watch.
+    Memory is constant: `pictures` may be a generator over millions.
+
+    Args:
+        read: decodes one picture; pass a wrapper to observe the reading.
     """
 
     workers = default_workers() if workers is None else workers
@@ -101,7 +104,7 @@ def read_block(
     size: int,
     read: Callable[[Picture], np.ndarray] = load,
 ) -> Block:
-    """These pictures, one after the other in this thread; the first stands at `start` in the sequence."""
+    """These pictures, one after the other in this thread; the first has the position `start` in the sequence."""
     return _block(start, [_attempt(picture, preprocess, read) for picture in pictures], size)
 
 

@@ -1,4 +1,4 @@
-"""DATA, as a person writes it, becomes a catalog. Reading only: nothing is ever written to DATA."""
+"""Read DATA, as the user names it, into a catalog. Nothing is ever written to DATA."""
 
 import dataclasses
 import os
@@ -13,7 +13,7 @@ from reslab.pixels.decode import printable
 from reslab.system.fetch import kept
 
 NAMES = ("digits", "cifar10", "cifar100", "mnist", "fashion_mnist", "svhn", "stl10")
-"""Sets known by name. `digits` is built in."""
+"""Data sets with a name. `digits` is built in."""
 
 BUILT_IN = "digits"
 
@@ -27,7 +27,7 @@ def read_data(data: str | Path, data_dir: str | Path | None = None) -> Catalog:
 
     Args:
         data: a path, or one of `NAMES`. A path that exists wins over a name.
-        data_dir: where a named set lies or is to be downloaded to.
+        data_dir: the folder of a named set, or where to download it.
 
     Raises:
         ResLabError: there is no such path, or no picture in it.
@@ -53,21 +53,21 @@ def read_data(data: str | Path, data_dir: str | Path | None = None) -> Catalog:
 
 
 def absolute(data: str) -> str | None:
-    """Where data lie, whatever the working directory; None for a named set."""
+    """The absolute path of DATA; None for a named set."""
     return str(Path(data).resolve()) if Path(data).exists() else None
 
 
 def path_of(written: str | Path, what: str) -> Path:
-    """A path as a person writes it; `~` is their home.
+    """A path as the user writes it; `~` is expanded.
 
     Raises:
-        ResLabError: it is empty, as an unset variable of the shell is, or no path at all.
+        ResLabError: it is empty, as an unset shell variable is, or not a path.
     """
     if not isinstance(written, str | os.PathLike):
         raise ResLabError(f"{what} is a path or a name, not {type(written).__name__}: {written!r:.80}")
     text = os.fspath(written)
     if not text or "\0" in text:
-        raise ResLabError(f"{what} is no path: {text!r:.80}", "is a variable of the shell unset?")
+        raise ResLabError(f"{what} is not a path: {text!r:.80}", "is a shell variable unset?")
     try:
         path = Path(os.path.expanduser(text))  # noqa: PTH111  which raises where there is no home
         path.exists()
@@ -77,7 +77,7 @@ def path_of(written: str | Path, what: str) -> Path:
 
 
 def at_hand(data: str | Path, data_dir: str | Path | None = None) -> bool:
-    """Whether reading the data fetches nothing: they are a path that is here, built in, or were fetched before."""
+    """Whether the data can be read without a download: they are an existing path, built in, or were downloaded before."""
     if Path(data).exists() or str(data).lower() == BUILT_IN:
         return True
     if str(data).lower() not in NAMES:
@@ -90,7 +90,7 @@ def _named(name: str, data_dir: Path | None) -> Catalog:
     unpacked = data_dir / name if data_dir else None
     if unpacked and (unpacked / "train").is_dir():
         return _with_mirror_rule(read_folder(unpacked))
-    try:  # this leaf needs scikit-learn and torchvision, which a finished model does without
+    try:  # scikit-learn and torchvision are needed here only; a finished model works without them
         if name == BUILT_IN:
             from reslab.data.digits import read_digits
 
@@ -103,7 +103,7 @@ def _named(name: str, data_dir: Path | None) -> Catalog:
 
 
 def _with_mirror_rule(catalog: Catalog) -> Catalog:
-    """Classes that are letters, numbers or sides do not survive a mirror; every other set is taken to."""
+    """Mark whether a mirror image keeps its label: not if the classes are letters, numbers or sides, else yes."""
     names = [name.lower() for name in catalog.classes]
     signs = all(len(name) == 1 and _LETTER_OR_DIGIT.match(name) or name.isdigit() for name in names)
     sides = any(part in _SIDES for name in names for part in re.split(r"[\W_]+", name))

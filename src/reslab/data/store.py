@@ -1,4 +1,4 @@
-"""Decode once: pictures kept as uint8 in memory, up to a limit; beyond it they are decoded again when needed."""
+"""Keep decoded pictures in memory as uint8, up to a limit; those beyond it are decoded again when needed."""
 
 import threading
 from collections.abc import Callable, Sequence
@@ -12,7 +12,7 @@ from reslab.pixels.fingerprint import fingerprint
 from reslab.system.machine import free_memory
 
 _SHARE_OF_FREE_MEMORY = 0.25
-"""Of each store: training and validation pictures together take half of what is free at the start."""
+"""For each store: training and validation pictures together take half of what is free at the start."""
 
 
 def memory_limit() -> int:
@@ -22,7 +22,7 @@ def memory_limit() -> int:
 
 @dataclass(slots=True)
 class _Memory:
-    """What has been decoded, by the pictures' keys."""
+    """Decoded pictures by their keys."""
 
     left: int
     """Bytes that may still be kept."""
@@ -32,9 +32,9 @@ class _Memory:
 
 
 class Store:
-    """A sequence of transformed pictures that remembers what it has decoded. Several threads may ask at once.
+    """A sequence of transformed pictures that keeps what it has decoded. Safe to use from several threads.
 
-    `transform` is the same for all, e.g. `shrunk` to a roomy size for training, or the final preprocessing.
+    `transform` is the same for all, e.g. `shrunk` to somewhat more than the input size, or the final preprocessing.
     """
 
     def __init__(
@@ -46,7 +46,7 @@ class Store:
         self._memory = _Memory(memory_limit() if limit is None else limit)
 
     def part(self, pictures: Sequence[Picture]) -> "Store":
-        """A store of some of the pictures; what either decodes, both remember."""
+        """A store of some of the pictures that shares this one's memory."""
         part = Store(pictures, self._transform, limit=0)
         part._memory = self._memory
         return part
@@ -66,7 +66,7 @@ class Store:
         return pixels, self._memory.hashes[picture.key]
 
     def keep(self, index: int, picture: np.ndarray) -> np.ndarray:
-        """Remember an already decoded picture, if there is room, and give back its transformed form."""
+        """Keep an already decoded picture, if there is room; returns it transformed."""
         transformed = np.ascontiguousarray(self._transform(picture))
         key, memory = self.pictures[index].key, self._memory
         if key not in memory.hashes:
@@ -78,7 +78,7 @@ class Store:
         return transformed
 
     def fingerprints(self) -> list[bytes]:
-        """One short hash per picture, of its full decoded form; decodes what nobody has asked for yet."""
+        """One short hash per picture, of its full decoded form; decodes those that have not been read yet."""
         for index, picture in enumerate(self.pictures):
             if picture.key not in self._memory.hashes:
                 self.keep(index, load(picture))

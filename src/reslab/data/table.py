@@ -1,7 +1,7 @@
-"""A CSV or TSV with a header `path,label[,split][,group][,x,y,w,h]`, as people's tools really write them.
+"""A CSV or TSV with a header `path,label[,split][,group][,x,y,w,h]`, in the variants that common tools write.
 
-Pictures may have several labels (or none): `cat;outdoor` in the label column, a column called `labels`, or no such column
-and one of 0 and 1 for each label.
+Pictures may have several labels (or none): `cat;outdoor` in the label column, a column called `labels`, or instead of it
+one column of 0 and 1 for each label.
 """
 
 import dataclasses
@@ -27,9 +27,9 @@ _SYNONYMS = {
     "width": "w", "height": "h",
 }  # fmt: skip
 _MAYBE_PATHS = ("image_id", "image_name", "img", "id", "name")
-"""Columns that may name the pictures; a person has to say so."""
+"""Columns that may name the pictures; the error suggests them."""
 _ENDINGS = (".jpg", ".jpeg", ".png", ".JPG", ".JPEG", ".PNG")
-"""What a path without an ending is tried with."""
+"""Endings that are tried for a path without one."""
 _WORDS: dict[str, Split] = SPLIT_WORDS | {"dev": "val", "publictest": "val", "privatetest": "test"}
 _SPLIT_COLUMNS = ("subset", "set", "dataset", "partition", "phase", "usage", "part", "datasplit", "splitname", "stage")
 _FLAG = re.compile(r"is[ _-]?(train(?:ing)?|val(?:id(?:ation)?)?|test(?:ing)?)")
@@ -37,10 +37,10 @@ _FLAG = re.compile(r"is[ _-]?(train(?:ing)?|val(?:id(?:ation)?)?|test(?:ing)?)")
 _YES = {"1": True, "1.0": True, "true": True, "yes": True, "0": False, "0.0": False, "false": False, "no": False}
 _BOX = ("x", "y", "w", "h")
 _SEVERAL = "labels"
-"""A column of this name may hold several labels, whether or not any of its cells does."""
+"""A column of this name may hold several labels, even if none of its cells does."""
 _MARKS = {"0": False, "1": True, "0.0": False, "1.0": True, "false": False, "true": True}
 _MOSTLY = 0.5
-"""A column with a larger share of marks than this was meant to hold nothing else."""
+"""A column with a larger share of known words than this was meant to hold nothing else."""
 
 _SHOWN = 10  # classes in a remark
 
@@ -49,21 +49,21 @@ SplitOf = Callable[[Row], Split | None]
 
 @dataclass(frozen=True, slots=True)
 class _Labels:
-    """How a table says what is in its pictures."""
+    """How a table gives the labels of its pictures."""
 
     read: Callable[[Row], str]
     """A row's label as `Picture.label` has it."""
     task: str
     remarks: tuple[tuple[str, str], ...] = ()
     unused: tuple[str, ...] = ()
-    """Labels that no picture bears."""
+    """Labels that no picture has."""
 
 
 def read_table(path: Path) -> Catalog:
     """List a table (`read_cells`). Either slash; paths relative to the table.
 
-    A picture is known by the path of its file in one spelling (`key_of`); a row that says again what another row said
-    about it is skipped and counted.
+    A picture is identified by the normalised path of its file (`key_of`); a row that repeats another one is skipped and
+    counted.
 
     Raises:
         ResLabError: no header with `path` and labels, a row without a label where each has one, an unknown split, a
@@ -87,7 +87,7 @@ def read_table(path: Path) -> Catalog:
         picture = _picture(ours, labels.read(row), split_of(row), files, where)
         if not picture.label and labels.task != "multi":
             raise ResLabError(
-                f"{where}: {picture.key} has no label", f"pictures may bear none where the column is called {_SEVERAL}"
+                f"{where}: {picture.key} has no label", f"pictures may have none if the column is called {_SEVERAL}"
             )
         before = pictures.setdefault(picture.key, picture)
         first_line = lines.setdefault(picture.key, line)
@@ -118,7 +118,7 @@ def _remarks(declaring: Sequence[str]) -> Iterator[tuple[str, str]]:
 def _doubts(
     catalog: Catalog, chinese: bool, broken: Sequence[int], completed: Sequence[str]
 ) -> Iterator[tuple[str, str]]:
-    """What was understood, but may have been meant otherwise."""
+    """What was read in the most likely way, but may have been meant differently."""
     if chinese:
         shown = ", ".join(catalog.classes[:_SHOWN]) + (", ..." if len(catalog.classes) > _SHOWN else "")
         yield (
@@ -160,12 +160,13 @@ def _named(words: Iterable[str]) -> str:
 def _splits(
     rows: list[tuple[int, Row]], names: dict[str, str], others: list[str], path: str
 ) -> tuple[SplitOf, list[str]]:
-    """How a table says who trains, validates and tests, and the columns that do: `split`, or what speaks of nothing else.
+    """How a table declares the splits, and the columns that do: `split`, or columns that hold nothing else.
 
     Raises:
         ResLabError: a column holds other words too, or two columns disagree.
     """
     own = names.get("split")
+    # Any other column is taken if all of its cells are split names, or its name says so, or most of its cells do.
     readers: dict[str, SplitOf] = {}
     flags: set[Split] = set()
     if own and any(row[own] for _, row in rows):
@@ -225,7 +226,7 @@ def _label_cells(rows: list[tuple[int, Row]], names: dict[str, str], path: str) 
 
 
 def _parts(cell: str) -> list[str]:
-    """What stands between the separators."""
+    """The parts between the separators."""
     return [unicodedata.normalize("NFC", part.strip()) for part in cell.split(SEPARATOR)]
 
 
@@ -234,10 +235,10 @@ def _joined(labels: Iterable[str]) -> str:
 
 
 def _untidy(rows: list[tuple[int, Row]], column: str) -> Iterator[tuple[str, str]]:
-    """Ways of writing that are understood, and whose first line a person may want to look at."""
+    """Irregularities that are understood, with the first line of each."""
     oddities: tuple[tuple[str, str, Callable[[str], bool]], ...] = (
         ("repeated label", "a label is named twice and counts once", _repeats),
-        ("spaces around ;", "they are no part of the label", lambda cell: cell != _close(cell)),
+        ("spaces around ;", "they are not part of the label", lambda cell: cell != _close(cell)),
         ("stray ;", "there is no label beside it", lambda cell: bool(cell) and "" in _parts(cell)),
     )
     for kind, meaning, found in oddities:
@@ -256,7 +257,7 @@ def _close(cell: str) -> str:
 
 
 def _label_columns(rows: list[tuple[int, Row]], names: dict[str, str], others: list[str], path: str) -> _Labels:
-    """Labels that have a column each: those others that hold nothing but 0 and 1."""
+    """Labels with a column each: every other column that holds only 0 and 1."""
     columns: dict[str, str] = {}
     for column in others:
         strange = [(line, cells[column]) for line, cells in rows if cells[column].lower() not in _MARKS]
@@ -266,7 +267,7 @@ def _label_columns(rows: list[tuple[int, Row]], names: dict[str, str], others: l
             line, cell = strange[0]
             raise ResLabError(
                 f"{path}, line {line}: {column.strip()} is {cell!r}, and mostly 0 or 1",
-                "a column for a label holds 0 or 1 in every line; take out the column if it is none",
+                "the column of a label holds 0 or 1 in every line; remove the column if it is not a label",
             )
     if len(columns) < 2 or not rows:
         raise ResLabError(
@@ -285,7 +286,7 @@ def _label_columns(rows: list[tuple[int, Row]], names: dict[str, str], others: l
 
 
 class _Files:
-    """The files that a table names, each known by one key."""
+    """The files that a table names, each with one key."""
 
     def __init__(self, table: Path) -> None:
         self._folder = table.parent
@@ -295,9 +296,10 @@ class _Files:
         """Paths that were found with an ending added."""
 
     def find(self, written: str, where: str) -> tuple[Path, str]:
-        """The file that a path stands for, and its key: that of the first path to the same file."""
+        """The file of a path, and its key: that of the first path to the same file."""
         if not written:
             raise ResLabError(f"{where}: the path is empty")
+        # File systems store accents composed or decomposed; tables are often written on another system.
         spellings = dict.fromkeys((written, *(unicodedata.normalize(form, written) for form in ("NFC", "NFD"))))
         found = [(name, identity) for name in spellings if (identity := _regular(self._folder / name))]
         if not found and posixpath.splitext(written)[1].lower() not in EXTENSIONS:
@@ -316,10 +318,10 @@ class _Files:
 
 
 def key_of(written: str, bases: Sequence[str]) -> str:
-    """A picture's path in its one spelling: relative to the first base above it, without `./`, in composed Unicode.
+    """A picture's normalised path: relative to the first base above it, without `./`, in composed Unicode.
 
     Args:
-        bases: what `bases_of` gives.
+        bases: from `bases_of`.
     """
     written = unicodedata.normalize("NFC", written)
     for base in bases:
@@ -330,13 +332,13 @@ def key_of(written: str, bases: Sequence[str]) -> str:
 
 
 def bases_of(folder: Path) -> list[str]:
-    """What paths are relative to: the folder as it is called, and as it is called without links."""
+    """The folders that paths are relative to: the folder as it is named, and with links resolved."""
     names = (os.path.normpath(folder.absolute()), str(folder.resolve()))
     return [unicodedata.normalize("NFC", name) for name in dict.fromkeys(names)]
 
 
 def _regular(path: Path) -> tuple[int, int] | None:
-    """What identifies a file that can be read to its end; None where there is none."""
+    """The identity (device, inode) of a regular file; None if there is none."""
     try:
         found = path.stat()
     except (OSError, ValueError):  # a name too long, no permission; a NUL within
@@ -345,7 +347,7 @@ def _regular(path: Path) -> tuple[int, int] | None:
 
 
 def _other_spelling(folder: Path, written: str) -> str | None:
-    """The path that differs from this one in capitals or in how its accents are stored."""
+    """An existing path that differs from this one only in case or in how accents are stored."""
     found = Path()
     for part in posixpath.normpath(written).split("/"):
         try:

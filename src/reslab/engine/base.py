@@ -1,4 +1,4 @@
-"""The one face of every engine: uint8 pictures in, logits out. Which library computes them is nobody's business."""
+"""The protocol of every engine: uint8 pictures in, logits out, whichever library computes them."""
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
@@ -13,12 +13,12 @@ from reslab.system.events import ignore
 from reslab.system.machine import default_workers
 from reslab.tasks.table import task_named
 
-_PIXELS = 2**21  # of a forward pass: its largest maps then take some 200 MB
-_CORE_PIXELS = 2**18  # of one on a single core: more gain nothing, and a lone picture waits for them all
+_PIXELS = 2**21  # per forward pass: its largest maps then take some 200 MB
+_CORE_PIXELS = 2**18  # per pass on one core: more gain nothing, and a single picture is padded to as many
 
 
-class Answering(Protocol):
-    """Whatever gives logits for pictures."""
+class Classifier(Protocol):
+    """Whatever computes logits for pictures."""
 
     name: str
     """`torch`, `onnxruntime`, …"""
@@ -28,8 +28,8 @@ class Answering(Protocol):
         ...
 
 
-class Engine(Answering, Protocol):
-    """A model that is ready to answer."""
+class Engine(Classifier, Protocol):
+    """A loaded model."""
 
     header: Header
     sha256: str
@@ -38,7 +38,7 @@ class Engine(Answering, Protocol):
 
 
 class ExplainableEngine(Engine, Protocol):
-    """A model of global average pooling and one linear layer, whose parts can be looked at."""
+    """A model that ends in global average pooling and one linear layer, and exposes both."""
 
     def features(self, pixels: np.ndarray) -> np.ndarray:
         """float32 `[batch, features, map_height, map_width]`, before pooling, for uint8 `[batch, size, size, 3]`."""
@@ -52,9 +52,9 @@ class ExplainableEngine(Engine, Protocol):
 
 @runtime_checkable
 class OneCoreEngine(Protocol):
-    """An engine that several threads may ask at once, each answer computed on one core.
+    """A thread-safe engine that computes each batch on one core.
 
-    Cores that share a forward pass wait for each other after every layer; with a batch each they never do.
+    Cores that share a forward pass wait for each other after every layer; cores with a batch each never do.
     """
 
     def one_core_logits(self, pixels: np.ndarray) -> np.ndarray:
@@ -63,33 +63,34 @@ class OneCoreEngine(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Assumed:
-    """What somebody else's bare checkpoint does not say. What is left open is guessed, and `tell` hears each guess."""
+class CheckpointAssumptions:
+    """What a bare foreign checkpoint does not say. What is None is guessed, and each guess is passed to `on_message`."""
 
     model: str | None = None
-    """A network of the zoo; else what the tensors look like."""
+    """A network of the zoo; else inferred from the tensors."""
     size: int | None = None
-    """Side of the input; else the network's native one."""
+    """Side of the input; else the network's native size."""
     mean: tuple[float, ...] | None = None
     """Else ImageNet's."""
     std: tuple[float, ...] | None = None
     classes: tuple[str, ...] | None = None
-    """Names in the order of the network's answers."""
+    """Names in the order of the network's outputs."""
     data_classes: tuple[str, ...] | None = None
-    """The classes of the data at hand, sorted: a guess where nobody names them."""
-    tell: Callable[[str], None] = ignore
+    """The sorted classes of the data: the guess where `classes` is None."""
+    on_message: Callable[[str], None] = ignore
 
 
-def block_logits(engine: Answering, pixels: np.ndarray) -> np.ndarray:
-    """Logits of up to `BLOCK` pictures, always computed in batches of one fixed size.
+def block_logits(engine: Classifier, pixels: np.ndarray) -> np.ndarray:
+    """Logits of any number of pictures, computed in batches of one fixed size.
 
-    A library may sum in another order for another batch shape, so a picture's answer must not depend on how many
-    others happen to be asked with it: the last batch is padded with black.
+    A library may sum in another order for another batch shape; with one shape, the logits of a picture do not depend on
+    how many others are computed with it.
     """
-    return _fixed(engine.logits, pixels, batch_size(pixels.shape[1]))
+    return padded_logits(engine.logits, pixels, batch_size(pixels.shape[1]))
 
 
-def _fixed(logits: Callable[[np.ndarray], np.ndarray], pixels: np.ndarray, batch: int) -> np.ndarray:
+def padded_logits(logits: Callable[[np.ndarray], np.ndarray], pixels: np.ndarray, batch: int) -> np.ndarray:
+    """Logits in batches of exactly `batch` pictures: the last batch is padded with black."""
     missing = -len(pixels) % batch
     padded = np.concatenate([pixels, np.zeros((missing, *pixels.shape[1:]), np.uint8)]) if missing else pixels
     rows = [logits(padded[start : start + batch]) for start in range(0, len(padded), batch)]
@@ -103,38 +104,38 @@ def batch_size(side: int, pixels: int = _PIXELS) -> int:
 
 
 def probabilities(engine: Engine, logits: np.ndarray) -> np.ndarray:
-    """Calibrated probabilities, float64 `[batch, classes]`: they add up to 1, unless a picture may have several labels."""
+    """Calibrated probabilities, float64 `[batch, classes]`: softmax, or sigmoid where a picture may have several labels."""
     scaled = logits.astype(np.float64) / engine.header.calibration.temperature
     return task_named(engine.header.task).probabilities(scaled)
 
 
-def answers(
+def stream_logits(
     engine: Engine,
     pictures: Iterable[Picture],
     workers: int | None = None,
     read: Callable[[Picture], np.ndarray] = load,
 ) -> Iterator[tuple[Block, np.ndarray]]:
-    """Read and answer, block by block: decoding goes on in threads while the engine computes.
+    """Read pictures and compute their logits, block by block: threads decode while the engine computes.
 
-    Where the engine can answer on one core, each thread reads a few pictures and answers for them itself.
+    With a `OneCoreEngine`, each thread decodes a small block and computes its logits itself.
     """
-    preprocess, ask = engine.header.preprocess, engine
-    if not isinstance(ask, OneCoreEngine):
+    preprocess = engine.header.preprocess
+    if not isinstance(engine, OneCoreEngine):
         for block in blocks(pictures, preprocess, preprocess.size, workers, read):
             yield block, block_logits(engine, block.pixels)
         return
-    batch = batch_size(preprocess.size, _CORE_PIXELS)
+    one_core_logits, batch = engine.one_core_logits, batch_size(preprocess.size, _CORE_PIXELS)
 
     def answer(part: tuple[int, list[Picture]]) -> tuple[Block, np.ndarray]:
         block = read_block(*part, preprocess, preprocess.size, read)
-        return block, _fixed(ask.one_core_logits, block.pixels, batch)
+        return block, padded_logits(one_core_logits, block.pixels, batch)
 
     workers = default_workers() if workers is None else workers
     yield from ordered(answer, parts(pictures, batch), workers, ahead=2 * workers)
 
 
-class Mirrored:
-    """An engine that answers with the mean of its logits for a picture and for its mirror image: twice the work."""
+class MirrorAveraged:
+    """Test-time augmentation: the mean of the logits of each picture and of its mirror image, at twice the cost."""
 
     def __init__(self, engine: Engine) -> None:
         self.engine = engine

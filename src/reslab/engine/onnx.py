@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 import onnxruntime
 
-from reslab.engine.protobuf import refuse_unfit
+from reslab.engine.protobuf import check_tensors
 from reslab.errors import ResLabError
-from reslab.model.file import Header, carried
+from reslab.model.file import Header, read_metadata, read_model_bytes
 
 EXPLAINING = {"features", "head_weight", "head_bias"}
 """The outputs that an explanation needs."""
@@ -21,21 +21,21 @@ _FLOATS = "tensor(float)"
 
 
 class OnnxEngine:
-    """Answers with an exported graph, which normalises the pixels itself."""
+    """Runs an exported graph, which normalises the pixels itself."""
 
     name = "onnxruntime"
 
     def __init__(self, data: bytes, path: Path) -> None:
-        """`data` is the graph; `path` is what errors call it."""
+        """`data` is the graph; `path` is its name in errors."""
         self._data = data
-        told = carried(self._one_core.get_modelmeta().custom_metadata_map, path)
-        self.header, self.seen, self.certificate = told.header, told.seen, told.certificate
+        metadata = read_metadata(self._one_core.get_modelmeta().custom_metadata_map, path)
+        self.header, self.seen, self.certificate = metadata.header, metadata.seen, metadata.certificate
         self.sha256 = hashlib.sha256(data).hexdigest()
         self._floats = self._one_core.get_inputs()[0].type == _FLOATS
         self._outputs = {output.name for output in self._one_core.get_outputs()}
 
     def __getstate__(self) -> dict[str, Any]:
-        """A copy makes sessions of its own."""
+        """Leave out the sessions: a copy makes its own."""
         return {name: value for name, value in vars(self).items() if name not in ("session", "_one_core")}
 
     @cached_property
@@ -44,7 +44,7 @@ class OnnxEngine:
 
     @cached_property
     def session(self) -> onnxruntime.InferenceSession:
-        """Answers on all cores: for who asks for one batch and waits."""
+        """Session using all cores, for one synchronous batch."""
         return _session(self._data, 0)
 
     def one_core_logits(self, pixels: np.ndarray) -> np.ndarray:
@@ -55,27 +55,27 @@ class OnnxEngine:
 
     @property
     def explains(self) -> bool:
-        """Whether the graph gives what an explanation needs; one that was adopted from elsewhere may not."""
+        """Whether the graph has the outputs that an explanation needs; an adopted one may not."""
         return self._outputs >= EXPLAINING
 
     def features(self, pixels: np.ndarray) -> np.ndarray:
-        refuse_unexplained(self._outputs)
+        require_explainable(self._outputs)
         return self._run(self.session, pixels, "features")[0]
 
     @cached_property
     def head(self) -> tuple[np.ndarray, np.ndarray]:
-        refuse_unexplained(self._outputs)
+        require_explainable(self._outputs)
         size = self.header.preprocess.size
-        black = np.zeros((1, size, size, 3), np.uint8)  # the graph gives its constants with any answer
+        black = np.zeros((1, size, size, 3), np.uint8)  # the graph returns its constants with any batch
         weight, bias = self._run(self.session, black, "head_weight", "head_bias")
         return weight, bias
 
     def _run(self, session: onnxruntime.InferenceSession, pixels: np.ndarray, *outputs: str) -> list[Any]:
-        return list(session.run(outputs, {"images": planes(pixels) if self._floats else pixels}))
+        return list(session.run(outputs, {"images": to_planes(pixels) if self._floats else pixels}))
 
 
-def refuse_unexplained(outputs: Set[str]) -> None:
-    """One sentence where a graph does not put out what an explanation needs."""
+def require_explainable(outputs: Set[str]) -> None:
+    """Refuse a graph without the outputs that an explanation needs."""
     if not outputs >= EXPLAINING:
         raise ResLabError(
             "this model does not end in average pooling and one linear layer, so its answers cannot be explained",
@@ -83,8 +83,8 @@ def refuse_unexplained(outputs: Set[str]) -> None:
         )
 
 
-def planes(pixels: np.ndarray) -> np.ndarray:
-    """uint8 `[batch, size, size, 3]` as `--input-layout nchw-float32` takes it: `[batch, 3, size, size]` in [0, 1]."""
+def to_planes(pixels: np.ndarray) -> np.ndarray:
+    """uint8 `[batch, size, size, 3]` as the layout `nchw-float32` takes it: `[batch, 3, size, size]` in [0, 1]."""
     return np.ascontiguousarray(pixels.transpose(0, 3, 1, 2), np.float32) / np.float32(255)
 
 
@@ -92,22 +92,18 @@ def open_exported(path: Path) -> OnnxEngine:
     """The engine of a `model.onnx` that ResLab wrote.
 
     Raises:
-        ResLabError: it is damaged, or not ours.
+        ResLabError: it is damaged, or ResLab did not write it.
     """
-    try:
-        data = path.read_bytes()
-    except OSError as error:
-        raise ResLabError(f"cannot open the model {path}: {error.strerror or error}") from None
-    engine = from_bytes(data, path)
+    engine = from_bytes(read_model_bytes(path), path)
     size = engine.header.preprocess.size
     with _damage(path):
-        refuse_other_answers(engine.one_core_logits(np.zeros((1, size, size, 3), np.uint8)), engine.header, path)
+        check_answer(engine.one_core_logits(np.zeros((1, size, size, 3), np.uint8)), engine.header, path)
     return engine
 
 
 def from_bytes(data: bytes, path: Path) -> OnnxEngine:
-    """The same from the file's content; `path` is what errors call it."""
-    refuse_unfit(data, path)
+    """The same from the file's content; `path` is its name in errors."""
+    check_tensors(data, path)
     with _damage(path):
         return OnnxEngine(data, path)
 
@@ -120,23 +116,23 @@ def _damage(path: Path) -> Iterator[None]:
     except ResLabError:
         raise
     except Exception as error:
-        raise ResLabError(f"{path} is damaged or no ONNX model: {str(error).splitlines()[0]}") from None
+        raise ResLabError(f"{path} is damaged or not an ONNX model: {str(error).splitlines()[0]}") from None
 
 
-def refuse_other_answers(logits: np.ndarray, header: Header, path: Path) -> None:
-    """One sentence where a graph's answer for one picture is not a finite number for each class of its header."""
+def check_answer(logits: np.ndarray, header: Header, path: Path) -> None:
+    """Refuse a graph whose answer for one picture is not a finite number for each class of its header."""
     if logits.shape != (1, len(header.classes)):
         raise ResLabError(
-            f"{path} is damaged: it answers with {list(logits.shape)} numbers, and its header names {len(header.classes)} classes"
+            f"{path} is damaged: its output has the shape {list(logits.shape)}, and it names {len(header.classes)} classes"
         )
     if not np.isfinite(logits).all():
-        raise ResLabError(f"{path} is no trained network: it gives no finite number")
+        raise ResLabError(f"{path} is no trained network: its output is not finite")
 
 
 def _session(data: bytes, threads: int) -> onnxruntime.InferenceSession:
-    """A session that computes in so many threads; 0 takes one per core. Those that wait give the core away."""
+    """A session of so many threads; 0 takes one per core. Waiting threads sleep."""
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    options.add_session_config_entry("session.load_model_format", "ONNX")  # what `refuse_unfit` has looked through
+    options.add_session_config_entry("session.load_model_format", "ONNX")  # the format that `check_tensors` reads
     return onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])

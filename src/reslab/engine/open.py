@@ -1,4 +1,4 @@
-"""MODEL, as a person writes it, becomes an engine: a file, a run folder, `latest`, or the name of a packaged model."""
+"""Open a MODEL argument as an engine: a file, a run folder, `latest`, or the name of a packaged model."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any, Literal
 
 from reslab.data.sources import path_of
-from reslab.engine.base import Assumed
+from reslab.engine.base import CheckpointAssumptions
 from reslab.errors import ResLabError, nearest
 from reslab.model.file import is_foreign
-from reslab.model.run import MODEL_NAME, PACKAGED, RUNS, packaged
+from reslab.model.run import MODEL_NAME, PACKAGED, RUNS, packaged_file
 
 
 def find_model(model: str | Path, runs: Path = RUNS) -> Path:
@@ -32,22 +32,22 @@ def find_model(model: str | Path, runs: Path = RUNS) -> Path:
     if path.is_file():
         return path
     if str(model) in PACKAGED:
-        return packaged(str(model), ".onnx")
+        return packaged_file(str(model), ".onnx")
     known = f"MODEL is a .safetensors or .onnx file, a run folder, latest, or {', '.join(PACKAGED)}"
     close = nearest(str(model), PACKAGED)
     raise ResLabError(f"there is no model {model}", close if close.startswith("did") else known)
 
 
 EngineName = Literal["auto", "torch", "onnxruntime", "openvino"]
-"""Which library computes; `auto` goes by what the file is."""
+"""The library that computes; `auto` chooses by the kind of file."""
 
 
-def open_engine(model: str | Path, assumed: Assumed | None = None, engine: EngineName = "auto") -> Any:
-    """The engine for a model, chosen by what the file is.
+def open_engine(model: str | Path, assumed: CheckpointAssumptions | None = None, engine: EngineName = "auto") -> Any:
+    """The engine for a model, chosen by the kind of file.
 
     Args:
-        assumed: what somebody else's checkpoint does not say itself.
-        engine: the library, where a file leaves a choice: an ONNX file does.
+        assumed: what a foreign checkpoint does not say itself.
+        engine: the library, where a file leaves a choice, as an ONNX file does.
 
     Raises:
         ResLabError: there is no such model, the library cannot read it or is not installed.
@@ -55,38 +55,38 @@ def open_engine(model: str | Path, assumed: Assumed | None = None, engine: Engin
     path = find_model(model)
     if path.suffix == ".pt2":
         raise ResLabError(
-            f"{path} is a torch.export program: whoever loads it runs its code, so it is written and never opened",
-            "export the model as .onnx and give that",
+            f"{path} is a torch.export program: loading it runs its code, so ResLab writes such files and never opens them",
+            "export the model as .onnx and use that",
         )
     readers: dict[str, dict[EngineName, Callable[[Path], Any]]] = {
-        ".onnx": {"auto": _exported, "onnxruntime": _exactly_exported, "openvino": _openvino},
+        ".onnx": {"auto": _exported, "onnxruntime": _onnxruntime, "openvino": _openvino},
         ".xml": {"auto": _openvino, "openvino": _openvino},
     }
     ours: dict[EngineName, Callable[[Path], Any]] = {"auto": _torch, "torch": _torch}
     if is_foreign(path):
-        ours = dict.fromkeys(ours, lambda path: _foreign(path, assumed or Assumed()))
+        ours = dict.fromkeys(ours, lambda path: _foreign(path, assumed or CheckpointAssumptions()))
     known = readers.get(path.suffix, ours)
     if engine not in known:
         names = [name for name in known if name != "auto"]
-        raise ResLabError(f"{path} is not read by {engine}", f"--engine {' or '.join(names)}, or leave it out")
+        raise ResLabError(f"{engine} cannot read {path}", f"--engine {' or '.join(names)}, or leave it out")
     return known[engine](path)
 
 
-def _exactly_exported(path: Path) -> Any:
+def _onnxruntime(path: Path) -> Any:
     from reslab.engine.onnx import open_exported
 
     return open_exported(path)
 
 
 def _exported(path: Path) -> Any:
-    engine = _exactly_exported(path)
+    engine = _onnxruntime(path)
     int8 = (engine.certificate or {}).get("int8", {}).get("reasons") == []
     return _openvino(path) if int8 and find_spec("openvino") else engine  # some four times as fast in int8 (LOG.md)
 
 
 @contextmanager
 def _needs(path: Path, package: str, extra: str) -> Iterator[None]:
-    """One sentence where the library for a kind of file is missing."""
+    """Turn a missing library into one sentence."""
     try:
         yield
     except ImportError:
@@ -99,7 +99,7 @@ def _openvino(path: Path) -> Any:
     return open_openvino(path)
 
 
-def _foreign(path: Path, assumed: Assumed) -> Any:
+def _foreign(path: Path, assumed: CheckpointAssumptions) -> Any:
     with _needs(path, "PyTorch", "train"):
         from reslab.engine.checkpoint import open_foreign
     return open_foreign(path, assumed)

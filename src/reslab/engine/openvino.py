@@ -9,38 +9,38 @@ from typing import Any
 
 import numpy as np
 
-from reslab.engine.onnx import planes, refuse_other_answers, refuse_unexplained
-from reslab.engine.protobuf import refuse_unfit
+from reslab.engine.onnx import check_answer, require_explainable, to_planes
+from reslab.engine.protobuf import check_tensors
 from reslab.errors import ResLabError
-from reslab.model.file import CERTIFICATE_KEY, KEY, SEEN_KEY, carried
+from reslab.model.file import CERTIFICATE_KEY, KEY, SEEN_KEY, read_metadata, read_model_bytes
 from reslab.system.machine import default_workers, kept_signal_stack
 
-sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]  else the next line reports to Intel and Google
+sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]  else the next line sends telemetry
 import openvino  # noqa: E402
 
-# Left alone, it computes in bfloat16 where the processor can, and answers differ from all other engines.
+# By default it computes in bfloat16 where the processor can, and its answers differ from those of all other engines.
 _EXACT = {"INFERENCE_PRECISION_HINT": "f32"}
 _COMPILING = threading.Lock()
-PLACE = "framework"
+METADATA_SECTION = "framework"
 """Where OpenVINO keeps the metadata of an ONNX file, and our export its own."""
 
 
 class OpenvinoEngine:
-    """Answers with a graph that OpenVINO compiled for this processor."""
+    """Runs a graph that OpenVINO compiled for this processor."""
 
     name = "openvino"
 
     def __init__(self, data: bytes, weights: bytes, path: Path) -> None:
-        """`data` is the graph, `weights` what lies beside it, `path` what errors call it."""
+        """`data` is the graph, `weights` the content of the `.bin` beside it, `path` its name in errors."""
         self._data, self._weights = data, weights
-        told = carried(texts(self.model), path)
+        metadata = read_metadata(_metadata_texts(self.model), path)
         self.sha256 = hashlib.sha256(data + weights).hexdigest()
-        self.header, self.seen, self.certificate = told.header, told.seen, told.certificate
+        self.header, self.seen, self.certificate = metadata.header, metadata.seen, metadata.certificate
         self._floats = self.model.input("images").get_element_type() == openvino.Type.f32
         self._outputs = {name for output in self.model.outputs for name in output.get_names()}
 
     def __getstate__(self) -> dict[str, Any]:
-        """A copy compiles for itself."""
+        """Leave out what is compiled: a copy compiles its own."""
         made = ("model", "_threads", "_all_cores", "_one_core")
         return {name: value for name, value in vars(self).items() if name not in made}
 
@@ -54,13 +54,13 @@ class OpenvinoEngine:
 
     @cached_property
     def _all_cores(self) -> openvino.CompiledModel:
-        """For who asks for one batch and waits."""
+        """For one synchronous batch."""
         with kept_signal_stack():
             return openvino.Core().compile_model(self.model, "CPU", _EXACT)
 
     @cached_property
     def _one_core(self) -> openvino.CompiledModel:
-        """As many streams as cores, each on a core of its own."""
+        """One stream per core."""
         cores = default_workers()
         streams = {"NUM_STREAMS": str(cores), "INFERENCE_NUM_THREADS": cores}
         with kept_signal_stack():
@@ -73,11 +73,10 @@ class OpenvinoEngine:
         if not hasattr(self._threads, "request"):
             with _COMPILING:
                 self._threads.request = self._one_core.create_infer_request()
-        found = self._threads.request.infer({"images": planes(pixels) if self._floats else pixels})
-        return found["logits"].copy()
+        return self._threads.request.infer(self._inputs(pixels))["logits"].copy()
 
     def features(self, pixels: np.ndarray) -> np.ndarray:
-        refuse_unexplained(self._outputs)
+        require_explainable(self._outputs)
         return self._run(pixels)["features"]
 
     @cached_property
@@ -86,8 +85,11 @@ class OpenvinoEngine:
         found = self._run(np.zeros((1, size, size, 3), np.uint8))
         return found["head_weight"], found["head_bias"]
 
+    def _inputs(self, pixels: np.ndarray) -> dict[str, np.ndarray]:
+        return {"images": to_planes(pixels) if self._floats else pixels}
+
     def _run(self, pixels: np.ndarray) -> dict[str, np.ndarray]:
-        found = self._all_cores({"images": planes(pixels) if self._floats else pixels})
+        found = self._all_cores(self._inputs(pixels))
         return {name: value.copy() for output, value in found.items() for name in output.get_names()}
 
 
@@ -95,34 +97,30 @@ def open_openvino(path: Path) -> OpenvinoEngine:
     """The engine of an exported `model.onnx` or `model.xml` (whose weights lie beside it in `model.bin`).
 
     Raises:
-        ResLabError: it is damaged, or not ours.
+        ResLabError: it is damaged, or ResLab did not write it.
     """
-    try:
-        data = path.read_bytes()
-        weights = path.with_suffix(".bin").read_bytes() if path.suffix == ".xml" else b""
-    except OSError as error:
-        raise ResLabError(f"cannot open the model {path}: {error.strerror or error}") from None
-    if path.suffix != ".xml":
-        refuse_unfit(data, path)
+    data, weights = read_model_bytes(path), b""
+    if path.suffix == ".xml":
+        weights = read_model_bytes(path.with_suffix(".bin"))
+    else:
+        check_tensors(data, path)
     try:
         engine = OpenvinoEngine(data, weights, path)
-        _refuse_unfit(engine, path)
+        _check_graph(engine, path)
     except ResLabError:
         raise
     except Exception as error:  # openvino's errors have no common class
         raise ResLabError(
-            f"{path} is damaged or no model of OpenVINO: {(str(error).splitlines() or [''])[-1]}"
+            f"{path} is damaged or not an OpenVINO model: {(str(error).splitlines() or [''])[-1]}"
         ) from None
     return engine
 
 
-def _refuse_unfit(engine: OpenvinoEngine, path: Path) -> None:
-    """The same for a graph of OpenVINO, which says what it puts out; compiling it takes too long to ask."""
-    wide = engine.model.output("logits").get_partial_shape()[1]
+def _check_graph(engine: OpenvinoEngine, path: Path) -> None:
+    """`check_answer` and `check_tensors` by the graph's own description: compiling it to run it would take too long."""
+    width = engine.model.output("logits").get_partial_shape()[1]
     count = len(engine.header.classes)
-    refuse_other_answers(
-        np.zeros((1, count if wide.is_dynamic else wide.get_length()), np.float32), engine.header, path
-    )
+    check_answer(np.zeros((1, count if width.is_dynamic else width.get_length()), np.float32), engine.header, path)
     for operation in engine.model.get_ops():
         if operation.get_type_name() == "Constant" and operation.get_element_type().is_real():
             numbers = np.asarray(operation.data)
@@ -133,9 +131,9 @@ def _refuse_unfit(engine: OpenvinoEngine, path: Path) -> None:
                 )
 
 
-def texts(model: openvino.Model) -> dict[str, str]:
-    """What the model carries: metadata of an ONNX file, or what our export wrote."""
-    if not model.has_rt_info(PLACE):
+def _metadata_texts(model: openvino.Model) -> dict[str, str]:
+    """Metadata of an ONNX file, or those that our export wrote."""
+    if not model.has_rt_info(METADATA_SECTION):
         return {}
-    kept = model.get_rt_info()[PLACE]
+    kept = model.get_rt_info()[METADATA_SECTION]
     return {key: kept[key].astype(str) for key in (KEY, SEEN_KEY, CERTIFICATE_KEY) if key in kept}

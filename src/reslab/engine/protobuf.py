@@ -1,7 +1,7 @@
-"""The tensors in an ONNX file, found without the onnx package: a walk over the fields of its protobuf messages.
+"""Check the tensors of an ONNX file without the onnx package, by walking the fields of its protobuf messages.
 
-Tensors stand in graphs, in attributes of nodes, in graphs that are attributes, in sparse tensors and in functions. A
-model is one file here: a tensor that lies in another file would be read from below the working directory.
+Tensors occur in graphs, in attributes of nodes, in graphs that are attributes, in sparse tensors and in functions. A
+model is one file here: a tensor in another file would be read from below the working directory.
 """
 
 from collections.abc import Iterator
@@ -11,7 +11,7 @@ import numpy as np
 
 from reslab.errors import ResLabError
 
-# Message -> number of a field -> the message in it (onnx.proto, "onnx/onnx.proto3").
+# Message -> field number -> the message in it (onnx.proto, "onnx/onnx.proto3").
 _FIELDS: dict[str, dict[int, str]] = {
     "model": {7: "graph", 20: "training", 25: "function"},
     "graph": {1: "node", 5: "tensor", 15: "sparse"},
@@ -21,31 +21,31 @@ _FIELDS: dict[str, dict[int, str]] = {
     "training": {1: "graph", 2: "graph"},
     "function": {7: "node", 11: "attribute"},
 }
-_KIND, _FLOATS, _NAME, _RAW, _DOUBLES, _ELSEWHERE, _LOCATION = 2, 4, 8, 9, 10, 13, 14
+_TYPE, _FLOATS, _NAME, _RAW, _DOUBLES, _EXTERNAL, _LOCATION = 2, 4, 8, 9, 10, 13, 14
 _TYPES = {1: "<f4", 10: "<f2", 11: "<f8"}
 _VARINT, _EIGHT, _BYTES, _FOUR = 0, 1, 2, 5
 
 
-def refuse_unfit(data: bytes, path: Path) -> None:
-    """One sentence where a tensor of an ONNX file lies in another file, or holds numbers that are not finite.
+def check_tensors(data: bytes, path: Path) -> None:
+    """Refuse an ONNX file with a tensor in another file, or with numbers that are not finite.
 
-    Infinity alone, as a constant of one number, is what some graphs mask with.
+    A constant of one infinity is allowed: some graphs mask with it.
     """
     try:
         for tensor in _tensors(memoryview(data)):
             fields = list(_fields(tensor))
             name = next((bytes(value).decode(errors="replace") for key, value in fields if key == _NAME and value), "")  # type: ignore[arg-type]
-            if any(key == _ELSEWHERE or (key == _LOCATION and value) for key, value in fields):
+            if any(key == _EXTERNAL or (key == _LOCATION and value) for key, value in fields):
                 raise ResLabError(
                     f"{path} keeps its tensor {name[:60]!r} in another file, and a model is one file here",
-                    "write it anew with all weights inside: onnx.save(onnx.load(path), path)",
+                    "save it with all weights inside: onnx.save(onnx.load(path), path)",
                 )
             if not _finite(fields):
                 raise ResLabError(
                     f"{path} is no trained network: its tensor {name[:60]!r} holds numbers that are not finite"
                 )
     except (ValueError, IndexError, TypeError):
-        raise ResLabError(f"{path} is damaged or no ONNX model") from None
+        raise ResLabError(f"{path} is damaged or not an ONNX model") from None
 
 
 def _tensors(data: memoryview) -> Iterator[memoryview]:
@@ -62,7 +62,7 @@ def _tensors(data: memoryview) -> Iterator[memoryview]:
 
 
 def _fields(message: memoryview) -> Iterator[tuple[int, int | memoryview]]:
-    """Number and value of each field; what is no protobuf raises."""
+    """Number and value of each field; raises where the bytes are not protobuf."""
     at, end = 0, len(message)
     while at < end:
         key, at = _varint(message, at)
@@ -75,7 +75,7 @@ def _fields(message: memoryview) -> Iterator[tuple[int, int | memoryview]]:
             raise ValueError("a group, which ONNX does not use")
         length, at = _varint(message, at) if kind == _BYTES else ({_EIGHT: 8, _FOUR: 4}[kind], at)
         if at + length > end:
-            raise ValueError("cut short")
+            raise ValueError("truncated")
         yield key >> 3, message[at : at + length]
         at += length
 
@@ -93,7 +93,7 @@ def _varint(message: memoryview, at: int) -> tuple[int, int]:
 
 
 def _finite(fields: list[tuple[int, int | memoryview]]) -> bool:
-    kind = next((value for key, value in fields if key == _KIND), 0)
+    kind = next((value for key, value in fields if key == _TYPE), 0)
     types = {_RAW: _TYPES.get(kind), _FLOATS: "<f4", _DOUBLES: "<f8"}  # type: ignore[arg-type]
     for key, value in fields:
         if isinstance(value, memoryview) and (dtype := types.get(key)):

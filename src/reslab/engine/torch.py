@@ -1,4 +1,4 @@
-"""The engine for model files: our own network in PyTorch."""
+"""The engine for model files: our network in PyTorch."""
 
 from pathlib import Path
 
@@ -15,7 +15,7 @@ from reslab.system import device
 
 
 class TorchEngine:
-    """Answers with a folded copy of a network."""
+    """Runs a copy of a network with its norms folded."""
 
     name = "torch"
 
@@ -46,11 +46,11 @@ def open_torch(path: Path) -> TorchEngine:
     """The engine of a model file."""
     device.keep_memory()
     model = read_model(path)
-    return TorchEngine(stored_network(model, path), model.header, model.sha256, model.seen)
+    return TorchEngine(network_from_file(model, path), model.header, model.sha256, model.seen)
 
 
-def stored_network(model: ModelFile, path: Path) -> ResNet:
-    """The network that an opened model file holds.
+def network_from_file(model: ModelFile, path: Path) -> ResNet:
+    """The network stored in a model file.
 
     Raises:
         ResLabError: its tensors are not those of the network that its header describes.
@@ -58,7 +58,7 @@ def stored_network(model: ModelFile, path: Path) -> ResNet:
     config = config_from(model.header.network)
     if config.num_classes != len(model.header.classes):
         raise ResLabError(
-            f"{path} is damaged: its network answers with {config.num_classes} numbers, and it names "
+            f"{path} is damaged: its network has {config.num_classes} outputs, and it names "
             f"{len(model.header.classes)} classes"
         )
     refuse_larger(config, len(model.tensors), sum(tensor.size for tensor in model.tensors.values()))

@@ -12,12 +12,12 @@ import numpy as np
 
 from reslab.data.catalog import Picture
 from reslab.data.reader import load
-from reslab.engine.base import Engine, answers
+from reslab.engine.base import Engine, stream_logits
 from reslab.errors import BadPicture, NoAnswer, ResLabError
 from reslab.metrics.calibration import cross_fitted
 from reslab.metrics.intervals import spread
 from reslab.model.file import Header
-from reslab.model.run import evaluation_name, mark, predictions_name
+from reslab.model.run import byte_order_mark, evaluation_name, predictions_name
 from reslab.pixels.fingerprint import fingerprint
 from reslab.system.files import write_atomically, write_json
 from reslab.tasks.table import task_named
@@ -54,9 +54,11 @@ class Evaluation(Answers):
         calibration = Calibration(temperature, len(self.labels), self.split)
         return replace(self, calibrated=calibrated, calibration=calibration, thresholds=thresholds)
 
-    def described(self, header: Header, chose_the_model: bool) -> Header:
+    def fill_header(self, header: Header, chose_the_model: bool) -> Header:
         """The header that carries what `calibrate` found, and the score."""
-        summary = self.task.summary(self, self.score) | {"chose_the_model": chose_the_model}
+        found = self.document()
+        summary = {key: found[key] for key in self.task.kept if found[key] is not None}
+        summary["chose_the_model"] = chose_the_model
         return replace(
             header, calibration=self.calibration, thresholds=self.thresholds, scores={self.split: summary}
         )  # fmt: skip
@@ -81,7 +83,7 @@ class Evaluation(Answers):
         """`predictions.csv`: one row per picture, probabilities calibrated."""
         file = io.StringIO()
         csv.writer(file, lineterminator="\n").writerows(self.task.table(self))
-        return mark(self.classes) + file.getvalue()
+        return byte_order_mark(self.classes) + file.getvalue()
 
 
 def decoded(picture: Picture) -> tuple[np.ndarray, bytes]:
@@ -116,7 +118,7 @@ def evaluate_engine(
         return pixels
 
     rows, errors = [], {}
-    for block, logits in answers(engine, pictures, workers, read):
+    for block, logits in stream_logits(engine, pictures, workers, read):
         rows.append(logits)
         bad = np.flatnonzero(~np.isfinite(logits).all(axis=1))
         unanswered = {int(block.indices[i]): NoAnswer(pictures[int(block.indices[i])].key) for i in bad}
@@ -159,7 +161,7 @@ def _evaluation(
     )
 
 
-def pooled(folds: Sequence[Evaluation], split: str) -> Evaluation:
+def pool_folds(folds: Sequence[Evaluation], split: str) -> Evaluation:
     """The answers of several models, each on pictures of its own, as one: in the order of the keys, no temperature yet."""
     keys = [key for one in folds for key in one.keys]
     order = sorted(range(len(keys)), key=keys.__getitem__)

@@ -15,11 +15,12 @@ from PIL import Image
 
 from reslab.data.catalog import Picture
 from reslab.data.folder import picture_files
-from reslab.engine.base import Assumed, Engine, answers, probabilities
+from reslab.engine.base import CheckpointAssumptions, Engine, probabilities, stream_logits
 from reslab.engine.open import EngineName, open_engine
 from reslab.errors import BadPicture, NoAnswer
 from reslab.model.file import Header
 from reslab.pixels.decode import printable
+from reslab.pixels.encode import encode_picture
 from reslab.tasks.table import task_named
 
 TOP = 5
@@ -82,7 +83,7 @@ class Model:
                 names.append(picture.key)
                 yield picture
 
-        for block, logits in answers(self.engine, listed(), workers):
+        for block, logits in stream_logits(self.engine, listed(), workers):
             rows = probabilities(self.engine, logits)
             for index, scores, row in zip(block.indices, logits, rows, strict=True):
                 name = names.popleft()
@@ -102,7 +103,7 @@ class Model:
         return Prediction(name, answer.label, answer.probability, top, labels=answer.labels)
 
 
-def load_model(model: str | Path, assumed: Assumed | None = None, engine: EngineName = "auto") -> Model:
+def load_model(model: str | Path, assumed: CheckpointAssumptions | None = None, engine: EngineName = "auto") -> Model:
     """Open a model file, a run folder, `latest`, a packaged model, or somebody else's checkpoint with what it assumes."""
     return Model(open_engine(model, assumed, engine))
 
@@ -160,12 +161,9 @@ def _as_png(image: Image.Image) -> bytes:
     kept = {"exif": image.info["exif"]} if "exif" in image.info else {}
     if image.mode in ("CMYK", "YCbCr", "LAB", "HSV", "RGBX", "La", "RGBa", "PA"):
         image = image.convert("RGBA" if image.mode in ("La", "RGBa", "PA") else "RGB")
-    file = io.BytesIO()
     if image.mode in ("F", "I"):
-        image.save(file, "TIFF")
-    else:
-        image.save(file, "PNG", compress_level=1, **kept)
-    return file.getvalue()
+        return encode_picture(image, "TIFF")
+    return encode_picture(image, compress_level=1, **kept)
 
 
 def _pixels(item: Any, name: str) -> np.ndarray:

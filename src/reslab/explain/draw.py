@@ -1,16 +1,16 @@
-"""A map of evidence laid over its picture, with a scale."""
+"""Draw a class activation map over its picture, with a scale."""
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-_FOR, _AGAINST = np.array([230, 97, 1]), np.array([33, 102, 172])  # orange and blue: told apart by (nearly) all eyes
+_FOR, _AGAINST = np.array([230, 97, 1]), np.array([33, 102, 172])  # orange and blue: safe for colour-blind readers
 _STRONGEST = 0.75  # opacity of the strongest evidence
 _BAR, _MARGIN, _TEXT = 12, 10, 14
 _PAPER, _INK = (255, 255, 255), (40, 40, 40)
 
 
 def overlay(picture: np.ndarray, heat: np.ndarray) -> np.ndarray:
-    """Blend a picture with its evidence: orange for, blue against, the stronger the more opaque.
+    """Blend a picture with its map: orange for the class, blue against it, the stronger the more opaque.
 
     Args:
         picture: uint8 `[side, side, 3]`.
@@ -21,25 +21,25 @@ def overlay(picture: np.ndarray, heat: np.ndarray) -> np.ndarray:
     """
     side = picture.shape[0]
     smooth = Image.fromarray(heat.astype(np.float32)).resize((side, side), Image.Resampling.BICUBIC)
-    share = np.clip(np.asarray(smooth, np.float64) / strongest(heat), -1, 1)[..., None]
+    share = np.clip(np.asarray(smooth, np.float64) / scale_limit(heat), -1, 1)[..., None]
     opacity = _STRONGEST * np.abs(share)
     blended = (1 - opacity) * picture + opacity * np.where(share > 0, _FOR, _AGAINST)
     return blended.round().astype(np.uint8)
 
 
-def strongest(heat: np.ndarray) -> float:
-    """The end of the scale: the greatest evidence, for or against."""
+def scale_limit(heat: np.ndarray) -> float:
+    """The end of the colour scale: the largest absolute evidence, or 1 where there is none."""
     return float(np.abs(heat).max()) or 1.0
 
 
-def figure(picture: np.ndarray, heat: np.ndarray) -> Image.Image:
-    """The picture as the network sees it, the same under its evidence, and the scale of the colours in logits."""
+def draw_explanation(picture: np.ndarray, heat: np.ndarray) -> Image.Image:
+    """The picture as the network sees it, the same under its map, and the colour scale in logits."""
     side = picture.shape[0]
     canvas = Image.new("RGB", (2 * side + 3 * _MARGIN, side + 3 * _MARGIN + _BAR + _TEXT + 4), _PAPER)
     canvas.paste(Image.fromarray(picture), (_MARGIN, _MARGIN))
     left = side + 2 * _MARGIN
     canvas.paste(Image.fromarray(overlay(picture, heat)), (left, _MARGIN))
-    limit, top = strongest(heat), side + 2 * _MARGIN
+    limit, top = scale_limit(heat), side + 2 * _MARGIN
     ramp = np.linspace(-1, 1, side)[None, :, None]
     colours = 255 * (1 - _STRONGEST * np.abs(ramp)) + _STRONGEST * np.abs(ramp) * np.where(ramp > 0, _FOR, _AGAINST)
     bar = np.repeat(colours.round().astype(np.uint8), _BAR, axis=0)

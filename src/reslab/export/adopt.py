@@ -1,4 +1,4 @@
-"""Somebody else's classifier becomes a model of ours: input rule and temperature found, proof that nothing else changed."""
+"""Adopt a foreign ONNX classifier as a model of ours: find its input rule, fit a temperature, certify the result."""
 
 import dataclasses
 import hashlib
@@ -15,21 +15,21 @@ from reslab.data.splits import SplitConfig
 from reslab.engine.onnx import from_bytes
 from reslab.evaluate.evaluation import Evaluation, evaluate_engine
 from reslab.export.certify import Certificate, certify
-from reslab.export.foreign import Foreign, InputRule, open_foreign_graph
-from reslab.export.input_rule import Choices, Search, find_rule
-from reslab.export.wrap import wrapped
+from reslab.export.foreign import ForeignGraph, InputRule, open_foreign_graph
+from reslab.export.input_rule import RuleChoices, RuleSearch, find_rule
+from reslab.export.wrap import wrap_graph
 from reslab.model.file import Header
 from reslab.system.events import ignore
 from reslab.system.files import write_atomically
 from reslab.tasks.table import TASKS, task_named
 from reslab.tasks.task import require
 
-_PICTURES = 64  # that the two graphs are compared on
+_PICTURES = 64  # on which the two graphs are compared
 
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """The labelled pictures that decide."""
+    """The labelled pictures that an adoption is based on."""
 
     data: str
     split: Split = "val"
@@ -47,16 +47,16 @@ class Source:
 
 
 @dataclass(frozen=True, slots=True)
-class Adopted:
-    """What was made, and all that is known about it."""
+class Adoption:
+    """The result of an adoption."""
 
-    foreign: Foreign
-    search: Search
+    foreign: ForeignGraph
+    search: RuleSearch
     header: Header
     evaluation: Evaluation
     certificate: Certificate
     explains: bool
-    """Whether the file has what an explanation needs."""
+    """Whether the file has the outputs that an explanation needs."""
     warnings: tuple[str, ...]
 
     def document(self) -> dict[str, Any]:
@@ -87,55 +87,52 @@ def adopt(
     path: Path,
     out: Path,
     source: Source,
-    choices: Choices,
+    choices: RuleChoices,
     classes: tuple[str, ...] | None = None,
     size: int | None = None,
-    tell: Callable[[str], None] = ignore,
+    on_message: Callable[[str], None] = ignore,
     on_progress: Callable[[int], None] | None = None,
-) -> Adopted:
-    """Write `out`, a model file of ours with somebody else's graph inside.
+) -> Adoption:
+    """Write `out`, a model file of ours that contains a foreign graph.
 
     Args:
         path: the graph: one picture in, a number per class out.
         source: labelled pictures, of all the graph's classes or of some.
-        classes: names in the order of the graph's answers; what the file says itself by default.
+        classes: names in the order of the graph's outputs; by default those in the file.
         size: side of the input where the graph takes any.
-        tell: hears what is being done.
-        on_progress: hears how many pictures have been answered.
+        on_message: is called with a sentence at each stage.
+        on_progress: is called with the number of pictures just computed.
 
     Raises:
-        ResLabError: the graph is no such classifier, or a label is none of its classes.
-        GateNotMet: the finished graph does not answer as the foreign one does; no file is written.
+        ResLabError: the graph is no such classifier, or a label is not one of its classes.
+        GateNotMet: the wrapped graph and the foreign one give different answers; no file is written.
     """
     foreign = open_foreign_graph(path, classes, size)
-    picture = foreign.picture
-    tell(
-        f"{path}: {len(foreign.classes)} classes, {picture.size} px, input {picture.name}, logits from {foreign.answer}"
-    )
+    taken, count = foreign.input, len(foreign.classes)
+    on_message(f"{path}: {count} classes, {taken.size} px, input {taken.name}, logits from {foreign.output}")
     pictures = source.pictures()
     labels = TASKS["single"].targets(pictures, foreign.classes, source.split)
-    tell(f"trying input rules on pictures of the {source.split} split")
+    on_message(f"trying input rules on pictures of the {source.split} split")
     search = find_rule(foreign, pictures, labels, choices, source.skip_bad, on_progress)
     rule, header = search.best.rule, _header(path, foreign, search.best.rule, source)
-    draft = from_bytes(wrapped(foreign, rule, header), path)
-    tell("comparing the finished graph with the foreign one")
+    draft = from_bytes(wrap_graph(foreign, rule, header), path)
+    on_message("comparing the wrapped graph with the foreign one")
     compared_on = (
         f"{min(_PICTURES, len(search.pixels))} pictures of the {source.split} split of {Path(source.data).name}"
     )
-    proof = certify(
-        _Asked(foreign, rule), draft, search.pixels[:_PICTURES], compared_on, search.labels[:_PICTURES]
-    )  # fmt: skip
-    tell(f"answering for {len(pictures):,} pictures, fitting the temperature")
+    pixels, some_labels = search.pixels[:_PICTURES], search.labels[:_PICTURES]
+    certificate = certify(_ForeignEngine(foreign, rule), draft, pixels, compared_on, some_labels)
+    on_message(f"evaluating {len(pictures):,} pictures, fitting the temperature")
     evaluation = evaluate_engine(draft, pictures, source.split, source.skip_bad, on_progress=on_progress).calibrate()
-    header = evaluation.described(header, chose_the_model=True)
-    content = wrapped(foreign, rule, header, proof.document())
+    header = evaluation.fill_header(header, chose_the_model=True)
+    content = wrap_graph(foreign, rule, header, certificate.document())
     write_atomically(out, content)
     evaluation = dataclasses.replace(evaluation, model=hashlib.sha256(content).hexdigest())
     warnings = tuple(_warnings(search, evaluation))
-    return Adopted(foreign, search, header, evaluation, proof, draft.explains, warnings)
+    return Adoption(foreign, search, header, evaluation, certificate, draft.explains, warnings)
 
 
-def _header(path: Path, foreign: Foreign, rule: InputRule, source: Source) -> Header:
+def _header(path: Path, foreign: ForeignGraph, rule: InputRule, source: Source) -> Header:
     origin = {"file": path.name, "sha256": foreign.sha256, "numbers": rule.numbers, "order": rule.order}
     origin |= {"mean": list(rule.mean), "std": list(rule.std)}
     how = {"val": source.division.val, "split_seed": source.division.seed, "group_by": source.division.group_by}
@@ -145,10 +142,10 @@ def _header(path: Path, foreign: Foreign, rule: InputRule, source: Source) -> He
 
 
 @dataclass(slots=True)
-class _Asked:
-    """Somebody else's graph as it is, given its numbers by numpy."""
+class _ForeignEngine:
+    """The original graph, its input computed by numpy."""
 
-    foreign: Foreign
+    foreign: ForeignGraph
     rule: InputRule
     name: str = "the foreign graph"
 
@@ -156,18 +153,18 @@ class _Asked:
         return self.foreign.logits(pixels, self.rule)
 
 
-def _warnings(search: Search, evaluation: Evaluation) -> Iterator[str]:
-    """What a person should know before trusting the file."""
+def _warnings(search: RuleSearch, evaluation: Evaluation) -> Iterator[str]:
+    """Reasons to doubt the result."""
     best, score = search.best, evaluation.score
     if "numbers" in search.doubts:
         second, found = search.doubts["numbers"]
         if found.verdict != "a is better":
             yield (
-                f"{best.rule.told} and {second.rule.told} cannot be told apart by their answers for {found.n} pictures "
-                f"({found.a:.1%} and {found.b:.1%}: {found.verdict}); more pictures, or --mean and --std, would settle it"
+                f"{best.rule.summary} and {second.rule.summary} cannot be told apart on {found.n} pictures "
+                f"({found.a:.1%} and {found.b:.1%}: {found.verdict}); use more pictures, or set --mean and --std"
             )
     if score.top1.low <= score.majority_baseline:
         yield (
-            f"{score.top1.value:.1%} is no better than always giving one answer ({score.majority_baseline:.1%}): are the "
-            "classes in the order of the graph's answers, and is it a model for such pictures?"
+            f"{score.top1.value:.1%} is no better than always answering one class ({score.majority_baseline:.1%}): are the "
+            "classes in the order of the graph's outputs, and is it a model for such pictures?"
         )

@@ -1,27 +1,24 @@
-"""Golden vectors beside an exported model: what it must be given for some pictures, and what it must answer.
+"""Golden vectors beside an exported model: its input for some pictures, and the output that it must give.
 
-With them a program in any language checks its pixels and its numbers against ours, without Python (`examples/`).
+With them, a program in any language checks its preprocessing and its results against ours (`examples/`).
 """
 
 import hashlib
 from collections.abc import Sequence
 from dataclasses import asdict
-from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image
 
 from reslab.engine.base import Engine, block_logits, probabilities
 from reslab.errors import ResLabError
+from reslab.export.certify import RELATIVE, logit_tolerance
+from reslab.pixels.encode import encode_picture
 from reslab.pixels.preprocess import shrunk
 from reslab.system.files import write_atomically, write_json
 
 GOLDEN_NAME = "golden.json"
-TOLERANCE = 1e-4
-"""What two right programs may differ by: as a part of max(1, largest |logit|), and of a probability of 1."""
-
 _ABOUT = (
     "Golden vectors of one model. Decode `picture`, prepare it as `preprocess` says (docs/pixels.md of ResLab): the result "
     "must be `prepared`, byte for byte. Give it to the model as `input`: logits and probabilities must be those written "
@@ -30,44 +27,45 @@ _ABOUT = (
 )
 
 
-def write_golden(folder: Path, engine: Engine, pictures: Sequence[np.ndarray], tolerance: float = TOLERANCE) -> None:
+def write_golden(folder: Path, engine: Engine, pictures: Sequence[np.ndarray]) -> None:
     """Write pictures, prepared pixels and answers into a new or empty folder; `golden.json` comes last.
 
     Args:
-        engine: of the exported file, whose sha256 the vectors name.
-        pictures: decoded, uint8 `[height, width, 3]`, at least one. What is larger is first shrunk until its short side
-            is twice the network's, so that a bundle of photographs stays small.
+        engine: of the exported file, whose sha256 the vectors record.
+        pictures: decoded, uint8 `[height, width, 3]`, at least one. Larger ones are first shrunk until their short side is
+            twice the network's, so that a bundle of photographs stays small.
 
     Raises:
-        ResLabError: there is no picture, something is in the folder already, or it cannot be written.
+        ResLabError: there is no picture, the folder is not empty, or it cannot be written.
     """
     if not pictures:
         raise ResLabError("golden vectors need at least one picture")
-    refuse_taken(folder)
+    refuse_nonempty(folder)
     preprocess = engine.header.preprocess
     small = [shrunk(picture, 2 * preprocess.size) for picture in pictures]
     pixels = np.stack([preprocess(picture) for picture in small])
     logits = block_logits(engine, pixels).astype("<f4")
     shares = probabilities(engine, logits).astype("<f4")
-    allowed = {"logits": tolerance * max(1.0, float(np.abs(logits).max())), "probabilities": tolerance}
-    plain = {
+    allowed = {"logits": logit_tolerance(logits), "probabilities": RELATIVE}
+    arrays = {
         "pixels": pixels,
         "logits": logits,
         "probabilities": shares,
         "tolerance": np.array([*allowed.values()], "<f4"),
     }
-    for name, array in plain.items():
+    for name, array in arrays.items():
         write_atomically(folder / f"{name}.bin", array.tobytes())
     rows = [
-        _row(folder, number, *of_one) for number, of_one in enumerate(zip(small, pixels, logits, shares, strict=True))
+        _write_row(folder, number, *values)
+        for number, values in enumerate(zip(small, pixels, logits, shares, strict=True))
     ]
     write_json(folder / GOLDEN_NAME, _head(engine) | {"tolerance": allowed, "pictures": rows})
 
 
-def refuse_taken(folder: Path) -> None:
-    """One sentence where something lies there already."""
+def refuse_nonempty(folder: Path) -> None:
+    """Refuse a file, or a folder that is not empty."""
     if folder.is_file() or (folder.is_dir() and any(folder.iterdir())):
-        raise ResLabError(f"{folder} is there already, and not an empty folder", "golden vectors need one of their own")
+        raise ResLabError(f"{folder} exists and is not an empty folder", "golden vectors need a folder of their own")
 
 
 def _head(engine: Engine) -> dict[str, Any]:
@@ -84,14 +82,12 @@ def _head(engine: Engine) -> dict[str, Any]:
     }
 
 
-def _row(
+def _write_row(
     folder: Path, number: int, picture: np.ndarray, pixels: np.ndarray, logits: np.ndarray, shares: np.ndarray
 ) -> dict:
-    """Write the two pictures of one row, and give the row back."""
+    """Write the two pictures of one row, and return the row."""
     names = {"picture": f"{number:02d}.png", "prepared": f"{number:02d}.prepared.png"}
     for name, array in zip(names.values(), (picture, pixels), strict=True):
-        png = BytesIO()
-        Image.fromarray(array).save(png, "PNG")
-        write_atomically(folder / name, png.getvalue())
+        write_atomically(folder / name, encode_picture(array))
     digest = hashlib.sha256(pixels.tobytes()).hexdigest()
     return {**names, "prepared_sha256": digest, "logits": logits.tolist(), "probabilities": shares.tolist()}

@@ -1,4 +1,4 @@
-"""The network as a graph that takes pictures as they come from the decoder, in the formats that others read."""
+"""Export a network with normalisation and temperature inside, as an ONNX graph or a `torch.export` program."""
 
 import logging
 import warnings
@@ -13,7 +13,7 @@ from torch.export import ExportedProgram
 
 from reslab.errors import ResLabError
 from reslab.export.options import Layout
-from reslab.model.file import Header, metadata_of
+from reslab.model.file import Header, encode_metadata
 from reslab.nn.layers import to_images
 from reslab.nn.resnet import ResNet, folded
 from reslab.system.files import write_atomically
@@ -21,7 +21,7 @@ from reslab.system.files import write_atomically
 OnnxGraph = onnx.ModelProto
 
 OUTPUTS = ("logits", "probabilities", "features", "head_weight", "head_bias")
-"""What the graph puts out; head and features are what an explanation needs."""
+"""The outputs of the graph; an explanation needs features and head."""
 
 ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
     "single": lambda logits: torch.softmax(logits, dim=1),
@@ -31,7 +31,7 @@ ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
 
 
 class Graph(nn.Module):
-    """Pixels in, answers out: normalisation and temperature included."""
+    """From pixels to answers, normalisation and temperature included."""
 
     def __init__(
         self, network: ResNet, temperature: float, task: str = "single", layout: Layout = "nhwc-uint8"
@@ -50,30 +50,30 @@ class Graph(nn.Module):
         return logits, probabilities, features, head.weight.clone(), head.bias.clone()
 
     def example(self, size: int) -> Tensor:
-        """Two black pictures: a batch of one would be taken for a constant."""
+        """Two black pictures: the exporter would take a batch of one for a constant."""
         if self.layout == "nhwc-uint8":
             return torch.zeros(2, size, size, 3, dtype=torch.uint8)
         return torch.zeros(2, 3, size, size)
 
 
-def program_of(network: ResNet, header: Header, layout: Layout = "nhwc-uint8") -> ExportedProgram:
-    """The graph of a folded network as `torch.export` writes it, for any batch."""
+def export_program(network: ResNet, header: Header, layout: Layout = "nhwc-uint8") -> ExportedProgram:
+    """A folded network as a `torch.export` program for any batch size."""
     graph = Graph(network, header.calibration.temperature, header.task, layout).eval()
     return torch.export.export(graph, (graph.example(header.preprocess.size),), dynamic_shapes=({0: _BATCH},))
 
 
-def onnx_of(network: ResNet, header: Header, layout: Layout = "nhwc-uint8", opset: int | None = None) -> OnnxGraph:
-    """The graph of a folded network in ONNX, for any batch, weights included.
+def export_onnx(network: ResNet, header: Header, layout: Layout = "nhwc-uint8", opset: int | None = None) -> OnnxGraph:
+    """A folded network as an ONNX graph for any batch size, weights included.
 
     Raises:
-        ResLabError: there is no such opset.
+        ResLabError: the graph cannot be written in this opset.
     """
     graph = Graph(network, header.calibration.temperature, header.task, layout).eval()
     logging.getLogger("onnx_ir").setLevel(logging.ERROR)
     logging.getLogger("torch.onnx").setLevel(logging.ERROR)
     logging.getLogger("onnxscript").setLevel(logging.CRITICAL)
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of the exporter's own making
+        warnings.simplefilter("ignore")  # the exporter's own
         program = torch.onnx.export(
             graph, (graph.example(header.preprocess.size),), dynamo=True, verbose=False, external_data=False,
             input_names=["images"], output_names=list(OUTPUTS), dynamic_shapes=({0: _BATCH},), opset_version=opset,
@@ -88,13 +88,13 @@ def onnx_of(network: ResNet, header: Header, layout: Layout = "nhwc-uint8", opse
 
 
 def write_onnx(path: Path, network: ResNet, header: Header, seen: np.ndarray) -> None:
-    """Write the graph with the header in its metadata, in one file, uncertified.
+    """Write the graph with the header in its metadata, in one file, without a certificate.
 
     Args:
         seen: uint8 `[n, 5]`, hashes of training pictures.
     """
-    proto = onnx_of(folded(network), header)
-    onnx.helper.set_model_props(proto, metadata_of(header, seen))
+    proto = export_onnx(folded(network), header)
+    onnx.helper.set_model_props(proto, encode_metadata(header, seen))
     write_atomically(path, proto.SerializeToString())
 
 

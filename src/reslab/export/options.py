@@ -1,4 +1,4 @@
-"""What can be asked of an export or an adoption, in plain values: forms, layouts, ranges of the input."""
+"""Options of exports and adoptions as plain values: formats, layouts, ranges of the input."""
 
 from dataclasses import dataclass
 from typing import Literal, get_args
@@ -10,8 +10,8 @@ FORMS: tuple[Form, ...] = get_args(Form)
 SUFFIXES: dict[Form, str] = {"onnx": ".onnx", "openvino": ".xml", "pt2": ".pt2"}
 
 Layout = Literal["nhwc-uint8", "nchw-float32"]
-"""What goes in: pixels as any decoder gives them, or planes in [0, 1], as other programs' pipelines end. Either is
-normalised inside."""
+"""The input of the graph: pixels as decoders give them, or planes in [0, 1] as other pipelines do. Either is normalised
+inside."""
 
 Numbers = tuple[tuple[float, ...], tuple[float, ...]]
 
@@ -20,12 +20,12 @@ NUMBERS: dict[str, Numbers] = {
     "0-255": ((0.0,) * 3, (1 / 255,) * 3),
     "0-255 less ImageNet's mean": (IMAGENET_MEAN, (1 / 255,) * 3),
 }
-"""What networks are trained on: mean and std of a picture in [0, 1]. The last one came with Caffe, whose colours are BGR."""
+"""Usual ranges of a network's input, as mean and std of a picture in [0, 1]. The last is that of Caffe, which uses BGR."""
 
 
 @dataclass(frozen=True, slots=True)
-class Choices:
-    """What is tried. What a person gives is the only one of its kind."""
+class RuleChoices:
+    """The candidates for an input rule. What a person fixes is the only candidate."""
 
     numbers: dict[str, Numbers]
     resizes: tuple[Resize, ...] = get_args(Resize)

@@ -1,10 +1,10 @@
-"""A lesson is Markdown whose Python runs: quotes come from the source, outputs and figures from the run.
+"""Lessons are Markdown whose Python is executed: quotes come from the source, outputs and figures from the run.
 
     ```python quote=reslab.nn.blocks:Block.forward     filled with that symbol's source; not executed
     ```python                                          executed, all in one namespace; what it prints stands below
     ```python figure=2-gradients                       the same; its variable `figure` becomes lessons/figures/2-gradients.svg
 
-`python -m reslab.learn.lesson lessons` brings every lesson of the folder up to date.
+`python -m reslab.learn.lesson lessons` updates every lesson of the folder.
 """
 
 import ast
@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from reslab.errors import ResLabError
-from reslab.figures.drawing import alike, standalone
+from reslab.figures.svg import Drawing
 
 LANGUAGES = ("en", "zh")
 
@@ -28,10 +28,13 @@ BLOCK = re.compile(
 )
 """A block of Python and, if it stands directly below, what it prints."""
 
+_NUMBER = re.compile(r"-?\d+(?:\.\d+)?")
+_PLACE, _SHADE = 0.25, 0.02  # what another machine's rounding may move: pixels, and what has two decimals
+
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """A lesson as it should stand in its file."""
+    """A lesson as its file should be."""
 
     text: str
     figures: dict[str, str]
@@ -59,7 +62,7 @@ def source_of(symbol: str) -> str:
 
 
 def _names(node: ast.stmt) -> list[str]:
-    """What a statement defines."""
+    """The names that a statement defines."""
     if isinstance(node, ast.Assign):
         return [target.id for target in node.targets if isinstance(target, ast.Name)]
     if isinstance(node, ast.AnnAssign):
@@ -68,10 +71,10 @@ def _names(node: ast.stmt) -> list[str]:
 
 
 @lru_cache
-def run(codes: tuple[str, ...]) -> tuple[tuple[str, str | None], ...]:
-    """Execute blocks one after the other in one namespace; gives what each printed and drew.
+def run(codes: tuple[str, ...]) -> tuple[tuple[str, Drawing | None], ...]:
+    """Execute blocks one after the other in one namespace; returns the output and the figure of each.
 
-    Twins with the same code run once.
+    Cached, so that translations with the same code run once.
     """
     namespace: dict[str, Any] = {"__name__": "lesson"}
     outcomes = []
@@ -85,7 +88,7 @@ def run(codes: tuple[str, ...]) -> tuple[tuple[str, str | None], ...]:
 
 
 def executed(text: str) -> tuple[str, ...]:
-    """The blocks of a lesson that run."""
+    """The blocks of a lesson that are executed."""
     return tuple(match["code"] for match in BLOCK.finditer(text) if match["key"] != "quote")
 
 
@@ -100,10 +103,11 @@ def render(text: str, language: str) -> Page:
             return f"{head}\n{source_of(match['name'])}```\n"
         printed, figure = next(outcomes)
         if match["key"] == "figure":
-            if not figure:
-                raise ResLabError(f"the block of {match['name']} leaves no `figure`")
-            name = f"{match['name']}.{language}.svg" if "data-zh" in figure else f"{match['name']}.svg"
-            figures[name] = standalone(figure, language)
+            if figure is None:
+                raise ResLabError(f"the block of {match['name']} does not set `figure`")
+            drawn = {each: figure.file(each) for each in LANGUAGES}
+            alone = len(set(drawn.values())) == 1  # a figure without words serves both languages
+            figures[f"{match['name']}.svg" if alone else f"{match['name']}.{language}.svg"] = drawn[language]
         below = f"\n```text\n{printed}```\n" if printed else ""
         return f"{head}\n{match['code']}```\n{below}"
 
@@ -111,12 +115,12 @@ def render(text: str, language: str) -> Page:
 
 
 def stale(path: Path) -> list[str]:
-    """The files of a lesson that are not what a run gives: the page itself, or figures."""
+    """The files of a lesson that differ from what a run gives: the page itself, or figures."""
     return _compared(path)[1]
 
 
 def bring_up_to_date(path: Path) -> list[str]:
-    """Rewrite what is stale; gives its names."""
+    """Rewrite what is stale; returns its names."""
     page, old = _compared(path)
     for name in old:
         file, text = (path, page.text) if name == path.name else (_drawn(path, name), page.figures[name])
@@ -138,6 +142,14 @@ def _compared(path: Path) -> tuple[Page, list[str]]:
 
 def _drawn(path: Path, name: str) -> Path:
     return path.parents[1] / "figures" / name
+
+
+def alike(one: str, other: str) -> bool:
+    """Whether two drawings are the same, up to another machine's rounding."""
+    if _NUMBER.sub("#", one) != _NUMBER.sub("#", other):
+        return False
+    pairs = zip(_NUMBER.findall(one), _NUMBER.findall(other), strict=True)
+    return all(abs(float(a) - float(b)) < (_SHADE if re.search(r"\.\d\d", a) else _PLACE) for a, b in pairs)
 
 
 def lessons(folder: Path) -> list[Path]:

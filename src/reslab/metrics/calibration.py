@@ -1,4 +1,4 @@
-"""Does 80 % mean 80 %: likelihood, calibration error, and the temperature that lowers them (Guo et al. 2017)."""
+"""Calibration: likelihood, calibration error, and the temperature that lowers them (Guo et al. 2017)."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -71,8 +71,8 @@ def fit_temperature(logits: Scores, labels: Labels) -> float:
 
     Where a Newton step would leave the bracket, the bracket is halved instead.
 
-    One imaginary picture, labelled as every class alike, is shared out over the real ones (Laplace's rule): a split
-    without a single mistake would otherwise ask for probabilities of exactly 1. T is kept within [0.05, 20].
+    One pseudo-picture with uniform labels is spread over the real ones (Laplace smoothing): a split without a single
+    mistake would otherwise push probabilities to exactly 1. T is kept within [0.05, 20].
     """
     low, inverse, high = 1 / _TEMPERATURES[1], 1.0, 1 / _TEMPERATURES[0]
     for _ in range(_STEPS):
@@ -90,7 +90,7 @@ def fit_temperature(logits: Scores, labels: Labels) -> float:
 def cross_fitted(
     logits: Scores, labels: np.ndarray, fit: Callable[[np.ndarray, np.ndarray], float] = fit_temperature
 ) -> Float64[np.ndarray, LOGITS]:
-    """Logits over a temperature that was fitted on the other folds: an honest "after" on the very split that fits.
+    """Logits over a temperature that was fitted on the other folds: an unbiased "after" on the split that fits it.
 
     Picture `i` belongs to fold `i mod 5`.
 
@@ -120,10 +120,10 @@ def calibrate(
     """The temperature that is worth applying, and the logits over it as `cross_fitted` gives them.
 
     Args:
-        measures: what must not become worse on folds that did not fit the temperature; the lower, the better.
+        measures: must not become worse on folds that did not fit the temperature; lower is better.
 
     Returns:
-        1 and the logits as they are, where one of the measures becomes worse.
+        1 and the unchanged logits if one of the measures becomes worse.
     """
     scaled, exact = cross_fitted(logits, labels, fit), logits.astype(np.float64)
     if any(measure(scaled, labels) > measure(exact, labels) for measure in measures):
@@ -132,10 +132,10 @@ def calibrate(
 
 
 def _derivatives(logits: Scores, labels: Labels, inverse: float) -> tuple[float, float]:
-    """First and second derivative of the mean loss, the imaginary picture included, with respect to 1/T.
+    """First and second derivative of the mean loss, pseudo-picture included, with respect to 1/T.
 
-    They are the mean of the logits under the answer less their mean under the target, and their variance under the
-    answer; a constant added to a picture's logits changes neither.
+    They are the mean of the logits under the predicted distribution minus their mean under the target, and their variance
+    under the prediction; a constant added to a picture's logits changes neither.
     """
     exact = logits.astype(np.float64) - logits.max(axis=1, keepdims=True)
     doubt = 1 / (len(labels) + 1)

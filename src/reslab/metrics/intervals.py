@@ -1,4 +1,4 @@
-"""How sure can one be of a proportion, or of the mean of several: intervals."""
+"""Confidence intervals of a proportion, and of the mean of several."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ class Proportion:
 
 @dataclass(frozen=True, slots=True)
 class Spread:
-    """Shares that were measured several times over, such as the accuracies of the folds of a cross-validation."""
+    """Repeated measurements of a share, such as the accuracies of the folds of a cross-validation."""
 
     values: tuple[float, ...]
     mean: float
@@ -31,12 +31,12 @@ class Spread:
 
 
 def spread(shares: Sequence[float]) -> Spread:
-    """Mean and scatter of two shares or more.
+    """Mean and standard deviation of two shares or more.
 
-    The interval takes them as independent. Folds are not quite: any two share training pictures, and no estimate from
-    one cross-validation can mend that (Bengio and Grandvalet 2004). Read it as a rough one.
+    The interval assumes that they are independent. Folds are not quite: any two share training pictures, and no estimate
+    from one cross-validation can correct for that (Bengio and Grandvalet 2004). Take it as approximate.
     """
-    from scipy.stats import t  # a finished model does without scipy
+    from scipy.stats import t  # imported here, since a finished model works without scipy
 
     middle, std = mean(shares), stdev(shares)
     half = float(t.ppf(0.975, len(shares) - 1)) * std / sqrt(len(shares))
@@ -44,9 +44,9 @@ def spread(shares: Sequence[float]) -> Spread:
 
 
 def proportion(hits: int, n: int) -> Proportion:
-    """`hits` of `n` with the Wilson score interval (Wilson 1927): honest near 0 and 1 and for small n.
+    """`hits` of `n` with the Wilson score interval (Wilson 1927), which holds near 0 and 1 and for small n.
 
-    n = 0 gives a value of 0 between 0 and 1: nothing is known.
+    n = 0 gives the value 0 with the interval [0, 1].
     """
     if n == 0:
         return Proportion(0.0, 0.0, 1.0)

@@ -1,6 +1,6 @@
 """Several labels per picture: each label is a ranking of the pictures, and a yes or no at its own threshold.
 
-A label's logit z stands for the probability 1 / (1 + exp(-z)) that the picture bears it, whatever else it bears.
+A label's logit z stands for the probability 1 / (1 + exp(-z)) that the picture has it, independent of the others.
 """
 
 from collections.abc import Iterator
@@ -15,10 +15,10 @@ from reslab.metrics.paired import undecided
 from reslab.shapes import LABELS, LOGITS
 
 Marks = Bool[np.ndarray, LOGITS]
-"""Which labels each picture bears."""
+"""Which labels each picture has."""
 
 UNDECIDED = 0.5
-"""The threshold of a label that no picture of the validation split bears."""
+"""The threshold of a label that no picture of the validation split has."""
 
 _RESAMPLES, _SEED = 1_000, 0
 _LEVEL = 0.05
@@ -30,11 +30,11 @@ class LabelScore:
 
     label: str
     n: int
-    """Pictures that bear it."""
+    """Pictures that have it."""
     average_precision: float | None
-    """None where no picture bears it: there is nothing to find."""
+    """None if no picture has it."""
     baseline: float
-    """Average precision of a ranking without a look: the label's share of the pictures."""
+    """Average precision of a random ranking: the label's prevalence."""
     threshold: float
     """Probability from which on the answer is yes."""
     precision: float
@@ -44,15 +44,15 @@ class LabelScore:
 
 @dataclass(frozen=True, slots=True)
 class LabelsScore:
-    """What is known about a model after it has answered for `n` pictures with any number of labels."""
+    """The scores of a model on `n` pictures with any number of labels."""
 
     n: int
     mean_ap: Proportion
     """Mean of the average precisions over the labels that occur; its interval is a bootstrap over pictures."""
     frequency_baseline: float
-    """Mean share of those labels: what ranking without a look would reach."""
+    """Mean prevalence of those labels, which a random ranking would reach."""
     exact_match: Proportion
-    """Pictures whose labels are all answered right, none too many (subset accuracy)."""
+    """Pictures whose labels are predicted exactly (subset accuracy)."""
     hamming_loss: float
     """Share of wrong answers, one per picture and label."""
     macro_f1: float
@@ -73,16 +73,16 @@ def labels_likelihood(logits: Scores, marks: Marks) -> float:
 
 
 def fit_labels_temperature(logits: Scores, marks: Marks) -> float:
-    """The T > 0 that minimises `labels_likelihood` of `logits / T`: each answer is a choice between 0 and its logit."""
+    """The T > 0 that minimises `labels_likelihood` of `logits / T`: each label is a choice between the logits 0 and z."""
     pairs = np.stack([np.zeros(logits.size), logits.ravel().astype(np.float64)], axis=1)
     return fit_temperature(pairs, marks.ravel().astype(np.int64))
 
 
 def average_precisions(scores: Scores, marks: Marks) -> Float64[np.ndarray, " classes"]:
-    """Each label's average precision; not a number where no picture bears it.
+    """Each label's average precision; NaN if no picture has it.
 
-    It is the mean, over the pictures that bear the label, of the share of bearers among all that score at least as high:
-    the step-wise area under precision over recall, equal scores taken together, as in scikit-learn.
+    It is the mean, over the pictures that have the label, of the precision among all that score at least as high: the
+    step-wise area under the precision-recall curve, equal scores taken together, as in scikit-learn.
     """
     return _Ranking(scores, marks).average_precisions(np.ones(len(marks), np.int64))
 
@@ -93,7 +93,7 @@ def mean_average_precision(scores: Scores, marks: Marks) -> float:
 
 
 def resampled(scores: Scores, marks: Marks) -> Float64[np.ndarray, " resamples"]:
-    """Mean average precision of 1,000 bootstrap samples of the pictures (Efron 1979), the same for equally many."""
+    """Mean average precision of 1,000 bootstrap samples of the pictures (Efron 1979); n pictures always get the same ones."""
     ranking = _Ranking(scores, marks)
     return np.array([_mean(ranking.average_precisions(weights)) for weights in _samples(len(marks))])
 
@@ -101,7 +101,7 @@ def resampled(scores: Scores, marks: Marks) -> Float64[np.ndarray, " resamples"]
 def best_thresholds(probabilities: Scores, marks: Marks) -> Float64[np.ndarray, " classes"]:
     """For each label the threshold with the greatest F1: halfway between the lowest yes and the highest no.
 
-    Of equally good ones the highest is taken, which claims least. A label that no picture bears keeps `UNDECIDED`.
+    Of equally good ones the highest is taken, which predicts least. A label that no picture has keeps `UNDECIDED`.
     """
     return np.array([_best_threshold(column, hits) for column, hits in zip(probabilities.T, marks.T, strict=True)])
 
@@ -113,12 +113,12 @@ def score_labels(
     thresholds: Float64[np.ndarray, " classes"],
     classes: tuple[str, ...],
 ) -> LabelsScore:
-    """Judge answers.
+    """Score predictions.
 
     Args:
         logits: `[n, classes]`, n > 0: only their order within a label counts.
-        answers: which labels were answered with yes, at `thresholds`.
-        marks: which labels are there.
+        answers: which labels were predicted, at `thresholds`.
+        marks: which labels the pictures have.
     """
     precisions = average_precisions(logits, marks)
     hits, answered, true = (each.sum(axis=0) for each in (answers & marks, answers, marks))
@@ -164,7 +164,7 @@ class LabelsComparison:
 
 
 def compared_labels(a: Scores, b: Scores, marks: Marks) -> LabelsComparison:
-    """Compare two models by how well they rank the same pictures: both are judged on each bootstrap sample."""
+    """Compare two models by how well they rank the same pictures: both are scored on each bootstrap sample."""
     first, second = mean_average_precision(a, marks), mean_average_precision(b, marks)
     differences = resampled(a, marks) - resampled(b, marks)
     low, high = _interval(differences)
@@ -174,7 +174,7 @@ def compared_labels(a: Scores, b: Scores, marks: Marks) -> LabelsComparison:
 
 
 class _Ranking:
-    """Every label's pictures, best first: sorted once, judged under many weights."""
+    """Every label's pictures, best first: sorted once, scored under many weights."""
 
     def __init__(self, scores: Scores, marks: Marks) -> None:
         n = len(marks)
@@ -188,9 +188,10 @@ class _Ranking:
         """Where each row's run of equal scores ends."""
 
     def average_precisions(self, weights: Integer[np.ndarray, LABELS]) -> Float64[np.ndarray, " classes"]:
-        """As if picture i were there `weights[i]` times."""
+        """The average precisions if picture i occurred `weights[i]` times."""
         times = weights[self.order]
         found = (times * self.hits).cumsum(axis=0)
+        # Equal scores share the precision at the end of their run, so that their order does not matter.
         precision = np.take_along_axis(found / np.maximum(times.cumsum(axis=0), 1), self.tied, axis=0)
         total = found[-1]
         summed = (times * self.hits * precision).sum(axis=0)

@@ -1,4 +1,4 @@
-"""Is one model really better than another? Both answer for the same pictures, so only those they disagree on can tell."""
+"""Compare two models on the same pictures: only those on which they disagree carry information."""
 
 from dataclasses import dataclass
 from math import comb, sqrt
@@ -7,7 +7,7 @@ import numpy as np
 from jaxtyping import Bool
 
 LEVEL = 0.05
-"""What is less likely than this by chance counts as shown."""
+"""Significance level of the tests."""
 A_BETTER, B_BETTER = "a is better", "b is better"
 
 _RESAMPLES, _SEED = 10_000, 0
@@ -17,7 +17,7 @@ _WORTH = 0.05  # a difference in accuracy that most people would want to see
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """The accuracies of two models on the same pictures, and how sure one can be of their difference."""
+    """The accuracies of two models on the same pictures, and the uncertainty of their difference."""
 
     n: int
     a: float
@@ -28,7 +28,7 @@ class Comparison:
     """Of the 95 % interval of the difference: paired bootstrap (Efron 1979), percentiles."""
     high: float
     p_value: float
-    """McNemar's exact test (1947): how likely so uneven a disagreement is if neither is better."""
+    """McNemar's exact test (1947): the probability of so uneven a disagreement if neither is better."""
     only_a: int
     """Pictures that only the first answers correctly."""
     only_b: int
@@ -49,13 +49,13 @@ def compared(a: Bool[np.ndarray, " batch"], b: Bool[np.ndarray, " batch"]) -> Co
 
 
 def mcnemar(only_a: int, only_b: int) -> float:
-    """Two-sided exact p-value: the disagreements as tosses of a fair coin."""
+    """Two-sided exact p-value: disagreements are tosses of a fair coin."""
     n, fewer = only_a + only_b, min(only_a, only_b)
     return min(1.0, 2 * sum(comb(n, k) for k in range(fewer + 1)) / 2**n)
 
 
 def _interval(only_a: int, only_b: int, n: int) -> tuple[float, float]:
-    """Resampling pictures is drawing how many of the three kinds come: a multinomial, without touching the pictures."""
+    """Bootstrap over pictures: the counts of the three outcomes are multinomial, so no picture has to be resampled."""
     shares = np.array([only_a, only_b, n - only_a - only_b]) / n
     draws = np.random.default_rng(_SEED).multinomial(n, shares, _RESAMPLES)
     low, high = np.quantile((draws[:, 0] - draws[:, 1]) / n, [LEVEL / 2, 1 - LEVEL / 2])
@@ -69,5 +69,5 @@ def _verdict(difference: float, low: float, high: float, p: float, disagreement:
 
 
 def undecided(error: float) -> str:
-    """What to say where no difference was found, by the standard error of the difference."""
+    """The verdict if no difference was found, by the standard error of the difference."""
     return "too few pictures to tell" if _POWER * error > _WORTH else "no difference shown"

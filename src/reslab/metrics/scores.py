@@ -1,4 +1,4 @@
-"""How good is it: pure functions of (logits, labels), in float64, exact sums over pictures."""
+"""Scores of a classifier: pure functions of (logits, labels), in float64, exact sums over pictures."""
 
 from dataclasses import dataclass
 
@@ -30,12 +30,12 @@ class ClassScore:
 
 @dataclass(frozen=True, slots=True)
 class Score:
-    """What is known about a model after it has answered for `n` labelled pictures."""
+    """The scores of a model on `n` labelled pictures."""
 
     n: int
     top1: Proportion
     top5: Proportion | None
-    """None below six classes, where it would be 100 % or close to it by counting alone."""
+    """None below six classes, where it would be trivially high."""
     balanced_accuracy: float
     """Mean recall over the classes that occur."""
     majority_baseline: float
@@ -56,7 +56,7 @@ def balanced_accuracy(answers: Labels, labels: Labels) -> float:
 
 
 def score(logits: Scores, labels: Labels, classes: tuple[str, ...]) -> Score:
-    """Judge answers.
+    """Score predictions.
 
     Args:
         logits: `[n, classes]`; calibrated ones give calibrated `nll` and `ece`.
@@ -98,7 +98,7 @@ def _per_class(matrix: Int[np.ndarray, "classes classes"], classes: tuple[str, .
 
 
 def _hits_in_top(logits: Scores, labels: Labels, k: int) -> int:
-    """Ranked by logits; on ties the earlier class comes first, as argmax has it."""
+    """Ranked by logits; on ties the earlier class comes first, as in argmax."""
     own = logits[np.arange(len(labels)), labels][:, None]
     earlier = np.arange(logits.shape[1]) < labels[:, None]
     ahead = (logits > own) | ((logits == own) & earlier)

@@ -1,4 +1,4 @@
-"""Somebody else's trained network: its file, its tensors, and what network they belong to."""
+"""Foreign checkpoints: read their tensors and recognise the network that these belong to."""
 
 import pickletools
 import re
@@ -25,8 +25,8 @@ _WRAPPERS = ("state_dict", "model_state_dict", "model_state", "model", "net", "n
 _PREFIXES = ("module.", "_orig_mod.", "model.", "net.", "network.", "backbone.", "encoder.", "resnet.")
 _MOST_WRAPPERS = 8
 _MOST_UNPACKED, _ALWAYS_UNPACKED = 4, 2**24
-"""What a file's contents may take as a multiple of its bytes (weights hardly compress), and in any case."""
-_KINDS = (
+"""Limits of the unpacked size: a multiple of the file's bytes (weights hardly compress), or this many bytes."""
+_DTYPES = (
     torch.float64,
     torch.float32,
     torch.float16,
@@ -37,17 +37,17 @@ _KINDS = (
     torch.bool,
 )
 _CALLS = {"GLOBAL", "STACK_GLOBAL", "INST", "OBJ", "NEWOBJ", "NEWOBJ_EX", "REDUCE", "BUILD", "EXT1", "EXT2", "EXT4"}
-"""What a pickle says in order to call something."""
+"""The opcodes by which a pickle calls something."""
 
 
 def read_checkpoint(path: Path) -> dict[str, Tensor]:
-    """The tensors of a `.pth`, `.pt`, `.th` or `.safetensors` file, unwrapped, common prefixes taken off.
+    """The tensors of a `.pth`, `.pt`, `.th` or `.safetensors` file, unwrapped, without common prefixes.
 
     Raises:
-        ResLabError: it is missing, damaged, holds no tensors, or is a pickle that wants to run code.
+        ResLabError: it is missing, damaged, holds no tensors, or is a pickle that would run code.
     """
     try:
-        content: Any = _in_order(load_file(path)) if path.suffix == ".safetensors" else _unpickled(path)
+        content: Any = _sort_tensors(load_file(path)) if path.suffix == ".safetensors" else _load_pickle(path)
     except FileNotFoundError:
         raise ResLabError(f"there is no file {path}") from None
     except SafetensorError as error:
@@ -61,55 +61,52 @@ def read_checkpoint(path: Path) -> dict[str, Tensor]:
         content = inner[0]
     found = _tensors(content) if isinstance(content, Mapping) else {}
     if not found:
-        raise ResLabError(f"{path} holds no tensors by name", "save the network's state_dict(), not something else")
-    _refuse_odd(path, found)
+        raise ResLabError(f"{path} holds no tensors by name", "save the network's state_dict()")
+    _check_tensors(path, found)
     while prefix := next((p for p in _PREFIXES if any(name.startswith(p) for name in found)), None):
         found = {name.removeprefix(prefix): tensor for name, tensor in found.items()}
     return found
 
 
-def network_of(state: Mapping[str, Tensor], model: str | None = None) -> tuple[str, ResNetConfig]:
-    """Name and configuration of the network that these tensors belong to: what `model` says, else what they look like."""
+def identify_network(state: Mapping[str, Tensor], model: str | None = None) -> tuple[str, ResNetConfig]:
+    """Name and configuration of the network that these tensors belong to: `model`, else inferred from their shapes."""
     tensors, theirs = translated(state)
     if model is None:
-        return inferred({name: tuple(tensor.shape) for name, tensor in tensors.items()}, theirs)
+        return infer_config({name: tuple(tensor.shape) for name, tensor in tensors.items()}, theirs)
     head = tensors.get("head.weight")
     known = configuration(model)
     return model, known if head is None else replace(known, num_classes=len(head))
 
 
-def network_from(
+def build_network(
     state: Mapping[str, Tensor], model: str | None, mean: tuple[float, ...], std: tuple[float, ...]
 ) -> tuple[str, ResNet]:
-    """The network that these tensors belong to, filled with them, and its name.
+    """Name of the network that these tensors belong to, and the network with them loaded.
 
     Raises:
-        ResLabError: they are no residual network's, or not `model`'s; the message says what differs.
+        ResLabError: they are not those of a residual network, or of `model`; the message says what differs.
     """
     try:
-        name, config = network_of(state, model)
+        name, config = identify_network(state, model)
         config = replace(config, mean=mean, std=std)
         refuse_larger(config, len(state), sum(tensor.numel() for tensor in state.values()))
         return name, load_foreign(ResNet(config), state)
     except (LookupError, TypeError, ValueError, RuntimeError):  # tensors of other ranks than a network's
-        raise ResLabError(
-            "the tensors are not those of a residual network that this version knows",
-            "say which with --model, e.g. --model resnet50, and it says what is missing",
-        ) from None
+        raise _unrecognised() from None
 
 
-def inferred(shapes: Mapping[str, tuple[int, ...]], theirs: Mapping[str, str]) -> tuple[str, ResNetConfig]:
-    """The network that tensors of these shapes belong to, and its name in the zoo.
+def infer_config(shapes: Mapping[str, tuple[int, ...]], theirs: Mapping[str, str]) -> tuple[str, ResNetConfig]:
+    """Name in the zoo and configuration of the network that tensors of these shapes belong to.
 
-    Tensors do not show where a bottleneck strides, nor whether a network without projections has shortcuts: option A is
-    assumed. Average pooling in the shortcuts shows in timm's numbering only.
+    Shapes do not show where a bottleneck strides, nor whether a network without projections has shortcuts: option A is
+    assumed. Average pooling in the shortcuts is recognised by timm's numbering only.
 
     Args:
-        shapes: by our names.
+        shapes: of each tensor, by our names.
         theirs: our name -> the file's.
 
     Raises:
-        ResLabError: they are no residual network's.
+        ResLabError: they are not those of a residual network.
     """
     places = [tuple(map(int, name.split(".")[1:3])) for name in shapes if name.startswith("stages.")]
     depths = tuple(1 + max(b for s, b in places if s == stage) for stage in sorted({s for s, _ in places}))
@@ -118,10 +115,7 @@ def inferred(shapes: Mapping[str, tuple[int, ...]], theirs: Mapping[str, str]) -
     first = "stem.first.weight" if preact else "stem.first.conv.weight"
     needed = [first, "head.weight", *ends]
     if not depths or not all(name in shapes for name in needed):
-        raise ResLabError(
-            "the tensors are not those of a residual network that this version knows",
-            "say which with --model, e.g. --model resnet50, and it says what is missing",
-        )
+        raise _unrecognised()
     widths = tuple(shapes[name][0] // (4 if bottleneck else 1) for name in ends)
     inner, per_group = shapes["stages.0.0.second.conv.weight"][:2]
     groups = inner // per_group if bottleneck else 1
@@ -145,6 +139,13 @@ def inferred(shapes: Mapping[str, tuple[int, ...]], theirs: Mapping[str, str]) -
     return (alike[0] if alike else "unnamed"), config
 
 
+def _unrecognised() -> ResLabError:
+    return ResLabError(
+        "the tensors are not those of a residual network that this version supports",
+        "name it with --model, e.g. --model resnet50, to see what is missing",
+    )
+
+
 def _shortcut(theirs: Mapping[str, str], blocks: int) -> Any:
     projections = [name for name in theirs if name.endswith(("shortcut.conv.weight", "shortcut.weight"))]
     if len(projections) == blocks:
@@ -155,26 +156,26 @@ def _shortcut(theirs: Mapping[str, str], blocks: int) -> Any:
 
 
 def _shape(config: ResNetConfig) -> ResNetConfig:
-    """What tensors show of a configuration; a stem's width may be said in two ways."""
+    """What tensors show of a configuration; a stem's width can be written in two ways."""
     width = config.stem_width or config.widths[0]
     return replace(config, stem_width=width, num_classes=1, in_channels=3, stride_in_1x1=False)
 
 
-def _in_order(state: dict[str, Tensor]) -> dict[str, Tensor]:
-    """safetensors forgets the order of the tensors: by name, numbers by value, a stem's convolutions before its norms."""
+def _sort_tensors(state: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Restore an order, which safetensors loses: by name, numbers by value, a stem's convolutions before its norms."""
 
-    def place(name: str) -> tuple[bool, list[str]]:
+    def rank(name: str) -> tuple[bool, list[str]]:
         words = [word.zfill(4) if word.isdigit() else word for word in re.split(r"(\d+)", name)]
         return not name.startswith(("conv", "stem", "embed")), words
 
-    return {name: state[name] for name in sorted(state, key=place)}
+    return {name: state[name] for name in sorted(state, key=rank)}
 
 
-def _unpickled(path: Path) -> Any:
-    """Tensors and plain containers only: anything else would run code."""
+def _load_pickle(path: Path) -> Any:
+    """Load tensors and plain containers only: anything else would run code."""
     try:
         _refuse_bomb(path)
-        with warnings.catch_warnings(action="ignore"):  # of what it cannot read it also complains aloud
+        with warnings.catch_warnings(action="ignore"):  # it also warns about what it cannot read
             return torch.load(path, map_location="cpu", weights_only=True)
     except (FileNotFoundError, ResLabError):
         raise
@@ -184,9 +185,9 @@ def _unpickled(path: Path) -> Any:
         if begins.startswith((b"<", b"version https://git-lfs", b"{")):
             what = "a Git LFS pointer" if begins.startswith(b"v") else "a web page or another text"
             raise ResLabError(f"{path} is {what}, not a checkpoint", "fetch the file itself") from None
-        if "GLOBAL" in str(error) or _calls(path):
+        if "GLOBAL" in str(error) or _runs_code(path):
             raise ResLabError(
-                f"{path} is a pickle that wants to run code, and is not opened",
+                f"{path} is a pickle that would run code, and is not opened",
                 "ask its author for a safetensors file, or for torch.save(network.state_dict(), …)",
             ) from None
         raise ResLabError(f"{path} is damaged or no checkpoint", "copy it again from where it came from") from None
@@ -196,17 +197,17 @@ def _tensors(content: Mapping[Any, Any]) -> dict[str, Tensor]:
     return {str(name): value for name, value in content.items() if isinstance(value, Tensor)}
 
 
-def _calls(path: Path) -> bool:
-    """Whether a file is one whole pickle that calls something."""
+def _runs_code(path: Path) -> bool:
+    """Whether a file is one complete pickle that calls something."""
     with path.open("rb") as file:
         try:
             return bool({operation.name for operation, _, _ in pickletools.genops(file)} & _CALLS)
-        except Exception:  # no pickle, or a damaged one
+        except Exception:  # not a pickle, or a damaged one
             return False
 
 
 def _refuse_bomb(path: Path) -> None:
-    """An archive whose contents are many times as large as itself."""
+    """Refuse an archive whose contents are many times larger than itself."""
     if not zipfile.is_zipfile(path):
         return
     with zipfile.ZipFile(path) as archive:
@@ -217,17 +218,15 @@ def _refuse_bomb(path: Path) -> None:
 def _refuse_unpacked(path: Path, unpacked: int) -> None:
     size = path.stat().st_size
     if unpacked > max(_ALWAYS_UNPACKED, _MOST_UNPACKED * size):
-        raise ResLabError(
-            f"{path} has {size:,} bytes and says that it holds {unpacked:,}", "it is no honest checkpoint"
-        )
+        raise ResLabError(f"{path} has {size:,} bytes and claims to hold {unpacked:,}", "it is not a real checkpoint")
 
 
-def _refuse_odd(path: Path, tensors: Mapping[str, Tensor]) -> None:
-    """Tensors that no network of ours takes: of other kinds, larger than their file, or with numbers that are none."""
+def _check_tensors(path: Path, tensors: Mapping[str, Tensor]) -> None:
+    """Refuse tensors of an unsupported type, larger than their file, or with numbers that are not finite."""
     for name, tensor in tensors.items():
-        if tensor.layout is not torch.strided or tensor.is_quantized or tensor.is_meta or tensor.dtype not in _KINDS:
+        if tensor.layout is not torch.strided or tensor.is_quantized or tensor.is_meta or tensor.dtype not in _DTYPES:
             kind = str(tensor.dtype if tensor.layout is torch.strided else tensor.layout).removeprefix("torch.")
-            raise ResLabError(f"{path} holds {name} as {kind}, which is not read", "save it as float32")
+            raise ResLabError(f"{path} holds {name} as {kind}, which is not supported", "save it as float32")
     _refuse_unpacked(path, sum(tensor.numel() * tensor.element_size() for tensor in tensors.values()))
     odd = next((name for name, tensor in tensors.items() if not torch.isfinite(tensor).all()), None)
     if odd is not None:

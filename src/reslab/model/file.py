@@ -1,4 +1,4 @@
-"""The file that describes itself: tensors and one JSON header, in plain safetensors. No pickle, no torch, one checksum.
+"""The model file: tensors and one JSON header in plain safetensors, with a checksum. No pickle, no torch.
 
 The header is canonical JSON under a single metadata key (several keys would come out in random order), and holds
 nothing that differs between two equal runs: no time, no path, no speed. `sha256` covers the whole file with its own 64
@@ -22,7 +22,7 @@ from reslab.errors import ResLabError
 from reslab.pixels.fingerprint import FINGERPRINT_BYTES
 from reslab.pixels.preprocess import Preprocess
 from reslab.system.files import write_atomically
-from reslab.system.values import build, parse, shown
+from reslab.system.values import build, build_known, parse, shown
 from reslab.tasks.table import TASKS, task_named
 from reslab.tasks.task import Calibration as Calibration
 
@@ -30,12 +30,14 @@ KEY = "reslab"
 """The one metadata key that holds the header."""
 
 SEEN_KEY, CERTIFICATE_KEY = "reslab.seen", "reslab.certificate"
-"""Further keys of an exported model: the hashes of training pictures in base64, and what it was measured to be."""
+"""Further keys of an exported model: the hashes of its training pictures in base64, and its certificate."""
 
 _BLANK = "0" * 64
 _FIELD = r"\"sha256\":\""
-"""What stands before the checksum: its name in the header, whose quotes are escaped because it is text inside JSON."""
+"""What precedes the checksum. Its quotes are escaped because the header is a string inside JSON."""
 _LONGEST_HEADER = 100_000_000
+_DAMAGED = (ValueError, AttributeError, KeyError, TypeError, RecursionError)
+"""What reading a damaged JSON header raises."""
 _PICKLES = (".pth", ".pt", ".th", ".bin", ".ckpt", ".tar")
 _SEEN = "data.seen"
 
@@ -55,7 +57,7 @@ class Header:
     """Recipe, seed, data name, licence of starting weights, versions."""
     task: str = "single"
     thresholds: tuple[float, ...] = ()
-    """For several labels: the calibrated probability from which on each one is answered."""
+    """For several labels: the calibrated probability from which each one is answered."""
 
     def __post_init__(self) -> None:
         task_named(self.task)
@@ -73,7 +75,7 @@ class ModelFile:
 
 
 def write_model(path: Path, tensors: dict[str, np.ndarray], header: Header, seen: list[bytes] | None = None) -> str:
-    """Write a model file (atomically) and give back its sha256. Equal content gives equal bytes."""
+    """Write a model file atomically and return its sha256. Equal content gives equal bytes."""
     table = np.frombuffer(b"".join(sorted(seen or [])), np.uint8).reshape(-1, FINGERPRINT_BYTES)
     return write_tensors(path, {**tensors, _SEEN: table}, header_document(header))
 
@@ -88,7 +90,7 @@ def read_model(path: Path) -> ModelFile:
     if "network" not in content:
         raise ResLabError(f"{path} is a safetensors file, but not a ResLab model")
     digest = content.pop("sha256")
-    header = header_from(content, path)
+    header = parse_header(content, path)
     seen = tensors.pop(_SEEN, None)
     if seen is None or seen.dtype != np.uint8 or seen.shape[1:] != (FINGERPRINT_BYTES,):
         raise ResLabError(f"{path} is damaged: it lacks the hashes of its training pictures")
@@ -101,8 +103,12 @@ def read_model(path: Path) -> ModelFile:
 _REQUIRED = ("network", "classes", "preprocess", "calibration", "scores", "training")
 
 
-def header_from(content: dict[str, Any], path: Path) -> Header:
-    """The header from its JSON, in whatever file it stood."""
+def parse_header(content: dict[str, Any], path: Path) -> Header:
+    """Parse and check a header's JSON, from whatever kind of file.
+
+    Raises:
+        ResLabError: its format is unknown, or a field is missing or wrong.
+    """
     number, formats = content.get("format"), [task.format for task in TASKS.values()]
     if number not in formats:
         known = " and ".join(map(str, formats))
@@ -110,44 +116,45 @@ def header_from(content: dict[str, Any], path: Path) -> Header:
     if missing := [name for name in _REQUIRED if name not in content]:
         raise ResLabError(f"{path} is damaged: {missing[0]} is missing")
     header = build(Header, {name: value for name, value in content.items() if name != "format"}, path)
-    build(_Training, {name: value for name, value in header.training.items() if name in _TRAINING}, path, "training")
-    refuse_twins(header.classes, f"{path} is damaged: ")
+    build_known(_Training, header.training, path, "training")
+    refuse_duplicate_classes(header.classes, f"{path} is damaged: ")
     task = task_named(header.task)
-    complaints = {
+    faults = {
         "it names no classes": not header.classes,
         "a class has no name": not all(header.classes),
-        "it holds text that is no Unicode": not _is_unicode(content),
+        "it holds text that is not Unicode": not _is_unicode(content),
         f"its temperature {header.calibration.temperature} is not positive": not header.calibration.temperature > 0,
-        "its format is not that of its task": number != task.format,
-        "it has not one threshold per class": len(header.thresholds)
+        "its format does not match its task": number != task.format,
+        "it does not have one threshold per class": len(header.thresholds)
         != len(task.initial_thresholds(len(header.classes))),
     }
-    for complaint, holds in complaints.items():
-        if holds:
-            raise ResLabError(f"{path} is damaged: {complaint}")
+    for fault, found in faults.items():
+        if found:
+            raise ResLabError(f"{path} is damaged: {fault}")
     return header
 
 
-def refuse_twins(names: Sequence[str], before: str = "", lines: Sequence[int] | None = None) -> None:
-    """Refuse two classes of one name: answers and labels are matched by name.
+def refuse_duplicate_classes(names: Sequence[str], before: str = "", lines: Sequence[int] | None = None) -> None:
+    """Refuse two classes with the same name: answers and labels are matched by name.
 
     Args:
-        before: how the sentence begins.
-        lines: where each name stands in its file; by default its place in the list, from 1.
+        before: the beginning of the message.
+        lines: the line of each name in its file; by default its position in the list, from 1.
     """
     first: dict[str, int] = {}
     for number, name in zip(lines or range(1, len(names) + 1), names, strict=True):
         if name in first:
             where = f"lines {first[name]} and {number}" if lines else f"number {first[name]} and number {number}"
             raise ResLabError(
-                f"{before}two classes are named {shown(name)}: {where}", "labels are matched by name: tell them apart"
+                f"{before}two classes are named {shown(name)}: {where}",
+                "labels are matched by name: rename one of them",
             )
         first[name] = number
 
 
 @dataclass(frozen=True, slots=True)
 class _Training:
-    """What is read of a header's `training`, beside what is only shown."""
+    """The fields of a header's `training` that are read; the others are only displayed."""
 
     val: float | None = None
     split_seed: int | None = None
@@ -155,9 +162,6 @@ class _Training:
     data_dir: str | None = None
     licence: str | None = None
     weights_licence: str | None = None
-
-
-_TRAINING = {entry.name for entry in dataclasses.fields(_Training)}
 
 
 def _is_unicode(content: dict[str, Any]) -> bool:
@@ -172,67 +176,66 @@ def header_document(header: Header) -> dict[str, Any]:
     return {"format": task_named(header.task).format, **dataclasses.asdict(header)}
 
 
-def metadata_of(header: Header, seen: np.ndarray, certificate: dict[str, Any] | None = None) -> dict[str, str]:
-    """What an exported model carries as text, whatever its format.
+def encode_metadata(header: Header, seen: np.ndarray, certificate: dict[str, Any] | None = None) -> dict[str, str]:
+    """The metadata of an exported model as texts, whatever its format.
 
     Args:
         seen: uint8 `[n, 5]`, hashes of training pictures.
     """
-    texts = {KEY: _text(header_document(header)), SEEN_KEY: base64.b64encode(seen.tobytes()).decode()}
-    return texts | ({CERTIFICATE_KEY: _text(certificate)} if certificate else {})
+    texts = {KEY: _to_json(header_document(header)), SEEN_KEY: base64.b64encode(seen.tobytes()).decode()}
+    return texts | ({CERTIFICATE_KEY: _to_json(certificate)} if certificate else {})
 
 
 @dataclass(frozen=True, slots=True)
-class Carried:
-    """The inverse of `metadata_of`."""
+class ModelMetadata:
+    """What an exported model says about itself."""
 
     header: Header
     seen: np.ndarray
     certificate: dict[str, Any] | None
 
 
-def carried(metadata: Mapping[str, str], path: Path) -> Carried:
-    """What the texts of an exported model say.
+def read_metadata(texts: Mapping[str, str], path: Path) -> ModelMetadata:
+    """The inverse of `encode_metadata`.
 
     Raises:
-        ResLabError: they are not ours, or damaged.
+        ResLabError: ResLab did not write the texts, or they are damaged.
     """
-    if not metadata.get(KEY):
+    if not texts.get(KEY):
         raise ResLabError(
             f"{path} is a model, but ResLab did not write it",
-            "it does not say its classes and pixels; reslab adopt finds them out: reslab adopt --help",
+            "its classes and preprocessing are unknown; reslab adopt finds them: reslab adopt --help",
         )
     try:
-        seen = np.frombuffer(base64.b64decode(metadata.get(SEEN_KEY, "")), np.uint8).reshape(-1, FINGERPRINT_BYTES)
+        seen = np.frombuffer(base64.b64decode(texts.get(SEEN_KEY, "")), np.uint8).reshape(-1, FINGERPRINT_BYTES)
     except ValueError:
-        raise ResLabError(f"{path} is damaged: what it says about itself cannot be read") from None
-    certificate = parse(metadata.get(CERTIFICATE_KEY) or "null", path)
-    build(_Certificate, {"int8": (certificate or {}).get("int8")} if isinstance(certificate, dict) else {}, path)
-    content = build(dict[str, Any], parse(metadata[KEY], path), path)
-    return Carried(header_from(content, path), seen, build(dict[str, Any] | None, certificate, path, "certificate"))
+        raise ResLabError(f"{path} is damaged: its metadata cannot be read") from None
+    certificate = parse(texts.get(CERTIFICATE_KEY) or "null", path)
+    certificate = build(dict[str, Any] | None, certificate, path, "certificate")
+    build_known(_Certificate, certificate or {}, path)
+    content = build(dict[str, Any], parse(texts[KEY], path), path)
+    return ModelMetadata(parse_header(content, path), seen, certificate)
 
 
 @dataclass(frozen=True, slots=True)
 class _Certificate:
-    """What is read of a certificate, beside what is only shown."""
+    """The fields of a certificate that are read; the others are only displayed."""
 
     int8: dict[str, Any] | None = None
 
 
 def is_foreign(path: Path) -> bool:
-    """Whether a file is somebody else's checkpoint: a pickle, or safetensors without our header."""
+    """Whether a file is a foreign checkpoint: a pickle, or safetensors without our header."""
     if path.suffix != ".safetensors":
         return path.suffix in _PICKLES
-    length = int.from_bytes(_bytes(path, 8), "little")
     try:
-        outer = json.loads(_bytes(path, 8 + min(length, _LONGEST_HEADER))[8:])
-        return KEY not in outer.get("__metadata__", {})
-    except (ValueError, AttributeError, TypeError, RecursionError):
-        return False  # damaged: reading it as ours says so
+        return KEY not in _safetensors_metadata(_read_start(path))
+    except _DAMAGED:
+        return False  # reading it as a model file then reports the damage
 
 
 def write_tensors(path: Path, tensors: dict[str, np.ndarray], content: dict[str, Any]) -> str:
-    """Tensors and a JSON header as one checked file; gives back its sha256."""
+    """Write tensors and a JSON header as one file with a checksum, and return its sha256."""
     text = _canonical({**content, "sha256": _BLANK})
     data = bytearray(save({name: np.asarray(t, order="C") for name, t in tensors.items()}, metadata={KEY: text}))
     digest = hashlib.sha256(data).hexdigest()
@@ -244,26 +247,25 @@ def write_tensors(path: Path, tensors: dict[str, np.ndarray], content: dict[str,
 
 def read_tensors(path: Path) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
     """The inverse of `write_tensors`; raises ResLabError when a single bit differs from what was written."""
-    data = _bytes(path)
+    data = read_model_bytes(path)
     content = _header(data, path)
     digest = content.get("sha256")
     if not isinstance(digest, str) or not re.fullmatch("[0-9a-f]{64}", digest):
-        raise ResLabError(f"{path} carries no checksum: it is damaged, or was not written by ResLab")
+        raise ResLabError(f"{path} has no checksum: it is damaged, or was not written by ResLab")
     if _checksum(data, digest) != digest:
         raise ResLabError(f"{path} is damaged: its checksum does not match", "copy it again from where it came from")
     try:
         return load(data), content
-    except Exception as error:  # SafetensorError, and what numpy says to kinds of numbers that it lacks
+    except Exception as error:  # SafetensorError, and numpy's for dtypes that it lacks
         raise ResLabError(f"{path} is damaged: {error}") from None
 
 
 def read_header(path: Path) -> dict[str, Any]:
-    """The JSON header alone, unchecked: for listings."""
-    length = int.from_bytes(_bytes(path, 8), "little")
-    return _header(_bytes(path, 8 + min(length, _LONGEST_HEADER)), path)
+    """The JSON header alone, without verifying the checksum: for listings."""
+    return _header(_read_start(path), path)
 
 
-def _text(content: dict[str, Any]) -> str:
+def _to_json(content: dict[str, Any]) -> str:
     return json.dumps(content, sort_keys=True, allow_nan=False)
 
 
@@ -272,7 +274,7 @@ def _canonical(content: dict[str, Any]) -> str:
 
 
 def _checksum(data: bytes, digest: str) -> str:
-    """sha256 of the file with the digits of `digest` zeroed, where its header names it."""
+    """sha256 of the file with the digits of `digest` in its header zeroed."""
     at = data.find((_FIELD + digest).encode()) + len(_FIELD)
     view = memoryview(data)
     whole = hashlib.sha256(view[:at])
@@ -281,7 +283,12 @@ def _checksum(data: bytes, digest: str) -> str:
     return whole.hexdigest()
 
 
-def _bytes(path: Path, count: int = -1) -> bytes:
+def read_model_bytes(path: Path, count: int = -1) -> bytes:
+    """The first `count` bytes of a file, by default all of it.
+
+    Raises:
+        ResLabError: it cannot be opened.
+    """
     try:
         with path.open("rb") as file:
             return file.read(count)
@@ -289,13 +296,23 @@ def _bytes(path: Path, count: int = -1) -> bytes:
         raise ResLabError(f"cannot open the model {path}: {error.strerror or error}") from None
 
 
-def _header(data: bytes, path: Path) -> dict[str, Any]:
+def _read_start(path: Path) -> bytes:
+    """A safetensors file up to its tensors."""
+    length = int.from_bytes(read_model_bytes(path, 8), "little")
+    return read_model_bytes(path, 8 + min(length, _LONGEST_HEADER))
+
+
+def _safetensors_metadata(data: bytes) -> dict[str, str]:
+    """The metadata of a safetensors file; a damaged one raises one of `_DAMAGED`, here or when it is used."""
     length = int.from_bytes(data[:8], "little")
+    return json.loads(data[8 : 8 + length]).get("__metadata__", {})
+
+
+def _header(data: bytes, path: Path) -> dict[str, Any]:
     try:
-        outer = json.loads(data[8 : 8 + length])
-        content = json.loads(outer["__metadata__"][KEY])
-    except (ValueError, KeyError, TypeError, RecursionError):
-        raise ResLabError(f"{path} is not a ResLab model, or its header is damaged") from None
+        content = json.loads(_safetensors_metadata(data)[KEY])
+    except _DAMAGED:
+        content = None
     if not isinstance(content, dict):
         raise ResLabError(f"{path} is not a ResLab model, or its header is damaged")
     return content

@@ -1,18 +1,19 @@
-"""The run folder, and the models in the package: what files are called and how they are read, agreed on once."""
+"""The run folder and the packaged models: names of files, and how to read them."""
 
 import csv
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, Literal
 
 from reslab.errors import ResLabError
 from reslab.system.files import read_json
-from reslab.system.values import build, parse
+from reslab.system.values import build, build_known, parse
 from reslab.tasks.table import task_named
+from reslab.words.phrases import Phrase
 
 RUNS = Path("runs")
-"""Where runs lie unless somebody says otherwise."""
+"""The folder of runs by default."""
 
 CONFIG_NAME = "config.json"
 JOURNAL_NAME = "journal.jsonl"
@@ -24,18 +25,18 @@ LOCK_NAME = ".lock"
 REPORT_NAME = "report.html"
 
 OUT_OF_FOLD = "out-of-fold"
-"""The answers of a cross-validation: every picture's from the network that had not seen it."""
+"""The split name of a cross-validation's answers: each picture's, by the network that was not trained on it."""
 
-JUDGED = ("test", OUT_OF_FOLD, "val")
-"""What a run's scores may be of, the one to believe first."""
+SCORED_SPLITS = ("test", OUT_OF_FOLD, "val")
+"""The splits that a run may be scored on, the most trustworthy first."""
 
 _SUFFIXES = {"val": "", OUT_OF_FOLD: "-oof"}
 
 PACKAGED = ("cifar10_resnet20",)
-"""Trained models that come with the package, as `.safetensors`, `.onnx` and a `.md` that says what they are."""
+"""Trained models that come with the package, as `.safetensors`, `.onnx` and a model card in `.md`."""
 
 
-def packaged(name: str, suffix: str) -> Path:
+def packaged_file(name: str, suffix: str) -> Path:
     """A file of a packaged model."""
     return Path(__file__).parents[1] / "packaged" / f"{name}{suffix}"
 
@@ -59,16 +60,16 @@ def fold_folder(run: Path, number: int) -> Path:
     return run / f"fold-{number}"
 
 
-def mark(classes: Iterable[str]) -> str:
-    """What a CSV of answers begins with: a byte order mark, without which Excel misreads names that are not ASCII."""
+def byte_order_mark(classes: Iterable[str]) -> str:
+    """The beginning of a CSV of answers: a byte order mark where names are not ASCII, since Excel misreads them without."""
     return "" if all(name.isascii() for name in classes) else "\ufeff"
 
 
 def read_rows(path: Path, columns: Collection[str]) -> list[dict[str, str]] | None:
-    """A table of a run folder, row by row; None where the file is missing.
+    """The rows of a table in a run folder; None where the file is missing.
 
     Raises:
-        ResLabError: it is no UTF-8, or lacks one of the columns, in its head or in a row.
+        ResLabError: it is not UTF-8, or a row lacks one of the columns.
     """
     if not path.is_file():
         return None
@@ -76,10 +77,10 @@ def read_rows(path: Path, columns: Collection[str]) -> list[dict[str, str]] | No
         with path.open(encoding="utf-8-sig", newline="") as file:
             rows = list(csv.DictReader(file))
     except (ValueError, csv.Error):
-        raise ResLabError(f"{path} is damaged: it is no table in UTF-8") from None
+        raise ResLabError(f"{path} is damaged: it is not a table in UTF-8") from None
     for number, row in enumerate(rows, 1):
-        if lacking := [name for name in columns if row.get(name) is None]:
-            raise ResLabError(f"{path} is damaged: row {number} has no {lacking[0]}")
+        if missing := [name for name in columns if row.get(name) is None]:
+            raise ResLabError(f"{path} is damaged: row {number} has no {missing[0]}")
     return rows
 
 
@@ -97,7 +98,7 @@ class SplitRow:
 
 
 def read_split(run: Path) -> list[SplitRow] | None:
-    """Which picture was where in a run; None where `split.csv` is missing.
+    """The split of each picture of a run; None where `split.csv` is missing.
 
     Raises:
         ResLabError: the table is damaged, or names a picture twice.
@@ -109,16 +110,16 @@ def read_split(run: Path) -> list[SplitRow] | None:
         values: dict[str, Any] = {f.name: row.get(f.name) or "" for f in fields(SplitRow)} | {
             "fold": int(fold) if fold.isdecimal() else fold
         }
-        one = build(SplitRow, values, path, f"row {number}")
-        if one.path in found:
-            raise ResLabError(f"{path} is damaged: row {number} names {one.path} again")
-        found[one.path] = one
+        picture = build(SplitRow, values, path, f"row {number}")
+        if picture.path in found:
+            raise ResLabError(f"{path} is damaged: row {number} names {picture.path} again")
+        found[picture.path] = picture
     return None if rows is None else list(found.values())
 
 
 @dataclass(frozen=True, slots=True)
 class _Run:
-    """What every reader of `config.json` looks for."""
+    """The fields of `config.json` that its readers need."""
 
     config: dict[str, Any]
     origins: dict[str, dict[str, str]]
@@ -127,6 +128,8 @@ class _Run:
     machine: str
     reslab: str
     task: str = "single"
+    reasons: dict[str, Phrase] = field(default_factory=dict)
+    """Those of `origins` by key; earlier versions wrote the English sentences only."""
 
     def __post_init__(self) -> None:
         task_named(self.task)
@@ -143,7 +146,7 @@ class _Config:
 
 
 def read_config(run: Path) -> dict[str, Any]:
-    """`config.json` of a run: config, origins, network, classes, machine.
+    """Read and check `config.json` of a run: config, origins, network, classes, machine.
 
     Raises:
         ResLabError: the folder holds no run, or the file is damaged.
@@ -152,9 +155,8 @@ def read_config(run: Path) -> dict[str, Any]:
         raise ResLabError(f"{run} holds no run", "give a run folder, such as those that reslab runs lists")
     path = run / CONFIG_NAME
     document = read_json(path)
-    for kind, part, place in ((_Run, document, ""), (_Config, document.get("config"), "config")):
-        known = {f.name for f in fields(kind)}
-        build(kind, {k: v for k, v in part.items() if k in known} if isinstance(part, dict) else part, path, place)
+    build_known(_Run, document, path)
+    build_known(_Config, document.get("config"), path, "config")
     return document
 
 
@@ -194,10 +196,10 @@ _EVENTS: dict[str, Any] = {"epoch": _Epoch, "step": _Step, "replan": _Replan}
 
 
 def planned_epochs(config: Mapping[str, Any], epochs: Sequence[Mapping[str, Any]]) -> int:
-    """How many epochs a run will have had at its end. One that keeps a time says after each epoch what it comes to.
+    """The total number of epochs of a run; one with a time limit re-estimates it after each epoch.
 
     Args:
-        epochs: the run's events of this kind.
+        epochs: the run's `epoch` events.
     """
     if config.get("minutes") and epochs:
         return epochs[-1].get("epochs", config["epochs"])
@@ -205,10 +207,10 @@ def planned_epochs(config: Mapping[str, Any], epochs: Sequence[Mapping[str, Any]
 
 
 def read_journal(run: Path) -> Iterator[dict[str, Any]]:
-    """The events of a run; a last line that was cut by a crash is passed over.
+    """The events of a run; a last line that was cut off by a crash is skipped.
 
     Raises:
-        ResLabError: another line is no event.
+        ResLabError: another line is not an event.
     """
     path = run / JOURNAL_NAME
     if not path.is_file():
@@ -221,6 +223,5 @@ def read_journal(run: Path) -> Iterator[dict[str, Any]]:
         event = build(dict[str, Any], parse(line.lstrip(b"\0"), where), where)
         kind = build(str, event.get("event"), where, "event")
         if kind in _EVENTS:
-            known = {f.name for f in fields(_EVENTS[kind])}
-            build(_EVENTS[kind], {k: v for k, v in event.items() if k in known}, where)
+            build_known(_EVENTS[kind], event, where)
         yield event

@@ -1,7 +1,7 @@
-"""The pictures of a run: where they are now, and whether they are still the ones that it was trained on.
+"""The pictures of a run: where they are, and whether they are still those that it was trained on.
 
-A word such as `pictures` says neither: typed in another folder it names others. What a run was trained on is known by
-its `split.csv`: every picture's name and label, and a fingerprint of what training looked at.
+The same relative path may name other pictures in another working directory. So `split.csv` records the pictures that a
+run was trained on: the name and label of each, and a fingerprint of those that training read.
 """
 
 from collections.abc import Mapping, Sequence
@@ -19,26 +19,26 @@ from reslab.errors import BadPicture, ResLabError
 from reslab.model.run import SplitRow, read_config, read_split
 from reslab.pixels.fingerprint import fingerprint
 
-_LOOKED_AT = 64  # pictures whose content is compared before something is written into a run
+_COMPARED = 64  # pictures whose content is compared before anything is written into a run
 
 
-def place_of(document: Mapping[str, Any]) -> str:
-    """The data of a run with this `config.json`: where they lay when it began, if they are still there, else as named."""
+def data_location(document: Mapping[str, Any]) -> str:
+    """The data of a run with this `config.json`: their absolute path if it still exists, else as they were named."""
     place = document.get("data_path")
     return place if isinstance(place, str) and Path(place).exists() else document["config"]["data"]
 
 
-def recorded(run: Path) -> list[SplitRow] | None:
-    """Which picture was where in a run, by the keys of today: earlier runs keep `./` and separate accents."""
-    rows, bases = read_split(run), bases_of(Path(place_of(read_config(run))).parent)
+def recorded_split(run: Path) -> list[SplitRow] | None:
+    """`split.csv` with keys in their present spelling: earlier runs kept `./` and decomposed accents."""
+    rows, bases = read_split(run), bases_of(Path(data_location(read_config(run))).parent)
     return rows and [replace(row, path=key_of(row.path, bases)) for row in rows]
 
 
-def difference(rows: Sequence[SplitRow], catalog: Catalog, left_out: bool = False) -> str | None:
-    """What was done to the data since a run began, in a few words; None where nothing was.
+def describe_difference(rows: Sequence[SplitRow], catalog: Catalog, left_out: bool = False) -> str | None:
+    """How the data differ from those of a run, in a few words; None where they are the same.
 
     Args:
-        left_out: the run was trained without unreadable pictures, so there may be more than its table names.
+        left_out: unreadable pictures were left out of the run, so there may be more than its table lists.
     """
     here, there = {p.key: p for p in catalog.pictures}, {row.path: row for row in rows}
     gone, added = there.keys() - here.keys(), here.keys() - there.keys()
@@ -49,29 +49,29 @@ def difference(rows: Sequence[SplitRow], catalog: Catalog, left_out: bool = Fals
     moved = [row for row in rows if here[row.path].label != row.label]
     if moved:
         first, now = moved[0], here[moved[0].path].label
-        return f"{len(moved)} picture(s) bear another label, e.g. {first.path}: {first.label!r} then, {now!r} now"
+        return f"{len(moved)} picture(s) have another label, e.g. {first.path}: {first.label!r} then, {now!r} now"
     return None
 
 
-def is_of(run: Path, catalog: Catalog) -> bool:
-    """Whether a catalog is what a run was trained on: the same names and labels, and, as far as looked at, content."""
-    rows = recorded(run)
-    if not rows or difference(rows, catalog, bool(read_config(run)["config"].get("skip_bad"))):
+def is_data_of(run: Path, catalog: Catalog) -> bool:
+    """Whether a run was trained on this catalog: the same names and labels, and the same content in a sample."""
+    rows = recorded_split(run)
+    if not rows or describe_difference(rows, catalog, bool(read_config(run)["config"].get("skip_bad"))):
         return False
-    here, looked = {p.key: p for p in catalog.pictures}, [row for row in rows if row.fingerprint]
-    chosen = np.unique(np.linspace(0, len(looked) - 1, min(_LOOKED_AT, len(looked))).astype(int))
+    here, known = {p.key: p for p in catalog.pictures}, [row for row in rows if row.fingerprint]
+    chosen = np.unique(np.linspace(0, len(known) - 1, min(_COMPARED, len(known))).astype(int))
     try:
-        return all(fingerprint(load(here[looked[i].path])).hex() == looked[i].fingerprint for i in chosen)
+        return all(fingerprint(load(here[known[i].path])).hex() == known[i].fingerprint for i in chosen)
     except BadPicture:
         return False
 
 
-def own_data(run: Path) -> Catalog | None:
-    """The pictures of a run, undivided, where they are at hand and still what they were."""
+def find_run_data(run: Path) -> Catalog | None:
+    """The pictures of a run, not yet split, where they are still available and unchanged."""
     document = read_config(run)
-    place, data_dir = place_of(document), document["config"].get("data_dir")
+    place, data_dir = data_location(document), document["config"].get("data_dir")
     try:
         catalog = read_data(place, data_dir) if at_hand(place, data_dir) else None
     except ResLabError:
         return None
-    return catalog if catalog and is_of(run, catalog) else None
+    return catalog if catalog and is_data_of(run, catalog) else None

@@ -7,7 +7,16 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from reslab.nn.config import ResNetConfig
-from reslab.nn.layers import ACTIVATIONS, ConvNorm, ConvNormRelu, Excitation, NormConv, NormRelu, StochasticDepth, conv
+from reslab.nn.layers import (
+    ACTIVATIONS,
+    ConvNorm,
+    ConvNormRelu,
+    NormConv,
+    NormRelu,
+    SqueezeExcitation,
+    StochasticDepth,
+    conv,
+)
 from reslab.shapes import IMAGES, OUTPUT
 
 
@@ -72,21 +81,21 @@ class Block(nn.Module):
         self.activation = config.activation if config.block == "single" else "relu"
         self.shortcut = shortcut(config, in_channels, out_channels, stride)
         self.norm = NormRelu(in_channels) if config.preact else nn.Identity()
-        self.gate = Excitation(out_channels) if config.squeeze else nn.Identity()
+        self.gate = SqueezeExcitation(out_channels) if config.squeeze else nn.Identity()
         self.drop = StochasticDepth(drop) if drop else nn.Identity()
-        self.lay(config, in_channels, width, stride)
+        self.build_layers(config, in_channels, width, stride)
 
-    def lay(self, config: ResNetConfig, in_channels: int, width: int, stride: int) -> None:
-        """Make the weighted layers."""
+    def build_layers(self, config: ResNetConfig, in_channels: int, width: int, stride: int) -> None:
+        """Create the weighted layers."""
         raise TypeError(f"{type(self).__name__} has no layers")
 
-    def path(self, x: Float[Tensor, IMAGES]) -> Float[Tensor, OUTPUT]:
+    def residual_path(self, x: Float[Tensor, IMAGES]) -> Float[Tensor, OUTPUT]:
         """The weighted layers, one after the other."""
-        raise TypeError(f"{type(self).__name__} has no path")
+        raise TypeError(f"{type(self).__name__} has no residual path")
 
     def residual(self, x: Float[Tensor, IMAGES]) -> Float[Tensor, OUTPUT]:
         """F(x): the weighted layers, and what scales or skips them."""
-        return self.drop(self.gate(self.path(x)))
+        return self.drop(self.gate(self.residual_path(x)))
 
     def forward(self, x: Float[Tensor, IMAGES]) -> Float[Tensor, OUTPUT]:
         if self.preact:
@@ -97,9 +106,9 @@ class Block(nn.Module):
         return activate(self.shortcut(x) + self.residual(x))
 
     def preactivated(self, x: Float[Tensor, IMAGES]) -> Float[Tensor, OUTPUT]:
-        """Nothing stands behind the sum, and x reaches every later block unchanged.
+        """Nothing follows the sum, so x reaches every later block unchanged.
 
-        A projection takes what norm and ReLU have made of x (He et al. 2016, section 4 and appendix).
+        A projection takes x after norm and ReLU (He et al. 2016, section 4 and appendix).
         """
         active = self.norm(x)
         if self.shortcut is None:
@@ -108,20 +117,20 @@ class Block(nn.Module):
 
     @property
     def last_weight(self) -> nn.Parameter:
-        """Zeros there make the block its shortcut at the start."""
+        """The weight whose zeros turn the block into its shortcut at the start."""
         last = getattr(self, self.ends_with)
         return last.conv.weight if self.preact else last.norm.weight
 
 
 class SingleBlock(Block):
-    """One 3x3 convolution: the smallest residual there is, for networks that are to be trained in minutes."""
+    """One 3x3 convolution: the smallest residual, for networks that train in minutes."""
 
     ends_with = "only"
 
-    def lay(self, config: ResNetConfig, in_channels: int, width: int, stride: int) -> None:
+    def build_layers(self, config: ResNetConfig, in_channels: int, width: int, stride: int) -> None:
         self.only = ConvNorm(in_channels, width, kernel=3, stride=stride)
 
-    def path(self, x: Float[Tensor, IMAGES]) -> Float[Tensor, OUTPUT]:
+    def residual_path(self, x: Float[Tensor, IMAGES]) -> Float[Tensor, OUTPUT]:
         return self.only(x)
 
 
@@ -130,25 +139,25 @@ class BasicBlock(Block):
 
     ends_with = "second"
 
-    def lay(self, config: ResNetConfig, in_channels: int, width: int, stride: int) -> None:
+    def build_layers(self, config: ResNetConfig, in_channels: int, width: int, stride: int) -> None:
         first, _, last = _orders(config)
         self.first = first(in_channels, width, kernel=3, stride=stride)
         self.second = last(width, width, kernel=3)
 
-    def path(self, x: Float[Tensor, IMAGES]) -> Float[Tensor, OUTPUT]:
+    def residual_path(self, x: Float[Tensor, IMAGES]) -> Float[Tensor, OUTPUT]:
         return self.second(self.first(x))
 
 
 class Bottleneck(Block):
-    """1x1 reduces, 3x3 works, 1x1 restores four times `width` channels (figure 5, right).
+    """1x1 reduces, 3x3 convolves, 1x1 expands to four times `width` channels (figure 5, right).
 
-    The stride sits in the 3x3 convolution, as everybody trains it today ("v1.5"); `stride_in_1x1` is the paper's.
+    The 3x3 convolution has the stride, as is usual today ("v1.5"); `stride_in_1x1` is the paper's variant.
     """
 
     expansion = 4
     ends_with = "third"
 
-    def lay(self, config: ResNetConfig, in_channels: int, width: int, stride: int) -> None:
+    def build_layers(self, config: ResNetConfig, in_channels: int, width: int, stride: int) -> None:
         inner = width * config.group_width // 64 * config.groups
         early, late = (stride, 1) if config.stride_in_1x1 else (1, stride)
         first, second, last = _orders(config)
@@ -156,14 +165,15 @@ class Bottleneck(Block):
         self.second = second(inner, inner, kernel=3, stride=late, groups=config.groups)
         self.third = last(inner, width * self.expansion, kernel=1)
 
-    def path(self, x: Float[Tensor, IMAGES]) -> Float[Tensor, OUTPUT]:
+    def residual_path(self, x: Float[Tensor, IMAGES]) -> Float[Tensor, OUTPUT]:
         return self.third(self.second(self.first(x)))
 
 
 def _orders(config: ResNetConfig) -> tuple[Callable[..., nn.Module], ...]:
-    """What the first, the middle and the last weighted layer of a block are.
+    """The classes of the first, the middle and the last weighted layer of a block.
 
-    Convolution, norm, ReLU, the last ReLU behind the sum; or norm, ReLU, convolution, the first two before the block.
+    Usually convolution, norm, ReLU, with the last ReLU after the sum. With pre-activation norm, ReLU, convolution, with
+    the first norm and ReLU before the block.
     """
     return (conv, NormConv, NormConv) if config.preact else (ConvNormRelu, ConvNormRelu, ConvNorm)
 

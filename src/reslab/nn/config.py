@@ -1,4 +1,4 @@
-"""The shape of a residual network as plain values: what is printed, compared, stored in a file and turned into layers."""
+"""The shape of a residual network as plain values, which are printed, compared, stored in files and built into layers."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -43,7 +43,7 @@ class ResNetConfig:
     everywhere; D is B with average pooling before the projection (ResNet-D: He T. et al. 2019, figure 2c); `plain` has no
     shortcut at all, the network that the paper compares with."""
     stride_in_1x1: bool = False
-    """Where a bottleneck strides: in its 3x3 convolution (False, today's habit) or in the first 1x1 (the paper)."""
+    """Where a bottleneck strides: in its 3x3 convolution (False, as is usual today) or in the first 1x1 (the paper)."""
     groups: int = 1
     """Of a bottleneck's 3x3 convolution: the cardinality (Xie et al. 2017, arXiv:1611.05431, figure 3c)."""
     group_width: int = 64
@@ -60,19 +60,19 @@ class ResNetConfig:
     """Subtracted from images in [0, 1] by the network's first operation: one number per channel, or one for all."""
     std: tuple[float, ...] = (1.0, 1.0, 1.0)
     zero_init_last_norm: bool = False
-    """Start every block as its shortcut (Goyal et al. 2017, section 5.1). A plain block has none, and stays as it is."""
+    """Start every block as its shortcut (Goyal et al. 2017, section 5.1). Plain blocks have none and are left alone."""
     activation: Activation = "relu"
-    """Of whitening stem, pooled entries and single blocks; the paper's blocks have their ReLU."""
+    """Activation of the whitening stem, pooled entries and single blocks; the paper's blocks always use ReLU."""
     identity_init: bool = False
-    """Start 3x3 convolutions as the identity on as many channels as come in, the rest random (Jordan 2024)."""
+    """Start 3x3 convolutions as the identity on as many outputs as there are inputs, the rest random (Jordan 2024)."""
 
     def __post_init__(self) -> None:
-        """A file may describe anything; what no network can be is refused here, once, for every door."""
+        """Refuse what cannot be built: a file may describe anything."""
         object.__setattr__(self, "num_classes", POSITIVE_COUNT.check("--num-classes", self.num_classes))
-        for field, known in _WORDS.items():
-            word = getattr(self, field)
-            if word not in get_args(known):
-                raise ResLabError(f"the network's {field} {word!r} is unknown", nearest(str(word), get_args(known)))
+        for field, kind in _CHOICES.items():
+            value, known = getattr(self, field), get_args(kind)
+            if value not in known:
+                raise ResLabError(f"the network's {field} {value!r} is unknown", nearest(str(value), known))
         if not self.depths or len(self.depths) != len(self.widths):
             raise ResLabError(f"a network needs one width per stage, not {self.widths} for {self.depths}")
         if min(*self.depths, *self.widths, self.in_channels, self.num_classes, self.groups, self.group_width) < 1:
@@ -84,7 +84,9 @@ class ResNetConfig:
         if self.groups > 1 and self.block != "bottleneck":
             raise ResLabError(f"a {self.block} block has no groups", "groups belong to bottlenecks")
         if self.preact and (self.block == "single" or self.shortcut == "D" or self.stem in ("deep", "whitening")):
-            raise ResLabError(f"pre-activation does not go with {self.block} blocks, {self.shortcut} and {self.stem}")
+            raise ResLabError(
+                f"pre-activation cannot be combined with {self.block} blocks, shortcut {self.shortcut} and stem {self.stem}"
+            )
 
     @property
     def layers(self) -> int:
@@ -99,7 +101,7 @@ class ResNetConfig:
         return self.stem in ("7x7", "deep")
 
 
-_WORDS: dict[str, Any] = {
+_CHOICES: dict[str, Any] = {
     "block": BlockKind,
     "stem": StemKind,
     "entry": EntryKind,
@@ -109,7 +111,7 @@ _WORDS: dict[str, Any] = {
 
 
 def config_from(values: Mapping[str, Any]) -> ResNetConfig:
-    """A configuration from plain values, as a file holds them: lists become tuples, `name` is the zoo's business."""
+    """A configuration from the plain values of a file: lists become tuples, the zoo's `name` is dropped."""
     return build(ResNetConfig, {k: v for k, v in values.items() if k != "name"}, "the description of the network")
 
 

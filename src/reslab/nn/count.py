@@ -8,7 +8,7 @@ from reslab.nn.config import SMALL_MAP, ResNetConfig
 
 _ANY_SIZE = 32  # parameters do not depend on it
 
-_ALWAYS = 2**24  # numbers of a network whose file is too small for it: then what differs is said by name
+_ALWAYS = 2**24  # a network of so many parameters is always built, since loading then names the tensors that differ
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,20 +23,20 @@ class Layer:
 
 
 def parameters(config: ResNetConfig) -> int:
-    """Trainable numbers."""
+    """The number of trainable parameters."""
     return sum(layer.parameters for layer in layer_table(config, _ANY_SIZE))
 
 
 def macs(config: ResNetConfig, size: int) -> int:
     """Multiply-accumulates of convolutions and linear layers for one `size` x `size` picture.
 
-    Papers print these as "FLOPs (multiply-adds)"; other people's FLOPs are twice as many.
+    Papers often print these as "FLOPs (multiply-adds)"; others count two FLOPs for each.
     """
     return sum(layer.macs for layer in layer_table(config, size))
 
 
 def refuse_larger(config: ResNetConfig, tensors: int, numbers: int) -> None:
-    """One sentence where a file describes a network that its own tensors cannot fill, before anything is allocated.
+    """Refuse a file that describes a far larger network than its tensors can fill, before anything is allocated.
 
     Args:
         tensors: how many the file holds.
@@ -71,7 +71,7 @@ def layer_table(config: ResNetConfig, size: int) -> list[Layer]:
 
 
 class _Table:
-    """The rows so far, and the map that the last layer puts out."""
+    """The rows so far, and the size of the last layer's output."""
 
     def __init__(self, channels: int, side: int) -> None:
         self.rows: list[Layer] = []

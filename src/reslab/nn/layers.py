@@ -1,4 +1,4 @@
-"""The bricks: convolution, norm, the two kinds of pooling, and the step from pictures to numbers."""
+"""The layers of a residual network: convolution, norm, squeeze-and-excitation, pooling, input normalisation."""
 
 from collections.abc import Callable, Sequence
 
@@ -12,7 +12,7 @@ from reslab.nn.config import SMALL_MAP, Activation
 from reslab.shapes import IMAGES, OUTPUT, PIXELS
 
 ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {"relu": torch.relu_, "gelu": F.gelu}
-"""The nonlinearity. ReLU works in place: what it is given is nobody else's any more."""
+"""ReLU works in place: its input is not used again."""
 
 
 def conv(in_channels: int, out_channels: int, kernel: int, stride: int = 1, groups: int = 1) -> nn.Conv2d:
@@ -35,27 +35,27 @@ class ConvNorm(nn.Module):
         return self.norm(self.conv(x))
 
     def fold(self) -> None:
-        """Put the norm into the convolution, for inference: `w g/s` and `b + (0 - m) g/s`, one pass over memory less."""
+        """Fold the norm into the convolution for inference, `w g/s` and `b + (0 - m) g/s`: one pass over memory less."""
         self.conv = fuse_conv_bn_eval(self.conv, self.norm)
         self.register_module("norm", nn.Identity())
 
 
 class ConvNormRelu(ConvNorm):
-    """The pair and its ReLU."""
+    """Convolution, batch norm, ReLU."""
 
     def forward(self, x: Float[Tensor, IMAGES]) -> Float[Tensor, OUTPUT]:
         return torch.relu_(super().forward(x))
 
 
 class NormRelu(nn.BatchNorm2d):
-    """Batch norm, then ReLU: what stands before a convolution of a pre-activation network."""
+    """Batch norm, then ReLU: what precedes a convolution in a pre-activation network."""
 
     def forward(self, input: Float[Tensor, IMAGES]) -> Float[Tensor, IMAGES]:
         return torch.relu_(super().forward(input))
 
 
 class NormConv(nn.Module):
-    """Batch norm, ReLU, convolution: the same three the other way round (He et al. 2016, figure 4e)."""
+    """Batch norm, ReLU, convolution: the order of pre-activation (He et al. 2016, figure 4e)."""
 
     def __init__(self, in_channels: int, out_channels: int, kernel: int, stride: int = 1, groups: int = 1) -> None:
         super().__init__()
@@ -66,7 +66,7 @@ class NormConv(nn.Module):
         return self.conv(self.norm(x))
 
 
-class Excitation(nn.Module):
+class SqueezeExcitation(nn.Module):
     """Squeeze-and-excitation (Hu et al. 2018, section 3): each channel times a factor in (0, 1) made of all channels' means."""
 
     def __init__(self, channels: int) -> None:
@@ -104,14 +104,14 @@ class PooledConvNorm(ConvNorm):
         return ACTIVATIONS[self.activation](self.norm(F.max_pool2d(x, 2, ceil_mode=min(x.shape[2:]) <= SMALL_MAP)))
 
     def fold(self) -> None:
-        """Pooling stands between: a negative factor would turn its greatest value into the least."""
+        """Leave the norm: pooling lies between, and a negative factor would turn its maximum into the minimum."""
 
 
 class Whitening(nn.Module):
     """The 2x2 patches of the images in decorrelated coordinates, both signs of each, and an activation.
 
-    Its filters come from the training pictures (`train.whiten`) and stay as they are: nothing has to be computed for
-    the gradient of the largest map (Page 2019; Jordan 2024, "94 % on CIFAR-10 in 3.29 seconds", section 3.2).
+    Its filters are computed from the training pictures (`train.whiten`) and stay fixed, so that the largest map needs no
+    gradient (Page 2019; Jordan 2024, "94 % on CIFAR-10 in 3.29 seconds", section 3.2).
     """
 
     def __init__(self, in_channels: int, activation: Activation = "relu") -> None:
@@ -142,5 +142,5 @@ class Normalize(nn.Module):
 
 
 def to_images(pixels: UInt8[Tensor, PIXELS]) -> Float[Tensor, IMAGES]:
-    """uint8 pixels, channels last, as float images in [0, 1]; the memory stays channels-last, as CPUs like it."""
+    """uint8 pixels, channels last, as float images in [0, 1]; the memory stays channels-last, which is faster on CPUs."""
     return pixels.permute(0, 3, 1, 2).float().div_(255)

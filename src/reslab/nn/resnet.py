@@ -1,4 +1,4 @@
-"""The residual network: stem, stages, head. `forward` is `classify` after `features`: intermediates are values."""
+"""The residual network: stem, stages, head. `forward` is `classify(features(x))`, so the last map is at hand."""
 
 from copy import deepcopy
 
@@ -14,9 +14,9 @@ from reslab.system.bounds import SEED
 
 
 class Stem(nn.Module):
-    """The first convolution, or three for one; the ImageNet forms also halve the map by max pooling.
+    """The first convolution, or three instead of it; the ImageNet forms also halve the map by max pooling.
 
-    Before pre-activation blocks it is bare: the first of them begins with norm and ReLU.
+    Before pre-activation blocks it has no norm and ReLU: the first block begins with them.
     """
 
     def __init__(self, config: ResNetConfig, out_channels: int) -> None:
@@ -66,7 +66,7 @@ class ResNet(nn.Module):
 
 
 def folded(network: ResNet) -> ResNet:
-    """A copy for inference whose norms are part of its convolutions: the same function, up to rounding."""
+    """A copy for inference with norms folded into convolutions: the same function, up to rounding."""
     copy = deepcopy(network).eval()
     for module in copy.modules():
         if isinstance(module, ConvNorm) and isinstance(module.norm, nn.BatchNorm2d):  # not folded yet
@@ -75,13 +75,13 @@ def folded(network: ResNet) -> ResNet:
 
 
 def build(config: ResNetConfig, seed: int = 0) -> ResNet:
-    """A network with fresh weights, decided by `seed` alone; the global random state is left as it was.
+    """A network with fresh weights, determined by `seed` alone; the global random state is left as it was.
 
     He initialisation for convolutions, std sqrt(2 / (kernel^2 out_channels)) (He et al. 2015b, arXiv:1502.01852,
-    equation 14: the backward form), the linear layer uniform in +-1/sqrt(inputs) (PyTorch's habit), norms at weight 1
+    equation 14: the backward form), the linear layer uniform in +-1/sqrt(inputs) (PyTorch's default), norms at weight 1
     and bias 0.
     """
-    with torch.random.fork_rng(devices=[]):
+    with torch.random.fork_rng(devices=[]):  # PyTorch's layers draw weights of their own, which are replaced below
         network = ResNet(config)
     generator = torch.Generator().manual_seed(SEED.check("--seed", seed))
     for module in network.modules():
@@ -103,7 +103,7 @@ def build(config: ResNetConfig, seed: int = 0) -> ResNet:
 
 
 def _stem(config: ResNetConfig) -> tuple[nn.Module, int]:
-    """What stands before the stages, and the channels that come out."""
+    """The stem and its output channels."""
     if config.stem == "whitening":
         return Whitening(config.in_channels, config.activation), 8 * config.in_channels
     channels = config.stem_width or config.widths[0]
@@ -113,7 +113,7 @@ def _stem(config: ResNetConfig) -> tuple[nn.Module, int]:
 def _stage(
     config: ResNetConfig, in_channels: int, width: int, drops: list[float], stride: int
 ) -> tuple[nn.Sequential, int]:
-    """One block per rate in `drops`, the first of which strides; and the channels that come out."""
+    """One block per rate in `drops`, the first of which strides; and the stage's output channels."""
     layers: list[nn.Module] = []
     if config.entry == "pool":
         layers.append(PooledConvNorm(in_channels, width, config.activation))

@@ -1,4 +1,4 @@
-"""Other people's names for the same tensors: written by a table that is tested to be a bijection, read by structure."""
+"""Translate parameter names: to torchvision's and timm's by a table, from any library's by the structure of the network."""
 
 import re
 from collections.abc import Mapping
@@ -42,7 +42,7 @@ def torchvision_name(name: str, config: ResNetConfig) -> str:
     module, _, leaf = name.rpartition(".")
     stage = _STAGE.fullmatch(module)
     if (stage[3] if stage else module) not in table:
-        raise ResLabError(f"{name} has no name elsewhere: nobody else has this network")
+        raise ResLabError(f"{name} has no name in torchvision or timm: neither has this network")
     if stage is None:
         return f"{table[module]}.{leaf}"
     block = f"stages.{stage[1]}.blocks.{stage[2]}" if config.preact else f"layer{int(stage[1]) + 1}.{stage[2]}"
@@ -58,10 +58,10 @@ def to_torchvision(network: ResNet) -> dict[str, Tensor]:
 
 
 def load_foreign(network: ResNet, state_dict: Mapping[str, Tensor]) -> ResNet:
-    """Copy somebody else's tensors into `network`.
+    """Copy another library's tensors into `network`.
 
     Norms' batch counters may be absent, as in files older than PyTorch 0.4.1: our norms keep a moving average of
-    fixed momentum, which never looks at them.
+    fixed momentum, which does not use them.
 
     Raises:
         ResLabError: names or shapes differ; the message counts and names them, and nothing has been loaded.
@@ -89,8 +89,8 @@ def load_foreign(network: ResNet, state_dict: Mapping[str, Tensor]) -> ResNet:
 def for_channels(weight: Tensor, in_channels: int) -> Tensor:
     """A first convolution `[out, 3, h, w]` for pictures of another number of channels.
 
-    Grey ones get the sum over the colours, which is what the filter answers to a grey RGB picture; others repeat the
-    colours' filters, scaled by 3 / in_channels so that the answer keeps its size.
+    For grey pictures the sum over the colours, which is the filter's response to a grey RGB picture; otherwise the
+    colours' filters repeated, scaled by 3 / in_channels so that the response keeps its size.
     """
     if in_channels == 1:
         return weight.sum(1, keepdim=True)
@@ -98,11 +98,11 @@ def for_channels(weight: Tensor, in_channels: int) -> Tensor:
 
 
 def translated(state: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], dict[str, str]]:
-    """Somebody else's tensors under our names, and their names by ours: by shape, by place in the order, by a few words.
+    """Another library's tensors under our names, and its names by ours: found by shape, order and a few keywords.
 
-    Understands torchvision, timm, Hugging Face, and what people write themselves (`layer1.0.conv1`, `conv2_x.0.left.0`,
-    `shortcut.0`, heads of any name, prefixes such as `module.`). The bias of a convolution goes into the running mean
-    of the norm behind it, which subtracts it anyway. What is not understood keeps its name.
+    Understands torchvision, timm, Hugging Face and common code (`layer1.0.conv1`, `conv2_x.0.left.0`, `shortcut.0`, heads
+    of any name, prefixes such as `module.`). The bias of a convolution goes into the running mean of the norm behind it,
+    which subtracts it anyway. Names that are not understood are kept.
     """
     modules = _our_modules(state)
     theirs: dict[str, str] = {}
@@ -123,7 +123,7 @@ def translated(state: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], dict[str
 
 
 def _our_modules(state: Mapping[str, Tensor]) -> dict[str, str]:
-    """Their modules -> ours, for those that are understood."""
+    """The other library's modules -> ours, for those that are understood."""
     weights = {name.removesuffix(".weight"): t for name, t in state.items() if name.endswith(".weight")}
     kinds = {module: {1: "norm", 2: "linear", 4: "conv"}.get(weight.ndim, "") for module, weight in weights.items()}
     inside = {module: found for module in kinds if (found := _IN_A_BLOCK.search(module))}
@@ -138,6 +138,7 @@ def _our_modules(state: Mapping[str, Tensor]) -> dict[str, str]:
             words = ["head"]
         else:
             words = ["last" if kind == "norm" and preact else f"stem.{word}" for word in _roles("", kind, preact)]
+        # Modules come in the order of execution, so the first free place is the right one.
         if free := [word for word in words if word not in taken]:
             ours[module] = free[0]
             taken.add(free[0])
@@ -150,13 +151,14 @@ def _norms_first(path: Mapping[str, Tensor], inside: Mapping[str, re.Match]) -> 
     norms: dict[tuple, Tensor] = {}
     for module, weight in path.items():
         (convolutions if weight.ndim == 4 else norms).setdefault(inside[module].group(1, 2), weight)
+    # Only blocks that change the number of channels tell the two orders apart; all of them must agree.
     pairs = [(len(norms[b]), *convolutions[b].shape[:2]) for b in convolutions.keys() & norms.keys()]
     telling = {norm == before for norm, after, before in pairs if after != before and norm in (after, before)}
     return telling == {True}
 
 
 def _roles(name: str, kind: str, preact: bool) -> tuple[str, ...]:
-    """What a module of this name and kind can be in a block, in the order in which the places are filled."""
+    """What a module of this name and kind can be in a block, in the order in which these places are filled."""
     if _SHORTCUT.search(name):
         return ("shortcut",) if preact else (f"shortcut.{kind}",)
     if _GATE.search(name):

@@ -1,4 +1,4 @@
-"""From a file to the picture that a person sees: RGB, uint8, upright. The one decoder for every door.
+"""Decode a picture file to what a person sees: RGB, uint8, upright. Every command and the server decode with it.
 
 The rule, which `docs/pixels.md` publishes with golden vectors:
 
@@ -8,8 +8,8 @@ The rule, which `docs/pixels.md` publishes with golden vectors:
 - float samples are read as [0, 1], as [0, 255] or as [0, 65535]: the first range that holds all of them;
 - a file that is cut short, empty, not a picture, or beyond the budget of pixels, memory or time is an error that names it.
 
-Pillow decodes, but sees only what holds pixels (`stored`, `jpeg`, `png`, `tiff`), and reads it from a file that stops at
-the deadline. The result is filled in boxes of a million pixels, so that no second copy of a large picture exists.
+Pillow decodes, but is given only the parts of the file that hold pixels (`stored`, `jpeg`, `png`, `tiff`), as a file object
+that raises after the deadline. The result is filled in boxes of a million pixels, so that no second copy of it exists.
 """
 
 import functools
@@ -47,13 +47,13 @@ EXTENSIONS = frozenset({
 """Files with these endings (in any case) count as pictures when a folder is read."""
 
 MAX_BYTES = 560_000_000
-"""Memory for a picture: its file, the decoder's working memory and the result. Judged before a byte is decoded."""
+"""Memory for a picture: its file, the decoder's working memory and the result. Checked before anything is decoded."""
 
 SECONDS = 60.0
 """Time for a picture."""
 
 _COUNTING_SECONDS = 5.0
-"""Time for the frames of an animation, which are counted for a note only."""
+"""Time for counting the frames of an animation, which are only reported."""
 
 _RESULT_BYTES = 3
 _PILLOW_BYTES = {"1": 1, "L": 1, "P": 1, "I;16": 2, "I;16B": 2, "I;16L": 2, "I;16N": 2}  # of a pixel; 4 in other modes
@@ -61,7 +61,7 @@ _ROW_BYTES = 16
 _LIBRARY_BYTES = {"WEBP": 10, "AVIF": 9, "HEIF": 9}  # of a pixel, in libraries that hand over the whole picture
 
 _BYTEWISE = ("bmp_rle", "ppm", "ppm_plain")
-"""Pillow's decoders that are written in Python, with two million pixels a second."""
+"""Pillow's decoders that are written in Python: about two million pixels a second."""
 _MOST_BYTEWISE = 2**22
 
 _LYING: dict[int, Callable[[np.ndarray], np.ndarray]] = {
@@ -73,7 +73,7 @@ _LYING: dict[int, Callable[[np.ndarray], np.ndarray]] = {
     7: lambda upright: upright[::-1, ::-1].transpose(1, 0, 2),
     8: lambda upright: np.rot90(upright, -1),
 }
-"""EXIF orientation -> the upright picture as it lies in the file, as a view; 1, and anything unknown, leaves it as it is."""
+"""EXIF orientation -> a view of the upright picture, oriented as in the file; 1 and unknown values need none."""
 
 _SIDEWAYS = (5, 6, 7, 8)
 
@@ -81,7 +81,7 @@ _PPM_HEADER = 4096
 _ROWS_COMPARED = 256
 _LOWER_BYTES = "RGB;16L"  # Pillow takes the second byte of each sample for the upper one
 
-# What Pillow has to say of a file stands in the error.
+# Pillow's complaints about a file are part of our error; without this they would also be printed.
 logging.getLogger("PIL").addHandler(logging.NullHandler())
 warnings.filterwarnings("ignore", module=r"PIL\.\w+ImagePlugin")
 
@@ -98,8 +98,8 @@ def decode(
         source: a path, or the bytes of a file.
         name: what to call it in an error; the path by default, `printable`.
         max_pixels: larger headers are refused; never more than `MAX_PIXELS`.
-        seconds: after which decoding is given up. Looked at whenever the decoder asks for more of the file, which WebP,
-            AVIF and compressed TIFF do once only: those end when they end, at the latest after some seconds.
+        seconds: after which decoding is abandoned. Checked whenever the decoder reads more of the file; WebP, AVIF and
+            compressed TIFF read it only once, so they always run to their end, which takes some seconds at most.
 
     Returns:
         uint8 array `[height, width, 3]`, RGB.
@@ -133,7 +133,7 @@ def decode(
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """What a file's header says about the picture, for the data gate."""
+    """What a file's header says about the picture, for the data check."""
 
     format: str
     mode: str
@@ -145,7 +145,7 @@ class Facts:
 
     @property
     def deep(self) -> bool:
-        """More than 8 bits a sample in the file, so the scaling rule decides how bright it comes out."""
+        """More than 8 bits per sample in the file, so the scaling rule decides how bright the result is."""
         return deep(self.mode)
 
 
@@ -159,7 +159,7 @@ def facts(source: str | os.PathLike | bytes) -> Facts:
 
 
 def printable(path: str | os.PathLike) -> str:
-    """A path as text that any terminal, JSON or CSV can take: undecodable bytes of a file name are spelt out."""
+    """A path as text for any terminal, JSON or CSV: undecodable bytes of a file name are escaped."""
     return str(path).encode("utf-8", "backslashreplace").decode()
 
 
@@ -171,7 +171,7 @@ class _Late(Exception):
 
 
 class _Watched(io.BytesIO):
-    """A file in memory that stops at the deadline, and once on the way, at `pause`, calls `on_pause`."""
+    """A file in memory that raises `_Late` after the deadline, and calls `on_pause` once, before it reads past `pause`."""
 
     def __init__(self, data: bytes, deadline: float) -> None:
         super().__init__(data)
@@ -193,12 +193,12 @@ class _Watched(io.BytesIO):
 
 
 def _read(source: str | os.PathLike | bytes) -> bytes:
-    """The file in memory. Only regular files are opened: a pipe would be waited for."""
+    """The file's content. Only regular files are opened: reading a pipe could block forever."""
     if isinstance(source, bytes):
         return source
     state = os.stat(source)  # noqa: PTH116  twice as fast as Path, for every picture
     if not stat.S_ISREG(state.st_mode) and not stat.S_ISDIR(state.st_mode):
-        raise Unreadable("it is no regular file")
+        raise Unreadable("it is not a regular file")
     if state.st_size > MAX_BYTES:
         raise Unreadable(f"its {state.st_size:,} bytes are more than {MAX_BYTES:,}")
     with open(source, "rb", buffering=0) as file:  # noqa: PTH123
@@ -206,7 +206,7 @@ def _read(source: str | os.PathLike | bytes) -> bytes:
 
 
 def _stored(data: bytes) -> tuple[str, Stored]:
-    """Kind of file, and what of it is decoded."""
+    """The kind of file, and the part of it that is decoded."""
     kind = kind_of(data)
     if kind not in _readable():
         raise Unreadable(not_a_picture(data))
@@ -214,7 +214,7 @@ def _stored(data: bytes) -> tuple[str, Stored]:
 
 
 def _stored_ppm(data: bytes) -> Stored:
-    """As it is, if its header is short: Pillow reads it byte by byte."""
+    """The file as it is, if its header is short: Pillow reads headers byte by byte."""
     words = re.sub(rb"#[^\r\n]*", b"", data[:_PPM_HEADER]).split(None, 3)
     if len(data) > _PPM_HEADER and len(words) < (3 if data[:2] in (b"P1", b"P4") else 4):
         raise Unreadable(f"its header is longer than {_PPM_HEADER:,} bytes")
@@ -227,7 +227,7 @@ _REDUCED: dict[str, Callable[[bytes], Stored]] = {
 
 
 def _open(kind: str, stored: Stored, data: bytes, deadline: float) -> ImageFile.ImageFile:
-    """The picture, its header read."""
+    """Open the picture, which reads its header only."""
     factory, _ = Image.OPEN[kind]  # as Image.open does, without its warning on stderr of many pixels
     try:
         image = factory(_Watched(data, deadline), "")
@@ -251,11 +251,12 @@ def _readable() -> frozenset[str]:
 
 
 def _whole(kind: str, stored: Stored, max_pixels: int, deadline: float) -> UInt8[np.ndarray, PICTURE]:
-    """The pixels, or `Unreadable` where the file does not hold all of them."""
+    """The pixels; raises `Unreadable` if the file does not hold all of them."""
     pixels_of = functools.partial(_pixels, kind, stored, max_pixels=max_pixels, deadline=deadline)
     if stored.padded is None:
         return pixels_of(stored.data)
     pixels = pixels_of(stored.data)
+    # Bytes put behind a complete scan change nothing; behind one that ends early, they are decoded as pixels.
     again, rows = pixels_of(stored.padded), range(0, len(pixels), _ROWS_COMPARED)
     if not all(np.array_equal(pixels[at : at + _ROWS_COMPARED], again[at : at + _ROWS_COMPARED]) for at in rows):
         raise Unreadable(f"{CUT_SHORT}: a scan ends early")
@@ -271,6 +272,7 @@ def _pixels(kind: str, stored: Stored, data: bytes, max_pixels: int, deadline: f
         pixels = np.empty((height, width, 3), np.uint8)
         lower = None
         if stored.clear is not None and stored.sixteen_bits:
+            # Pillow keeps the upper byte of each sample; transparency is compared with both, so decode the lower ones too.
             lower = _open(kind, stored, data, deadline)
             lower.tile = [tile._replace(args=_LOWER_BYTES) for tile in lower.tile]
             lower.load()
@@ -280,7 +282,7 @@ def _pixels(kind: str, stored: Stored, data: bytes, max_pixels: int, deadline: f
 
 
 def _check_budget(image: ImageFile.ImageFile, stored: Stored, max_pixels: int) -> None:
-    """Before anything is decoded."""
+    """Refuse a picture that would exceed the budget, before anything is decoded."""
     width, height = image.size
     pixels = width * height
     check_size(width, height, max_pixels)
@@ -296,9 +298,9 @@ def _check_budget(image: ImageFile.ImageFile, stored: Stored, max_pixels: int) -
 
 
 def _load(image: ImageFile.ImageFile, stored: Stored) -> None:
-    """Decode; the two libraries that fill what is missing are caught at it.
+    """Decode, and refuse files that end early but whose missing part the library fills in (JPEG, PNG).
 
-    Memory for the picture is zero until it is decoded, so a last row of zeros is one that was not written, or black.
+    The picture's memory is zero until it is decoded, so a last row of zeros was either not written or is black.
     """
     bottom = (0, image.height - 1, *image.size)
     absent: list[bool] = []
@@ -316,12 +318,12 @@ def _load(image: ImageFile.ImageFile, stored: Stored) -> None:
 
 
 def _orientation(image: Image.Image, stored: Stored) -> int:
-    """From the EXIF block alone. JPEG, PNG and TIFF have lost theirs by now; AVIF's is made by Pillow from its own boxes."""
+    """From the EXIF block. That of JPEG, PNG and TIFF was removed and read before; AVIF's is made by Pillow from its boxes."""
     return exif_orientation(image.info["exif"]) if "exif" in image.info else stored.orientation
 
 
 def _frames(image: Image.Image) -> int:
-    """How many pictures the file holds, 1 where what follows the first one is damaged or takes too long to count."""
+    """The number of pictures in the file; 1 if those behind the first are damaged or take too long to count."""
     try:
         return getattr(image, "n_frames", 1)
     except Exception:

@@ -1,4 +1,4 @@
-"""A picture's name by its content: equal pixels, equal name, whatever file format carried them."""
+"""A hash of a picture's pixels, whatever the file format."""
 
 import hashlib
 
@@ -8,7 +8,7 @@ from jaxtyping import UInt8
 from reslab.shapes import PICTURE
 
 FINGERPRINT_BYTES = 5
-"""40 bits: among 50,000 training and 10,000 test pictures, a chance match once in 2,000 comparisons of whole sets."""
+"""40 bits: 50,000 training and 10,000 test pictures share one by chance in about one of 2,000 such data sets."""
 
 
 def fingerprint(picture: UInt8[np.ndarray, PICTURE], length: int = FINGERPRINT_BYTES) -> bytes:

@@ -3,8 +3,8 @@
 libjpeg fills what is missing with grey and only warns, which Pillow does not pass on. But a scan is whole exactly when
 its pixels do not depend on what follows it, up to the next marker:
 
-- a picture in one scan comes out row by row, so its last row must be there before the end marker has been read;
-- a picture in several scans comes out at the end, so it is decoded once more with bytes put behind each scan.
+- a picture in one scan is written row by row, so its last row must be there before the end marker has been read;
+- a picture in several scans is written at the end, so it is decoded once more with bytes added behind each scan.
 """
 
 import re
@@ -25,17 +25,17 @@ _BARE = frozenset({0x01, *range(0xD0, 0xD9)})  # markers without a segment
 _MOST_SEGMENTS = 20_000
 _MOST_SCANS = 100
 _MOST_WORK = 2_000_000_000
-"""Scans times pixels: every scan passes over the whole picture, were it only a few bytes long."""
+"""Scans times pixels: every scan passes over the whole picture, even one of a few bytes."""
 
 _ONES = b"\xff\x00" * 8
-"""What libjpeg reads ahead behind a scan's last bit, 64 bits at most. No Huffman code is all ones, so nothing is decoded."""
+"""Bytes for libjpeg to read ahead behind a scan, 64 bits at most. No Huffman code is all ones, so nothing is decoded."""
 _PAD = b"".join(bytes(range(0x15, 0xF5, 7)) + bytes([255, restart]) for restart in range(0xD0, 0xD8))
-"""What a scan that lacks data decodes instead, also where the next thing it wants is a restart marker."""
+"""Bytes that an incomplete scan decodes as pixels, even where it waits for a restart marker."""
 
 
 @dataclass(slots=True)
 class _Frame:
-    """What the header says, and what the scans have brought so far."""
+    """What the header declares, and what the scans have supplied so far."""
 
     width: int = 0
     height: int = 0
@@ -43,7 +43,7 @@ class _Frame:
     components: dict[int, int] = field(default_factory=dict)
     """Component -> sampling factors, horizontal times vertical."""
     missing: dict[tuple[int, int], int] = field(default_factory=dict)
-    """(Component, coefficient) -> bits that no scan has brought; 0: all are there."""
+    """(Component, coefficient) -> bits that no scan has supplied yet; 0: complete."""
 
     def begin(self, marker: int, body: bytes) -> None:
         if marker > 0xC8:
@@ -67,13 +67,13 @@ class _Frame:
 
     @property
     def scratch(self) -> int:
-        """Of several scans: two bytes a sample until the last one, then a result, beside the result of the other try."""
+        """For several scans: two bytes per sample until the last one, then a result, beside that of the other decoding."""
         largest = max(self.components.values(), default=1) or 1
         return self.width * self.height * (3 + max(3, -(-2 * sum(self.components.values()) // largest)))
 
 
 def stored_jpeg(data: bytes) -> Stored:
-    """The first picture without previews, profiles and texts."""
+    """The first picture, without previews, profiles and texts."""
     frame, orientation = _Frame(), None
     parts: list[bytes | memoryview] = [_SOI]
     ends: list[int] = []  # how many parts there are up to the end of each scan
@@ -96,7 +96,7 @@ def stored_jpeg(data: bytes) -> Stored:
     except (struct.error, IndexError, ValueError):
         raise Unreadable("it is damaged (one of its segments is too short)") from None
     if not ends or not frame.complete:
-        raise Unreadable(f"{CUT_SHORT}: it holds no more than a part of its scans")
+        raise Unreadable(f"{CUT_SHORT}: some of its scans are missing")
     parts.append(_EOI)
     padding = _ONES if len(ends) == 1 else _PAD
     padded = b"".join(_padded(parts, ends, padding))
@@ -106,7 +106,7 @@ def stored_jpeg(data: bytes) -> Stored:
 
 
 def _padded(parts: list[bytes | memoryview], ends: list[int], padding: bytes) -> Iterator[bytes | memoryview]:
-    """The parts with some bytes behind each scan."""
+    """The parts with `padding` behind each scan."""
     for count, part in enumerate(parts, 1):
         yield part
         if count in ends:
@@ -119,7 +119,7 @@ def _check_work(scans: int, frame: _Frame) -> None:
 
 
 def _segments(data: bytes) -> Iterator[tuple[int, bytes, memoryview]]:
-    """Marker, content and, behind the head of a scan, its data: up to the end of the first picture."""
+    """Marker, content and, for a scan, its data; up to the end of the first picture."""
     at, count, view = len(_SOI), 0, memoryview(data)
     while found := _MARKER.search(data, at):
         marker, at = data[found.end() - 1], found.end()

@@ -1,4 +1,4 @@
-"""What kind of file is it? By its first bytes, as the name of Pillow's reader, or as a sentence where none is allowed."""
+"""Recognise a file's format by its first bytes: the name of Pillow's reader, or a sentence if it is not accepted."""
 
 _AVIF_BRANDS = (b"avif", b"avis")
 _HEIF_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"mif1", b"msf1")
@@ -9,8 +9,7 @@ _PICTURES = {
     b"P1": "PPM", b"P2": "PPM", b"P3": "PPM", b"P4": "PPM", b"P5": "PPM", b"P6": "PPM", b"Pf": "PPM",
 }  # fmt: skip
 FORMATS = frozenset({*_PICTURES.values(), "WEBP", "AVIF", "HEIF"})
-"""The only formats that are tried, JPEG's multi-picture kind (MPO) included: fewer parsers, a smaller door for hostile
-files."""
+"""The only formats that are decoded, JPEG's multi-picture kind (MPO) included: fewer parsers for hostile files to attack."""
 
 _OTHERS = {
     b"version https://git-lfs": "a Git LFS pointer; `git lfs pull` fetches the picture",
@@ -34,7 +33,7 @@ _NO_PICTURE = "it is not a picture in a known format"
 
 
 def kind_of(data: bytes) -> str:
-    """Pillow's name of the format, empty where the file is none of those that are read."""
+    """Pillow's name of the format; empty if it is not among `FORMATS`."""
     if data[:4] == b"RIFF" and data[8:12] == b"WEBP":
         return "WEBP"
     if data[4:8] == b"ftyp":
@@ -46,7 +45,7 @@ def kind_of(data: bytes) -> str:
 
 
 def not_a_picture(data: bytes) -> str:
-    """Why the file is not read, judged by its first bytes."""
+    """Why the file is not decoded, judging by its first bytes."""
     if not data:
         return "the file is empty"
     kind = kind_of(data)

@@ -1,4 +1,4 @@
-"""The chunks of a PNG that hold its pixels, and whether these are all there (RFC 2083, PNG third edition)."""
+"""The chunks of a PNG that hold its pixels, and whether they are complete (RFC 2083, PNG third edition)."""
 
 import struct
 import zlib
@@ -10,7 +10,7 @@ from reslab.pixels.tiff import exif_orientation
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _KEPT = (b"IHDR", b"PLTE", b"acTL", b"fcTL")  # acTL and fcTL: an animation's first frame and how many there are
 _MOST_CHUNKS = 200_000
-"""Of 8 kB, as many programs write them: 1.6 GB of picture."""
+"""Many programs write chunks of 8 kB, so this is 1.6 GB of pixels."""
 
 _CHANNELS = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}
 DEFLATE = 1032
@@ -29,7 +29,7 @@ _ADAM7 = (
 
 
 def stored_png(data: bytes) -> Stored:
-    """Its pixel chunks as one, checksums compared. Texts, profiles and later frames stay behind, whatever their size."""
+    """The file with its pixel chunks joined and all checksums verified; texts, profiles and later frames are left out."""
     kept, pixels, clear, orientation = [_SIGNATURE], [], b"", 1
     for kind, body in _chunks(data):
         if kind == b"IDAT":
@@ -43,7 +43,7 @@ def stored_png(data: bytes) -> Stored:
             if kind == b"IHDR" and len(body) == 13:
                 check_size(*struct.unpack_from(">II", body))
     if len(kept) < 2 or len(kept[1]) != 25:
-        raise Unreadable("it is damaged (its first chunk is no header)")
+        raise Unreadable("it is damaged (its first chunk is not a header)")
     width, height, depth, color, _, _, interlace = struct.unpack_from(">IIBBBBB", kept[1], 8)
     unpacked = _unpacked_bytes(width, height, depth * _CHANNELS.get(color, 1), interlace)
     if clear and color == 3:
@@ -61,7 +61,7 @@ def stored_png(data: bytes) -> Stored:
 
 
 def png_is_whole(stored: Stored) -> bool:
-    """Do the pixel chunks unpack to as many bytes as the header needs?"""
+    """Whether the pixel chunks unpack to as many bytes as the header requires."""
     at = stored.data.index(b"IDAT")
     (length,) = struct.unpack_from(">I", stored.data, at - 4)
     stream, rest, total = zlib.decompressobj(), memoryview(stored.data)[at + 4 : at + 4 + length], 0
@@ -85,7 +85,7 @@ def _chunks(data: bytes) -> Iterator[tuple[bytes, memoryview]]:
         if end > len(data):
             raise Unreadable(CUT_SHORT)
         if zlib.crc32(view[at + 4 : end - 4]) != int.from_bytes(view[end - 4 : end]):
-            raise Unreadable(f"it is damaged (the checksum of a chunk {kind!r} does not fit)")
+            raise Unreadable(f"it is damaged (the checksum of a chunk {kind!r} is wrong)")
         if kind == b"IEND":
             return
         yield kind, view[at + 8 : end - 4]
@@ -99,7 +99,7 @@ def _chunk(kind: bytes, body: bytes | memoryview) -> bytes:
 
 
 def _clear(chunk: bytes, depth: int, color: int) -> tuple[int, ...] | None:
-    """What tRNS says of grey (color 0) and RGB (2), of which only `depth` bits count, as Pillow scales the samples."""
+    """The transparent grey (color 0) or RGB value (2) of tRNS, scaled as Pillow scales samples; only `depth` bits count."""
     if color not in (0, 2) or len(chunk) < 2 * _CHANNELS[color]:
         return None
     scale = 255 // (2**depth - 1) if depth < 8 else 1
@@ -107,7 +107,7 @@ def _clear(chunk: bytes, depth: int, color: int) -> tuple[int, ...] | None:
 
 
 def _unpacked_bytes(width: int, height: int, bits: int, interlace: int) -> int:
-    """Every row of every pass, with the byte that names its filter."""
+    """Bytes of every row of every pass, each with the byte of its filter."""
     passes = _ADAM7 if interlace else ((0, 0, 1, 1),)
     sizes = ((-(-(width - x) // dx), -(-(height - y) // dy)) for x, y, dx, dy in passes)
     return sum((-(-columns * bits // 8) + 1) * rows for columns, rows in sizes if columns > 0 and rows > 0)

@@ -1,6 +1,6 @@
-"""From the picture to the network's input size, uint8 to uint8. The one resize for every door.
+"""Resize a picture to the network's input size, uint8 to uint8. Every command and the server resize with it.
 
-Numbers are not normalised here: that is the network's own first operation, so that training, evaluation, prediction,
+Values are not normalised here: that is the network's own first operation, so that training, evaluation, prediction,
 export and server cannot disagree about it (`reslab.nn.layers.Normalize`).
 """
 
@@ -21,14 +21,14 @@ Resize = Literal["crop", "pad", "stretch"]
 Interpolation = Literal["bilinear", "bicubic"]
 
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
-"""Of the colours of ImageNet's pictures in [0, 1]: what most published networks subtract and divide by."""
+"""Channel mean and standard deviation of ImageNet in [0, 1], as most published networks use them."""
 
 STATISTICS = {
     "0-1": ((0.0, 0.0, 0.0), (1.0, 1.0, 1.0)),
     "-1-1": ((0.5, 0.5, 0.5), (0.5, 0.5, 0.5)),
     "imagenet": (IMAGENET_MEAN, IMAGENET_STD),
 }
-"""Mean and standard deviation of each channel, by the word that asks for them."""
+"""Option value -> mean and standard deviation of each channel."""
 
 _PAD_GREY = (128, 128, 128)
 _RESAMPLE = {"bilinear": Image.Resampling.BILINEAR, "bicubic": Image.Resampling.BICUBIC}
@@ -39,7 +39,7 @@ SIDES = 8, 8192
 
 @dataclass(frozen=True, slots=True)
 class Preprocess:
-    """How any picture becomes `size x size` pixels. Travels inside the model file."""
+    """How any picture becomes `size x size` pixels. Stored in the model file."""
 
     size: int
     """Side of the network's square input, in pixels."""
@@ -105,7 +105,7 @@ def resized(
 ) -> Resized:
     """The part `box` of an RGB picture at `size` (width, height), by Pillow's anti-aliased filter.
 
-    Rows first, then columns. Left alone, Pillow 12 and 13 differ in the order, and so in the last bit.
+    Horizontally first, then vertically: by themselves, Pillow 12 and 13 differ in the order, and so in the last bit.
     """
     image, kind = Image.fromarray(picture), _RESAMPLE[interpolation]
     left, upper, right, lower = box or (0, 0, image.width, image.height)

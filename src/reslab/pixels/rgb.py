@@ -1,4 +1,4 @@
-"""From Pillow's colour modes to RGB of 8 bits, a box of the picture at a time, so that no second copy of it exists."""
+"""Convert Pillow's colour modes to 8-bit RGB, one box of the picture at a time, so that no second copy of it exists."""
 
 from collections.abc import Callable, Iterator
 
@@ -18,7 +18,7 @@ Box = tuple[int, int, int, int]
 
 
 def deep(mode: str) -> bool:
-    """More than 8 bits a sample, grey."""
+    """Whether a mode is grey with more than 8 bits per sample."""
     return mode == "F" or mode.startswith("I")
 
 
@@ -64,7 +64,7 @@ def _samples(part: Image.Image) -> np.ndarray:
 
 
 def _scale(image: Image.Image, inverted: bool) -> Callable[[np.ndarray], np.ndarray]:
-    """How the samples of a deep picture become 8 bits: by the documented rule, which needs the range of them all."""
+    """A function from the samples of a deep picture to 8 bits, by the documented rule; it needs the range of all samples."""
     table = _EIGHT_BITS[::-1] if inverted else _EIGHT_BITS
     if image.mode.startswith("I;16"):
         return lambda samples: table[samples]

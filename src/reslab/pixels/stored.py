@@ -1,4 +1,4 @@
-"""A file as it is handed to the decoder: without what holds no pixels, and with the facts that decide how it is read."""
+"""A file as the decoder gets it: only what holds pixels, with the facts that decide how it is read."""
 
 from dataclasses import dataclass
 
@@ -9,7 +9,7 @@ CUT_SHORT = "the file is cut short"
 
 
 class Unreadable(Exception):
-    """Why a file is not decoded, in words that fit a table cell."""
+    """Why a file is not decoded, short enough for a table cell."""
 
 
 def check_size(width: int, height: int, max_pixels: int = MAX_PIXELS) -> None:
@@ -23,11 +23,11 @@ class Stored:
     """One picture file, reduced."""
 
     data: bytes
-    """The file without texts, profiles, previews, further pictures: no library has to parse them."""
+    """The file without texts, profiles, previews and further pictures, so that no library parses them."""
     orientation: int = 1
     """EXIF 0x0112."""
     scratch: int = 0
-    """Bytes that decoding takes beside the picture itself."""
+    """Bytes that decoding needs besides the picture itself."""
     frames: int = 0
     """TIFF: pictures in the file; 0 where Pillow counts them."""
     layout: str = ""
@@ -35,7 +35,7 @@ class Stored:
     inverted: bool = False
     """TIFF: samples of more than 8 bits where 0 is white."""
     clear: tuple[int, ...] | None = None
-    """PNG: the grey value or the colour that stands for clear, scaled like the samples."""
+    """PNG: the grey value or colour that means transparent, scaled like the samples."""
     sixteen_bits: bool = False
     """PNG: colour with 16 bits a sample, of which Pillow keeps the upper eight."""
     unpacked: int = 0

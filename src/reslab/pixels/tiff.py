@@ -1,4 +1,4 @@
-"""The first directory of a TIFF: its layout in words, its orientation, and a copy without what holds no pixels."""
+"""The first directory of a TIFF: its layout in words, its orientation, and a copy with only the tags of its pixels."""
 
 import struct
 from collections.abc import Iterator
@@ -80,7 +80,7 @@ class Directory:
 
 
 def exif_orientation(exif: bytes) -> int:
-    """The tag 0x0112 of an EXIF block, 1 where it is absent or the block is damaged (viewers show those unturned)."""
+    """The tag 0x0112 of an EXIF block; 1 if it is absent or the block is damaged (viewers do not rotate those)."""
     try:
         return Directory.read(exif.removeprefix(b"Exif\0\0")).value(ORIENTATION, 1)
     except (struct.error, OverflowError, Unreadable):
@@ -88,7 +88,7 @@ def exif_orientation(exif: bytes) -> int:
 
 
 def stored_tiff(data: bytes) -> Stored:
-    """The first picture with the tags that bear on its pixels, so that no library reads, or complains of, the others."""
+    """The first picture with only the tags that affect its pixels, so that no library reads or warns about the others."""
     try:
         directory = Directory.read(data)
         layout = _Layout.of(directory)
@@ -111,7 +111,7 @@ def stored_tiff(data: bytes) -> Stored:
 
 @dataclass(frozen=True, slots=True)
 class _Layout:
-    """How samples lie in the file."""
+    """How the samples are arranged in the file."""
 
     width: int
     height: int
@@ -120,7 +120,7 @@ class _Layout:
     photometric: int
     sample: int
     planes: int
-    """Bands that are stored one after the other; 1 where the bands of a pixel lie together."""
+    """Bands that are stored one after the other; 1 if the bands of a pixel are stored together."""
     block: tuple[int, int]
     """Width and height of a strip or tile."""
     tiled: bool
@@ -156,7 +156,7 @@ class _Layout:
         return max(self.row_bytes, 4 * self.block[0]) * self.block[1]
 
     def check(self, directory: Directory) -> None:
-        """Every strip or tile is there, is no larger than sensible, and, where nothing is compressed, is long enough."""
+        """Check that every strip or tile is there, of a sensible size and, if uncompressed, long enough."""
         across, down = (
             -(-side // max(part, 1)) for side, part in zip((self.width, self.height), self.block, strict=True)
         )
@@ -186,7 +186,7 @@ class _Layout:
 
 
 def _frames(data: bytes, directory: Directory) -> int:
-    """Directories in the file, each of which names the next one; at most a thousand are counted."""
+    """The number of directories, each of which points to the next; at most a thousand are counted."""
     order, big = directory.order, directory.big
     word, count, size = ("Q", "Q", 20) if big else ("I", "H", 12)
     seen, at = set(), struct.unpack_from(order + word, data, 8 if big else 4)[0]

@@ -1,13 +1,14 @@
 """The score of a run in large type, with everything that keeps it honest."""
 
 import shlex
+from functools import reduce
 from typing import Any
 
 from reslab.figures import curves
 from reslab.model.run import OUT_OF_FOLD
 from reslab.report.folder import Judged, RunFolder
 from reslab.report.sections import SECTIONS
-from reslab.words.phrases import Phrase, percent, say
+from reslab.words.phrases import Phrase, percent, plain, say
 
 
 def headline(run: RunFolder) -> dict[str, Any]:
@@ -59,8 +60,9 @@ def _trust(judged: Judged, run: RunFolder) -> list[Phrase]:
 def _spread(folds: dict[str, Any]) -> Phrase:
     """How far the folds lie apart."""
     shares = {name: percent(folds[name]) for name in ("mean", "std", "low", "high")}
-    values = [percent(value, 1) for value in folds["values"]]
-    return say("score.spread", each=Phrase(", ".join(values), "、".join(values)), **shares)
+    values = (plain(percent(value, 1)) for value in folds["values"])
+    each = reduce(lambda first, following: say("list", first=first, next=following), values)
+    return say("score.spread", each=each, **shares)
 
 
 def _beside(run: RunFolder, judged: Judged) -> list[Phrase]:

@@ -7,8 +7,8 @@ from typing import Any
 
 from reslab.model.file import read_header
 from reslab.model.run import (
-    JUDGED,
     MODEL_NAME,
+    SCORED_SPLITS,
     evaluation_name,
     planned_epochs,
     predictions_name,
@@ -107,7 +107,8 @@ class RunFolder:
     def score(self) -> Judged | None:
         """What to believe: the test split if it was judged, else what else there is; never an outdated score."""
         return next(
-            (self.judged[split] for split in JUDGED if split in self.judged and not self.judged[split].stale), None
+            (self.judged[split] for split in SCORED_SPLITS if split in self.judged and not self.judged[split].stale),
+            None,
         )
 
     def pictures(self, split: str) -> int:
@@ -125,7 +126,7 @@ def read_run(path: Path) -> RunFolder:
     events = list(read_journal(path))
     model = path / MODEL_NAME
     header = read_header(model) if model.is_file() else None
-    judged = {split: _judged(path, split, header) for split in JUDGED}
+    judged = {split: _judged(path, split, header) for split in SCORED_SPLITS}
     return RunFolder(
         path=path,
         document=document,

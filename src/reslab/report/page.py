@@ -2,6 +2,7 @@
 
 import base64
 import hashlib
+import json
 import shlex
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from markupsafe import Markup
 
 from reslab.data.catalog import SPLITS
 from reslab.figures import curves
+from reslab.figures.svg import Drawing, Point
 from reslab.model.run import REPORT_NAME, SHEET_NAME, fold_folder
 from reslab.report import pictures
 from reslab.report.findings import headline
@@ -46,7 +48,7 @@ def render(run: RunFolder) -> str:
         loader=FileSystemLoader(_HERE), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
     environment.filters |= {"percent": percent, "thousands": "{:,}".format, "fixed": _fixed}
-    tools = {"say": say, "element": phrases.element, "whisker": curves.whisker}
+    tools = {"say": say, "element": phrases.element, "attribute": phrases.attribute, "whisker": curves.whisker}
     return environment.get_template(_TEMPLATE).render(tools | _view(run))
 
 
@@ -58,6 +60,7 @@ def _view(run: RunFolder) -> dict[str, Any]:
         "style": Markup(style),
         "script": Markup(script),
         "policy": _policy(script),
+        "languages": json.dumps(phrases.languages(), ensure_ascii=False),
         "run": run,
         "title": say("page.title", model=run.config["model"], data=_data_name(run)),
         "state": _state(run),
@@ -118,7 +121,7 @@ def _facts(run: RunFolder) -> list[tuple[str | Phrase, Phrase]]:
     return facts
 
 
-def _curves(run: RunFolder) -> list[Markup]:
+def _curves(run: RunFolder) -> list[Drawing]:
     """The figures of the learning curves; none where no epoch was finished."""
     if not run.epochs:
         return []
@@ -126,7 +129,7 @@ def _curves(run: RunFolder) -> list[Markup]:
     def line(style: str, field: str) -> curves.Series:
         return curves.Series(style, tuple((float(e["epoch"]), e[field]) for e in run.epochs if field in e))
 
-    def steps(field: str) -> list[curves.Point]:
+    def steps(field: str) -> list[Point]:
         return [(e["epoch"] - 1 + e["step"] / e["steps"], e[field]) for e in run.steps]
 
     best = _best(run)
@@ -190,18 +193,23 @@ def _network(run: RunFolder) -> list[Phrase]:
 def _settings(run: RunFolder) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
     """Every value of the config: first those with a story, then those that are as they come."""
     told, rest = [], []
+    reasons = run.document.get("reasons", {})
     for name, value in flat(run.config).items():
         origin = run.document["origins"].get(name, {"origin": "default", "reason": ""})
         row = {"name": name, "meaning": phrases.setting(name), "value": _shown(value)}
-        row |= {"origin": origin["origin"], "from": say(f"origin.{origin['origin']}"), "why": _why(origin)}
+        row |= {
+            "origin": origin["origin"],
+            "from": say(f"origin.{origin['origin']}"),
+            "why": _why(origin, reasons.get(name)),
+        }
         (told if origin["reason"] or origin["origin"] != "default" else rest).append(row)
     return told, rest
 
 
-def _why(origin: dict[str, str]) -> Phrase:
+def _why(origin: dict[str, str], stored: dict[str, Any] | None) -> Phrase:
     if origin["origin"] == "recipe" and origin["reason"].isidentifier():
         return say("settings.recipe", name=origin["reason"])
-    return phrases.reason(origin["reason"])
+    return phrases.read_reason(origin["reason"], Phrase(**stored) if stored else None) or phrases.plain("")
 
 
 def _shown(value: object) -> str | Phrase:

@@ -1,7 +1,6 @@
 """Pictures for the page: small, and inside it as data URIs."""
 
 import base64
-import io
 from collections.abc import Collection
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ from reslab.data.reader import load
 from reslab.data.sources import at_hand, read_data
 from reslab.errors import BadPicture
 from reslab.pixels.decode import decode
+from reslab.pixels.encode import encode_picture
 
 THUMBNAIL = 160
 """Longest side of a thumbnail, in pixels: twice what is shown, for dense screens."""
@@ -70,10 +70,8 @@ def sheet(path: Path) -> str | None:
 
 
 def _uri(image: Image.Image, kind: str) -> str:
-    file = io.BytesIO()
     options: dict[str, Any] = {"optimize": True} if kind == "PNG" else {"quality": 82}
-    image.save(file, kind, **options)
-    return _encoded(file.getvalue(), kind)
+    return _encoded(encode_picture(image, kind, **options), kind)
 
 
 def _encoded(data: bytes, kind: str) -> str:

@@ -25,15 +25,12 @@ class Section(Protocol):
 
     def shown(self, score: float) -> str:
         """The score that counts, or an end of its interval."""
-        ...
 
     def heading(self, judged: Judged) -> dict[str, Any]:
         """What stands around the score: its `label`, the `hits`, sentences `against` the baseline, and `tiles`."""
-        ...
 
     def view(self, judged: Judged, run: RunFolder) -> dict[str, Any]:
         """What the template shows."""
-        ...
 
 
 SECTIONS: dict[str, Section] = {section.name: section for section in (SingleSection(), MultiSection())}

@@ -5,7 +5,7 @@ from typing import Any
 from reslab.data.catalog import Picture
 from reslab.figures import curves
 from reslab.metrics.intervals import proportion
-from reslab.model.run_data import place_of
+from reslab.model.run_data import data_location
 from reslab.report import pictures
 from reslab.report.folder import Judged, RunFolder
 from reslab.words.phrases import Phrase, percent, say
@@ -155,7 +155,7 @@ def mistakes(judged: Judged, run: RunFolder) -> dict[str, Any]:
     if not wrong:
         return {"text": say("mistakes.none", split=split), "rows": [], "note": None}
     worst = sorted(wrong, key=lambda row: -float(row["probability"]))[:WORST]
-    found = pictures.find_pictures({**run.config, "data": place_of(run.document)}, pictures.labels_of(worst))
+    found = pictures.find_pictures({**run.config, "data": data_location(run.document)}, pictures.labels_of(worst))
     rows = [_card(row, found.get(row["path"])) for row in worst]
     why = None if found else say("mistakes.gone", why=say("mistakes.no_data", data=run.config["data"]))
     return {

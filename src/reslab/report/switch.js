@@ -1,21 +1,25 @@
-// English is on the page; the Chinese of every text waits beside it. One button exchanges them and remembers nothing.
+// English is on the page; the other languages of every text wait beside it. One button goes through them and remembers nothing.
 (() => {
-  const root = document.documentElement;
   const button = document.getElementById("language");
-  const texts = [...document.querySelectorAll("[data-zh]")].map((e) => [e, e.textContent, e.dataset.zh]);
+  const languages = JSON.parse(button.dataset.languages); // [table of words, tag of the language, name], English first
+  const all = (name) => [...document.querySelectorAll(`[data-${languages[1][0]}${name}]`)];
+  const texts = all("").map((e) => [e, e.textContent]);
   const labels = ["alt", "label"].flatMap((name) => {
     const attribute = name === "label" ? "aria-label" : name;
-    return [...document.querySelectorAll(`[data-zh-${name}]`)].map((e) =>
-      [e, attribute, e.getAttribute(attribute), e.getAttribute(`data-zh-${name}`)]);
+    return all(`-${name}`).map((e) => [e, name, attribute, e.getAttribute(attribute)]);
   });
-  const show = (chinese) => {
-    for (const [e, english, zh] of texts) e.textContent = chinese ? zh : english;
-    for (const [e, attribute, english, zh] of labels) e.setAttribute(attribute, chinese ? zh : english);
-    root.lang = chinese ? "zh-CN" : "en";
-    button.textContent = chinese ? "English" : "中文";
-    button.lang = chinese ? "en" : "zh-CN";
+  let shown = 0;
+  const show = (number) => {
+    const [table, tag] = languages[number];
+    const written = (e, name, english) => (number ? e.getAttribute(`data-${table}${name}`) : english);
+    for (const [e, english] of texts) e.textContent = written(e, "", english);
+    for (const [e, name, attribute, english] of labels) e.setAttribute(attribute, written(e, `-${name}`, english));
+    document.documentElement.lang = tag;
+    shown = number;
+    [, button.lang, button.textContent] = languages[(number + 1) % languages.length];
   };
   button.hidden = false;
-  button.addEventListener("click", () => show(root.lang === "en"));
-  if (navigator.language.toLowerCase().startsWith("zh")) show(true);
+  button.addEventListener("click", () => show((shown + 1) % languages.length));
+  const own = languages.findIndex(([table]) => navigator.language.toLowerCase().startsWith(table));
+  if (own > 0) show(own);
 })();

@@ -6,7 +6,7 @@ good. It is that of networks trained on all but one K-th of the pictures; the on
 """
 
 from reslab.errors import ResLabError
-from reslab.evaluate.evaluation import Evaluation, pooled
+from reslab.evaluate.evaluation import Evaluation, pool_folds
 from reslab.model.file import read_model
 from reslab.model.run import MODEL_NAME, OUT_OF_FOLD
 from reslab.system.events import Event
@@ -40,7 +40,7 @@ def cross_validate(job: Job) -> Evaluation:
             raise Interrupted(f"fold {number} of {folds}: {stop.message}", hint) from None
     job.listener(_fold_event(job))
     fit(job)
-    answers = pooled([one for one in judged if one is not None], OUT_OF_FOLD)
+    answers = pool_folds([one for one in judged if one is not None], OUT_OF_FOLD)
     return job.group.share(_save(job, answers) if job.group.first else None)
 
 

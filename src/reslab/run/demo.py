@@ -1,16 +1,14 @@
 """The main job on the built-in digits."""
 
-import io
 from dataclasses import dataclass, replace
 from pathlib import Path
-
-from PIL import Image
 
 from reslab.data.reader import load
 from reslab.data.sources import read_data
 from reslab.evaluate.evaluation import Evaluation
 from reslab.evaluate.predict import Prediction, load_model
 from reslab.model.run import REPORT_NAME
+from reslab.pixels.encode import encode_picture
 from reslab.run.evaluate import evaluate
 from reslab.run.train import train
 from reslab.system.events import Listener
@@ -36,9 +34,7 @@ def demo(out: Path | None = None, epochs: int | None = None, on_event: Listener 
     run = train(config, out, {"epochs"} if epochs else (), on_event)
     evaluation = evaluate(run.folder, "digits")
     example = read_data("digits").split("test")[0]
-    file = io.BytesIO()
-    Image.fromarray(load(example)).save(file, "PNG")
     path = run.folder / f"digit-{example.label}.png"
-    write_atomically(path, file.getvalue())
+    write_atomically(path, encode_picture(load(example)))
     prediction = load_model(run.folder).predict(path)[0]
     return Demo(run.model, run.folder / REPORT_NAME, evaluation, prediction)

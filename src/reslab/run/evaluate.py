@@ -7,12 +7,12 @@ from pathlib import Path
 from reslab.data.catalog import SPLIT_WORDS, SPLITS, Split
 from reslab.data.sources import read_data
 from reslab.data.splits import SplitConfig
-from reslab.engine.base import Assumed, Mirrored
+from reslab.engine.base import CheckpointAssumptions, MirrorAveraged
 from reslab.engine.open import EngineName, find_model, open_engine
 from reslab.errors import ResLabError, nearest
 from reslab.evaluate.evaluation import Evaluation, evaluate_engine, write_evaluation
 from reslab.model.run import CONFIG_NAME, OUT_OF_FOLD, predictions_name, read_config, read_rows
-from reslab.model.run_data import is_of, place_of
+from reslab.model.run_data import data_location, is_data_of
 from reslab.report.page import write_report
 from reslab.tasks.table import task_named
 from reslab.tasks.task import check_labels
@@ -31,7 +31,7 @@ class Judging:
     """Answer with the mean of each picture and its mirror image; the run's folder keeps the plain answers."""
     workers: int | None = None
     """Threads that read pictures."""
-    assumed: Assumed = Assumed()
+    assumed: CheckpointAssumptions = CheckpointAssumptions()
     """What a foreign checkpoint does not say."""
     engine: EngineName = "auto"
     """Which library computes, where the file leaves a choice."""
@@ -65,7 +65,7 @@ def evaluate(
     check_labels(task_named(engine.header.task), task_named(whole.task), whole.root)
     catalog = division.or_else(SplitConfig.recorded(engine.header.training)).apply(whole)
     chosen: Split = split or ("test" if catalog.split("test") else "val")
-    judged = Mirrored(engine) if how.mirror else engine
+    judged = MirrorAveraged(engine) if how.mirror else engine
     skip_bad = bool(division.skip_bad)
     evaluation = evaluate_engine(judged, catalog.split(chosen), chosen, skip_bad, how.workers, on_progress)
     share = float(evaluation.seen.mean())
@@ -80,11 +80,11 @@ def evaluate(
         )
     run = path.parent
     if (run / CONFIG_NAME).is_file() and chosen != "val" and not how.mirror:
-        if is_of(run, whole):
+        if is_data_of(run, whole):
             write_evaluation(run, evaluation)
             write_report(run)
         else:
-            how.assumed.tell(f"these are not the pictures that {run} was trained on: nothing is written into it")
+            how.assumed.on_message(f"these are not the pictures that {run} was trained on: nothing is written into it")
     return evaluation
 
 
@@ -98,8 +98,8 @@ def out_of_fold(model: str | Path, data: str | Path) -> dict[str, bool]:
     rows = read_rows(run / predictions_name(OUT_OF_FOLD), ("path", "correct"))
     if not rows:
         raise ResLabError(f"{model} keeps no out-of-fold answers", "train it with --folds, or choose another --split")
-    if not is_of(run, read_data(data)):
-        own = place_of(read_config(run))
+    if not is_data_of(run, read_data(data)):
+        own = data_location(read_config(run))
         raise ResLabError(
             f"the out-of-fold answers of {model} are about {own}, not about {data}", f"give {own} as DATA"
         )

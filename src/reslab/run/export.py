@@ -11,20 +11,20 @@ from reslab.data.catalog import Picture, Split
 from reslab.data.reader import blocks, load
 from reslab.data.sources import read_data
 from reslab.data.splits import SplitConfig
-from reslab.engine.base import Assumed, Engine
+from reslab.engine.base import CheckpointAssumptions, Engine
 from reslab.engine.onnx import OnnxEngine
 from reslab.engine.open import find_model, open_engine
 from reslab.engine.torch import TorchEngine
 from reslab.errors import ResLabError
 from reslab.export.certify import Certificate, certify
 from reslab.export.forms import Draft, as_onnx, as_openvino, as_program, read_graph
-from reslab.export.golden import refuse_taken, write_golden
-from reslab.export.graph import OnnxGraph, onnx_of, program_of
+from reslab.export.golden import refuse_nonempty, write_golden
+from reslab.export.graph import OnnxGraph, export_onnx, export_program
 from reslab.export.options import Form, Layout
-from reslab.export.quantize import Gate, gate, quantized
-from reslab.model.file import Carried
-from reslab.model.run import CONFIG_NAME, PACKAGED, packaged, read_config
-from reslab.model.run_data import own_data, place_of
+from reslab.export.quantize import Acceptance, measure_acceptance, quantize
+from reslab.model.file import ModelMetadata
+from reslab.model.run import CONFIG_NAME, PACKAGED, packaged_file, read_config
+from reslab.model.run_data import data_location, find_run_data
 from reslab.pixels.preprocess import Preprocess
 from reslab.tasks.table import task_named
 from reslab.tasks.task import require, supports
@@ -55,7 +55,7 @@ class ExportResult:
 
     path: Path
     certificate: Certificate
-    gate: Gate | None
+    acceptance: Acceptance | None
     """int8 beside float32; where its `reasons` are not empty, the file holds float32."""
 
 
@@ -79,7 +79,7 @@ def export_model(
     how: ExportOptions,
     data: str | Path | None = None,
     division: SplitConfig = _AS_TRAINED,
-    assumed: Assumed | None = None,
+    assumed: CheckpointAssumptions | None = None,
 ) -> ExportResult:
     """Export a model, prove on pictures that it answers as before, and write it.
 
@@ -92,10 +92,10 @@ def export_model(
         ResLabError: the model does not exist, or the options cannot be combined.
     """
     _refuse(how)
-    path = packaged(str(model), ".safetensors") if str(model) in PACKAGED else find_model(model)
+    path = packaged_file(str(model), ".safetensors") if str(model) in PACKAGED else find_model(model)
     engine = open_engine(path, assumed)
     reference = _reference_pictures(engine, path, data, division)
-    metadata = Carried(engine.header, engine.seen, None)
+    metadata = ModelMetadata(engine.header, engine.seen, None)
     draft, graph = _draft(engine, path, metadata, how)
     certificate = certify(engine, draft.engine, reference.pixels, reference.what, reference.labels)
     document, judged = certificate.document(), None
@@ -110,9 +110,9 @@ def export_model(
 
 
 def _smaller(
-    draft: Draft, graph: OnnxGraph, metadata: Carried, reference: ReferencePictures, how: ExportOptions
-) -> tuple[Draft, Gate]:
-    """The model in int8 where the gate opens, else as it was; and what the gate measured."""
+    draft: Draft, graph: OnnxGraph, metadata: ModelMetadata, reference: ReferencePictures, how: ExportOptions
+) -> tuple[Draft, Acceptance]:
+    """The model in int8 where it is accepted, else in float32; and what was measured."""
     require(task_named(metadata.header.task), "int8", "--int8")
     if reference.labels is None or not reference.training:
         raise ResLabError(
@@ -120,8 +120,10 @@ def _smaller(
             "name them with --data",
         )
     _, ranges = _readable(_evenly(reference.training, _CALIBRATE), metadata.header.preprocess, reference.skip_bad)
-    small = _formed(quantized(graph, ranges), metadata, how.form)
-    judged = gate(draft.engine, small.engine, reference.pixels, reference.labels, reference.what, how.max_drop_points)
+    small = _formed(quantize(graph, ranges), metadata, how.form)
+    judged = measure_acceptance(
+        draft.engine, small.engine, reference.pixels, reference.labels, reference.what, how.max_drop_points
+    )
     return (draft if judged.reasons else small), judged
 
 
@@ -137,16 +139,16 @@ def _refuse(how: ExportOptions) -> None:
     if how.golden and how.layout != "nhwc-uint8":
         raise ResLabError("golden vectors hand over uint8 pixels", "leave --input-layout out")
     if how.golden:
-        refuse_taken(how.golden)
+        refuse_nonempty(how.golden)
 
 
-def _draft(engine: Engine, path: Path, metadata: Carried, how: ExportOptions) -> tuple[Draft, OnnxGraph | None]:
+def _draft(engine: Engine, path: Path, metadata: ModelMetadata, how: ExportOptions) -> tuple[Draft, OnnxGraph | None]:
     """The float32 model in its form, and its graph."""
     if isinstance(engine, TorchEngine):
         network = copy.deepcopy(engine.network).to(device="cpu", memory_format=torch.contiguous_format)
         if how.form == "pt2":
-            return as_program(program_of(network, engine.header, how.layout), metadata), None
-        graph = onnx_of(network, engine.header, how.layout, how.opset)
+            return as_program(export_program(network, engine.header, how.layout), metadata), None
+        graph = export_onnx(network, engine.header, how.layout, how.opset)
     elif isinstance(engine, OnnxEngine) and how.form != "pt2" and how.layout == "nhwc-uint8" and how.opset is None:
         graph = read_graph(path)
     else:
@@ -154,7 +156,7 @@ def _draft(engine: Engine, path: Path, metadata: Carried, how: ExportOptions) ->
     return _formed(graph, metadata, how.form), graph
 
 
-def _formed(graph: OnnxGraph, metadata: Carried, form: Form) -> Draft:
+def _formed(graph: OnnxGraph, metadata: ModelMetadata, form: Form) -> Draft:
     return as_openvino(graph, metadata) if form == "openvino" else as_onnx(graph, metadata)
 
 
@@ -164,9 +166,9 @@ def _reference_pictures(
     """Pictures of `data`, else of what the run was trained on where that is still here, else parts of photographs."""
     header, run = engine.header, path.parent
     catalog = None if data is None else read_data(data, division.data_dir)
-    if catalog is None and (run / CONFIG_NAME).is_file() and (catalog := own_data(run)):
+    if catalog is None and (run / CONFIG_NAME).is_file() and (catalog := find_run_data(run)):
         document = read_config(run)
-        data, division = place_of(document), division.or_else(SplitConfig.recorded(document["config"]))
+        data, division = data_location(document), division.or_else(SplitConfig.recorded(document["config"]))
     if catalog is None or data is None:
         parts = _photographs()
         what = f"{len(parts)} parts of scikit-learn's photographs"

@@ -1,14 +1,14 @@
 """What was trained here: one row per run, read from its files, without PyTorch."""
 
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from reslab.errors import ResLabError
 from reslab.model.run import (
     CONFIG_NAME,
-    JUDGED,
     RUNS,
+    SCORED_SPLITS,
     evaluation_name,
     fold_folder,
     planned_epochs,
@@ -16,7 +16,7 @@ from reslab.model.run import (
     read_journal,
 )
 from reslab.system.files import read_json
-from reslab.system.values import build
+from reslab.system.values import build_known
 
 
 def list_runs(root: Path = RUNS) -> list[dict[str, Any]]:
@@ -39,8 +39,8 @@ def _summary(folder: Path) -> dict[str, Any]:
     epochs = [event for event in read_journal(folder) if event["event"] == "epoch"]
     folds = [fold_folder(folder, k + 1) for k in range(document["config"].get("folds", 0))]
     spent = epochs + [event for fold in folds for event in read_journal(fold) if event["event"] == "epoch"]
-    scored = next((p for split in JUDGED if (p := folder / evaluation_name(split)).is_file()), None)
-    score = build(_Scored, _known(read_json(scored)), scored) if scored else _Scored(None, None)
+    scored = next((p for split in SCORED_SPLITS if (p := folder / evaluation_name(split)).is_file()), None)
+    score = build_known(_Scored, read_json(scored), scored) if scored else _Scored(None, None)
     return {
         "model": document["config"]["model"],
         "data": document["config"]["data"],
@@ -58,8 +58,3 @@ class _Scored:
     n: int | None
     top1: dict[str, float] | None = None
     mean_ap: dict[str, float] | None = None
-
-
-def _known(document: dict[str, Any]) -> dict[str, Any]:
-    names = {entry.name for entry in fields(_Scored)}
-    return {name: value for name, value in document.items() if name in names}

@@ -17,7 +17,7 @@ from reslab.data.sources import read_data
 from reslab.data.splits import FINER, LONELY, lonely_groups
 from reslab.errors import ResLabError
 from reslab.model.run import CONFIG_NAME, LOCK_NAME, RUNS, SPLIT_NAME, SplitRow, fold_folder, read_config
-from reslab.model.run_data import difference, place_of, recorded
+from reslab.model.run_data import data_location, describe_difference, recorded_split
 from reslab.pixels.fingerprint import fingerprint
 from reslab.run.examine import read_and_split
 from reslab.system.events import Event, Listener
@@ -118,7 +118,7 @@ def check_pictures(
         plan: `config`, resolved for `catalog`.
 
     Raises:
-        ResLabError: something is wrong that training cannot do with.
+        ResLabError: there is a problem with which training cannot start.
     """
     stores = open_stores(plan, catalog)
     listener({"event": "check", "total": len(catalog.pictures)})
@@ -219,11 +219,11 @@ def same_data(config: TrainConfig, folder: Path, data: str | Path | None = None)
     Args:
         data: where the pictures lie now; by default where they lay when the run began.
     """
-    data = data or place_of(read_config(folder))
-    catalog, table = read_data(data, config.data_dir), recorded(folder)
+    data = data or data_location(read_config(folder))
+    catalog, table = read_data(data, config.data_dir), recorded_split(folder)
     if table is None:
         raise ResLabError(f"{folder} holds no {SPLIT_NAME}", "without it the splits are unknown: train anew")
-    if changed := difference(table, catalog, config.skip_bad):
+    if changed := describe_difference(table, catalog, config.skip_bad):
         raise ResLabError(
             f"{data} is not what this run began with: {changed}", "put the data back as they were, or train anew"
         )

@@ -22,6 +22,7 @@ from reslab.train.inputs import open_stores
 from reslab.train.job import Job
 from reslab.train.plan.document import plan_document, plan_from
 from reslab.train.step.process_group import join
+from reslab.words.phrases import say
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +93,7 @@ def resume(
             f"train anew: --folds {plan.config.folds} --epochs {epochs}",
         )
     if epochs is not None:
-        origin = Origin("user", "given to resume")
+        origin = Origin("user", say("reason.epochs.resume"))
         config = replace(plan.config, epochs=epochs, minutes=0.0, course=())
         plan = replace(plan, config=config, origins={**plan.origins, "epochs": origin})
     if data is not None:

@@ -42,6 +42,7 @@ from reslab.train.inputs import open_stores
 from reslab.train.job import Job
 from reslab.train.plan.document import plan_document, plan_from
 from reslab.train.plan.resolve import resolve
+from reslab.words.phrases import say
 
 BEST_NAME = "best"
 
@@ -121,10 +122,8 @@ def _search(state: SearchState, minutes: float) -> dict[str, Any]:
     while (trial := next_trial(state, minutes * 60)) is not None:
         run_trial(state, trial)
         document = _record(state, minutes)
-        best = document["leader"]["trial"] == trial.number
-        job.listener(
-            {"event": "trial end", **document["trials"][trial.number], "best": best, "elapsed": state.elapsed()}
-        )
+        row, best = document["trials"][trial.number], document["leader"]["trial"] == trial.number
+        job.listener({"event": "trial end", **row, "best": best, "elapsed": state.elapsed()})
     return _record(state, minutes)
 
 
@@ -145,7 +144,7 @@ def _begin(folder: Path, whole: Catalog, request: SearchRequest, listener: Liste
     epochs = _length(request, full, per_epoch)
     origins = plan.origins | {"finetune": why}
     if epochs < full:
-        origins["epochs"] = Origin("search", f"{full} epochs shortened for a search of {request.minutes:g} minutes")
+        origins["epochs"] = Origin("search", say("reason.epochs.search", epochs=full, minutes=request.minutes))
     plan = replace(plan, config=replace(plan.config, epochs=epochs), origins=origins)
     space = search_space(plan, mode, whole.mirrored, user)
     (folder / LOG_NAME).unlink(missing_ok=True)  # of a search that began no trial

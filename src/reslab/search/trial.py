@@ -16,6 +16,7 @@ from reslab.search.space import Parameter, default_values, sample_values, with_v
 from reslab.system.events import Event
 from reslab.train.config import Origin, Plan
 from reslab.train.job import Job
+from reslab.words.phrases import say
 
 TRIALS_NAME = "trials"
 KNOWN = "search"
@@ -126,7 +127,7 @@ def _values_and_plan(state: SearchState, trial: Any) -> tuple[dict[str, Any], Pl
     plan, mirrored = state.job.plan, state.job.catalog.mirrored
     values = sample_values(state.space, trial)
     if trial.number:
-        return values, with_values(plan, values, mirrored, Origin("search", f"trial {trial.number}"))
+        return values, with_values(plan, values, mirrored, Origin("search", say("reason.trial", number=trial.number)))
     values = default_values(state.space)
     own = {name: value for name, value in values.items() if value == "head"}
     return values, with_values(plan, own, mirrored, plan.origins["finetune"])

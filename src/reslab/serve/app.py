@@ -1,4 +1,4 @@
-"""The HTTP face of a model: which path gives what."""
+"""The HTTP interface of a model: its routes and their OpenAPI description."""
 
 import hmac
 import importlib.metadata
@@ -23,27 +23,27 @@ from reslab.serve.documents import (
     ModelDocument,
     PredictionsDocument,
     StateDocument,
-    encoded,
+    to_json,
 )
-from reslab.serve.front import PROBES, Front
+from reslab.serve.front import MONITORING_ENDPOINTS, RequestMiddleware
 from reslab.serve.limits import Limits, Refused
 from reslab.serve.service import Service
 from reslab.serve.web import add_page
 
-_REASONS = {
-    400: "No body, or one that is not what it says it is",
+_DESCRIPTIONS = {
+    400: "No body, or one that does not match its content type",
     401: "A missing or wrong token",
     404: "No class of that name",
-    408: "The body came too slowly",
+    408: "The body arrived too slowly",
     409: "The model cannot be explained",
     413: "Too many bytes or files",
-    415: "A content type that is not read here",
+    415: "An unsupported content type",
     422: "No picture that can be read",
     429: "Too many requests per second",
-    503: "Too many pictures are waiting, or the server is ending",
+    503: "Too many pictures are waiting, or the server is shutting down",
 }
 _FILE = {"type": "string", "format": "binary"}
-_BASE64 = {"type": "string", "format": "byte", "description": "base64 of a file; a data: URL too"}
+_BASE64 = {"type": "string", "format": "byte", "description": "base64 of a file, or a data: URL"}
 _ONE_IMAGE = {
     "type": "object",
     "properties": {"image": _BASE64},
@@ -73,39 +73,39 @@ def create_app(engine: Engine, limits: Limits | None = None, token: str | None =
     """The server of one model, as an ASGI app.
 
     Args:
-        token: what `Authorization: Bearer` must carry; nobody is asked for it by default.
-        local: refuse requests to another host than this machine's own names, and those of other servers' pages.
+        token: required in `Authorization: Bearer`; by default none is.
+        local: refuse requests for hosts other than this machine's own names, and those of other servers' pages.
     """
     version = importlib.metadata.version("reslab")
     service = Service(engine, limits or Limits(), version)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        await service.decoders.able()
+        await service.decoders.is_ready()
         yield
         service.close()
 
     app = FastAPI(title="ResLab", version=version, lifespan=lifespan, openapi_url=None, redirect_slashes=False)
     app.state.service = service
-    app.add_middleware(Front, service=service, local=local)
-    app.add_exception_handler(ResLabError, _refusal)
-    app.add_exception_handler(HTTPException, _http_error)
-    app.add_exception_handler(RequestValidationError, _invalid)
+    app.add_middleware(RequestMiddleware, service=service, local=local)
+    app.add_exception_handler(ResLabError, _handle_error)
+    app.add_exception_handler(HTTPException, _handle_http_error)
+    app.add_exception_handler(RequestValidationError, _handle_invalid_query)
     guards = _guards(service, token)
-    _add_work(app, service, guards)
-    _add_state(app, service, guards)
+    _add_prediction_routes(app, service, guards)
+    _add_status_routes(app, service, guards)
     add_page(app)
     return app
 
 
-def _add_work(app: FastAPI, service: Service, guards: list[Any]) -> None:
+def _add_prediction_routes(app: FastAPI, service: Service, guards: list[Any]) -> None:
     """`/predict` and `/explain`."""
 
-    @app.post("/predict", dependencies=guards, **_described(PredictionsDocument, _several(service.limits)))
+    @app.post("/predict", dependencies=guards, **_describe(PredictionsDocument, _several(service.limits)))
     async def predict(request: Request) -> Response:
-        """Answer for one or several pictures. Some may be unreadable: their rows say why."""
+        """Classify one or several pictures. The rows of unreadable ones give the reason."""
         with service.admission.reading() as count:
-            files = await read_uploads(request, service.limits, count, service.aside)
+            files = await read_uploads(request, service.limits, count, service.run_in_thread)
             request.state.pictures = len(files)
             with service.admission.answering(len(files)):
                 rows = await service.predict(files)
@@ -117,44 +117,44 @@ def _add_work(app: FastAPI, service: Service, guards: list[Any]) -> None:
 
     png: dict[str, Any] = {"image/png": {"schema": _FILE}}
 
-    @app.post("/explain", dependencies=guards, **_described(ExplanationDocument, _one(), png, also=(404, 409)))
+    @app.post("/explain", dependencies=guards, **_describe(ExplanationDocument, _one(), png, also=(404, 409)))
     async def explain(
         request: Request, label: Annotated[str | None, Query(description="The class to explain.")] = None
     ) -> Response:
-        """Where in one picture the answer comes from: a PNG, or JSON where `Accept` asks for it."""
+        """The class activation map of one picture: a PNG, or JSON where `Accept` asks for it."""
         if not service.explains:
             raise Refused(409, "no-features", "this model cannot be explained: it has no features and linear head")
         with service.admission.reading() as count:
-            files = await read_uploads(request, service.limits, count, service.aside)
+            files = await read_uploads(request, service.limits, count, service.run_in_thread)
             request.state.pictures = len(files)
             if len(files) != 1:
                 raise Refused(422, "one-picture", f"explain takes one picture, and {len(files)} were sent")
             with service.admission.answering(1):
                 picture, found = await service.explain(files[0], label)
                 if _wants_json(request):
-                    return _json(await service.explanation(picture, found, request.state.request_id))
-                return Response(await service.drawn(picture, found), media_type="image/png")
+                    return _json(await service.explanation_document(picture, found, request.state.request_id))
+                return Response(await service.draw(picture, found), media_type="image/png")
 
 
-def _add_state(app: FastAPI, service: Service, guards: list[Any]) -> None:
-    """What is read only: the model's card, the probes, the metrics."""
+def _add_status_routes(app: FastAPI, service: Service, guards: list[Any]) -> None:
+    """The read-only routes: the model, the monitoring endpoints, the OpenAPI description."""
 
     @app.get("/model", dependencies=guards, responses=_errors(401, 429, 503) | {200: {"model": ModelDocument}})
     async def model() -> Response:
-        """What the model says about itself."""
-        return _json(service.card())
+        """Classes, preprocessing, calibration, scores and limits."""
+        return _json(service.model_document())
 
     @app.get("/livez", responses={200: {"model": StateDocument}})
     async def livez() -> Response:
-        """The process answers."""
+        """The process is alive."""
         return _json(StateDocument(1, True))
 
     @app.get("/readyz", responses={200: {"model": StateDocument}} | _errors(503))
     async def readyz() -> Response:
-        """Requests are taken."""
+        """The server accepts requests."""
         if service.draining:
-            raise _ending()
-        if not await service.decoders.able():
+            raise _shutting_down()
+        if not await service.decoders.is_ready():
             raise Refused(503, "decoders", "no picture can be decoded", "try again later", 1)
         return _json(StateDocument(1, True))
 
@@ -171,29 +171,29 @@ def _add_state(app: FastAPI, service: Service, guards: list[Any]) -> None:
 
 
 def _guards(service: Service, token: str | None) -> list[Any]:
-    """Who may come in, decided before a byte of the body is read."""
+    """The checks before a byte of the body is read: token, shutdown, rate."""
 
-    async def enter(request: Request) -> None:
+    async def authorize(request: Request) -> None:
         if token is not None:
             scheme, _, sent = request.headers.get("authorization", "").partition(" ")
             right = hmac.compare_digest(sent.strip().encode("latin-1"), token.strip().encode())
             if scheme.lower() != "bearer" or not right:
-                raise Refused(401, "token", "this server wants its token", "send Authorization: Bearer TOKEN")
-        if request.url.path in PROBES:
+                raise Refused(401, "token", "this server requires a token", "send Authorization: Bearer TOKEN")
+        if request.url.path in MONITORING_ENDPOINTS:
             return
         if service.draining:
-            raise _ending()
+            raise _shutting_down()
         if service.rate is not None:
             service.rate.take(request.client.host if request.client else "")
 
     described = [] if token is None else [Depends(HTTPBearer(auto_error=False))]  # for OpenAPI only
-    return [Depends(enter), *described]
+    return [Depends(authorize), *described]
 
 
-def _described(
+def _describe(
     answer: type, body: dict[str, Any], content: dict[str, Any] | None = None, also: tuple[int, ...] = ()
 ) -> dict[str, Any]:
-    """What OpenAPI is told about a path that takes pictures."""
+    """The OpenAPI description of a route that takes pictures."""
     good = {200: {"model": answer, "content": content or {}}}
     kinds = {
         "multipart/form-data": {"schema": body["form"]},
@@ -217,7 +217,7 @@ def _one() -> dict[str, Any]:
 
 
 def _errors(*statuses: int) -> dict[int | str, dict[str, Any]]:
-    return {status: {"model": ErrorDocument, "description": _REASONS[status]} for status in statuses}
+    return {status: {"model": ErrorDocument, "description": _DESCRIPTIONS[status]} for status in statuses}
 
 
 def _wants_json(request: Request) -> bool:
@@ -225,16 +225,16 @@ def _wants_json(request: Request) -> bool:
     return "application/json" in accept and "image/" not in accept
 
 
-def _ending() -> Refused:
-    return Refused(503, "draining", "the server is ending", "ask another one", 1)
+def _shutting_down() -> Refused:
+    return Refused(503, "draining", "the server is shutting down", "try another server", 1)
 
 
 def _json(document: Any, status: int = 200, headers: dict[str, str] | None = None) -> Response:
-    return Response(encoded(document), status, headers, "application/json")
+    return Response(to_json(document), status, headers, "application/json")
 
 
-async def _refusal(request: Request, error: Exception) -> Response:
-    """A mistake as the contract tells it: sentence and hint. What is no `Refused` comes from a picture or a label."""
+async def _handle_error(request: Request, error: Exception) -> Response:
+    """Turn any ResLabError into the documented JSON error: one that is not `Refused` is about a picture or a label."""
     assert isinstance(error, ResLabError)
     hint = None if isinstance(error, BadPicture) else error.hint
     if not isinstance(error, Refused):
@@ -247,15 +247,14 @@ async def _refusal(request: Request, error: Exception) -> Response:
     return _json(ErrorDocument(1, error.message, hint, request.state.request_id), error.status, headers)
 
 
-async def _http_error(request: Request, error: Exception) -> Response:
-    """No such path, or a method that it does not take."""
+async def _handle_http_error(request: Request, error: Exception) -> Response:
+    """No such path, or a method that it does not allow."""
     assert isinstance(error, HTTPException)
     request.state.reason = "path" if error.status_code == 404 else "method"
     sentence = str(error.detail).lower()
-    document = ErrorDocument(1, sentence, "GET /openapi.json lists what there is", request.state.request_id)
+    document = ErrorDocument(1, sentence, "GET /openapi.json lists the paths", request.state.request_id)
     return _json(document, error.status_code, dict(error.headers or {}))
 
 
-async def _invalid(request: Request, error: Exception) -> Response:
-    """A query that cannot be read."""
-    return await _refusal(request, Refused(422, "malformed", "the query cannot be read"))
+async def _handle_invalid_query(request: Request, error: Exception) -> Response:
+    return await _handle_error(request, Refused(422, "malformed", "the query cannot be read"))

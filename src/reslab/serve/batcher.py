@@ -1,4 +1,4 @@
-"""Requests become batches: what waits while the network computes is answered together in its next forward pass."""
+"""Dynamic batching: pictures that arrive while the network computes share its next forward pass."""
 
 import asyncio
 from collections import deque
@@ -8,21 +8,22 @@ from typing import ParamSpec, TypeVar
 
 import numpy as np
 
-from reslab.engine.base import Engine, batch_size
+from reslab.engine.base import Engine, batch_size, padded_logits
 
 Arguments = ParamSpec("Arguments")
 Result = TypeVar("Result")
 
-_WASTE = 1 / 8  # of a forward pass may be padding; beyond it two smaller passes cost less
+_MOST_PADDING = 1 / 8  # of a forward pass; beyond it two smaller passes cost less
 
 
 class Batcher:
-    """One thread that computes, and the pictures that wait for it. Nobody waits for a batch to fill."""
+    """One computing thread and its queue of pictures. A batch never waits to be filled."""
 
-    def __init__(self, engine: Engine, most: int, heard: Callable[[int], None] = lambda count: None) -> None:
-        """`most`: pictures per forward pass; `heard` is told how many each batch had."""
-        self._engine, self._heard = engine, heard
-        self._most = _power_below(min(most, batch_size(engine.header.preprocess.size)))
+    def __init__(self, engine: Engine, most: int, on_batch: Callable[[int], None] = lambda count: None) -> None:
+        """`most`: pictures per forward pass, rounded down to a power of two; `on_batch` is called with each batch's size."""
+        self._engine, self._on_batch = engine, on_batch
+        most = min(most, batch_size(engine.header.preprocess.size))
+        self._most = 1 << (most.bit_length() - 1)
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="reslab-inference")
         self._waiting: deque[tuple[np.ndarray, asyncio.Future[np.ndarray]]] = deque()
         self._work: asyncio.Task[None] | None = None
@@ -38,7 +39,7 @@ class Batcher:
     async def run(
         self, function: Callable[Arguments, Result], *given: Arguments.args, **named: Arguments.kwargs
     ) -> Result:
-        """Something else for the thread that computes, in its turn."""
+        """Run another function in the computing thread, in its turn."""
         return await asyncio.wrap_future(self._thread.submit(function, *given, **named))
 
     def close(self) -> None:
@@ -51,7 +52,7 @@ class Batcher:
             batch = [(pixels, answer) for pixels, answer in batch if not answer.cancelled()]
             if not batch:
                 continue
-            self._heard(len(batch))
+            self._on_batch(len(batch))
             try:
                 rows = await self.run(fixed_logits, self._engine, np.stack([pixels for pixels, _ in batch]))
             except Exception as error:
@@ -67,29 +68,21 @@ class Batcher:
 def fixed_logits(engine: Engine, pixels: np.ndarray) -> np.ndarray:
     """Logits, float32 `[n, classes]`, of uint8 `[n, size, size, 3]`, computed in few fixed batch shapes: powers of two.
 
-    A library may sum in another order for another shape, so a picture's last digits may depend on its company; padding
-    to one shape as `predict` does would let a lone request wait for a whole batch. `benchmarks/serve.py` measures how
-    far the answers differ.
+    A library may sum in another order for another shape, so the last digits may depend on the size of the batch. Padding
+    to one shape, as `predict` does, would make a single request pay for a whole batch. `benchmarks/serve.py` measures
+    how far the answers differ.
     """
     rows, start = [], 0
     for size in _sizes(len(pixels)):
-        part = pixels[start : start + size]
-        missing = size - len(part)
-        if missing:
-            part = np.concatenate([part, np.zeros((missing, *part.shape[1:]), np.uint8)])
-        rows.append(engine.logits(part)[: size - missing])
+        rows.append(padded_logits(engine.logits, pixels[start : start + size], size))
         start += size
     return np.concatenate(rows)
 
 
 def _sizes(count: int) -> Iterator[int]:
-    """Powers of two that hold `count` pictures, the last one perhaps not quite full."""
+    """Powers of two that hold `count` pictures; the last may need some padding."""
     while count > 0:
         above = 1 << (count - 1).bit_length()
-        size = above if above - count <= _WASTE * above else above // 2
+        size = above if above - count <= _MOST_PADDING * above else above // 2
         yield size
         count -= size
-
-
-def _power_below(number: int) -> int:
-    return 1 << (number.bit_length() - 1)

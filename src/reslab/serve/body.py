@@ -1,4 +1,4 @@
-"""From a request's body to named files, in memory only: multipart, raw bytes, or base64 in JSON."""
+"""Read the named files of a request's body in memory: multipart, raw bytes, or base64 in JSON."""
 
 import asyncio
 import base64
@@ -13,42 +13,46 @@ from reslab.pixels.decode import printable
 from reslab.serve.form import Form
 from reslab.serve.limits import Limits, Refused, too_large, too_many
 
-Aside = Callable[[Callable[[], Any]], Awaitable[Any]]
+RunInThread = Callable[[Callable[[], Any]], Awaitable[Any]]
 
-KINDS = "multipart/form-data, image/*, application/octet-stream or application/json"
+CONTENT_TYPES = "multipart/form-data, image/*, application/octet-stream or application/json"
 """The content types that a body may have."""
 
 _LONGEST_NAME = 200
-_MARKS = 256  # of JSON's structure, or bytes that are not ASCII, for every picture that may come
-_ESCAPED = 16  # one byte in so many may be a backslash: base64 has line breaks (2 in 60) or `\/` (1 in 64)
+_MARKS = 256  # structural or non-ASCII bytes of JSON for each picture of the limit
+_ESCAPED = 16  # one byte in this many may be a backslash: base64 has line breaks (2 in 60) or `\/` (1 in 64)
 _NO_MARKS = bytes(set(range(128)) - set(b'{[":,'))
 _SHAPE = '{"images": [{"name": "a.jpg", "data": "<base64>"}]} or {"image": "<base64>"}'
 
 
 @dataclass(frozen=True, slots=True)
 class Upload:
-    """One file as it was sent."""
+    """One file of a request."""
 
     name: str
     data: bytes
 
 
-async def read_uploads(request: Request, limits: Limits, count: Callable[[int], None], aside: Aside) -> list[Upload]:
-    """The files that a request brings.
+async def read_uploads(
+    request: Request, limits: Limits, count: Callable[[int], None], run_in_thread: RunInThread
+) -> list[Upload]:
+    """The files of a request.
 
     Args:
-        count: hears of every byte that arrives, and refuses when there are too many.
-        aside: does what takes a while in a thread.
+        count: is called with the size of each chunk that arrives, and refuses when there are too many bytes.
+        run_in_thread: runs what would block the event loop.
 
     Raises:
-        Refused: no body, another content type, too large, too many files, too slow, or not what it says it is.
+        Refused: no body, an unsupported type, too large, too many files, too slow, or malformed.
     """
     kind = request.headers.get("content-type", "application/octet-stream").partition(";")[0].strip().lower()
     if kind not in ("multipart/form-data", "application/octet-stream", "application/json") and not _is_image(kind):
-        raise Refused(415, "content-type", f"the content type {printable(kind)[:80]} is not read here", f"send {KINDS}")
+        raise Refused(
+            415, "content-type", f"the content type {printable(kind)[:80]} is not supported", f"send {CONTENT_TYPES}"
+        )
     if request.headers.get("content-encoding", "identity").lower() != "identity":
-        raise Refused(415, "content-encoding", "a body with a Content-Encoding is not read here", "send it as it is")
-    if _declared(request) > limits.max_bytes:
+        raise Refused(415, "content-encoding", "a Content-Encoding is not supported", "send the body without one")
+    if int(request.headers.get("content-length", 0)) > limits.max_bytes:  # the HTTP parser has checked the number
         raise too_large(limits)
     body = _Body(request, count)
     try:
@@ -56,28 +60,28 @@ async def read_uploads(request: Request, limits: Limits, count: Callable[[int], 
             if kind == "multipart/form-data":
                 files = await _from_form(request, body, limits)
             elif kind == "application/json":
-                document = await _measured(body, limits)
-                files = await aside(lambda: _from_json(document, limits)) if document else []
+                document = await _read_json(body, limits)
+                files = await run_in_thread(lambda: _from_json(document, limits)) if document else []
             else:
-                files = [Upload(_unnamed(0), b"".join([chunk async for chunk in body.chunks()]))]
+                files = [Upload(_default_name(0), b"".join([chunk async for chunk in body.chunks()]))]
     except TimeoutError:
         raise Refused(408, "slow", f"the body did not arrive within {limits.timeout:g} seconds") from None
     if not body.size:
-        raise Refused(400, "empty", "the body is empty", f"send {KINDS}")
+        raise Refused(400, "empty", "the body is empty", f"send {CONTENT_TYPES}")
     if not files:
-        raise Refused(422, "no-file", "the form holds no file", "give each picture as a part with a filename")
+        raise Refused(422, "no-file", "the form holds no file", "send each picture as a part with a filename")
     return files
 
 
-def harmless(name: str) -> str:
-    """The last part of a file name as someone sent it, printable and short: never a path."""
+def sanitize_name(name: str) -> str:
+    """The last component of a file name that a client sent, printable and short: never a path."""
     last = name.replace("\\", "/").rpartition("/")[2]
     plain = "".join(c if c.isprintable() else "_" for c in printable(last)).strip()[-_LONGEST_NAME:]
     return "picture" if plain in ("", ".", "..") else plain
 
 
 class _Body:
-    """The stream of a request, counted."""
+    """The stream of a request; counts its bytes."""
 
     def __init__(self, request: Request, count: Callable[[int], None]) -> None:
         self._request, self._count = request, count
@@ -94,13 +98,13 @@ async def _from_form(request: Request, body: _Body, limits: Limits) -> list[Uplo
     form = Form(request.headers["content-type"], limits)
     async for chunk in body.chunks():
         form.write(chunk)
-    if body.size and not form.whole:
-        raise Refused(400, "malformed", "the form is cut short", "its last boundary is missing")
-    return [Upload(harmless(name), data) for name, data in form.files]
+    if body.size and not form.complete:
+        raise Refused(400, "malformed", "the form is incomplete", "its last boundary is missing")
+    return [Upload(sanitize_name(name), data) for name, data in form.files]
 
 
-async def _measured(body: _Body, limits: Limits) -> bytes:
-    """A JSON body that is quick to parse, whatever it holds: the parser cannot be stopped."""
+async def _read_json(body: _Body, limits: Limits) -> bytes:
+    """A JSON body that is quick to parse, whatever its content: the parser cannot be interrupted."""
     chunks, marks, escapes = [], 0, 0
     async for chunk in body.chunks():
         chunks.append(chunk)
@@ -115,9 +119,9 @@ async def _measured(body: _Body, limits: Limits) -> bytes:
 
 
 def _from_json(data: bytes, limits: Limits) -> list[Upload]:
-    """Numbers, which the form does not have, are not computed."""
+    """The files in a JSON body. Numbers, which valid bodies do not have, are not parsed."""
     try:
-        document = json.loads(data, parse_int=_nothing, parse_float=_nothing, parse_constant=_nothing)
+        document = json.loads(data, parse_int=_ignore, parse_float=_ignore, parse_constant=_ignore)
     except (ValueError, RecursionError):
         raise Refused(400, "malformed", "the body is not JSON", f"send {_SHAPE}") from None
     images = _images(document)
@@ -127,25 +131,25 @@ def _from_json(data: bytes, limits: Limits) -> list[Upload]:
 
 
 def _images(document: Any) -> list[tuple[str, str]]:
-    """Name and text of each picture."""
+    """Name and base64 text of each picture."""
     if isinstance(document, dict):
         if document.keys() == {"image"} and isinstance(document["image"], str):
-            return [(_unnamed(0), document["image"])]
+            return [(_default_name(0), document["image"])]
         if document.keys() == {"images"} and isinstance(document["images"], list) and document["images"]:
             return [_image(item, number) for number, item in enumerate(document["images"])]
-    raise Refused(422, "malformed", "the JSON is not of the form that is read here", f"send {_SHAPE}")
+    raise Refused(422, "malformed", "the JSON does not have the expected form", f"send {_SHAPE}")
 
 
 def _image(item: Any, number: int) -> tuple[str, str]:
     if isinstance(item, dict) and item.keys() <= {"name", "data"} and isinstance(item.get("data"), str):
-        name = item.get("name", _unnamed(number))
+        name = item.get("name", _default_name(number))
         if isinstance(name, str):
-            return harmless(name), item["data"]
-    raise Refused(422, "malformed", f"images[{number}] is not of the form that is read here", f"send {_SHAPE}")
+            return sanitize_name(name), item["data"]
+    raise Refused(422, "malformed", f"images[{number}] does not have the expected form", f"send {_SHAPE}")
 
 
 def _from_base64(text: str, number: int) -> bytes:
-    """The bytes of one picture; a `data:` URL counts by what follows its comma."""
+    """The bytes of one picture, from base64 or a `data:` URL of it."""
     head, comma, rest = text.partition(",")
     try:
         if comma:
@@ -157,7 +161,7 @@ def _from_base64(text: str, number: int) -> bytes:
         raise Refused(422, "malformed", f"picture {number} is not base64", "data: URLs must be base64 too") from None
 
 
-def _nothing(number: str) -> None:
+def _ignore(number: str) -> None:
     return None
 
 
@@ -165,11 +169,6 @@ def _is_image(kind: str) -> bool:
     return kind.startswith("image/") and len(kind) > len("image/")
 
 
-def _declared(request: Request) -> int:
-    """The length that the request promises; the server has checked that it is a number."""
-    return int(request.headers.get("content-length", 0))
-
-
-def _unnamed(number: int) -> str:
-    """What `predict` calls the contents of a file."""
+def _default_name(number: int) -> str:
+    """The name that `predict` gives to bytes."""
     return f"<bytes {number}>"

@@ -1,4 +1,4 @@
-"""A client's connection: how long it may be silent, how small its chunks may be, and how many there are."""
+"""A client's connection: limits of its idle time, of the size of its chunks, and of the number of connections."""
 
 import asyncio
 import json
@@ -11,17 +11,17 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 from uvicorn.server import ServerState
 
 BACKLOG = 32
-"""Connections that asyncio takes from the system before it looks at one of them."""
+"""Connections that asyncio accepts before it handles one of them."""
 
 _HEAD_SECONDS = 10.0  # for a request's head, from its first byte or the connection's beginning
-_UNREAD_SECONDS = 30.0  # within which a client must take what fills its buffers
-_RESERVE = 4 * BACKLOG  # descriptors for the decoders, files, and what has not been looked at
+_UNREAD_SECONDS = 30.0  # in which a client must read what fills the buffers
+_RESERVE = 4 * BACKLOG  # descriptors for the decoders, files, and accepted connections
 _MOST = 1024
 _FREE_CHUNKS, _SMALLEST_CHUNK = 1000, 64  # bytes, on average, after so many: each takes the parser some 20 microseconds
 
 
 class Connection(H11Protocol):
-    """uvicorn's, with the deadlines and bounds that it lacks."""
+    """uvicorn's HTTP connection, with deadlines and limits."""
 
     def __init__(self, config: Config, server_state: ServerState, *given: Any, **named: Any) -> None:
         super().__init__(config, server_state, *given, **named)
@@ -54,7 +54,7 @@ class Connection(H11Protocol):
 
     @property
     def waits(self) -> bool:
-        """Whether no request is under way: the first to go where there are too many."""
+        """Whether it is idle, without a request under way: idle connections are closed first where there are too many."""
         return self.conn.their_state is h11.IDLE
 
     def pause_writing(self) -> None:
@@ -67,11 +67,11 @@ class Connection(H11Protocol):
             self._unread.cancel()
 
     def send_400_response(self, msg: str) -> None:
-        """In the form of every other refusal, if an answer has not begun."""
+        """Answer with a JSON error like every other, unless a response has begun."""
         if self.conn.our_state not in (h11.IDLE, h11.SEND_RESPONSE):
             self.transport.abort()
             return
-        document = {"schema": 1, "error": "this is not HTTP as it is read here", "hint": None, "request_id": ""}
+        document = {"schema": 1, "error": "this is not valid HTTP", "hint": None, "request_id": ""}
         body = json.dumps(document).encode()
         headers = {"Content-Type": "application/json", "Content-Length": str(len(body)), "Connection": "close"}
         headers |= {"X-Content-Type-Options": "nosniff"}
@@ -80,7 +80,7 @@ class Connection(H11Protocol):
         self.transport.close()
 
     def _watch_head(self) -> None:
-        """Start the clock where a head is awaited, stop it where one has come."""
+        """Start the deadline while a head is awaited, cancel it when the head has arrived."""
         if not self.waits and self._deadline is not None:
             self._deadline.cancel()
             self._deadline = None
@@ -89,7 +89,7 @@ class Connection(H11Protocol):
 
 
 class _Parser(h11.Connection):
-    """h11's, which refuses a body in many tiny chunks: the event loop reads nothing else meanwhile."""
+    """h11's parser, which refuses a body in many tiny chunks: they would block the event loop."""
 
     _chunks = _bytes = 0
 
@@ -106,7 +106,7 @@ class _Parser(h11.Connection):
 
 
 def most_connections() -> int:
-    """As many as descriptors allow, with some left."""
+    """As many as the descriptors allow, less a reserve."""
     if sys.platform == "win32":
         return _MOST // 2
     import resource

@@ -1,8 +1,8 @@
-"""Pictures are decoded in processes of their own: one that takes too much time or memory is stopped, and harms no other.
+"""Decode pictures in separate processes: one that takes too much time or memory is killed, and affects no other.
 
-Small pictures have a lane with a short time. What is larger, or took longer, goes to a second lane, with the time that
-`Limits.decode_seconds` gives and a fixed amount of memory, shared out by the pictures' pixels. Answers are plain bytes:
-a process that a hostile file has taken over can give wrong pixels, and nothing else.
+Small pictures go to a pool with a short time limit. Larger ones, and those that took longer, go to a second pool, with
+the time `Limits.decode_seconds` and a fixed amount of memory, shared in proportion to their pixels. Responses are plain
+bytes: a process that a hostile file has taken over can return wrong pixels, and nothing else.
 """
 
 import asyncio
@@ -27,64 +27,63 @@ from reslab.serve.limits import Limits, Refused
 from reslab.system.machine import default_workers
 
 _SMALL_PIXELS, _SMALL_SECONDS, _SMALL_MEMORY = 2_000_000, 1.0, 64 * 2**20
-_QUICK_SECONDS = 0.25
+_QUICK_SECONDS = 0.25  # a decoding up to this long is not charged to the budget
 _LARGE_MEMORY = 448 * 2**20  # for all large pictures that are being decoded
 _USUAL_PIXEL_BYTES = 8  # of memory for a pixel: four in Pillow, three in the array, parts of copies
 _PIXEL_BYTES = {"WEBP": 25, "AVIF": 21, "HEIF": 21}  # libraries with buffers of their own
-_SPARE = 24 * 2**20  # beside them, for a decoder's tables
-_START_SECONDS, _GRACE = 60.0, 2.0  # a process may take to start; and to go on without its server
-_ONE_WRITE = 2**16  # bytes that are sooner copied than sent apart
-_LONGEST_REASON, _LONGEST_ANSWER = 10_000, 2**26
-_ASK, _ANSWER = struct.Struct("<QIQd"), struct.Struct("<BQ")
-_PIXELS, _REASON, _LARGE = range(3)  # what an answer holds
-_CHILD = "import json, sys; sys.path[:] = json.loads(sys.argv[1]); from reslab.serve.decoding import work; work()"
+_SPARE = 24 * 2**20  # in addition, for a decoder's tables
+_START_SECONDS, _GRACE = 60.0, 2.0  # for a process to start, and to outlive its deadline without its server
+_ONE_WRITE = 2**16  # bytes that are faster to copy than to send separately
+_LONGEST_REASON, _LONGEST_RESPONSE = 10_000, 2**26
+_REQUEST, _RESPONSE = struct.Struct("<QIQd"), struct.Struct("<BQ")
+_PIXELS, _REASON, _LARGE = range(3)  # kinds of a response
+_CHILD = "import json, sys; sys.path[:] = json.loads(sys.argv[1]); from reslab.serve.decoding import run_worker; run_worker()"
 
 
-class Allowance:
-    """What the pictures of one request share: turns in the small lane, and the seconds for those that are not quick."""
+class DecodingBudget:
+    """Shared by the pictures of one request: slots in the small pool, and the seconds for pictures that are slow."""
 
     def __init__(self, limits: Limits) -> None:
-        self.turn = asyncio.Semaphore(default_workers())
+        self.slots = asyncio.Semaphore(default_workers())
         self.seconds = limits.decode_seconds
 
 
 class Decoders:
-    """From files to pixels of the network's input size, in two lanes of processes."""
+    """Decode files to pixels of the network's input size, in two pools of processes."""
 
     def __init__(self, prepare: Preprocess, limits: Limits) -> None:
         self._side, self._seconds = prepare.size, limits.decode_seconds
         self._memory = _Memory(max(_LARGE_MEMORY, limits.max_pixels * _USUAL_PIXEL_BYTES + _SPARE))
-        given = json.dumps(sys.path), json.dumps(dataclasses.asdict(prepare)), str(limits.max_pixels)
-        self._small = _Lane(
-            default_workers() + 1, [*given, str(min(_SMALL_PIXELS, limits.max_pixels))]
-        )  # one more than a request's turns
-        self._large = _Lane(default_workers(), [*given, str(limits.max_pixels)])
+        arguments = json.dumps(sys.path), json.dumps(dataclasses.asdict(prepare)), str(limits.max_pixels)
+        small = str(min(_SMALL_PIXELS, limits.max_pixels))
+        self._small = _Pool(default_workers() + 1, [*arguments, small])  # one more than a request's slots
+        self._large = _Pool(default_workers(), [*arguments, str(limits.max_pixels)])
 
-    async def able(self) -> bool:
-        """Whether there is a process that takes pictures; tries to start one where the last could not be."""
-        return await self._small.able()
+    async def is_ready(self) -> bool:
+        """Whether a process can decode; tries to start one where the last attempt failed."""
+        return await self._small.is_ready()
 
-    async def read(self, data: bytes, allowance: Allowance, side: int = 0) -> list[np.ndarray]:
-        """The picture as the network sees it, uint8 `[size, size, 3]`, and with `side` also at that size.
+    async def read(self, data: bytes, budget: DecodingBudget, side: int = 0) -> list[np.ndarray]:
+        """The picture at the network's input size, uint8 `[size, size, 3]`, and with `side` also at that size.
 
         Raises:
             BadPicture: it cannot be decoded, or not within its time and memory. Its name is left empty.
             Refused: no process can be started.
         """
-        async with allowance.turn:
+        async with budget.slots:
             try:
-                kind, answer = await self._small.ask(data, side, _SMALL_MEMORY, allowance, _SMALL_SECONDS)
+                kind, content = await self._small.request(data, side, _SMALL_MEMORY, budget, _SMALL_SECONDS)
             except TimeoutError:
-                kind, answer = _LARGE, b""
+                kind, content = _LARGE, b""
         if kind == _LARGE:
-            async with self._memory.of(max(_SMALL_MEMORY, int.from_bytes(answer, "little"))) as memory:
+            async with self._memory.reserve(max(_SMALL_MEMORY, int.from_bytes(content, "little"))) as memory:
                 try:
-                    kind, answer = await self._large.ask(data, side, memory, allowance, self._seconds)
+                    kind, content = await self._large.request(data, side, memory, budget, self._seconds)
                 except TimeoutError:
                     raise BadPicture("", f"it takes longer than {self._seconds:g} seconds to decode") from None
         if kind != _PIXELS:
-            raise BadPicture("", answer.decode(errors="replace"))
-        squares = np.split(np.frombuffer(answer, np.uint8), [3 * self._side**2])
+            raise BadPicture("", content.decode(errors="replace"))
+        squares = np.split(np.frombuffer(content, np.uint8), [3 * self._side**2])
         return [s.reshape(n, n, 3) for s, n in zip(squares, (self._side, side), strict=True) if n]
 
     def stop(self) -> None:
@@ -94,63 +93,63 @@ class Decoders:
 
 
 class ThreadDecoders:
-    """The same in threads, where processes cannot be had (Windows): only the decoder's own deadline holds."""
+    """The same in threads, for Windows: only the decoder's own deadline holds."""
 
     def __init__(self, prepare: Preprocess, limits: Limits) -> None:
         self._prepare, self._limits = prepare, limits
         self._threads = ThreadPoolExecutor(default_workers(), thread_name_prefix="reslab-reader")
 
-    async def able(self) -> bool:
+    async def is_ready(self) -> bool:
         return True
 
-    async def read(self, data: bytes, allowance: Allowance, side: int = 0) -> list[np.ndarray]:
+    async def read(self, data: bytes, budget: DecodingBudget, side: int = 0) -> list[np.ndarray]:
         return await asyncio.get_running_loop().run_in_executor(self._threads, self._read, data, side)
 
     def _read(self, data: bytes, side: int) -> list[np.ndarray]:
-        return _prepared(decode(data, "", self._limits.max_pixels, self._limits.decode_seconds), self._prepare, side)
+        return _resize(decode(data, "", self._limits.max_pixels, self._limits.decode_seconds), self._prepare, side)
 
     def stop(self) -> None:
         self._threads.shutdown(wait=False, cancel_futures=True)
 
 
-def decoders(prepare: Preprocess, limits: Limits) -> Decoders | ThreadDecoders:
-    """The decoders of this system."""
+def create_decoders(prepare: Preprocess, limits: Limits) -> Decoders | ThreadDecoders:
+    """The decoders for this operating system."""
     return ThreadDecoders(prepare, limits) if sys.platform == "win32" else Decoders(prepare, limits)
 
 
-class _Lane:
-    """Some processes, each of which decodes one picture at a time; who waits is served in order."""
+class _Pool:
+    """Processes that decode one picture at a time each, in the order of the requests."""
 
-    def __init__(self, count: int, given: list[str]) -> None:
-        self._all = [_Process(given) for _ in range(count)]
+    def __init__(self, count: int, arguments: list[str]) -> None:
+        self._all = [_Process(arguments) for _ in range(count)]
         self._free: asyncio.LifoQueue[_Process] = asyncio.LifoQueue()  # the last one used is warm
         for process in self._all:
             self._free.put_nowait(process)
-        self._starts = False
+        self._ready = False
 
-    async def able(self) -> bool:
-        if not self._starts:
+    async def is_ready(self) -> bool:
+        if not self._ready:
             with contextlib.suppress(Refused):
                 async with self._process():
                     pass
-        return self._starts
+        return self._ready
 
-    async def ask(
-        self, data: bytes, side: int, memory: int, allowance: Allowance, seconds: float
+    async def request(
+        self, data: bytes, side: int, memory: int, budget: DecodingBudget, seconds: float
     ) -> tuple[int, bytearray]:
-        """The kind and content of the answer.
+        """Kind and content of the response.
 
         Raises:
-            TimeoutError: it took longer than `seconds`, or than the request's allowance.
+            TimeoutError: it took longer than `seconds`, or than the request's budget.
             Refused: no process can be started.
         """
-        if allowance.seconds <= 0:
+        if budget.seconds <= 0:
             raise TimeoutError
         async with self._process() as process:
-            seconds, begin = min(seconds, max(allowance.seconds, 0.0)), time.monotonic()
+            seconds, begin = min(seconds, max(budget.seconds, 0.0)), time.monotonic()
             try:
                 async with asyncio.timeout(seconds):
-                    return await process.ask(data, side, memory, seconds)
+                    return await process.request(data, side, memory, seconds)
             except (EOFError, ConnectionError):
                 process.stop()
                 return _REASON, bytearray(b"its decoder ended unexpectedly")
@@ -159,7 +158,7 @@ class _Lane:
                 raise
             finally:
                 spent = time.monotonic() - begin
-                allowance.seconds -= spent if spent > _QUICK_SECONDS else 0
+                budget.seconds -= spent if spent > _QUICK_SECONDS else 0
 
     def stop(self) -> None:
         for process in self._all:
@@ -173,24 +172,24 @@ class _Lane:
                 await process.start()
             except (OSError, EOFError, TimeoutError):
                 process.stop()
-                self._starts = False
+                self._ready = False
                 raise Refused(503, "decoders", "no decoder can be started", "try again later", 1) from None
-            self._starts = True
+            self._ready = True
             yield process
         finally:
             self._free.put_nowait(process)
 
 
 class _Process:
-    """One process that decodes, and the socket to it."""
+    """One decoding process and the socket to it."""
 
-    def __init__(self, given: list[str]) -> None:
-        self._given = given
+    def __init__(self, arguments: list[str]) -> None:
+        self._arguments = arguments
         self._child: subprocess.Popen[bytes] | None = None
         self._wire: socket.socket | None = None
 
     async def start(self) -> None:
-        """Have it run."""
+        """Start the process unless it is running."""
         if self._child is not None and self._child.poll() is None:
             return
         self.stop()
@@ -198,26 +197,26 @@ class _Process:
         self._wire.setblocking(False)
         with theirs:
             self._child = subprocess.Popen(
-                [sys.executable, "-P", "-c", _CHILD, *self._given],
+                [sys.executable, "-P", "-c", _CHILD, *self._arguments],
                 stdin=theirs.fileno(),
                 stdout=subprocess.DEVNULL,
-                stderr=subprocess.DEVNULL,  # libtiff writes there what it likes
-                process_group=0,  # Ctrl-C is the server's business
+                stderr=subprocess.DEVNULL,  # libtiff writes there
+                process_group=0,  # Ctrl-C is for the server alone
                 env={**os.environ, "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"},
             )
         async with asyncio.timeout(_START_SECONDS):
-            await self._received(1)
+            await self._receive(1)
 
-    async def ask(self, data: bytes, side: int, memory: int, seconds: float) -> tuple[int, bytearray]:
+    async def request(self, data: bytes, side: int, memory: int, seconds: float) -> tuple[int, bytearray]:
         assert self._wire is not None
         loop = asyncio.get_running_loop()
-        head = _ASK.pack(len(data), side, memory, seconds)
+        head = _REQUEST.pack(len(data), side, memory, seconds)
         for part in [head + data] if len(data) < _ONE_WRITE else [head, data]:
             await loop.sock_sendall(self._wire, part)
-        kind, size = _ANSWER.unpack(await self._received(_ANSWER.size))
-        if size > _LONGEST_ANSWER:
+        kind, size = _RESPONSE.unpack(await self._receive(_RESPONSE.size))
+        if size > _LONGEST_RESPONSE:
             raise EOFError
-        return kind, await self._received(size)
+        return kind, await self._receive(size)
 
     def stop(self) -> None:
         if self._wire is not None:
@@ -227,7 +226,7 @@ class _Process:
             self._child.wait()
         self._child = self._wire = None
 
-    async def _received(self, size: int) -> bytearray:
+    async def _receive(self, size: int) -> bytearray:
         assert self._wire is not None
         data, loop = bytearray(size), asyncio.get_running_loop()
         left = memoryview(data)
@@ -240,15 +239,15 @@ class _Process:
 
 
 class _Memory:
-    """Bytes shared out in the order in which they are asked for."""
+    """A budget of bytes, granted in the order of the requests."""
 
     def __init__(self, total: int) -> None:
         self._total = self._left = total
         self._turn, self._changed = asyncio.Lock(), asyncio.Condition()
 
     @contextlib.asynccontextmanager
-    async def of(self, size: int) -> AsyncIterator[int]:
-        """So many bytes, or all of them if there are not as many."""
+    async def reserve(self, size: int) -> AsyncIterator[int]:
+        """Reserve this many bytes, at most the total."""
         size = min(size, self._total)
         async with self._turn, self._changed:
             await self._changed.wait_for(lambda: self._left >= size)
@@ -261,40 +260,40 @@ class _Memory:
                 self._changed.notify_all()
 
 
-def work() -> None:
-    """What a process does until its server closes the socket, which is its standard input."""
+def run_worker() -> None:
+    """The main loop of a decoding process, until the server closes the socket, which is its standard input."""
     import resource
     import signal
 
-    prepare, most, small = Preprocess(**json.loads(sys.argv[2])), *map(int, sys.argv[3:])
+    prepare, max_pixels, small = Preprocess(**json.loads(sys.argv[2])), *map(int, sys.argv[3:])
     wire = socket.socket(fileno=0)
     with contextlib.suppress(BadPicture):
-        decode(b"", "")  # loads what decoders need
+        decode(b"", "")  # imports the decoders
     used, hard = _private_bytes(), resource.getrlimit(resource.RLIMIT_DATA)[1]
     wire.sendall(b"\0")
-    while len(head := wire.recv(_ASK.size, socket.MSG_WAITALL)) == _ASK.size:
-        length, side, memory, seconds = _ASK.unpack(head)
-        signal.setitimer(signal.ITIMER_REAL, seconds + _GRACE)  # ends the process where nobody stops it
+    while len(head := wire.recv(_REQUEST.size, socket.MSG_WAITALL)) == _REQUEST.size:
+        length, side, memory, seconds = _REQUEST.unpack(head)
+        signal.setitimer(signal.ITIMER_REAL, seconds + _GRACE)  # ends the process where the server does not
         if used:
             resource.setrlimit(resource.RLIMIT_DATA, (used + memory + length, hard))
-        kind, answer = _answer(wire.recv(length, socket.MSG_WAITALL), prepare, side, most, small)
+        kind, content = _respond(wire.recv(length, socket.MSG_WAITALL), prepare, side, max_pixels, small)
         signal.setitimer(signal.ITIMER_REAL, 0)
-        wire.sendall(_ANSWER.pack(kind, len(answer)) + answer)
+        wire.sendall(_RESPONSE.pack(kind, len(content)) + content)
 
 
-def _answer(data: bytes, prepare: Preprocess, side: int, most: int, small: int) -> tuple[int, bytes]:
+def _respond(data: bytes, prepare: Preprocess, side: int, max_pixels: int, small: int) -> tuple[int, bytes]:
     try:
-        squares = _prepared(decode(data, "", small), prepare, side)
+        squares = _resize(decode(data, "", small), prepare, side)
     except BadPicture as error:
-        pixels, memory = _needed(data) if small < most else (0, 0)
+        pixels, memory = _estimate_cost(data) if small < max_pixels else (0, 0)
         if pixels > small:
-            return _LARGE, (memory if pixels <= most else 0).to_bytes(8, "little")
+            return _LARGE, (memory if pixels <= max_pixels else 0).to_bytes(8, "little")
         return _REASON, error.reason[:_LONGEST_REASON].encode("utf-8", "backslashreplace")
     return _PIXELS, b"".join(square.tobytes() for square in squares)
 
 
-def _needed(data: bytes) -> tuple[int, int]:
-    """The pixels that the header names, and the bytes to decode them; 0 where it cannot be read."""
+def _estimate_cost(data: bytes) -> tuple[int, int]:
+    """The number of pixels by the header, and of bytes to decode them; 0 where it cannot be read."""
     try:
         header = facts(data)
     except Exception:
@@ -303,13 +302,13 @@ def _needed(data: bytes) -> tuple[int, int]:
     return pixels, pixels * _PIXEL_BYTES.get(header.format, _USUAL_PIXEL_BYTES) + _SPARE
 
 
-def _prepared(whole: np.ndarray, prepare: Preprocess, side: int) -> list[np.ndarray]:
+def _resize(whole: np.ndarray, prepare: Preprocess, side: int) -> list[np.ndarray]:
     sides = [prepare.size, side] if side else [prepare.size]
     return [dataclasses.replace(prepare, size=size)(whole) for size in sides]
 
 
 def _private_bytes() -> int:
-    """Of this process; 0 where the system does not say, and memory is not limited."""
+    """The private memory of this process; 0 where the system does not report it, and memory is not limited."""
     try:
         with open("/proc/self/statm", encoding="ascii") as file:  # noqa: PTH123
             return int(file.read().split()[5]) * os.sysconf("SC_PAGE_SIZE")

@@ -1,4 +1,4 @@
-"""The JSON that the server gives. FastAPI describes these classes in `/openapi.json`."""
+"""The JSON documents of the server. FastAPI describes these classes in `/openapi.json`."""
 
 import dataclasses
 import json
@@ -12,7 +12,7 @@ from reslab.serve.limits import Limits
 
 @dataclass(frozen=True, slots=True)
 class ErrorDocument:
-    """Why there is no answer."""
+    """Why a request failed."""
 
     schema: int
     error: str
@@ -33,7 +33,7 @@ class PredictionsDocument:
 
 @dataclass(frozen=True, slots=True)
 class ExplanationDocument:
-    """Where in one picture the answer comes from."""
+    """The class activation map of one picture."""
 
     schema: int
     model: str
@@ -48,14 +48,14 @@ class ExplanationDocument:
     """Centre (x, y) of the map's strongest cell, in pixels of an input of side `size`."""
     size: int
     overlay: str
-    """PNG as a data: URL: what the network sees, under its evidence."""
+    """PNG as a data: URL: the network's view of the picture under the map."""
     picture: str
-    """The same square without it."""
+    """The same without the map."""
 
 
 @dataclass(frozen=True, slots=True)
 class LimitsDocument:
-    """The largest that one request may be."""
+    """Limits of one request."""
 
     bytes: int
     pixels: int
@@ -64,7 +64,7 @@ class LimitsDocument:
 
 @dataclass(frozen=True, slots=True)
 class ModelDocument:
-    """What the model says about itself."""
+    """The model that is served."""
 
     schema: int
     sha256: str
@@ -85,14 +85,14 @@ class ModelDocument:
 
 @dataclass(frozen=True, slots=True)
 class StateDocument:
-    """Whether the server lives or takes requests."""
+    """Whether the server is alive or accepts requests."""
 
     schema: int
     ok: bool
 
 
 def model_document(engine: Engine, limits: Limits, explains: bool, version: str) -> ModelDocument:
-    """The card of a model that is being served."""
+    """Describe the model that is served."""
     header = engine.header
     return ModelDocument(
         schema=1,
@@ -113,6 +113,6 @@ def model_document(engine: Engine, limits: Limits, explains: bool, version: str)
     )
 
 
-def encoded(document: Any) -> bytes:
-    """A document as JSON, written as `reslab predict --json` writes."""
+def to_json(document: Any) -> bytes:
+    """A document as JSON, in the style of `reslab predict --json`."""
     return json.dumps(dataclasses.asdict(document), ensure_ascii=False, allow_nan=False).encode()

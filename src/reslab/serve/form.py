@@ -1,4 +1,4 @@
-"""A multipart form, read as it arrives, its files kept in memory: Starlette's own would put large ones on disk."""
+"""Parse a multipart form as it arrives and keep its files in memory: Starlette's parser would put large ones on disk."""
 
 import email.errors
 import email.header
@@ -11,29 +11,29 @@ from python_multipart.multipart import MultipartParser, parse_options_header
 from reslab.serve.limits import Limits, Refused, too_many
 
 _PARAMETER = re.compile(rb';\s*([^=;\s]+)\s*=\s*("(?:[^"\\]|\\.)*"|[^;]*)')
-_FIELDS = 100  # that are no files, and are not looked at
+_MOST_FIELDS = 100  # parts that are not files, which are ignored
 
 
 class Form:
-    """Feed it with `write`; then `files` holds a name and content for every part that has a filename."""
+    """Fed by `write`; `files` then holds name and content of every part with a filename."""
 
     def __init__(self, content_type: str, limits: Limits) -> None:
         self.files: list[tuple[str, bytes]] = []
-        self.whole = False
-        """Whether its last boundary has come."""
+        self.complete = False
+        """Whether the last boundary has arrived."""
         self._limits = limits
-        self._begun = self._fields = 0
+        self._file_count = self._field_count = 0
         _, options = parse_options_header(content_type)
         if not options.get(b"boundary"):
             raise Refused(400, "malformed", "the form's content type names no boundary")
         self._parser = _parser(options[b"boundary"], self)
-        self._forget()
+        self._reset()
 
     def write(self, chunk: bytes) -> None:
-        """The next bytes of the body.
+        """Parse the next bytes of the body.
 
         Raises:
-            Refused: they are no form, or bring too many files.
+            Refused: they are not a form, or there are too many files.
         """
         try:
             self._parser.write(chunk)
@@ -41,7 +41,7 @@ class Form:
             raise _unreadable(error) from None
 
     def part_begins(self) -> None:
-        self._forget()
+        self._reset()
 
     def header_name(self, data: bytes, start: int, end: int) -> None:
         self._name += data[start:end]
@@ -55,35 +55,35 @@ class Form:
         self._name, self._value = bytearray(), bytearray()
 
     def headers_end(self) -> None:
-        self._begun += self._filename is not None
-        self._fields += self._filename is None
-        if self._begun > self._limits.max_files:
+        self._file_count += self._filename is not None
+        self._field_count += self._filename is None
+        if self._file_count > self._limits.max_files:
             raise too_many(self._limits)
-        if self._fields > _FIELDS:
-            raise Refused(400, "malformed", f"the form has more than {_FIELDS} parts that are no files")
+        if self._field_count > _MOST_FIELDS:
+            raise Refused(400, "malformed", f"the form has more than {_MOST_FIELDS} parts that are not files")
 
     def data(self, data: bytes, start: int, end: int) -> None:
         if self._filename is not None:
             self._content += data[start:end]
 
     def part_ends(self) -> None:
-        if self._filename or self._content:  # a field of files that was left empty has neither
+        if self._filename or self._content:  # an empty file field has neither
             self.files.append((self._filename or "", bytes(self._content)))
-        self._forget()
+        self._reset()
 
     def ends(self) -> None:
-        self.whole = True
+        self.complete = True
 
-    def _forget(self) -> None:
+    def _reset(self) -> None:
         self._name, self._value, self._content = bytearray(), bytearray(), bytearray()
         self._filename: str | None = None
 
 
 def filename(disposition: bytes) -> str | None:
-    """The name of a part's file as its header gives it; None where the part is no file.
+    """The file name in a part's header; None where the part is not a file.
 
-    `filename*` (RFC 5987; in pieces, RFC 2231) comes before `filename`, in which encoded words (RFC 2047) are decoded:
-    RFC 7578 forbids all of them in forms, and clients send them.
+    `filename*` (RFC 5987; in pieces, RFC 2231) takes precedence over `filename`, in which encoded words (RFC 2047) are
+    decoded: RFC 7578 forbids all of these in forms, but clients send them.
     """
     given = [(key.lower(), value.strip(b'"')) for key, value in _PARAMETER.findall(disposition)]
     pieces = [value for key, value in given if key.startswith(b"filename*")]
@@ -103,7 +103,7 @@ def filename(disposition: bytes) -> str | None:
 def _decoded(text: bytes, charset: str) -> str:
     try:
         return text.decode(charset, "replace")
-    except (LookupError, ValueError):  # no such charset, or one that is none
+    except (LookupError, ValueError):  # an unknown charset, or one that is not text
         return text.decode("utf-8", "replace")
 
 

@@ -1,4 +1,4 @@
-"""What a server takes on: limits, who waits, and how a request that goes beyond them is refused."""
+"""The limits of a server, and the admission of requests by them."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -8,14 +8,14 @@ from dataclasses import dataclass
 from reslab.errors import ResLabError
 from reslab.pixels.decode import MAX_PIXELS
 
-_BODIES = 8  # of the largest size may be in memory at once
-_CLIENTS = 10_000  # whose rate is remembered
+_BODIES = 8  # of the largest size that may be in memory at once
+_CLIENTS = 10_000  # whose request rate is kept
 _BUSY_SECONDS = 1
 _DAY = 86_400  # seconds
 
 
 class Refused(ResLabError):
-    """A request that is not answered: its HTTP status, a word for the metrics, and a sentence for people."""
+    """A request that is refused: its HTTP status, a word for the metrics, and a sentence for people."""
 
     def __init__(
         self, status: int, reason: str, message: str, hint: str | None = None, retry_after: int | None = None
@@ -26,7 +26,7 @@ class Refused(ResLabError):
 
 @dataclass(frozen=True)
 class Limits:
-    """How much one request, one client and all of them may ask for."""
+    """Limits of one request, of one client, and of all together."""
 
     max_bytes: int = 32 * 2**20
     "Bytes of one request's body."
@@ -62,7 +62,7 @@ class Limits:
 
 
 class Admission:
-    """Counts what is in memory and who waits, and refuses what would be too much."""
+    """Counts bytes in memory and pictures in the queue, and refuses requests beyond the limits."""
 
     def __init__(self, limits: Limits) -> None:
         self._limits = limits
@@ -72,7 +72,7 @@ class Admission:
 
     @contextmanager
     def reading(self) -> Iterator[Callable[[int], None]]:
-        """Room for one body. The function given must be told of every byte that arrives.
+        """Reserve room for one body; the function given must be called with the size of each chunk.
 
         Raises:
             Refused: the queue is full already, the body is too large, or too many of them are in memory.
@@ -96,7 +96,7 @@ class Admission:
 
     @contextmanager
     def answering(self, pictures: int) -> Iterator[None]:
-        """Room for so many pictures in the queue.
+        """Reserve room for this many pictures in the queue.
 
         Raises:
             Refused: there is none.
@@ -111,7 +111,7 @@ class Admission:
 
 
 class Rate:
-    """A token bucket for every client: so many requests per second, and as many at once after a pause."""
+    """A token bucket per client: this many requests per second, and as many at once after a pause."""
 
     def __init__(self, rate: float, clock: Callable[[], float] = time.monotonic) -> None:
         self._rate, self._clock = rate, clock
@@ -119,7 +119,7 @@ class Rate:
         self._buckets: dict[str, tuple[float, float]] = {}
 
     def take(self, client: str) -> None:
-        """One request of this client.
+        """Count one request of this client.
 
         Raises:
             Refused: its bucket is empty.
@@ -128,8 +128,10 @@ class Rate:
         tokens = self._tokens(client, now)
         if tokens < 1:
             seconds = max(1, round((1 - tokens) / self._rate + 0.5))
-            raise Refused(429, "rate", f"more than {self._rate:g} requests per second", "ask more slowly", seconds)
-        if len(self._buckets) >= _CLIENTS:  # a full bucket says no more than a missing one
+            raise Refused(
+                429, "rate", f"more than {self._rate:g} requests per second", "send requests more slowly", seconds
+            )
+        if len(self._buckets) >= _CLIENTS:  # a full bucket is the same as none
             self._buckets = {c: b for c, b in self._buckets.items() if self._tokens(c, now) < self._burst}
         self._buckets[client] = (tokens - 1, now)
 

@@ -1,4 +1,4 @@
-"""The log: one JSON document per line on stderr, whoever has something to say."""
+"""The log: one JSON document per line on stderr, also for what libraries log."""
 
 import contextlib
 import json
@@ -10,15 +10,15 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 
 LOG = logging.getLogger("reslab.serve")
-"""One line per request; never what a picture holds."""
+"""One line per request; never the content of a picture."""
 
-_PAUSE = 10.0  # seconds in which a library says the same thing once
+_PAUSE = 10.0  # seconds in which the same message of a library is logged once
 _REMEMBERED = 1000
 
 
 @contextlib.contextmanager
 def json_lines() -> Iterator[None]:
-    """Log to what stderr is now. What native code writes to descriptor 2 meanwhile is dropped."""
+    """Log to the present stderr. What native code writes to descriptor 2 meanwhile is dropped."""
     sys.stderr.flush()
     kept = os.dup(2)
     with open(os.devnull, "wb") as nowhere, os.fdopen(kept, "w", encoding="utf-8", errors="backslashreplace") as stream:  # noqa: PTH123
@@ -37,7 +37,7 @@ def json_lines() -> Iterator[None]:
 
 
 class _Line(logging.Formatter):
-    """A line of the server's own is JSON already."""
+    """Formats a record as JSON; those of the server are JSON already."""
 
     def format(self, record: logging.LogRecord) -> str:
         if record.name == LOG.name and not record.exc_info:
@@ -48,7 +48,7 @@ class _Line(logging.Formatter):
 
 
 class _Once(logging.Filter):
-    """Libraries complain per connection or per picture: the same message passes once in a while."""
+    """Rate-limits libraries, which may log per connection or per picture: the same message passes once per `_PAUSE`."""
 
     def __init__(self) -> None:
         super().__init__()

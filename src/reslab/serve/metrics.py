@@ -1,4 +1,4 @@
-"""What the server counts, for Prometheus. Every app has a registry of its own."""
+"""Prometheus metrics of the server; every app has its own registry."""
 
 from collections.abc import Callable
 
@@ -14,13 +14,13 @@ class Metrics:
     """Latency, queue, answers, errors."""
 
     def __init__(self, waiting: Callable[[], int], running: Callable[[], int]) -> None:
-        """`waiting` tells how many pictures are in the queue, `running` how many requests are under way."""
+        """`waiting` gives the number of pictures in the queue, `running` that of requests under way."""
         self._registry = CollectorRegistry()
         make = {"registry": self._registry}
         self._seconds = Histogram(
             "reslab_request_seconds", "Time from a request's head to its answer", ("path", "status"), **make
         )
-        self._errors = Counter("reslab_errors", "Requests that got no answer", ("reason",), **make)
+        self._errors = Counter("reslab_errors", "Requests that failed", ("reason",), **make)
         self._pictures = Counter(
             "reslab_pictures", "Pictures that were answered or could not be read", ("end",), **make
         )
@@ -28,22 +28,22 @@ class Metrics:
         self._confidence = Histogram("reslab_confidence", "Probability of the likeliest class", buckets=_SHARES, **make)
         self._batches = Histogram("reslab_batch_pictures", "Pictures per forward pass", buckets=_POWERS, **make)
         Gauge("reslab_queue_pictures", "Pictures that wait or are being answered", **make).set_function(waiting)
-        Gauge("reslab_running_requests", "Requests under way, probes left out", **make).set_function(running)
+        Gauge("reslab_running_requests", "Requests under way, without monitoring", **make).set_function(running)
 
     def request(self, path: str, status: int, seconds: float) -> None:
-        """One request was answered."""
+        """Record a finished request."""
         self._seconds.labels(path, str(status)).observe(seconds)
 
     def error(self, reason: str) -> None:
-        """One request got no answer."""
+        """Record a failed request."""
         self._errors.labels(reason).inc()
 
     def batch(self, pictures: int) -> None:
-        """One forward pass begins."""
+        """Record the size of a forward pass."""
         self._batches.observe(pictures)
 
     def row(self, row: Prediction) -> None:
-        """One picture was answered, or could not be read."""
+        """Record the answer for one picture, or that it could not be read."""
         self._pictures.labels("answered" if row.error is None else "unreadable").inc()
         if row.error is not None:
             return
@@ -52,5 +52,5 @@ class Metrics:
             self._labels.labels(label).inc()
 
     def text(self) -> bytes:
-        """All of it in Prometheus' text format."""
+        """All metrics in Prometheus' text format."""
         return generate_latest(self._registry)

@@ -1,4 +1,4 @@
-"""From a model file to a server that listens, and to its end."""
+"""Open a model for serving, bind the socket, and run the server until it is stopped."""
 
 import os
 import socket
@@ -15,43 +15,43 @@ import numpy as np
 import uvicorn
 from fastapi import FastAPI
 
-from reslab.engine.base import Assumed, Engine
+from reslab.engine.base import CheckpointAssumptions, Engine
 from reslab.engine.open import EngineName, open_engine
 from reslab.errors import ResLabError
+from reslab.export.certify import logit_tolerance
 from reslab.serve.connection import BACKLOG, Connection
 from reslab.serve.log import json_lines
 
 _BACKLOG = 2048  # connections that the system keeps waiting
-_AGREE = 1e-4  # times the largest logit: how near an exported graph must be to the network
 
 
-def answer(app: FastAPI, listener: socket.socket, ready: Callable[[], None]) -> None:
-    """Answer on a bound socket until SIGTERM or Ctrl-C, then finish what is under way. A second signal does not wait.
+def run_server(app: FastAPI, listener: socket.socket, on_ready: Callable[[], None]) -> None:
+    """Serve on a bound socket until SIGTERM or Ctrl-C, then finish running requests; a second signal ends at once.
 
     Args:
-        ready: called when requests are answered and signals are heard.
+        on_ready: called when requests are answered and signals handled.
     """
     with json_lines():
-        server(app, ready).run([listener])
+        create_server(app, on_ready).run([listener])
 
 
-def server(app: FastAPI, ready: Callable[[], None] = lambda: None) -> uvicorn.Server:
+def create_server(app: FastAPI, on_ready: Callable[[], None] = lambda: None) -> uvicorn.Server:
     """uvicorn for an app of `create_app`."""
     config = uvicorn.Config(
         app, http=Connection, log_config=None, access_log=False, proxy_headers=False, server_header=False, ws="none",
         backlog=BACKLOG, timeout_graceful_shutdown=max(1, int(app.state.service.limits.timeout / 2)),
     )  # fmt: skip
-    return _Server(config, app, ready)
+    return _Server(config, app, on_ready)
 
 
-def bound(host: str, port: int) -> socket.socket:
-    """A socket on that address; port 0 takes a free one.
+def bind_socket(host: str, port: int) -> socket.socket:
+    """A listening socket on this address; port 0 takes a free one.
 
     Raises:
         ResLabError: the port is in use or forbidden, or the host is not this machine's.
     """
     if not 0 <= port <= 65535:  # the system would take it modulo 65536
-        raise ResLabError(f"--port {port} is no port", "ports run from 1 to 65535; 0 takes a free one")
+        raise ResLabError(f"--port {port} is not a port", "ports run from 1 to 65535; 0 takes a free one")
     try:
         kinds = {"type": socket.SOCK_STREAM, "flags": socket.AI_PASSIVE}
         family, kind, protocol, _, address = socket.getaddrinfo(host, port, **kinds)[0]
@@ -65,37 +65,40 @@ def bound(host: str, port: int) -> socket.socket:
         listener.listen(_BACKLOG)
     except OSError as error:
         listener.close()
-        reason = error.strerror or error
-        raise ResLabError(f"cannot listen on {host}:{port}: {reason}", f"try --port {_neighbour(port)}") from None
+        reason, other = error.strerror or error, port + 1 if 1023 < port < 65535 else 8000
+        raise ResLabError(f"cannot listen on {host}:{port}: {reason}", f"try --port {other}") from None
     return listener
 
 
-def open_served(
-    model: str | Path, assumed: Assumed | None, tell: Callable[[str], None], kind: EngineName = "auto"
+def open_for_serving(
+    model: str | Path,
+    assumed: CheckpointAssumptions | None,
+    on_message: Callable[[str], None],
+    kind: EngineName = "auto",
 ) -> Engine:
-    """The engine to serve. What only PyTorch opens is exported on the fly, for the graph answers faster on a processor.
+    """The engine to serve. A model that only PyTorch opens is exported on the fly: the graph is faster on a processor.
 
-    Its answers carry the hash of the file that was given. Where the graph does not agree with the network on noise, or
-    cannot be made, or there is a GPU, the network itself answers.
+    Its sha256 stays that of the given file. Where there is a GPU, or the graph cannot be made or differs from the network
+    on noise, PyTorch serves the network itself.
     """
     engine = open_engine(model, assumed, kind)
     if kind == "torch" or engine.name != "torch" or engine.device.type != "cpu":
         return engine
     try:
-        exported = _exported(engine)
+        exported = _export(engine)
     except (ImportError, ResLabError) as error:
-        tell(f"PyTorch answers itself, for the model cannot be exported here: {error}")
+        on_message(f"served by PyTorch, since the model cannot be exported here: {error}")
         return engine
     size = engine.header.preprocess.size
     noise = np.random.default_rng(0).integers(0, 256, (2, size, size, 3), dtype=np.uint8)
-    expected, got = engine.logits(noise), exported.logits(noise)
-    if not np.abs(got - expected).max() <= _AGREE * max(1, np.abs(expected).max()):  # nor where it is no number
-        tell("PyTorch answers itself, for the exported graph differs from it")
+    expected = engine.logits(noise)
+    if not np.abs(exported.logits(noise) - expected).max() <= logit_tolerance(expected):  # nor where it is NaN
+        on_message("served by PyTorch, since the exported graph differs from the network")
         return engine
     return exported
 
 
-def _exported(engine: Any) -> Any:
+def _export(engine: Any) -> Any:
     from reslab.engine.onnx import open_exported
     from reslab.export.graph import write_onnx
 
@@ -108,30 +111,30 @@ def _exported(engine: Any) -> Any:
 
 
 class _Server(uvicorn.Server):
-    """uvicorn, which on a signal goes on listening until the last request is answered, so that probes hear of it."""
+    """uvicorn, but on a signal it keeps listening until the last request is answered, so that /readyz can report it."""
 
-    def __init__(self, config: uvicorn.Config, app: FastAPI, ready: Callable[[], None]) -> None:
+    def __init__(self, config: uvicorn.Config, app: FastAPI, on_ready: Callable[[], None]) -> None:
         super().__init__(config)
-        self._service, self._ready = app.state.service, ready
-        self._until = 0.0
+        self._service, self._on_ready = app.state.service, on_ready
+        self._deadline = 0.0
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
         for listener in sockets or ():
-            listener.listen(_BACKLOG)  # asyncio takes fewer at a time
-        self._ready()
+            listener.listen(_BACKLOG)  # asyncio sets a smaller backlog
+        self._on_ready()
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         if self._service.draining:
             self._end_at_once()
         timeout = self._service.limits.timeout
-        self._service.draining, self._until = True, time.monotonic() + timeout
-        timer = threading.Timer(1.9 * timeout, self._end_at_once)  # where a library does not let go
+        self._service.draining, self._deadline = True, time.monotonic() + timeout
+        timer = threading.Timer(1.9 * timeout, self._end_at_once)  # where a library blocks the shutdown
         timer.daemon = True
         timer.start()
 
     async def on_tick(self, counter: int) -> bool:
-        over = self._service.running == 0 or time.monotonic() > self._until
+        over = self._service.running == 0 or time.monotonic() > self._deadline
         if self._service.draining and over:
             self.should_exit = True
         return await super().on_tick(counter)
@@ -141,7 +144,3 @@ class _Server(uvicorn.Server):
             self._service.decoders.stop()
         finally:
             os._exit(0)
-
-
-def _neighbour(port: int) -> int:
-    return port + 1 if 1023 < port < 65535 else 8000

@@ -1,8 +1,7 @@
-"""The model behind the door: pictures decoded aside, answered in batches, explained one by one."""
+"""The served model: decode uploads, predict them in batches, explain single ones."""
 
 import asyncio
 import base64
-import io
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
@@ -11,85 +10,78 @@ import numpy as np
 from PIL import Image
 
 from reslab.engine.base import Engine, probabilities
-from reslab.errors import BadPicture
+from reslab.errors import BadPicture, NoAnswer
 from reslab.evaluate.predict import Model, Prediction, failed
-from reslab.explain.cam import Explanation
-from reslab.explain.cam import explain as explained
-from reslab.explain.draw import figure, overlay
+from reslab.explain import cam
+from reslab.explain.draw import draw_explanation, overlay
+from reslab.pixels.encode import encode_picture
 from reslab.serve.batcher import Batcher
 from reslab.serve.body import Upload
-from reslab.serve.decoding import Allowance, decoders
+from reslab.serve.decoding import DecodingBudget, create_decoders
 from reslab.serve.documents import ExplanationDocument, ModelDocument, model_document
 from reslab.serve.limits import Admission, Limits, Rate
 from reslab.serve.metrics import Metrics
 
-_NO_NUMBER = "the network gives no number for it"
 _SIDE = 384  # of a drawn picture, in pixels, whatever the network's input is
 
 Result = TypeVar("Result")
 
 
 class Service:
-    """One model that answers, with its limits and counts."""
+    """One model with its limits and metrics."""
 
     def __init__(self, engine: Engine, limits: Limits, version: str) -> None:
-        self.limits, self.version = limits, version
+        self.limits, self.version, self.sha256 = limits, version, engine.sha256
         self.admission = Admission(limits)
         self.metrics = Metrics(lambda: self.admission.waiting, lambda: self.running)
         self.rate = None if limits.rate is None else Rate(limits.rate)
         self.running = 0
-        """Requests that are under way, other than the probes'."""
+        """Requests that are under way, monitoring excepted."""
         self.draining = False
-        """No new request is taken; the server ends with the last that is under way."""
+        """New requests are refused; the server ends after the last running one."""
         self._engine: Any = engine
         self._model = Model(engine)
         self._batcher = Batcher(engine, limits.batch, self.metrics.batch)
-        self.decoders = decoders(engine.header.preprocess, limits)
-        self._aside = ThreadPoolExecutor(1, thread_name_prefix="reslab-aside")  # one, so that memory is bounded
-        self._explains = _explains(engine)
-
-    @property
-    def sha256(self) -> str:
-        return self._engine.sha256
-
-    @property
-    def explains(self) -> bool:
+        self.decoders = create_decoders(engine.header.preprocess, limits)
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="reslab-worker")  # one, so that memory is bounded
+        self.explains = _can_explain(engine)
         """Whether the model has the parts that an explanation needs."""
-        return self._explains
 
-    def card(self) -> ModelDocument:
-        """What the model says about itself."""
-        return model_document(self._engine, self.limits, self._explains, self.version)
+    def model_document(self) -> ModelDocument:
+        """Describe the model."""
+        return model_document(self._engine, self.limits, self.explains, self.version)
 
     async def predict(self, files: Sequence[Upload]) -> list[Prediction]:
         """One row per file, in order."""
-        allowance = Allowance(self.limits)
-        rows = await asyncio.gather(*(self._answer(file, allowance) for file in files))
+        budget = DecodingBudget(self.limits)
+        rows = await asyncio.gather(*(self._predict(file, budget) for file in files))
         for row in rows:
             self.metrics.row(row)
         return rows
 
-    async def explain(self, file: Upload, label: str | None) -> tuple[np.ndarray, Explanation]:
-        """The square that the network sees at the size of drawings, and its evidence.
+    async def explain(self, file: Upload, label: str | None) -> tuple[np.ndarray, cam.Explanation]:
+        """The picture as the network sees it, at the size of drawings, and its explanation.
 
         Raises:
-            BadPicture: the file cannot be read.
-            ResLabError: the model does not know the label.
+            BadPicture: the file cannot be read, or the network gave no finite number.
+            ResLabError: the label is not one of the model's classes.
         """
-        pixels, picture = await self._read(file, Allowance(self.limits), _SIDE)
-        found = await self._batcher.run(explained, self._engine, pixels, label)
+        pixels, picture = await self._read(file, DecodingBudget(self.limits), _SIDE)
+        found = await self._batcher.run(cam.explain, self._engine, pixels, label)
         if not np.isfinite([*found.heat.flat, found.probability]).all():
-            raise BadPicture(file.name, _NO_NUMBER)
+            raise NoAnswer(file.name)
         return picture, found
 
-    async def drawn(self, picture: np.ndarray, found: Explanation) -> bytes:
-        """PNG of the picture, the same under its evidence, and the scale."""
-        return await self.aside(lambda: _png(figure(picture, found.heat)))
+    async def draw(self, picture: np.ndarray, found: cam.Explanation) -> bytes:
+        """PNG of the picture, the same under its map, and the scale."""
+        return await self.run_in_thread(lambda: _png(draw_explanation(picture, found.heat)))
 
-    async def explanation(self, picture: np.ndarray, found: Explanation, request_id: str) -> ExplanationDocument:
+    async def explanation_document(
+        self, picture: np.ndarray, found: cam.Explanation, request_id: str
+    ) -> ExplanationDocument:
         """The same as a document."""
         side = self._engine.header.preprocess.size
-        seen, laid = await self.aside(lambda: (_url(picture), _url(overlay(picture, found.heat))))
+        plain, mapped = await self.run_in_thread(lambda: (_url(picture), _url(overlay(picture, found.heat))))
         return ExplanationDocument(
             schema=1,
             model=self.sha256,
@@ -101,52 +93,48 @@ class Service:
             map=np.round(found.heat, 5).tolist(),
             peak=found.peak(side),
             size=side,
-            overlay=laid,
-            picture=seen,
+            overlay=mapped,
+            picture=plain,
         )
 
     def close(self) -> None:
-        """Wait for the threads and end them; end the processes."""
+        """End the decoders, and wait for the threads to end."""
         self.decoders.stop()
         self._batcher.close()
-        self._aside.shutdown()
+        self._thread.shutdown()
 
-    async def aside(self, work: Callable[[], Result]) -> Result:
-        """Something that takes a while, in its turn, in a thread."""
-        return await asyncio.get_running_loop().run_in_executor(self._aside, work)
+    async def run_in_thread(self, function: Callable[[], Result]) -> Result:
+        """Run what would block the event loop, in turn, in one thread."""
+        return await asyncio.get_running_loop().run_in_executor(self._thread, function)
 
-    async def _answer(self, file: Upload, allowance: Allowance) -> Prediction:
+    async def _predict(self, file: Upload, budget: DecodingBudget) -> Prediction:
         try:
-            (pixels,) = await self._read(file, allowance)
+            (pixels,) = await self._read(file, budget)
         except BadPicture as error:
             return failed(file.name, error)
         logits = await self._batcher.logits(pixels)
-        if not np.isfinite(logits).all():
-            return failed(file.name, BadPicture(file.name, _NO_NUMBER))
         return self._model.row(file.name, logits, probabilities(self._engine, logits[None])[0])
 
-    async def _read(self, file: Upload, allowance: Allowance, side: int = 0) -> list[np.ndarray]:
+    async def _read(self, file: Upload, budget: DecodingBudget, side: int = 0) -> list[np.ndarray]:
         try:
-            return await self.decoders.read(file.data, allowance, side)
+            return await self.decoders.read(file.data, budget, side)
         except BadPicture as error:
             raise BadPicture(file.name, error.reason) from None
 
 
-def _explains(engine: Any) -> bool:
+def _can_explain(engine: Any) -> bool:
     size = engine.header.preprocess.size
     try:
         engine.features(np.zeros((1, size, size, 3), np.uint8))
-        engine.head  # noqa: B018  a graph without these outputs says so when it is asked
+        engine.head  # noqa: B018  a graph without these outputs raises here
     except Exception:  # onnxruntime's errors have no common class
         return False
     return True
 
 
-def _png(image: Image.Image) -> bytes:
-    file = io.BytesIO()
-    image.save(file, "PNG", compress_level=1)  # more takes twice the time, and a photograph gains nothing
-    return file.getvalue()
+def _png(picture: np.ndarray | Image.Image) -> bytes:
+    return encode_picture(picture, compress_level=1)  # more takes twice the time, and a photograph gains nothing
 
 
 def _url(pixels: np.ndarray) -> str:
-    return "data:image/png;base64," + base64.b64encode(_png(Image.fromarray(pixels))).decode()
+    return "data:image/png;base64," + base64.b64encode(_png(pixels)).decode()

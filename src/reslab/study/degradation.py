@@ -1,6 +1,6 @@
-"""The experiment that gave birth to residual networks: deeper plain networks train worse, deeper residual ones do not.
+"""The experiment behind residual networks: deeper plain networks train worse, deeper residual ones do not.
 
-He et al. 2015, sections 4.1 and 4.2, figures 1 and 6: networks that differ in nothing but depth and shortcuts.
+He et al. 2015, sections 4.1 and 4.2, figures 1 and 6: networks that differ only in depth and shortcuts.
 """
 
 import dataclasses
@@ -17,7 +17,7 @@ from reslab.data.catalog import Catalog, Picture
 from reslab.data.sources import read_data
 from reslab.data.splits import assigned
 from reslab.engine.open import open_engine
-from reslab.engine.torch import stored_network
+from reslab.engine.torch import network_from_file
 from reslab.evaluate.evaluation import evaluate_engine
 from reslab.model.file import read_model
 from reslab.model.run import CONFIG_NAME, MODEL_NAME, read_journal
@@ -42,12 +42,12 @@ from reslab.train.session import begin, fit
 SHALLOW = ("plain20", "plain56", "resnet20", "resnet56")
 DEEP = ("plain110", "resnet110")
 
-_BATCH = 128  # pictures whose gradient is looked at
+_BATCH = 128  # pictures for the gradient norms
 
 
 @dataclass(frozen=True, slots=True)
 class Length:
-    """How long every network trains: all of the first kind alike, the deepest ones alike."""
+    """How long the networks train: those of 20 and 56 layers alike, the deepest ones alike."""
 
     epochs: int = 6
     deep_epochs: int = 2
@@ -58,8 +58,8 @@ class Length:
         return self.deep_epochs if name in DEEP else self.epochs
 
 
-def fit_length(minutes: float, seconds_per_epoch: Mapping[str, float]) -> Length:
-    """The length that takes about so long here: fewer pictures if there is little time, more epochs if there is much."""
+def length_for(minutes: float, seconds_per_epoch: Mapping[str, float]) -> Length:
+    """The length that takes about that long here: fewer pictures if time is short, more epochs if there is plenty."""
     usual = Length()
     cost = sum(usual.of(name) * seconds for name, seconds in seconds_per_epoch.items())
     times = minutes * 60 / cost
@@ -68,8 +68,8 @@ def fit_length(minutes: float, seconds_per_epoch: Mapping[str, float]) -> Length
     return Length(int(usual.epochs * times), int(usual.deep_epochs * times))
 
 
-def time_epochs(data: str, data_dir: str | None = None, batch: int = 128) -> dict[str, float]:
-    """Seconds that an epoch of each network takes on this machine, from a few steps."""
+def measure_epochs(data: str, data_dir: str | None = None, batch: int = 128) -> dict[str, float]:
+    """Seconds that an epoch of each network takes on this machine, estimated from a few steps."""
     catalog = _read_and_split(data, data_dir, 0, 1.0)
     steps = -(-len(catalog.split("train")) // batch)
     found = {}
@@ -89,7 +89,7 @@ def study(
 ) -> dict[str, Any]:
     """Train every network in a folder of its own, score each once on the test pictures, and write `degradation.json`.
 
-    What a stopped study has finished is not done again.
+    An interrupted study is resumed: networks that are finished are not trained again.
     """
     listener = on_event or ignore
     catalog = _read_and_split(data, data_dir, seed, length.share)
@@ -128,12 +128,13 @@ def gradients(network: ResNet, pixels: np.ndarray, labels: np.ndarray) -> list[f
 
 
 def _row(name: str, config: TrainConfig, catalog: Catalog, folder: Path, listener: Listener) -> dict[str, Any]:
+    """Train one network, or resume it, and collect its errors and gradients."""
     plan = resolve(config, catalog.only(("train", "val")))
     stores = open_stores(plan, catalog)
     plan = with_statistics(plan, stores.train)
-    goes_on = (folder / CONFIG_NAME).is_file()
-    job = Job(folder, plan, catalog, stores, listener, resume=goes_on)
-    if not goes_on:
+    resume = (folder / CONFIG_NAME).is_file()
+    job = Job(folder, plan, catalog, stores, listener, resume=resume)
+    if not resume:
         begin(job)
     fit(job)
     epochs = [event for event in read_journal(folder) if event["event"] == "epoch"]
@@ -154,13 +155,13 @@ def _row(name: str, config: TrainConfig, catalog: Catalog, folder: Path, listene
 
 
 def _before_and_after(plan: Plan, stores: Stores, folder: Path) -> dict[str, list[float]]:
-    """Gradient norms on the same pictures, as the network was built and as it was kept."""
+    """Gradient norms on the same pictures, before and after training."""
     fit_to = preprocess_of(plan)
     chosen = np.linspace(0, len(stores.train) - 1, min(_BATCH, len(stores.train))).astype(int)
     pixels = np.stack([fit_to(stores.train[int(i)]) for i in chosen])
     labels = np.array([plan.classes.index(stores.train.pictures[int(i)].label) for i in chosen])
     path = folder / MODEL_NAME
-    trained = stored_network(read_model(path), path)
+    trained = network_from_file(read_model(path), path)
     return {
         "start": gradients(build(config_from(plan.network), plan.config.seed), pixels, labels),
         "end": gradients(trained, pixels, labels),
@@ -177,7 +178,7 @@ def _config(data: str, data_dir: str | None, model: str, epochs: int, seed: int)
 
 
 def _read_and_split(data: str, data_dir: str | None, seed: int, share: float) -> Catalog:
-    """The data with a validation split; of each class a share of the training pictures, evenly chosen."""
+    """The data with a validation split, and with an evenly chosen share of each class's training pictures."""
     catalog = assigned(read_data(data, None if data_dir is None else Path(data_dir)), 0.1, 0, None)
     require(task_named(catalog.task), "study", "the study", "give a table with one label per picture")
     if share >= 1:

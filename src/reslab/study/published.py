@@ -1,4 +1,4 @@
-"""The run that docs/degradation.svg shows, and the paper's numbers beside it, without PyTorch."""
+"""The run that docs/degradation.svg shows, and the paper's numbers, without PyTorch."""
 
 import json
 from pathlib import Path
@@ -9,5 +9,5 @@ PAPER = {"resnet20": "8.75", "resnet56": "6.97", "resnet110": "6.43", "plain110"
 
 
 def published() -> dict[str, Any]:
-    """The six networks as `reproduce/degradation.py` has trained them."""
+    """The six networks as trained by `reproduce/degradation.py`."""
     return json.loads(Path(__file__).with_name("degradation.json").read_text(encoding="utf-8"))

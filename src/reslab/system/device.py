@@ -1,4 +1,4 @@
-"""What PyTorch finds on this machine. Functions, called by whoever runs."""
+"""PyTorch on this machine: device, memory layout, precision, threads, determinism."""
 
 import ctypes
 import os
@@ -20,7 +20,7 @@ if hasattr(os, "register_at_fork"):  # a forked child has none of the threads th
 
 
 def fastest() -> torch.device:
-    """The fastest device that is there: CUDA, Apple's MPS, or the processor."""
+    """The fastest available device: CUDA, Apple's MPS, or the CPU."""
     if torch.cuda.is_available():
         return torch.device("cuda")
     if torch.backends.mps.is_available():
@@ -29,29 +29,29 @@ def fastest() -> torch.device:
 
 
 LAYOUTS = {"channels-last": torch.channels_last, "channels-first": torch.contiguous_format}
-"""How maps lie in memory. Convolutions mostly like the first, and some processors the second where maps are small."""
+"""Memory layouts. The first is mostly faster for convolutions, the second on some processors where maps are small."""
 
 
 def placed(network: Module, layout: str = "channels-last") -> Any:
-    """The network on the fastest device, its weights laid out so."""
+    """The network on the fastest device, its weights in that layout."""
     return network.to(device=fastest(), memory_format=LAYOUTS[layout])  # pyrefly: ignore
 
 
 def laid_out(images: Tensor, layout: str) -> Tensor:
-    """The images laid out so; every map of a network follows its input."""
+    """The images in that layout; every map of a network follows its input."""
     return images.contiguous(memory_format=LAYOUTS.get(layout, torch.channels_last))
 
 
 def precision() -> tuple[str, str]:
-    """What training multiplies in on the fastest device, and why: see `mixed`."""
+    """The precision of training on the fastest device (see `mixed`), and the key of its reason in `words`."""
     where = fastest()
     if where.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False):
-        return "bfloat16", "this GPU multiplies it directly"
+        return "bfloat16", "reason.precision.gpu"
     if where.type == "cuda":
-        return "float16", "this GPU has no bfloat16"
+        return "float16", "reason.precision.old_gpu"
     if where.type == "cpu" and torch.cpu._is_amx_tile_supported():
-        return "bfloat16", "this processor multiplies matrices of it directly (AMX)"
-    return "float32", "nothing shorter is faster here"
+        return "bfloat16", "reason.precision.amx"
+    return "float32", "reason.precision.full"
 
 
 def mixed(where: torch.device, kind: str) -> AbstractContextManager[Any]:
@@ -65,7 +65,7 @@ def scaler(where: torch.device, kind: str) -> torch.amp.GradScaler:
 
 
 def synchronize(where: torch.device) -> None:
-    """Wait for the device, so that a clock means something."""
+    """Wait until the device has finished, so that it can be timed."""
     if where.type == "cuda":
         torch.cuda.synchronize()
     elif where.type == "mps":
@@ -73,10 +73,10 @@ def synchronize(where: torch.device) -> None:
 
 
 def keep_memory() -> None:
-    """Let glibc keep what it has once got from the system instead of giving it back after every step.
+    """Let glibc keep freed memory instead of returning it to the system after every step.
 
-    A step's activations are some hundred megabytes that come and go; fetched afresh, each costs thousands of page
-    faults. Elsewhere than on glibc this does nothing.
+    A step allocates and frees some hundred megabytes of activations; new memory from the system would cost thousands of
+    page faults. Without glibc this does nothing.
     """
     if platform.libc_ver()[0] != "glibc":
         return
@@ -86,14 +86,14 @@ def keep_memory() -> None:
 
 
 def exact() -> None:
-    """Ask for the same bits from the same numbers: deterministic kernels, no tuning by the clock."""
+    """Ask for results that are equal bit by bit: deterministic kernels, no autotuning by time."""
     torch.backends.cudnn.benchmark = False
     torch.set_deterministic_debug_mode("warn")  # use_deterministic_algorithms would import the compiler
     torch.utils.deterministic.fill_uninitialized_memory = False  # pyrefly: ignore  # nothing here reads such memory
 
 
 def threads() -> int:
-    """Threads of one operation. Sums depend on it in the last digit, so a resumed run must have the same."""
+    """Threads of one operation. Sums depend on it in the last digit, so a resumed run must use as many."""
     return torch.get_num_threads()
 
 
@@ -103,7 +103,7 @@ def use_threads(count: int) -> None:
 
 
 def describe() -> str:
-    """The machine in a line, for logs."""
+    """One-line description of this machine, for logs."""
     where = fastest()
     chip = torch.cuda.get_device_name() if where.type == "cuda" else machine.chip()
     return f"{where.type} ({chip}), {threads()} threads, torch {torch.__version__}, Python {platform.python_version()}"

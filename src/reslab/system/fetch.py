@@ -1,4 +1,4 @@
-"""A file from the net, fetched once: resumed where it broke off, checked, and kept where the next run finds it."""
+"""Download a file once: resume an interrupted download, verify the checksum, keep it for the next run."""
 
 import functools
 import hashlib
@@ -22,10 +22,10 @@ _STALLED = 30.0
 
 
 def kept(what: str) -> Path:
-    """The folder for fetched `weights` or `data`: in RESLAB_CACHE, or ~/.cache/reslab.
+    """The folder for downloaded `weights` or `data`: in RESLAB_CACHE, or ~/.cache/reslab.
 
     Raises:
-        ResLabError: neither is there, as for a user of a container without an entry in its passwd.
+        ResLabError: there is neither, as for a user without an entry in a container's passwd.
     """
     try:
         return Path(os.environ.get("RESLAB_CACHE") or Path.home() / ".cache" / "reslab") / what
@@ -34,7 +34,7 @@ def kept(what: str) -> Path:
 
 
 def has_place() -> bool:
-    """Whether there is a folder for what is fetched."""
+    """Whether there is a folder for downloads."""
     try:
         return bool(kept("weights"))
     except ResLabError:
@@ -47,9 +47,9 @@ class Remote:
 
     url: str
     sha256: str
-    """All 64 digits, or the first ones where nobody published more."""
+    """All 64 digits, or as many as were published."""
     size: int
-    """Bytes, as published; megabytes are rounded."""
+    """Bytes, as published."""
     licence: str
 
     @property
@@ -58,7 +58,7 @@ class Remote:
 
     @property
     def address(self) -> str:
-        """Where it is fetched from: the published place, or the mirror that RESLAB_MIRROR names."""
+        """Where it is downloaded from: the published URL, or the mirror in RESLAB_MIRROR."""
         mirror = os.environ.get("RESLAB_MIRROR")
         return f"{mirror.rstrip('/')}/{self.name}" if mirror else self.url
 
@@ -69,14 +69,13 @@ class Remote:
 
 
 def fetch(remote: Remote, on_progress: Callable[[int, int], None] | None = None) -> Path:
-    """The file's place on this machine, after fetching it if it is not there yet.
+    """The path of the file on this machine, after downloading it if it is not there yet.
 
     Args:
-        on_progress: told the bytes that are here and the bytes in all.
+        on_progress: called with the bytes received and the bytes in total.
 
     Raises:
-        ResLabError: no network, or another file than the published one; the message names file, size, checksum and
-            where to put it.
+        ResLabError: no network, or not the published file; the message names file, size, checksum and where to put it.
     """
     place, part = remote.place, remote.place.with_name(remote.place.name + ".part")
     if place.is_file():
@@ -89,14 +88,14 @@ def fetch(remote: Remote, on_progress: Callable[[int, int], None] | None = None)
         raise _missing(remote, str(getattr(error, "reason", None) or error)) from None
     if not _digest(part).startswith(remote.sha256):
         part.unlink()
-        raise _missing(remote, "what came has another checksum")
+        raise _missing(remote, "its checksum is wrong")
     part.replace(place)
     return place
 
 
 @functools.cache
 def reachable(address: str) -> bool:
-    """Whether a file's server answers within `PATIENCE` seconds; asked once."""
+    """Whether a file's server answers within `PATIENCE` seconds; cached."""
     answers: queue.SimpleQueue[bool] = queue.SimpleQueue()
 
     def knock() -> None:
@@ -114,7 +113,7 @@ def reachable(address: str) -> bool:
 
 
 def _download(remote: Remote, part: Path, on_progress: Callable[[int, int], None] | None) -> None:
-    """Append to `part` what is still missing; a server that cannot resume sends all of it again."""
+    """Append what is missing to `part`; a server that cannot resume sends everything again."""
     here = part.stat().st_size if part.exists() else 0
     request = urllib.request.Request(remote.address, headers={"Range": f"bytes={here}-"} if here else {})
     with _open(request, _STALLED) as answer:
@@ -128,9 +127,7 @@ def _download(remote: Remote, part: Path, on_progress: Callable[[int, int], None
                 if on_progress:
                     on_progress(here, total)
     if here < total:
-        raise OSError(
-            f"the connection broke off after {here:,} of {total:,} bytes; the next attempt goes on from there"
-        )
+        raise OSError(f"the connection was lost after {here:,} of {total:,} bytes; the next attempt continues there")
 
 
 def _open(request: urllib.request.Request, seconds: float) -> Any:
@@ -146,5 +143,5 @@ def _digest(path: Path) -> str:
 def _missing(remote: Remote, why: str) -> ResLabError:
     return ResLabError(
         f"cannot fetch {remote.name} ({remote.size / 1e6:.1f} MB) from {remote.address}: {why}",
-        f"fetch {remote.url} elsewhere (its sha256 begins with {remote.sha256[:16]}) and put it at {remote.place}",
+        f"download {remote.url} elsewhere (its sha256 begins with {remote.sha256[:16]}) and save it as {remote.place}",
     )

@@ -1,4 +1,4 @@
-"""Write files whole or not at all; read and write JSON documents."""
+"""Write files atomically; read and write JSON documents."""
 
 import json
 import os
@@ -11,14 +11,14 @@ from reslab.errors import ResLabError
 from reslab.system.values import build, parse, shown
 
 SCHEMA = 1
-"""What documents are written as; keys are only ever added to one."""
+"""Version of the documents; within a version keys are only added."""
 
 
 def write_atomically(path: Path, data: bytes | bytearray) -> None:
     """Temporary file beside it, fsync, rename: readers see the old file or the new one, never half of one.
 
-    The temporary file bears a name that nobody can foresee, and is opened only if it does not exist: in a folder that
-    others can write it is no link of theirs, and two writers at once do not share it.
+    The temporary file has an unpredictable name and is opened only if it does not exist: in a folder that others can
+    write to, it cannot be a link of theirs, and two writers do not share it.
 
     Raises:
         ResLabError: the folder cannot be written or the disk is full; the old file, if any, is untouched.
@@ -41,7 +41,7 @@ def write_atomically(path: Path, data: bytes | bytearray) -> None:
 
 
 def _sync_folder(folder: Path) -> None:
-    """The name is on disk as well, where the system can be asked for that."""
+    """Flush the folder's entry to disk as well, where the system supports it."""
     with suppress(OSError):
         descriptor = os.open(folder, os.O_RDONLY)
         try:
@@ -51,7 +51,7 @@ def _sync_folder(folder: Path) -> None:
 
 
 def remove_leftovers(folder: Path) -> None:
-    """What writers that were killed left in a folder. Only for who holds its lock."""
+    """Delete what killed writers left in a folder. Call it only while holding the folder's lock."""
     for left in (*folder.glob(".*.tmp"), *folder.glob(".*.tmp.*"), folder / ".probe"):
         left.unlink(missing_ok=True)
 
@@ -65,7 +65,7 @@ def write_json(path: Path, content: object) -> None:
 
 
 def read_json(path: Path) -> dict[str, Any]:
-    """A JSON document, or one sentence about why there is none."""
+    """Read a JSON document; a missing, damaged or newer file is an error of one sentence."""
     try:
         data = path.read_bytes()
     except FileNotFoundError:

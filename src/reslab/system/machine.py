@@ -1,4 +1,4 @@
-"""What this machine has, without PyTorch."""
+"""This machine's processor and memory, without PyTorch."""
 
 import ctypes
 import importlib.metadata
@@ -17,10 +17,10 @@ class _Stack(ctypes.Structure):
 
 @contextmanager
 def kept_signal_stack() -> Iterator[None]:
-    """Give this thread the stack for signal handlers back that it had before; elsewhere than on Linux do nothing.
+    """Restore this thread's signal stack afterwards; on other systems than Linux do nothing.
 
-    A library may bring one of its own and restore the old one when it is done. Where two such pieces of work overlap, the
-    second restores what the first has freed, and the next Ctrl-C ends the process (seen with OpenVINO 2026.4 and AMX).
+    A library may install its own signal stack and restore the old one when it is done. If two such calls overlap, the
+    second restores what the first has freed, and the next Ctrl-C kills the process (seen with OpenVINO 2026.4 and AMX).
     """
     if platform.system() != "Linux":
         yield
@@ -34,12 +34,12 @@ def kept_signal_stack() -> Iterator[None]:
 
 
 def chip() -> str:
-    """The processor's kind."""
+    """The kind of processor."""
     return platform.processor() or platform.machine()
 
 
 def peak_memory() -> int:
-    """Bytes of memory that this process has held at most; 0 where the system does not tell (Windows)."""
+    """Peak memory of this process in bytes; 0 where the system does not report it (Windows)."""
     try:
         import resource
     except ImportError:
@@ -49,7 +49,7 @@ def peak_memory() -> int:
 
 
 def describe(library: str) -> str:
-    """The machine in a line, for who computes with this library on the processor."""
+    """One-line description of this machine and the version of `library`."""
     version = importlib.metadata.version(library)
     return f"cpu ({chip()}), {os.cpu_count()} cores, {library} {version}, Python {platform.python_version()}"
 
@@ -64,7 +64,7 @@ _GROUPS, _OWN_GROUPS = Path("/sys/fs/cgroup"), Path("/proc/self/cgroup")
 
 
 def free_memory() -> int:
-    """Bytes that this process could still take: what the machine can give, and what its container allows."""
+    """Bytes that this process can still allocate, by the machine's memory and the limits of its container."""
     try:
         lines = dict(line.split(":", 1) for line in _MEMINFO.read_text().splitlines())
         free = int(lines["MemAvailable"].split()[0]) * 1024
@@ -77,7 +77,7 @@ def free_memory() -> int:
 
 
 def _containers() -> Iterator[tuple[Path, Path]]:
-    """Where Linux may say what this process's containers may take and have taken (control groups, versions 2 and 1)."""
+    """Where Linux reports the memory limit and use of this process's containers (control groups, versions 2 and 1)."""
     own = {"": "", "memory": ""}
     with suppress(OSError):
         own |= {kind: path for _, kind, path in (line.split(":", 2) for line in _OWN_GROUPS.read_text().splitlines())}

@@ -1,6 +1,6 @@
-"""Values out of a file, checked against what they are to become: types, lengths, finite numbers. One reader for all.
+"""Check values from a file against annotated types: types, lengths, finite numbers. Every document is read with it.
 
-Files are copied, edited, cut and written by later versions. What is merely wrong must be one sentence, wherever it stands.
+Files are copied, edited, truncated and written by later versions, so any fault must give an error of one sentence.
 """
 
 import dataclasses
@@ -29,7 +29,7 @@ def parse(text: str | bytes, where: object) -> Any:
     """JSON as plain values.
 
     Raises:
-        ResLabError: it is none, or nested too deeply; `where` is the file that the sentence names.
+        ResLabError: it is not JSON, or nested too deeply; `where` is the file that the message names.
     """
     try:
         return json.loads(text)
@@ -41,12 +41,20 @@ def build(kind: type[T], content: Any, where: object, place: str = "") -> T:
     """A value of the annotated type `kind`, most often a dataclass, from plain values; lists become tuples.
 
     Args:
-        where: the file that a sentence names.
+        where: the file that the message names.
         place: the field in it.
 
     Raises:
         ResLabError: a field is missing, unknown or of another type, or a number is not finite.
     """
+    return _value(kind, content, where, place)
+
+
+def build_known(kind: type[T], content: Any, where: object, place: str = "") -> T:
+    """The same for a dataclass, from a document that may have more fields, which are ignored."""
+    if isinstance(content, dict):
+        known = {field.name for field in dataclasses.fields(kind)}  # type: ignore[arg-type]
+        content = {name: value for name, value in content.items() if name in known}
     return _value(kind, content, where, place)
 
 
@@ -110,7 +118,7 @@ def _hints(kind: type) -> dict[str, Any]:
 
 
 def _refuse_odd(content: Any, complain: Callable[[str], ResLabError], depth: int = 0) -> None:
-    """What no document of ours holds: infinities, NaN, numbers beyond 64 bits, text that is no Unicode, deep nests."""
+    """Refuse what we never write: infinities, NaN, numbers beyond 64 bits, text that is not Unicode, deep nesting."""
     if depth > _DEEPEST:
         raise complain("is nested too deeply")
     if isinstance(content, dict | list):
@@ -118,9 +126,10 @@ def _refuse_odd(content: Any, complain: Callable[[str], ResLabError], depth: int
             _refuse_odd(value, complain, depth + 1)
     elif isinstance(content, str):
         if any("\ud800" <= letter < "\udc80" or "\udcff" < letter <= "\udfff" for letter in content):
-            raise complain(f"holds {shown(content)}, which is no text")  # the others stand for bytes of a file name
+            # the surrogates in between stand for undecodable bytes of a file name
+            raise complain(f"holds {shown(content)}, which is not text")
     elif isinstance(content, float) and not math.isfinite(content):
-        raise complain(f"holds {content}, which is no number")
+        raise complain(f"holds {content}, which is not a finite number")
     elif isinstance(content, int) and abs(content) > _LARGEST:
         raise complain("holds a number beyond 64 bits")
 
@@ -130,7 +139,7 @@ def _inner(place: str, name: str) -> str:
 
 
 def shown(content: Any) -> str:
-    """The value in a few letters."""
+    """The value, abbreviated."""
     if isinstance(content, dict | list | tuple):
         return f"{'a set' if isinstance(content, dict) else 'a list'} of {len(content)}"
     text = ascii(content) if not isinstance(content, int) or abs(content) <= _LARGEST else "a number beyond 64 bits"

@@ -2,7 +2,6 @@
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict
 from typing import Any
 
 import numpy as np
@@ -21,7 +20,17 @@ from reslab.metrics.multilabel import (
     score_labels,
     sigmoid,
 )
-from reslab.tasks.task import Answer, Answers, Feature, Severity, Validation, class_numbers, other_labels, unknown_label
+from reslab.tasks.task import (
+    Answer,
+    Answers,
+    Feature,
+    Severity,
+    Task,
+    Validation,
+    class_numbers,
+    other_labels,
+    unknown_label,
+)
 
 _ONE_EACH = (
     "every picture has exactly one label, and each label will be answered with yes or no; "
@@ -29,16 +38,17 @@ _ONE_EACH = (
 )
 
 
-class Multi:
+class Multi(Task):
     """Any number of labels for each picture: sigmoid, a threshold per label, mean average precision."""
 
     name, format = "multi", 2
     gives = "each picture any number of labels"
-    accepts: frozenset[str] = frozenset({"single", "multi"})
+    accepts = frozenset({"single", "multi"})
     lacks: frozenset[Feature] = frozenset(
         {"balance", "teacher", "folds", "label smoothing", "search", "adopt", "int8", "study"}
     )
     headline, baseline = "mean_ap", "frequency_baseline"
+    kept = ("n", "mean_ap", "nll")
     empty_class = "no picture has it; remove its column"
 
     def targets(self, pictures: Sequence[Picture], classes: tuple[str, ...], split: str) -> np.ndarray:
@@ -92,16 +102,10 @@ class Multi:
     def quick_score(self, answers: Answers) -> float:
         return mean_average_precision(answers.logits, answers.labels)
 
-    def summary(self, answers: Answers, score: LabelsScore) -> dict[str, Any]:
-        return {"n": score.n, "mean_ap": asdict(score.mean_ap), "nll": _nll(answers)}
-
     def calibration_document(self, answers: Answers, score: LabelsScore) -> dict[str, Any]:
-        fit = {"temperature": answers.temperature, "n": answers.calibration.n}
-        fit |= {"nll_before": labels_likelihood(answers.logits, answers.labels), "nll_after": _nll(answers)}
-        return {"nll": _nll(answers), "calibration": fit}
-
-    def details(self, answers: Answers) -> dict[str, Any]:
-        return {}
+        before, after = (labels_likelihood(z, answers.labels) for z in (answers.logits, answers.calibrated))
+        fit = {"temperature": answers.temperature, "n": answers.calibration.n, "nll_before": before, "nll_after": after}
+        return {"nll": after, "calibration": fit}
 
     def table(self, answers: Answers) -> Iterator[Sequence[Any]]:
         """With the calibrated probability of each label in a column of its own."""
@@ -123,9 +127,6 @@ class Multi:
     def chance(self, counts: Counter[str], pictures: int) -> float:
         return counts.total() / max(len(counts), 1) / max(pictures, 1)
 
-    def imbalance(self, counts: Counter[str]) -> str:
-        return ""
-
     def without_pictures(self, split: str) -> str:
         return f" and its threshold stays at {UNDECIDED:g}" if split == "val" else ""
 
@@ -139,7 +140,3 @@ class Multi:
         if bare := [p for p in catalog.pictures if not p.label]:
             detail = f"{len(bare):,} picture(s) without a label, this one first: each counts as showing none of them"
             yield "no label", bare[0].key, detail, "note"
-
-
-def _nll(answers: Answers) -> float:
-    return labels_likelihood(answers.calibrated, answers.labels)

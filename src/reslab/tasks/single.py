@@ -7,24 +7,24 @@ from typing import Any
 
 import numpy as np
 
-from reslab.data.catalog import Catalog, Picture
+from reslab.data.catalog import Picture
 from reslab.metrics.calibration import calibrate, fit_temperature, negative_log_likelihood, reliability, softmax
 from reslab.metrics.paired import Comparison, compared
 from reslab.metrics.scores import Score, balanced_accuracy
 from reslab.metrics.scores import score as score_logits
-from reslab.tasks.task import Answer, Answers, Feature, Severity, Validation, class_numbers, unknown_label
+from reslab.tasks.task import Answer, Answers, Task, Validation, class_numbers, unknown_label
 
 _WORST, _EXAMPLES = 8, 5
 
 
-class Single:
+class Single(Task):
     """One label for each picture: softmax, accuracy."""
 
     name, format = "single", 1
     gives = "each picture one label"
-    accepts: frozenset[str] = frozenset({"single"})
-    lacks: frozenset[Feature] = frozenset()
+    accepts = frozenset({"single"})
     headline, baseline = "top1", "majority_baseline"
+    kept = ("n", "top1", "nll", "ece", "folds")
     empty_class = "its folder holds no picture; remove it or fill it"
 
     def targets(self, pictures: Sequence[Picture], classes: tuple[str, ...], split: str) -> np.ndarray:
@@ -55,9 +55,6 @@ class Single:
     def calibrate(self, logits: np.ndarray, targets: np.ndarray) -> tuple[float, np.ndarray, tuple[float, ...]]:
         return *calibrate(logits, targets), ()
 
-    def initial_thresholds(self, classes: int) -> tuple[float, ...]:
-        return ()
-
     def decide(
         self, logits: np.ndarray, probabilities: np.ndarray, classes: tuple[str, ...], thresholds: tuple[float, ...]
     ) -> Answer:
@@ -72,10 +69,6 @@ class Single:
 
     def quick_score(self, answers: Answers) -> dict[str, float]:
         return asdict(self.score(answers).top1)
-
-    def summary(self, answers: Answers, score: Score) -> dict[str, Any]:
-        found = {"n": score.n, "top1": asdict(score.top1), "nll": score.nll, "ece": score.ece}
-        return found | ({"folds": asdict(answers.folds)} if answers.folds else {})
 
     def calibration_document(self, answers: Answers, score: Score) -> dict[str, Any]:
         before = score_logits(answers.logits, answers.labels, answers.classes)
@@ -113,12 +106,6 @@ class Single:
     def imbalance(self, counts: Counter[str]) -> str:
         most, n = counts.most_common()[0]
         return f"; always answering {most!r} scores {n / counts.total():.1%}"
-
-    def without_pictures(self, split: str) -> str:
-        return ""
-
-    def oddities(self, catalog: Catalog) -> Iterator[tuple[str, str, str, Severity]]:
-        return iter(())
 
 
 def _worst_confusions(answers: Answers) -> list[dict[str, Any]]:

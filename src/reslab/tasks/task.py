@@ -96,7 +96,7 @@ class Validation:
 
 
 class Task(Protocol):
-    """What a label is."""
+    """What a label is. What has a body here is what most tasks do."""
 
     name: str
     format: int
@@ -105,11 +105,13 @@ class Task(Protocol):
     """What a picture has, in words: `each picture one label`."""
     accepts: frozenset[str]
     """Tasks whose labels are a special case of this one's: data of these can be scored."""
-    lacks: frozenset[Feature]
+    lacks: frozenset[Feature] = frozenset()
     headline: str
     """Key of the score that counts, in the document of an evaluation."""
     baseline: str
     """Key of what that score would be without looking at the pictures."""
+    kept: tuple[str, ...]
+    """Keys of the document that the header of a model file keeps."""
 
     # ------------------------------------------------------------ labels and logits
 
@@ -119,77 +121,59 @@ class Task(Protocol):
         Raises:
             ResLabError: there is no picture, or a label that is not in `classes`.
         """
-        ...
 
     def probabilities(self, logits: np.ndarray) -> np.ndarray:
         """float64 `[n, classes]`, of logits that were divided by the temperature."""
-        ...
 
     def likelihood(self, logits: np.ndarray, targets: np.ndarray) -> float:
         """Mean negative log likelihood, in nats per picture."""
-        ...
 
     def correct(self, logits: np.ndarray, targets: np.ndarray) -> np.ndarray:
         """bool `[n]`: answered right, before anything was calibrated."""
-        ...
 
     def validate(self, logits: np.ndarray, targets: np.ndarray, balanced: bool) -> Validation:
         """The score that chooses the epoch; `balanced` where every class is to count alike."""
-        ...
 
     # ------------------------------------------------------------ calibration and answers
 
     def fit_temperature(self, logits: np.ndarray, targets: np.ndarray) -> float:
         """The temperature with the least likelihood loss."""
-        ...
 
     def calibrate(self, logits: np.ndarray, targets: np.ndarray) -> tuple[float, np.ndarray, tuple[float, ...]]:
         """The temperature that is worth applying, the logits over it (cross-fitted), and the best thresholds."""
-        ...
 
     def initial_thresholds(self, classes: int) -> tuple[float, ...]:
         """Thresholds before anything was fitted, one per class; none where the task has none."""
-        ...
+        return ()
 
     def decide(
         self, logits: np.ndarray, probabilities: np.ndarray, classes: tuple[str, ...], thresholds: tuple[float, ...]
     ) -> Answer:
         """The answer for one picture, from its logits and probabilities, each `[classes]`."""
-        ...
 
     # ------------------------------------------------------------ scores
 
     def answered(self, answers: Answers) -> np.ndarray:
         """What `predict` answers for each picture, in the form of the targets."""
-        ...
 
     def score(self, answers: Answers) -> Any:
         """Every measure, as a dataclass: its fields are keys of the document; `n` and `headline` are among them."""
-        ...
 
     def quick_score(self, answers: Answers) -> Any:
         """The headline score alone, as the document has it of the pictures that did not train."""
-        ...
-
-    def summary(self, answers: Answers, score: Any) -> dict[str, Any]:
-        """What the header of a model file keeps of a score."""
-        ...
 
     def calibration_document(self, answers: Answers, score: Any) -> dict[str, Any]:
         """The part of the document about the calibration, before and after."""
-        ...
 
     def details(self, answers: Answers) -> dict[str, Any]:
         """The last part of the document."""
-        ...
+        return {}
 
     def table(self, answers: Answers) -> Iterator[Sequence[Any]]:
         """The cells of `predictions.csv`: the names of the columns, then one row per picture."""
-        ...
 
     def compare(self, a: Answers, b: Answers) -> Any:
         """Two models on the same pictures, row by row: a dataclass with `n`, `a`, `b`, `difference` and `verdict`."""
-        ...
 
     # ------------------------------------------------------------ the data check
 
@@ -198,19 +182,18 @@ class Task(Protocol):
 
     def chance(self, counts: Counter[str], pictures: int) -> float:
         """The headline score without looking at the pictures, of so many pictures with each label."""
-        ...
 
     def imbalance(self, counts: Counter[str]) -> str:
         """What follows from very unequal counts, to be added to the warning."""
-        ...
+        return ""
 
     def without_pictures(self, split: str) -> str:
         """What follows for a class without a picture in a split, to be added to the warning."""
-        ...
+        return ""
 
     def oddities(self, catalog: Catalog) -> Iterator[tuple[str, str, str, Severity]]:
         """What can only be odd in this task: (kind, path, detail, severity) of a `check.data.Problem`."""
-        ...
+        yield from ()
 
 
 def supports(task: Task, feature: Feature) -> bool:

@@ -13,6 +13,7 @@ from reslab.pixels.preprocess import STATISTICS, Resize
 from reslab.system.bounds import AT_LEAST_ONE, COUNT, POSITIVE, SEED, SHARE, Bound, Words
 from reslab.train.schedule import ScheduleConfig, Timeline
 from reslab.train.settings import check_settings, setting, settings_of
+from reslab.words.phrases import Phrase
 
 AUTO = "auto"
 NONE = "none"
@@ -233,7 +234,7 @@ class Origin:
 
     origin: str
     """`default`, `recipe`, `user`, `measured` or `search`."""
-    reason: str = ""
+    reason: Phrase | None = None
 
 
 @dataclass(frozen=True, slots=True)

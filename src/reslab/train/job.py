@@ -12,6 +12,7 @@ from reslab.train.config import Origin, Plan
 from reslab.train.inputs import Stores, preprocess_of
 from reslab.train.plan.resolve import with_statistics
 from reslab.train.step.process_group import SINGLE, ProcessGroup
+from reslab.words.phrases import say
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +50,6 @@ class Job:
     def _plan_of_fold(self, number: int, train: Store) -> Plan:
         plan = self.plan
         config = replace(plan.config, fold=number)
-        origins = {**plan.origins, "fold": Origin("user", f"one of {config.folds} folds")}
+        origins = {**plan.origins, "fold": Origin("user", say("reason.fold", folds=config.folds))}
         steps = steps_per_epoch(len(train), config.batch_size)
         return with_statistics(replace(plan, config=config, origins=origins, steps_per_epoch=steps), train)

@@ -113,13 +113,11 @@ def _keep_time(training: Training, hooks: Hooks, steps: int) -> None:
     if not hooks.budget.seconds:
         return
     progress = training.progress
-    timeline = hooks.group.share(
-        hooks.budget.replan(progress.step, progress.timeline, steps) if hooks.group.first else None
-    )
+    first = hooks.group.first
+    timeline = hooks.group.share(hooks.budget.replan(progress.step, progress.timeline, steps) if first else None)
     if timeline != progress.timeline:
-        hooks.emit(
-            {"event": "replan", "step": progress.step, "total_steps": timeline.total, "knots": timeline.breakpoints}
-        )
+        knots = timeline.breakpoints
+        hooks.emit({"event": "replan", "step": progress.step, "total_steps": timeline.total, "knots": knots})
         progress.timeline = timeline
 
 
@@ -219,7 +217,8 @@ def _end_epoch(training: Training, plan: Plan, hooks: Hooks, epoch: int, lr: flo
     if result is not None:
         if not math.isfinite(result.nll):
             raise _diverged(training, plan, lr, "the validation loss is no number")
-        better = (result.value, -result.nll) > (progress.best_value, -progress.best_nll)
+        first = progress.best_epoch < 0
+        better = first or (result.value, -result.nll) > (progress.best_value, -progress.best_nll)
         event |= {"val_accuracy": result.accuracy, "val_nll": result.nll}
         event |= {f"val_{result.measure}": result.measured} if result.measure else {}
         if better:

@@ -70,7 +70,7 @@ def embeddings(network: ResNet, batches: Sequence[np.ndarray] | Callable[[int], 
     return np.concatenate(rows)
 
 
-def fitted(
+def fit_head(
     features: np.ndarray,
     labels: np.ndarray,
     classes: int,
@@ -165,7 +165,7 @@ def _rows(model: "LogisticRegression", classes: int) -> tuple[np.ndarray, np.nda
     return all_weight, all_bias
 
 
-def probed(network: ResNet, plan: Plan, stores: Stores) -> Probe:
+def compute_head(network: ResNet, plan: Plan, stores: Stores) -> Probe:
     """The best linear layer on frozen features: of each training picture and its mirror image, if that keeps the label."""
     fit_to = preprocess_of(plan)
 
@@ -188,4 +188,4 @@ def probed(network: ResNet, plan: Plan, stores: Stores) -> Probe:
     validation = None
     if len(stores.val) and not plan.config.folds:
         validation = seen(stores.val), task.targets(stores.val.pictures, plan.classes, "val")
-    return fitted(features, labels, len(plan.classes), validation, plan.config.balance, task)
+    return fit_head(features, labels, len(plan.classes), validation, plan.config.balance, task)

@@ -11,6 +11,7 @@ import math
 from collections.abc import Callable, Generator
 from contextlib import closing
 from dataclasses import dataclass, replace
+from typing import Literal
 
 import torch
 
@@ -23,14 +24,16 @@ from reslab.train.inputs import Stores
 from reslab.train.loop import Diverged, update
 from reslab.train.session import fresh_training, loader_of
 from reslab.train.start import SCRATCH
+from reslab.words.phrases import Phrase, say
 
 LOWEST, HIGHEST, STEPS = 1e-7, 10.0, 100
 _MEMORY = 0.8  # of the averaged loss, from step to step: less than half a decade of rates (fastai's 0.98 keeps four)
 _TOO_MUCH = 4.0  # times its least value: the loss has run away
 _UNSETTLED = STEPS // 10  # steps after which the average has seen enough
 _CAUTION = 0.1
-_HELD = "the rate is held"
 _PASSING = ("onecycle", "cosine")
+
+Caution = Literal["", "held", "trained"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,8 +44,8 @@ class RangeTest:
     losses: tuple[float, ...]
     averages: tuple[float, ...]
     """The losses' exponential average, corrected for its start at zero."""
-    careful: str = _HELD
-    """Why a tenth of the best rate is taken; empty where it is taken itself."""
+    careful: Caution = "held"
+    """Why a tenth of the best rate is taken: it is held, or it must not destroy trained weights; empty where it is not."""
 
     @property
     def best(self) -> int:
@@ -55,14 +58,15 @@ class RangeTest:
         return float(f"{self.rates[self.best] * (_CAUTION if self.careful else 1.0):.3g}")
 
     @property
-    def reason(self) -> str:
-        """Where the suggestion comes from, in a sentence."""
+    def reason(self) -> Phrase:
+        """Where the suggestion comes from."""
         if not self.careful:
-            return "range test: the averaged loss was least there"
-        return f"range test: a tenth of {self.rates[self.best]:.3g}, where the averaged loss was least: {self.careful}"
+            return say("reason.rate.least")
+        key = "reason.rate.tenth_held" if self.careful == "held" else "reason.rate.tenth_trained"
+        return say(key, rate=self.rates[self.best])
 
 
-def range_test(step: Callable[[float], float], careful: str = _HELD) -> RangeTest:
+def range_test(step: Callable[[float], float], careful: Caution = "held") -> RangeTest:
     """Take steps of growing rates until the loss runs away.
 
     Args:
@@ -130,14 +134,14 @@ def with_found_rate(plan: Plan, stores: Stores, listener: Listener) -> Plan:
         config = replace(config, optim=at_rate(config.optim, found.suggestion))
         origins["optim.lr"] = Origin("measured", found.reason)
         if config.optim.name == "muon":
-            origins["optim.rest_lr"] = Origin("measured", "in proportion to the other rate")
+            origins["optim.rest_lr"] = Origin("measured", say("reason.rate.rest"))
     return replace(plan, config=config, origins=origins)
 
 
-def _careful(plan: Plan) -> str:
+def _careful(plan: Plan) -> Caution:
     if plan.config.weights != SCRATCH:
-        return "the weights are trained already"
-    return "" if plan.config.schedule.kind in _PASSING else _HELD
+        return "trained"
+    return "" if plan.config.schedule.kind in _PASSING else "held"
 
 
 def _batches(loader: Loader, workers: int) -> Generator[Batch]:

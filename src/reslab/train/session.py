@@ -16,14 +16,13 @@ from pathlib import Path
 import numpy as np
 import torch
 from filelock import FileLock, Timeout
-from PIL import Image
 from torch import Tensor
 
 from reslab.data.loader import Loader
 from reslab.data.reader import BLOCK, ordered
 from reslab.data.store import Store
 from reslab.engine.base import block_logits
-from reslab.engine.torch import TorchEngine, stored_network
+from reslab.engine.torch import TorchEngine, network_from_file
 from reslab.errors import ResLabError
 from reslab.evaluate.evaluation import Evaluation, evaluate_engine, write_evaluation
 from reslab.model.file import Header, ModelFile, read_model, write_model
@@ -39,6 +38,7 @@ from reslab.model.run import (
 )
 from reslab.nn.config import config_from
 from reslab.nn.resnet import ResNet, build
+from reslab.pixels.encode import encode_picture
 from reslab.system import device
 from reslab.system.events import Event
 from reslab.system.files import remove_leftovers, write_atomically, write_json
@@ -52,7 +52,7 @@ from reslab.train.journal import Journal
 from reslab.train.loop import Hooks, train
 from reslab.train.plan.document import decisions, plan_document
 from reslab.train.preview import sheet
-from reslab.train.probe import probed, set_head
+from reslab.train.probe import compute_head, set_head
 from reslab.train.start import SCRATCH, begin_from, open_start
 from reslab.train.state import Progress, StateFolder, Training
 from reslab.train.step.finetune import lr_factors
@@ -80,11 +80,10 @@ def begin(job: Job) -> None:
     writer.writerow(["path", "label", "split", "group", "fold", "fingerprint"])
     for p in job.catalog.pictures:
         writer.writerow((p.key, p.label, p.split, p.group or "", p.fold or "", hashes.get(p.key, "")))
-    png = io.BytesIO()
-    Image.fromarray(sheet(job.plan, job.stores.train)).save(png, "PNG")
+    png = encode_picture(sheet(job.plan, job.stores.train))
     write_atomically(out / SPLIT_NAME, file.getvalue().encode())
     write_json(out / CONFIG_NAME, plan_document(job.plan))
-    write_atomically(out / SHEET_NAME, png.getvalue())
+    write_atomically(out / SHEET_NAME, png)
 
 
 def fit(job: Job) -> Evaluation | None:
@@ -161,11 +160,10 @@ def _train(job: Job, training: Training, states: StateFolder) -> None:
         if not group.first:
             train(training, loader, plan, hooks)
             return
-        with Journal(job.folder / JOURNAL_NAME, training.progress.journal) as journal:
+        path = job.folder / JOURNAL_NAME
+        with Journal(path, training.progress.journal) as journal:
             if journal.lacking:
-                text = (
-                    f"{job.folder / JOURNAL_NAME} lacks {journal.lacking} bytes: the curves of earlier epochs are lost"
-                )
+                text = f"{path} lacks {journal.lacking} bytes: the curves of earlier epochs are lost"
                 listener({"event": "warning", "text": text})
 
             def emit(event: Event) -> None:
@@ -210,7 +208,7 @@ def fresh_training(plan: Plan, stores: Stores | None = None) -> Training:
     progress.follow(plan.timeline)
     if stores is not None and plan.config.finetune in ("head", "gradual"):
         begun = time.perf_counter()
-        probe = probed(network, plan, stores)
+        probe = compute_head(network, plan, stores)
         progress.seconds = time.perf_counter() - begun
         set_head(probe, network.head)
         if plan.config.finetune == "head":  # this is the whole training
@@ -330,7 +328,7 @@ def _finish(job: Job) -> Evaluation | None:
     if not len(store):
         return None
     model = read_model(path)
-    engine = TorchEngine(stored_network(model, path), model.header, model.sha256, model.seen)
+    engine = TorchEngine(network_from_file(model, path), model.header, model.sha256, model.seen)
     evaluation = evaluate_engine(engine, store.pictures, "val", source=store.read)
     return calibrate_and_save(path, model, evaluation, chose_the_model=not job.plan.config.folds)
 
@@ -342,7 +340,7 @@ def calibrate_and_save(path: Path, model: ModelFile, evaluation: Evaluation, cho
         path: the file that `model` was read from, in its run's folder.
     """
     evaluation = evaluation.calibrate()
-    header = evaluation.described(model.header, chose_the_model)
+    header = evaluation.fill_header(model.header, chose_the_model)
     digest = write_model(path, model.tensors, header, [row.tobytes() for row in model.seen])
     evaluation = dataclasses.replace(evaluation, model=digest)
     write_evaluation(path.parent, evaluation)

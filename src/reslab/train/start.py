@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from reslab.errors import ResLabError, nearest
 from reslab.model.file import is_foreign, read_model
-from reslab.model.run import MODEL_NAME, PACKAGED, packaged
+from reslab.model.run import MODEL_NAME, PACKAGED, packaged_file
 from reslab.nn.zoo import ZOO
 from reslab.pixels.preprocess import IMAGENET_MEAN, IMAGENET_STD
 from reslab.system.fetch import Remote, fetch
@@ -87,7 +87,7 @@ def open_start(weights: str, model: str, on_progress: Callable[[int, int], None]
         return _foreign(fetch(IMAGENET[model], on_progress), model, IMAGENET[model].licence)
     if weights.startswith(PREFIX):
         return _from_hub(weights, on_progress)
-    path = packaged(weights, ".safetensors") if weights in PACKAGED else Path(weights)
+    path = packaged_file(weights, ".safetensors") if weights in PACKAGED else Path(weights)
     path = path / MODEL_NAME if path.is_dir() else path
     if not path.is_file():
         known = (SCRATCH, IMAGENET_WORD, *PACKAGED)
@@ -96,13 +96,13 @@ def open_start(weights: str, model: str, on_progress: Callable[[int, int], None]
         )
     if is_foreign(path):
         return _foreign(path, None, None)
-    from reslab.engine.torch import stored_network
+    from reslab.engine.torch import network_from_file
 
     opened = read_model(path)
     training = opened.header.training
     return Start(
         str(opened.header.network.get("name", "unnamed")),
-        stored_network(opened, path),
+        network_from_file(opened, path),
         opened.header.classes,
         training.get("licence") or training.get("weights_licence"),
         opened.sha256,
@@ -159,10 +159,10 @@ def _foreign(
     mean: tuple[float, ...] = IMAGENET_MEAN,  # unless given
     std: tuple[float, ...] = IMAGENET_STD,
 ) -> Start:
-    from reslab.model.checkpoint import network_from, read_checkpoint
+    from reslab.model.checkpoint import build_network, read_checkpoint
 
     state = read_checkpoint(path)
-    name, network = network_from(state, model, mean, std)
+    name, network = build_network(state, model, mean, std)
     if name not in ZOO:
         raise ResLabError(
             f"{path} is of a network that is not in the zoo", "reslab models lists those that can be trained"

@@ -1,52 +1,106 @@
-"""From a key of the catalogue to words on the page: English as the text, Chinese in waiting beside it."""
+"""A text is a key with values: it is written in a language when it is shown, by that language's table.
 
-import re
-from dataclasses import dataclass
+A table is a file of this folder, named by the code of its language: a further language is one more file.
+"""
+
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+from importlib import import_module
+from pathlib import Path
+from typing import Any
 
 from markupsafe import Markup, escape
 
-from reslab.words.page import WORDS
-from reslab.words.reasons import REASONS
+ENGLISH, PLAIN = "en", "plain"
+TABLES: dict[str, Mapping[str, str]] = {
+    path.stem: import_module(f"{__package__}.{path.stem}").TEXTS
+    for path in sorted(Path(__file__).parent.glob("*.py"))
+    if path.stem not in ("__init__", "phrases")
+}
+"""Code of a language -> key -> text."""
+
+
+def text(key: str, language: str = ENGLISH, /, **values: object) -> str:
+    """The text of a key in one language, its blanks filled; a phrase among the values is written in the same language."""
+    filled = {name: v.text(language) if isinstance(v, Phrase) else v for name, v in values.items()}
+    return TABLES[language][key].format(**filled)
 
 
 @dataclass(frozen=True, slots=True)
 class Phrase:
-    """One text in both languages."""
+    """A text in every language: `text` with the language still open."""
 
-    en: str
-    zh: str
+    key: str
+    values: dict[str, Any] = field(default_factory=dict)
+
+    def text(self, language: str = ENGLISH) -> str:
+        return text(self.key, language, **self.values)
+
+    def __str__(self) -> str:
+        return self.text()
 
     def __html__(self) -> str:
-        """English as it stands, Chinese in waiting: what a template shows for a phrase."""
-        return Markup('<span data-zh="{}">{}</span>').format(self.zh, self.en)
+        """What a template shows: English, with the other languages as attributes of a span."""
+        return element("span", self)
 
 
 def say(key: str, /, **values: object) -> Phrase:
-    """The phrase of that key, its `{blanks}` filled; a value that is a phrase itself fills in each language its own."""
-    english, chinese = WORDS[key]
-    first = {k: v.en if isinstance(v, Phrase) else v for k, v in values.items()}
-    second = {k: v.zh if isinstance(v, Phrase) else v for k, v in values.items()}
-    return Phrase(english.format(**first), chinese.format(**second))
+    """The phrase of a key."""
+    return Phrase(key, values)
 
 
-def setting(name: str) -> Phrase:
-    """What a field of the config means; a field that this catalogue does not know yet is shown by its name."""
-    return say(f"setting.{name}") if f"setting.{name}" in WORDS else Phrase(name, name)
+def plain(words: str) -> Phrase:
+    """A name, or a sentence that has no key: the same in every language."""
+    return Phrase(PLAIN, {"text": words})
 
 
-def reason(text: str) -> Phrase:
-    """A reason as the plan gives it; one that is not listed here stays English."""
-    for pattern, chinese in REASONS:
-        if match := re.fullmatch(pattern, text):
-            return Phrase(text, chinese.format(*match.groups()))
-    return Phrase(text, text)
+def languages() -> list[tuple[str, str, str]]:
+    """(code of the table, tag for a browser, own name) of every language, English first."""
+    codes = [ENGLISH, *(code for code in TABLES if code != ENGLISH)]
+    return [(code, text("language.code", code), text("language.name", code)) for code in codes]
 
 
-def element(tag: str, phrase: Phrase, **attributes: object) -> Markup:
+def other_languages(phrase: Phrase, attribute: str = "") -> dict[str, str]:
+    """The phrase in all languages but English, by attributes: `data-zh`, or `data-zh-alt` for an attribute `alt`."""
+    name = f"-{attribute.removeprefix('aria-')}" if attribute else ""
+    return {f"data-{code}{name}": phrase.text(code) for code in TABLES if code != ENGLISH}
+
+
+def translations(phrase: Phrase, attribute: str = "") -> Markup:
+    """`other_languages` as they are written in a tag."""
+    return Markup("").join(Markup(' {}="{}"').format(*item) for item in other_languages(phrase, attribute).items())
+
+
+def attribute(name: str, phrase: Phrase) -> Markup:
+    """An attribute that people read, `alt` or `aria-label`, in every language."""
+    return Markup('{}="{}"{}').format(name, phrase.text(), translations(phrase, name))
+
+
+def element(tag: str, phrase: Phrase, /, **attributes: object) -> Markup:
     """`<tag attributes>phrase</tag>`; underscores at the end of a name are dropped, others become hyphens."""
     names = {name.rstrip("_").replace("_", "-"): value for name, value in attributes.items()}
     given = Markup("").join(Markup(' {}="{}"').format(name, value) for name, value in names.items())
-    return Markup('<{0}{1} data-zh="{2}">{3}</{0}>').format(Markup(escape(tag)), given, phrase.zh, phrase.en)
+    return Markup("<{0}{1}{2}>{3}</{0}>").format(Markup(escape(tag)), given, translations(phrase), phrase.text())
+
+
+def setting(name: str) -> Phrase:
+    """What a field of the config means; a field without a text, of another version, is shown by its name."""
+    return say(f"setting.{name}") if f"setting.{name}" in TABLES[ENGLISH] else plain(name)
+
+
+def read_reason(sentence: str, stored: Phrase | None) -> Phrase | None:
+    """Why a plan chose a value, out of a run folder: by its key, else the English sentence that every version writes.
+
+    Args:
+        stored: None from a version without keys. Its key or its values may be those of a later version.
+    """
+    if stored:
+        with suppress(KeyError, ValueError, TypeError):
+            for language in TABLES:
+                stored.text(language)
+            return stored
+    return plain(sentence) if sentence else None
 
 
 def percent(share: float, digits: int = 2) -> str:

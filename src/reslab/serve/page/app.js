@@ -1,11 +1,11 @@
-// The page of `reslab serve`: pictures in, answers out. It talks to its own server only, and keeps nothing but the
-// person's choice of language and theme (and, while the tab lives, the token).
+// The page of `reslab serve`: pictures in, answers out. It talks to its own server only, and stores nothing but the
+// choice of language and theme (and, until the tab is closed, the token).
 
 import { WORDS, REASONS } from "./words.js";
 
-const LANES = 2; // requests under way at a time
-const GROUP = 8, GROUP_BYTES = 4e6; // pictures of a request, and their bytes: a big photograph travels alone
-const TRIES = 6; // before a busy server is called an error
+const MAX_REQUESTS = 2; // at a time
+const GROUP = 8, GROUP_BYTES = 4e6; // pictures of a request, and their bytes: a large photograph is sent alone
+const TRIES = 6; // before a busy server is an error
 const SHOWN_CLASSES = 12; // named in the first sentence; the model card has them all
 
 const state = {
@@ -24,7 +24,7 @@ const $ = (id) => document.getElementById(id);
 
 // ---------------------------------------------------------------- words and numbers
 
-/** A phrase in the language of the page, its {places} filled in. */
+/** A phrase in the language of the page, with its {placeholders} filled in. */
 function say(key, values = {}) {
   const phrase = WORDS[key][root.lang === "en" ? 0 : 1];
   return phrase.replace(/\{(\w+)\}/g, (_, name) => values[name]).replaceAll(" %", "\u00a0%");
@@ -41,7 +41,7 @@ function percent(p) {
   return `${(100 * p).toFixed(1)}\u00a0%`;
 }
 
-/** One sentence about what went wrong, from what `Trouble` or a row of the server says. */
+/** One sentence about what went wrong, from the details of a `Trouble` or a row of the server. */
 function why({ key, values, status, sentence }) {
   if (key) return say(key, values);
   const reason = reasonIn(sentence);
@@ -51,7 +51,7 @@ function why({ key, values, status, sentence }) {
   return sentence ? `${known}（${sentence}）` : known;
 }
 
-/** What the decoder said within a sentence of the server, in both languages. */
+/** The decoder's reason within a sentence of the server, in both languages. */
 function reasonIn(sentence = "") {
   for (const [pattern, chinese] of REASONS) {
     const found = sentence.match(pattern);
@@ -75,13 +75,13 @@ function announce(text) {
   $("live").textContent = text;
 }
 
-// ---------------------------------------------------------------- what is remembered
+// ---------------------------------------------------------------- stored settings
 
-function remembered(store, key) {
+function recall(store, key) {
   try {
     return window[store].getItem(`reslab.${key}`);
   } catch {
-    return null; // storage may be switched off
+    return null; // storage may be disabled
   }
 }
 
@@ -89,7 +89,7 @@ function remember(store, key, value) {
   try {
     window[store].setItem(`reslab.${key}`, value);
   } catch {
-    // then it lasts until the page is left
+    // then it lasts until the page is closed
   }
 }
 
@@ -97,22 +97,22 @@ function remember(store, key, value) {
 
 /** What went wrong with a request: a phrase of the page, or a status and the server's own sentence. */
 class Trouble extends Error {
-  constructor(told) {
-    super(told.sentence ?? told.key);
-    this.told = told;
+  constructor(details) {
+    super(details.sentence ?? details.key);
+    this.details = details;
   }
 }
 
-let token = remembered("sessionStorage", "token");
-let asking = null; // the promise of the open token form, shared by all who wait for it
+let token = recall("sessionStorage", "token");
+let asking = null; // the promise of the open token form, shared by all requests that wait for it
 
-/** Ask the server and give back its JSON; waits and tries again while it is busy, and asks the person for a token. */
+/** Send a request and return its JSON; retries while the server is busy, and asks the user for a token. */
 async function ask(path, options, busy = () => {}) {
   for (let tries = 1; ; ) {
     const used = token;
     const response = await request(path, used, options);
     if (response.status === 401) {
-      if (used === token) await (asking ??= tokenFromPerson(used !== null).finally(() => (asking = null)));
+      if (used === token) await (asking ??= askForToken(used !== null).finally(() => (asking = null)));
       continue;
     }
     if (response.ok) return response.json();
@@ -144,7 +144,7 @@ function pause(seconds, signal) {
   });
 }
 
-function tokenFromPerson(again) {
+function askForToken(again) {
   const dialog = $("token");
   $("token-why").textContent = say(again ? "token.wrong" : "token.why");
   $("token-text").value = "";
@@ -168,7 +168,7 @@ function form(pictures) {
 
 // ---------------------------------------------------------------- the queue
 
-/** Take files in: each becomes a row at once and is sent in its turn. */
+/** Add files: each becomes a row at once and is sent in its turn. */
 function add(files) {
   $("note").hidden = files.length > 0;
   if (!files.length) {
@@ -186,21 +186,21 @@ function add(files) {
   const first = state.pictures.length - files.length;
   choose(state.pictures[first]);
   for (const picture of state.pictures.slice(first)) drawRow(picture);
-  wake();
+  startWorkers();
 }
 
-function wake() {
-  while (state.running < LANES && state.pictures.some((picture) => picture.stage === "waiting")) {
+function startWorkers() {
+  while (state.running < MAX_REQUESTS && state.pictures.some((picture) => picture.stage === "waiting")) {
     state.running += 1;
     const { signal } = state.ended;
-    lane(signal).finally(() => {
+    worker(signal).finally(() => {
       if (signal === state.ended.signal) state.running -= 1;
     });
   }
   drawBatch();
 }
 
-async function lane(signal) {
+async function worker(signal) {
   for (let group = nextGroup(); group.length && !signal.aborted; group = nextGroup()) {
     try {
       await answer(group, signal);
@@ -217,14 +217,14 @@ function nextGroup() {
     if (picture.stage !== "waiting") continue;
     size += picture.file.size;
     if (group.length && size > GROUP_BYTES) break;
-    become(picture, "asking");
+    setStage(picture, "asking");
     group.push(picture);
     if (group.length === Math.min(GROUP, state.model?.limits?.files ?? GROUP)) break;
   }
   return group;
 }
 
-/** Ask about a few pictures at once; where the server refuses them as a whole, about each alone, to hear its reason. */
+/** Send a few pictures at once; where the server refuses them together, each alone, to get its reason. */
 async function answer(group, signal) {
   const limit = state.model?.limits?.bytes;
   for (const picture of group.filter(({ file }) => limit && file.size > limit)) {
@@ -232,44 +232,44 @@ async function answer(group, signal) {
   }
   const sent = group.filter((picture) => picture.stage === "asking");
   if (!sent.length) return;
-  const busy = (seconds) => sent.forEach((picture) => become(picture, "busy", { seconds }));
+  const busy = (seconds) => sent.forEach((picture) => setStage(picture, "busy", { seconds }));
   try {
     const { predictions } = await ask("predict", { method: "POST", body: form(sent), signal }, busy);
-    sent.forEach((picture, i) => settle(picture, predictions[i]));
+    sent.forEach((picture, i) => finish(picture, predictions[i]));
   } catch (error) {
     if (!(error instanceof Trouble)) throw error;
-    const alone = sent.length === 1 || error.told.key === "error.token";
-    if (alone) for (const picture of sent) fail(picture, await mended(picture, error.told));
+    const alone = sent.length === 1 || error.details.key === "error.token";
+    if (alone) for (const picture of sent) fail(picture, await checkFile(picture, error.details));
     else for (const picture of sent) await answer([picture], signal);
   }
 }
 
-/** A request also breaks off when a file has changed or gone since it was chosen: then say so. */
-async function mended(picture, told) {
-  if (told.key !== "error.unreachable") return told;
-  return picture.file.slice(0, 1).arrayBuffer().then(() => told, () => ({ key: "error.gone" }));
+/** A request also fails when its file was changed or removed after it was chosen: then report that. */
+async function checkFile(picture, details) {
+  if (details.key !== "error.unreachable") return details;
+  return picture.file.slice(0, 1).arrayBuffer().then(() => details, () => ({ key: "error.gone" }));
 }
 
-function settle(picture, row) {
-  if (row.error === null) become(picture, "done", { row });
+function finish(picture, row) {
+  if (row.error === null) setStage(picture, "done", { row });
   else fail(picture, { sentence: row.error, status: 422 });
 }
 
 function fail(picture, trouble) {
-  become(picture, "failed", { trouble });
+  setStage(picture, "failed", { trouble });
 }
 
-function become(picture, stage, facts = {}) {
+function setStage(picture, stage, facts = {}) {
   Object.assign(picture, { stage, ...facts });
   drawRow(picture);
   drawBatch();
   if (picture === state.chosen) drawView();
   const left = state.pictures.filter(({ stage }) => stage !== "done" && stage !== "failed").length;
   if (!left && state.pictures.length > 1) announce(say("live.done", { n: state.pictures.length }));
-  else if (!left || picture === state.chosen) announce(spoken(picture));
+  else if (!left || picture === state.chosen) announce(announcement(picture));
 }
 
-function spoken(picture) {
+function announcement(picture) {
   if (picture.stage === "failed") return say("live.error", { name: picture.name, why: why(picture.trouble) });
   if (picture.stage !== "done") return "";
   const { label, probability } = picture.row;
@@ -277,8 +277,8 @@ function spoken(picture) {
   return say("live.picture", { name: picture.name, label: label || say("row.none"), p });
 }
 
-/** Whether asking once more may help: not where the file itself is at fault. */
-const worthAnother = ({ stage, trouble }) =>
+/** Whether a retry may help: not where the file itself is at fault. */
+const canRetry = ({ stage, trouble }) =>
   stage === "failed" && (trouble.key ? trouble.key !== "error.large" : [408, 429, 500, 502, 503, 504].includes(trouble.status));
 
 function clear() {
@@ -348,11 +348,11 @@ function drawBatch() {
   $("progress").max = Math.max(n, 1);
   $("progress").value = done;
   $("progress").hidden = done === n;
-  $("again").hidden = !state.pictures.some(worthAnother);
+  $("again").hidden = !state.pictures.some(canRetry);
   $("csv").disabled = done === 0;
 }
 
-/** RFC 4180. A cell that a spreadsheet would take for a formula is kept text by an apostrophe (OWASP, CSV injection). */
+/** RFC 4180. An apostrophe keeps a cell that a spreadsheet would take for a formula as text (OWASP, CSV injection). */
 function csv() {
   const safe = (text) => (/^(?:[=@\t\r]|[+-](?!\d*\.?\d*$))/.test(text) ? `'${text}` : text);
   const quoted = (text) => (/[",\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text);
@@ -372,7 +372,7 @@ function download() {
   setTimeout(() => URL.revokeObjectURL(url), 60_000);
 }
 
-/** Up, Down, Home and End go through the rows; only the chosen one is a stop of the Tab key. */
+/** Up, Down, Home and End move through the rows; the Tab key stops only at the chosen one. */
 function move(event) {
   const at = state.pictures.indexOf(state.chosen), last = state.pictures.length - 1;
   const to = { ArrowDown: Math.min(at + 1, last), ArrowUp: Math.max(at - 1, 0), Home: 0, End: last }[event.key];
@@ -390,7 +390,7 @@ function choose(picture) {
   if (before !== picture) state.maps = new Map();
   for (const one of [before, picture]) if (one && state.pictures.includes(one)) drawRow(one);
   drawView();
-  if (picture) announce(spoken(picture));
+  if (picture) announce(announcement(picture));
 }
 
 function drawView() {
@@ -421,7 +421,7 @@ function headline({ stage, row, trouble, seconds }) {
     element("data", { value: row.probability }, percent(row.probability)), " ", row.accepted === null ? "" : chip(row.accepted));
 }
 
-/** A label with its bar; of several labels, the answered ones stand out and each bar bears its threshold. */
+/** A label with its bar; of several labels, the answered ones stand out and each bar shows its threshold. */
 function bar([label, p], row) {
   const threshold = row.labels && state.model?.thresholds?.[state.model.classes.indexOf(label)];
   const given = row.labels?.some(([one]) => one === label);
@@ -502,26 +502,26 @@ function drawMap({ overlay, picture, label, logit, bias, map }) {
 }
 
 async function fetchMap(picture, label) {
-  const { maps } = state; // of this picture: another choice starts another
+  const { maps } = state; // of this picture: choosing another picture replaces it
   maps.set(label, {});
   try {
     const path = `explain?label=${encodeURIComponent(label)}`;
     maps.set(label, await ask(path, { method: "POST", body: form([picture]), signal: state.ended.signal }));
   } catch (error) {
     if (!(error instanceof Trouble)) return;
-    maps.set(label, { trouble: error.told });
+    maps.set(label, { trouble: error.details });
   }
   if (maps === state.maps) drawHeat();
 }
 
 // ---------------------------------------------------------------- the model card
 
-async function meet() {
+async function loadModel() {
   try {
     state.model = await ask("model");
     state.modelError = null;
   } catch (error) {
-    state.modelError = error.told ?? { key: "error.unreachable" };
+    state.modelError = error.details ?? { key: "error.unreachable" };
   }
   drawModel();
   if (state.chosen) drawView();
@@ -607,7 +607,7 @@ function folded(lead, summary, content) {
   return element("span", {}, lead, element("details", {}, element("summary", {}, summary), content));
 }
 
-/** What was compared with what, in a sentence, and whatever else the exporter stated, line by line under its own keys. */
+/** The comparison in one sentence, and every entry of the certificate under its own key. */
 function certificate(held) {
   if (!held) return say("model.certificate.none");
   const { n, pictures, max_difference: difference, limit, engines } = held;
@@ -649,7 +649,7 @@ async function walk(entry, folder) {
   }
   const reader = entry.createReader(), found = [];
   const read = () => new Promise((resolve, reject) => reader.readEntries(resolve, reject));
-  for (let some = await read(); some.length; some = await read()) found.push(...some); // it hands them out by the hundred
+  for (let some = await read(); some.length; some = await read()) found.push(...some); // it returns about a hundred at a time
   found.sort((a, b) => a.name.localeCompare(b.name));
   return (await Promise.all(found.map((one) => walk(one, `${folder}${entry.name}/`)))).flat();
 }
@@ -684,9 +684,9 @@ function listen() {
   $("csv").addEventListener("click", download);
   $("clear").addEventListener("click", clear);
   $("again").addEventListener("click", () => {
-    for (const picture of state.pictures.filter(worthAnother)) become(picture, "waiting");
-    if (!state.model) meet();
-    wake();
+    for (const picture of state.pictures.filter(canRetry)) setStage(picture, "waiting");
+    if (!state.model) loadModel();
+    startWorkers();
   });
   $("picture").addEventListener("error", () => {
     $("picture").hidden = true;
@@ -703,7 +703,7 @@ function listen() {
 
 // ---------------------------------------------------------------- language and theme
 
-function speak(language) {
+function setLanguage(language) {
   root.lang = language;
   announce("");
   for (const one of document.querySelectorAll("[data-word]")) one.textContent = say(one.dataset.word);
@@ -718,27 +718,27 @@ function speak(language) {
   drawView();
 }
 
-function shade(theme) {
+function setTheme(theme) {
   root.dataset.theme = theme;
   $("theme").setAttribute("aria-pressed", String(theme === "dark"));
 }
 
-function dress() {
+function initSettings() {
   const dark = matchMedia("(prefers-color-scheme: dark)");
   const system = () => (dark.matches ? "dark" : "light");
-  shade(remembered("localStorage", "theme") ?? system());
-  dark.addEventListener("change", () => remembered("localStorage", "theme") ?? shade(system()));
+  setTheme(recall("localStorage", "theme") ?? system());
+  dark.addEventListener("change", () => recall("localStorage", "theme") ?? setTheme(system()));
   $("theme").addEventListener("click", () => {
-    shade(root.dataset.theme === "dark" ? "light" : "dark");
+    setTheme(root.dataset.theme === "dark" ? "light" : "dark");
     remember("localStorage", "theme", root.dataset.theme);
   });
   $("language").addEventListener("click", () => {
-    speak(root.lang === "en" ? "zh-CN" : "en");
+    setLanguage(root.lang === "en" ? "zh-CN" : "en");
     remember("localStorage", "language", root.lang);
   });
-  speak(remembered("localStorage", "language") ?? (navigator.language.toLowerCase().startsWith("zh") ? "zh-CN" : "en"));
+  setLanguage(recall("localStorage", "language") ?? (navigator.language.toLowerCase().startsWith("zh") ? "zh-CN" : "en"));
 }
 
 listen();
-dress();
-meet();
+initSettings();
+loadModel();

@@ -1,4 +1,4 @@
-// Every word of the page, in English and in Chinese, one key per phrase. Data only; app.js speaks it.
+// Every text of the page, in English and in Chinese, one key per phrase. Data only; app.js displays it.
 // Chinese keeps a space between Chinese characters and Latin letters or digits, and uses full-width punctuation.
 
 export const WORDS = {
@@ -6,18 +6,18 @@ export const WORDS = {
   "theme": ["Dark theme", "深色模式"],
   "title": ["What does the picture show?", "图片里是什么？"],
   "lead.single": [
-    "{name} knows {n} classes: {classes}. It always answers with one of them, whatever the picture shows.",
+    "{name} recognises {n} classes: {classes}. It always answers with one of them, whatever the picture shows.",
     "{name} 能识别 {n} 个类别：{classes}。无论图片内容是什么，它都只会从中选一个作答。",
   ],
   "lead.multi": [
-    "{name} knows {n} labels: {classes}. A picture may bear any number of them, or none.",
+    "{name} recognises {n} labels: {classes}. A picture may have any number of them, or none.",
     "{name} 能识别 {n} 种标签：{classes}。一张图片可以带有任意多个标签，也可以一个都没有。",
   ],
   "lead.more": ["{first} and {n} more", "{first}等，另有 {n} 个"],
-  "lead.waiting": ["The model is being asked what it knows.", "正在读取模型信息。"],
+  "lead.waiting": ["Loading the model's description.", "正在读取模型信息。"],
   "comma": [", ", "、"],
 
-  "ask.title": ["Pictures to answer for", "选择图片"],
+  "ask.title": ["Choose pictures", "选择图片"],
   "drop.title": ["Choose pictures", "选择图片"],
   "drop.how": [
     "or drop them anywhere on this page, or paste them",
@@ -26,7 +26,7 @@ export const WORDS = {
   "drop.touch": ["from this device, one or many", "从本机选择，可一次选多张"],
   "camera": ["Take a photograph", "拍照"],
   "private": [
-    "Pictures go to {host} as they are; it keeps none of them.",
+    "Pictures are sent to {host} unchanged; it keeps none of them.",
     "图片原样发送到 {host}，服务器不会保存。",
   ],
   "note.nothing": [
@@ -37,25 +37,25 @@ export const WORDS = {
   "view.title": ["The chosen picture", "当前图片"],
   "view.alt": ["The picture {name}", "图片 {name}"],
   "view.blank": [
-    "This browser cannot show the file; the server may read it all the same.",
+    "This browser cannot display the file; the server may still be able to read it.",
     "浏览器无法显示该文件，但服务器也许能读取。",
   ],
   "view.square": [
-    "What the network looks at: the whole picture, brought to {size} × {size} pixels.",
+    "What the network sees: the whole picture, resized to {size} × {size} pixels.",
     "网络看到的内容：整张图片，缩放为 {size} × {size} 像素。",
   ],
   "view.crop": [
-    "What the network looks at: the central square, brought to {size} × {size} pixels.",
+    "What the network sees: the central square, resized to {size} × {size} pixels.",
     "网络看到的内容：中央的正方形，缩放为 {size} × {size} 像素。",
   ],
-  "view.waiting": ["Waiting for its turn", "排队中"],
-  "view.asking": ["Asking the model", "正在识别"],
+  "view.waiting": ["Waiting in the queue", "排队中"],
+  "view.asking": ["Classifying", "正在识别"],
   "view.none": ["No label reaches its threshold", "没有标签达到阈值"],
   "view.ranking": ["The likeliest labels", "可能性最大的标签"],
   "view.given": ["answered", "已给出"],
   "view.threshold": ["answered from {p} on", "达到 {p} 即给出"],
   "view.doubtful": [
-    "Below the model's threshold of {p}: it would rather not answer. Look at this one yourself.",
+    "Below the model's threshold of {p}: the model is not confident. Please look at this picture yourself.",
     "低于模型的阈值 {p}：模型对此没有把握，请您亲自看一看。",
   ],
   "view.accepted": ["At or above the model's threshold of {p}.", "达到模型的阈值 {p}。"],
@@ -74,7 +74,7 @@ export const WORDS = {
   ],
 
   "heat.title": ["Heat map", "热力图"],
-  "heat.on": ["Show where the answer comes from", "显示判断依据在图中的位置"],
+  "heat.on": ["Show the evidence for the answer", "显示判断依据在图中的位置"],
   "heat.label": ["Label", "标签"],
   "heat.likeliest": ["Likeliest", "可能性最大"],
   "heat.others": ["All others", "其余"],
@@ -89,7 +89,7 @@ export const WORDS = {
   "batch.title": ["All pictures", "全部图片"],
   "batch.count": ["{done} of {n} done", "共 {n} 张，已完成 {done} 张"],
   "batch.failed": ["{n} without an answer", "{n} 张没有结果"],
-  "batch.again": ["Try the others again", "重试失败项"],
+  "batch.again": ["Retry the failed ones", "重试失败项"],
   "batch.csv": ["Download CSV", "下载 CSV"],
   "batch.clear": ["Clear", "清空"],
   "batch.progress": ["Pictures answered", "识别进度"],
@@ -107,31 +107,31 @@ export const WORDS = {
   "accepted.null": ["no threshold", "无阈值"],
   "row.none": ["none", "无"],
   "row.waiting": ["waiting", "排队中"],
-  "row.asking": ["asking", "识别中"],
-  "row.busy": ["The server is busy; next try in {s} s.", "服务器繁忙，{s} 秒后重试。"],
+  "row.asking": ["classifying", "识别中"],
+  "row.busy": ["The server is busy; retrying in {s} s.", "服务器繁忙，{s} 秒后重试。"],
   "live.picture": ["{name}: {label}, {p}", "{name}：{label}，{p}"],
   "live.error": ["{name}: {why}", "{name}：{why}"],
   "live.added": ["{n} pictures are being sent", "正在发送 {n} 张图片"],
-  "live.done": ["All {n} pictures have been seen to", "{n} 张图片已全部处理完毕"],
+  "live.done": ["All {n} pictures are done", "{n} 张图片已全部处理完毕"],
   "live.cleared": ["The list is empty", "列表已清空"],
 
   "error.unreadable": ["It cannot be read: {reason}.", "无法读取：{reason}。"],
   "error.large": [
-    "The file has {bytes}; this server takes {limit} at most.",
+    "The file has {bytes}; this server accepts at most {limit}.",
     "文件大小为 {bytes}，超过服务器上限 {limit}。",
   ],
   "error.gone": ["The file can no longer be read from the disk: choose it again.", "已无法从磁盘读取该文件，请重新选择。"],
   "error.unreachable": ["The server did not answer.", "服务器没有响应。"],
-  "error.token": ["The server wants a token.", "服务器要求提供令牌。"],
+  "error.token": ["The server requires a token.", "服务器要求提供令牌。"],
   "error.status": ["The server answered with {status}.", "服务器返回 {status}。"],
   "status.400": ["The server does not understand the request.", "服务器无法理解该请求。"],
   "status.408": ["The upload took too long.", "上传超时。"],
   "status.409": ["This model cannot be explained.", "该模型无法给出热力图。"],
   "status.413": ["The file is too large for this server.", "文件太大，服务器不接受。"],
-  "status.415": ["The server does not take this kind of file.", "服务器不接受这种文件。"],
-  "status.422": ["The server cannot use this file.", "服务器无法处理该文件。"],
+  "status.415": ["The server does not accept this kind of file.", "服务器不接受这种文件。"],
+  "status.422": ["The server cannot process this file.", "服务器无法处理该文件。"],
   "status.429": ["Too many requests in a short time.", "请求过于频繁。"],
-  "status.500": ["Something went wrong in the server.", "服务器内部出错。"],
+  "status.500": ["An error occurred in the server.", "服务器内部出错。"],
   "status.503": ["The server is busy.", "服务器繁忙。"],
 
   "model.title": ["The model", "模型"],
@@ -139,15 +139,15 @@ export const WORDS = {
   "model.score.mean_ap": ["Mean average precision, {split}", "平均精度均值，{split}"],
   "model.interval": ["95 % interval {low} to {high}", "95 % 置信区间 {low} 至 {high}"],
   "model.chose": [
-    "n\u00a0=\u00a0{n}; this split also chose the model, so the score flatters a little.",
+    "n\u00a0=\u00a0{n}; this split also chose the model, so the score is slightly optimistic.",
     "n\u00a0=\u00a0{n}；模型也是按这部分图片挑选的，因此成绩略偏乐观。",
   ],
   "model.fair": [
-    "n\u00a0=\u00a0{n}; these pictures had no part in choosing the model.",
+    "n\u00a0=\u00a0{n}; these pictures were not used to choose the model.",
     "n\u00a0=\u00a0{n}；挑选模型时没有用到这些图片。",
   ],
-  "model.unscored": ["No score is known.", "尚无成绩。"],
-  "model.unknown": ["The server did not tell what the model is.", "服务器没有提供模型信息。"],
+  "model.unscored": ["No score is available.", "尚无成绩。"],
+  "model.unknown": ["The server gave no information about the model.", "服务器没有提供模型信息。"],
   "model.name": ["Name", "名称"],
   "model.sha256": ["SHA-256", "SHA-256"],
   "model.copy": ["Copy", "复制"],
@@ -167,18 +167,18 @@ export const WORDS = {
   "model.calibration.refused": ["no temperature: it did not improve held-out folds", "未采用温度：在留出的各折上没有改善"],
   "model.ece": ["calibration error {p} ({split})", "校准误差 {p}（{split}）"],
   "model.threshold": ["Reject threshold", "拒识阈值"],
-  "model.threshold.none": ["none: every answer stands", "无：所有结果一律采纳"],
+  "model.threshold.none": ["none: every answer is accepted", "无：所有结果一律采纳"],
   "model.training": ["Training", "训练"],
   "model.training.value": ["{data}, {epochs} epochs, seed {seed}", "{data}，{epochs} 轮，种子 {seed}"],
   "model.licence": ["Licence of the weights", "权重许可证"],
   "model.engine": ["Engine", "推理引擎"],
   "model.certificate": ["Certificate", "证书"],
-  "model.certificate.none": ["none: the file does not carry one", "无：文件中没有证书"],
+  "model.certificate.none": ["none: the file has no certificate", "无：文件中没有证书"],
   "model.certificate.says": [
     "On {n} pictures ({pictures}) it gives the same labels as {before}; logits differ by {difference} at most, where {limit} is allowed.",
     "在 {n} 张图片（{pictures}）上，给出的标签与 {before} 完全相同；logits 最大相差 {difference}，允许 {limit}。",
   ],
-  "model.certificate.show": ["Show all of it", "查看全文"],
+  "model.certificate.show": ["Show everything", "查看全文"],
   "model.limits": ["Limits", "限制"],
   "model.limits.value": [
     "{bytes} and {pixels} megapixels a picture, {files} files a request",
@@ -189,21 +189,21 @@ export const WORDS = {
   "split.train": ["training split", "训练集"],
   "split.out-of-fold": ["out of fold", "折外"],
 
-  "token.title": ["A token, please", "请输入令牌"],
+  "token.title": ["Token required", "请输入令牌"],
   "token.why": [
-    "This server answers only those who know its token. It is kept until this tab is closed.",
-    "该服务器只对持有令牌的人开放。令牌仅保存到此标签页关闭为止。",
+    "This server requires a token. It is kept until this tab is closed.",
+    "该服务器需要令牌才能访问。令牌仅保存到此标签页关闭为止。",
   ],
-  "token.wrong": ["That was not the token. Please try once more.", "令牌不正确，请重新输入。"],
+  "token.wrong": ["The token is not correct. Please try again.", "令牌不正确，请重新输入。"],
   "token.label": ["Token", "令牌"],
   "token.send": ["Continue", "继续"],
   "token.cancel": ["Cancel", "取消"],
 
   "foot": ["ResLab {version}", "ResLab {version}"],
-  "foot.api": ["The same for programs: OpenAPI", "供程序调用：OpenAPI"],
+  "foot.api": ["For programs: OpenAPI", "供程序调用：OpenAPI"],
 };
 
-// The reasons that the decoder gives (reslab.pixels.decode), as they stand in its answers, and their Chinese.
+// The reasons in error rows, mostly the decoder's (reslab.pixels.decode), and their Chinese.
 export const REASONS = [
   [/its header claims ([\d,]+ x [\d,]+) pixels, more than ([\d,]+)/, "文件头声称有 $1 像素，超过上限 $2"],
   [/its header claims more than ([\d,]+) pixels/, "文件头声称的像素数超过 $1"],
@@ -229,6 +229,7 @@ export const REASONS = [
   [/it begins like a (\S+) file but is damaged or cut short/, "文件开头像 $1，但已损坏或不完整"],
   [/it is not a picture in a known format/, "不是已知格式的图片"],
   [/the file is cut short/, "文件不完整"],
+  [/the network gave no finite number/, "网络没有给出有限的数值"],
   [/the system says: ([^.;]+)/, "系统提示：$1"],
   [/it is damaged \((.*)\)/, "文件已损坏（$1）"],
 ];

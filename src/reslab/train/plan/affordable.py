@@ -21,6 +21,7 @@ from reslab.train.config import AUTO, Origin, Plan, TrainConfig
 from reslab.train.plan.resolve import decided, resolve
 from reslab.train.plan.speed import epoch_seconds, seconds_per_step
 from reslab.train.start import SCRATCH
+from reslab.words.phrases import Phrase, say
 
 USEFUL_EPOCHS, LEAST_EPOCHS = 16, 8
 """Passes over the training pictures that a run from scratch is given room for, and below which a person is warned."""
@@ -149,15 +150,16 @@ def _reading_seconds(plan: Plan, catalog: Catalog) -> float:
     return each * len(catalog.pictures)
 
 
-def _reason(chosen: Timed, larger: Timed | None, seconds: float) -> str:
+def _reason(chosen: Timed, larger: Timed | None, seconds: float) -> Phrase:
     """Why this one, and what the next larger one would cost."""
-    epoch = f"{chosen.epoch_seconds:.1f} s per epoch"
     if larger is None:
-        return f"the smallest that is tried, {epoch}"
+        return say("reason.time.smallest", seconds=chosen.epoch_seconds)
+    other = {"model": larger.plan.config.model, "size": larger.plan.config.size}
     if seconds:
-        return f"{epoch}: {chosen.epochs} or more fit; {larger} would take {larger.epoch_seconds:.1f} s"
-    length = f"about {chosen.seconds / 60:.0f} minutes for {chosen.epochs} epochs"
-    return f"{length}; {larger} would take {larger.seconds / 60:.0f}"
+        fits = {"seconds": chosen.epoch_seconds, "epochs": chosen.epochs, "more": larger.epoch_seconds}
+        return say("reason.time.fits", **fits, **other)
+    takes = {"minutes": chosen.seconds / 60, "epochs": chosen.epochs, "more": larger.seconds / 60}
+    return say("reason.time.default", **takes, **other)
 
 
 def _too_little(chosen: Timed, budget: float, seconds: float) -> str:

@@ -23,6 +23,7 @@ from reslab.train.plan.memory import activation_bytes
 from reslab.train.recipes import recipe
 from reslab.train.settings import flat
 from reslab.train.start import IMAGENET, IMAGENET_WORD, SCRATCH, Start, open_start
+from reslab.words.phrases import Phrase, plain, say
 
 SMALL = 64
 """Pictures up to this side go to a CIFAR network at their own size."""
@@ -47,11 +48,11 @@ class Choices:
             if name in user:
                 self.origins[name] = Origin("user")
             elif value == made[name] != base[name]:
-                self.origins[name] = Origin("recipe", config.recipe)
+                self.origins[name] = Origin("recipe", plain(config.recipe))
             else:
                 self.origins[name] = Origin("default" if value == base[name] else "user")
 
-    def set(self, name: str, value: Any, reason: str, origin: str = "default") -> None:
+    def set(self, name: str, value: Any, reason: Phrase | None, origin: str = "default") -> None:
         outer, _, inner = name.partition(".")
         if inner:
             value = replace(getattr(self.config, outer), **{inner: value})
@@ -69,7 +70,7 @@ def choose_loss(choices: Choices, task: Task) -> None:
     if config.folds:
         require(task, "folds", "--folds")
     if config.label_smoothing and not supports(task, "label smoothing"):
-        choices.set("label_smoothing", 0.0, "several labels per picture: each is learnt as it is written")
+        choices.set("label_smoothing", 0.0, say("reason.labels"))
 
 
 def choose_start(choices: Choices, side: int) -> Start | None:
@@ -79,13 +80,13 @@ def choose_start(choices: Choices, side: int) -> Start | None:
         return None
     if config.weights == IMAGENET_WORD:
         if config.model == AUTO:
-            choices.set("model", "resnet18", "the smallest network with ImageNet weights")
+            choices.set("model", "resnet18", say("reason.model.imagenet"))
         return None
     start = open_start(config.weights, config.model)
     if config.size == 0 and 0 < start.size <= side:
-        choices.set("size", start.size, "as the weights were trained")
+        choices.set("size", start.size, say("reason.as_trained"))
     if config.model == AUTO:
-        choices.set("model", start.name, "the network of the weights")
+        choices.set("model", start.name, say("reason.model.weights"))
     elif config.model != start.name:
         raise ResLabError(
             f"--weights {config.weights} are of {start.name}, not of {config.model}", f"--model {start.name}"
@@ -99,13 +100,15 @@ def choose_size(choices: Choices, side: int) -> None:
     if config.size == 0:
         asked = native_size(configuration(config.model)) if config.model != AUTO else 0
         if side <= SMALL:
-            choices.set("size", max(8, side), f"the pictures' own size, {side} px")
+            choices.set("size", max(8, side), say("reason.size.own", side=side))
         elif asked == 32:
-            choices.set("size", 32, f"what {config.model} was designed for; the pictures are larger")
+            choices.set("size", 32, say("reason.size.designed", model=config.model))
         elif config.minutes and config.minutes < _HURRIED_MINUTES:
-            choices.set("size", min(side, _HURRIED_SIZE), f"photographs of about {side} px, and less than 5 minutes")
+            choices.set(
+                "size", min(side, _HURRIED_SIZE), say("reason.size.hurried", side=side, minutes=_HURRIED_MINUTES)
+            )
         else:
-            choices.set("size", min(side, _LARGE_SIZE), f"photographs of about {side} px")
+            choices.set("size", min(side, _LARGE_SIZE), say("reason.size.photographs", side=side))
     Preprocess(choices.config.size, choices.config.resize)  # type: ignore[arg-type]
 
 
@@ -113,7 +116,7 @@ def choose_network(choices: Choices) -> None:
     config = choices.config
     if config.model == AUTO:
         small = config.size <= SMALL
-        reason = f"a CIFAR network (3x3 stem) for {config.size} px" if small else "the usual start for photographs"
+        reason = say("reason.model.cifar", size=config.size) if small else say("reason.model.photographs")
         choices.set("model", "resnet20" if small else "resnet18", reason)
     configuration(choices.config.model)
 
@@ -124,29 +127,33 @@ def choose_weights(choices: Choices, side: int) -> None:
     if config.weights != AUTO:
         return
     remote = IMAGENET.get(config.model)
-    if side <= SMALL or remote is None:
-        choices.set(
-            "weights", SCRATCH, "from scratch: " + ("small pictures" if side <= SMALL else f"none fit {config.model}")
-        )
+    if side <= SMALL:
+        choices.set("weights", SCRATCH, say("reason.weights.small"))
+    elif remote is None:
+        choices.set("weights", SCRATCH, say("reason.weights.none", model=config.model))
     elif not has_place():
-        choices.set("weights", SCRATCH, "from scratch: there is no home folder for weights; RESLAB_CACHE names another")
+        choices.set("weights", SCRATCH, say("reason.weights.homeless"))
     elif remote.place.is_file():
-        choices.set("weights", IMAGENET_WORD, f"photographs, and {remote.place} is here ({remote.licence})")
+        choices.set(
+            "weights", IMAGENET_WORD, say("reason.weights.here", place=str(remote.place), licence=remote.licence)
+        )
     elif reachable(remote.address):
-        choices.set("weights", IMAGENET_WORD, f"photographs, and {remote.address} can be fetched ({remote.licence})")
+        choices.set(
+            "weights", IMAGENET_WORD, say("reason.weights.reachable", address=remote.address, licence=remote.licence)
+        )
     else:
-        missing = f"{remote.url} ({remote.size / 1e6:.0f} MB) is neither at {remote.place} nor to be fetched"
-        choices.set("weights", SCRATCH, f"from scratch: {missing}")
+        missing = {"url": remote.url, "megabytes": remote.size / 1e6, "place": str(remote.place)}
+        choices.set("weights", SCRATCH, say("reason.weights.unreachable", **missing))
 
 
 def choose_normalization(choices: Choices, start: Start | None) -> None:
     config = choices.config
     if config.normalize == AUTO and start:
-        choices.set("normalize", "weights", "as the weights were trained")
+        choices.set("normalize", "weights", say("reason.as_trained"))
     elif config.normalize == AUTO and config.weights == IMAGENET_WORD:
-        choices.set("normalize", "imagenet", "as the weights were trained")
+        choices.set("normalize", "imagenet", say("reason.as_trained"))
     elif config.normalize == AUTO:
-        choices.set("normalize", "-1-1", "centred; no statistics needed for a fresh network")
+        choices.set("normalize", "-1-1", say("reason.normalize.centred"))
     if choices.config.normalize == "weights" and start is None:
         raise ResLabError(
             "--normalize weights needs the weights of a file or a run", "ImageNet's are named: --normalize imagenet"
@@ -160,16 +167,16 @@ def choose_finetune(choices: Choices, per_class: float) -> None:
             raise ResLabError(f"--finetune {config.finetune} needs trained weights", "say which with --weights")
         if config.start_decay:
             raise ResLabError("--start-decay needs trained weights to pull towards", "say which with --weights")
-        choices.set("finetune", FRESH, "from scratch: every layer learns alike")
+        choices.set("finetune", FRESH, say("reason.finetune.scratch"))
     elif config.finetune == AUTO:
         choices.set("finetune", *chosen(per_class))
 
 
-def chosen(per_class: float) -> tuple[str, str]:
+def chosen(per_class: float) -> tuple[str, Phrase]:
     """Which layers of trained weights learn from so many training pictures per class, and why."""
     if per_class < _FEW:
-        return "head", f"{per_class:.0f} pictures per class: too few to change what the layers see"
-    return "all", f"{per_class:.0f} pictures per class: every layer, slower towards the input"
+        return "head", say("reason.finetune.head", per_class=per_class)
+    return "all", say("reason.finetune.all", per_class=per_class)
 
 
 def choose_teacher(choices: Choices, classes: tuple[str, ...]) -> str | None:
@@ -189,33 +196,32 @@ def choose_teacher(choices: Choices, classes: tuple[str, ...]) -> str | None:
             f"the teacher {config.teacher} has other classes: " + (f"it does not know {odd}" if ours else odd),
             "a teacher must know exactly the classes of the data",
         )
-    choices.set("teacher", config.teacher, f"{start.name}", choices.origins["teacher"].origin)
+    choices.set("teacher", config.teacher, plain(start.name), choices.origins["teacher"].origin)
     return start.digest
 
 
 def choose_length(choices: Choices, pictures: int) -> None:
     config = choices.config
     if config.finetune == "head":
-        choices.set("minutes", 0.0, "the head alone takes seconds")
-        choices.set("epochs", 0, "no epochs: the best head on frozen features is computed")
+        choices.set("minutes", 0.0, say("reason.minutes.head"))
+        choices.set("epochs", 0, say("reason.epochs.head"))
     elif config.epochs == 0:
         epochs = min(max(_EPOCH_BUDGET // pictures, _EPOCHS[0]), _EPOCHS[1])
-        choices.set(
-            "epochs", epochs, f"about {_EPOCH_BUDGET:,} pictures shown, within {_EPOCHS[0]} to {_EPOCHS[1]} epochs"
-        )
+        reason = say("reason.epochs.default", shown=_EPOCH_BUDGET, least=_EPOCHS[0], most=_EPOCHS[1])
+        choices.set("epochs", epochs, reason)
     if config.batch_size == 0:
         top = 128 if config.size <= SMALL else 64 if config.size <= 128 else 32
         batch = min(top, max(8, 2 ** int(np.log2(max(pictures // 20, 1)))))
-        choices.set("batch_size", batch, f"{pictures:,} training pictures of {choices.config.size} px")
+        choices.set("batch_size", batch, say("reason.batch.pictures", pictures=pictures, size=config.size))
     if config.batch_size > pictures:
-        reason = f"{config.batch_size:,} asked for, but there are no more training pictures"
+        reason = say("reason.batch.all", asked=config.batch_size)
         choices.set("batch_size", pictures, reason, choices.origins["batch_size"].origin)
     if config.lr_per_128 and choices.origins["optim.lr"].origin != "user":
-        trained = config.weights != SCRATCH
-        lr = config.optim.lr * choices.config.batch_size / 128
-        lr = float(f"{lr * _FOR_TRAINED:.6g}") if trained else lr
-        reason = f"{config.optim.lr:g} x batch {choices.config.batch_size} / 128"
-        reason += f" x {_FOR_TRAINED:g}: the weights are trained already" if trained else ""
+        rate, batch = config.optim.lr, choices.config.batch_size
+        lr, reason = rate * batch / 128, say("reason.rate.batch", rate=rate, batch=batch)
+        if config.weights != SCRATCH:
+            lr = float(f"{lr * _FOR_TRAINED:.6g}")
+            reason = say("reason.rate.trained", rate=rate, batch=batch, share=_FOR_TRAINED)
         choices.set("optim.lr", lr, reason, "recipe")
     choices.config = replace(choices.config, lr_per_128=False)  # done: the rate now stands as it is
 
@@ -226,19 +232,20 @@ def choose_arithmetic(choices: Choices) -> None:
 
     config = choices.config
     if config.precision == AUTO:
-        choices.set("precision", *device.precision(), "measured")
+        precision, key = device.precision()
+        choices.set("precision", precision, Phrase(key), "measured")
     if config.accumulate == 0:
         needed = _ROOM_TO_COMPUTE * activation_bytes(configuration(config.model), config.size)
         room = _SHARE_OF_FREE_MEMORY * free_memory()
         parts = min(ceil(config.batch_size * needed / room), max(1, config.batch_size // 2))
-        reason = f"a picture takes about {needed / 1e6:.1f} MB in training, and {room / 1e9:.1f} GB may be used"
+        reason = say("reason.memory", megabytes=needed / 1e6, gigabytes=room / 1e9)
         choices.set("accumulate", parts, reason, "measured" if parts > 1 else "default")
 
 
 def choose_validation(choices: Choices) -> None:
     """In a cross-validation every picture validates; the share only says, as ever, which pictures are left to test."""
     if choices.config.folds:
-        choices.set("val", choices.config.val, "not used: every picture validates once, in its fold")
+        choices.set("val", choices.config.val, say("reason.val.folds"))
 
 
 def refuse_contradictions(config: TrainConfig, user: Collection[str]) -> None:

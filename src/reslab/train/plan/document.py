@@ -3,24 +3,27 @@
 import dataclasses
 import hashlib
 import json
-from dataclasses import asdict
+from dataclasses import asdict, dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 from reslab.model.run import CONFIG_NAME, read_config, read_journal
-from reslab.system.values import build
-from reslab.train.config import Plan, TrainConfig
+from reslab.system.values import build, build_known
+from reslab.train.config import Origin, Plan, TrainConfig
+from reslab.words.phrases import PLAIN, Phrase, read_reason
 
 
 def plan_document(plan: Plan) -> dict[str, Any]:
     """`config.json`: every resolved value with where it came from, and the network."""
     from reslab.system import device  # the machine as PyTorch sees it; reading a document needs no PyTorch
 
+    origins = sorted(plan.origins.items())
     return {
         "schema": 1,
         "config": asdict(plan.config),
-        "origins": {name: asdict(origin) for name, origin in sorted(plan.origins.items())},
+        "origins": {name: {"origin": one.origin, "reason": str(one.reason or "")} for name, one in origins},
+        "reasons": {name: asdict(one.reason) for name, one in origins if one.reason and one.reason.key != PLAIN},
         "network": plan.network,
         "classes": list(plan.classes),
         "steps_per_epoch": plan.steps_per_epoch,
@@ -41,8 +44,20 @@ def plan_from(document: dict[str, Any], run: Path = Path()) -> Plan:
     Raises:
         ResLabError: a field is missing, of another type, or unknown: written by a later version.
     """
-    known = {entry.name for entry in dataclasses.fields(Plan)}
-    return build(Plan, {k: v for k, v in document.items() if k in known}, run / CONFIG_NAME)
+    where = run / CONFIG_NAME
+    origins = build(dict[str, _Origin], document.get("origins"), where, "origins")
+    reasons = build(dict[str, Phrase], document.get("reasons", {}), where, "reasons")
+    plan = build_known(Plan, document | {"origins": {}}, where)
+    decided = {name: Origin(one.origin, read_reason(one.reason, reasons.get(name))) for name, one in origins.items()}
+    return replace(plan, origins=decided)
+
+
+@dataclass(frozen=True, slots=True)
+class _Origin:
+    """An origin as every version writes it: the reason is an English sentence."""
+
+    origin: str
+    reason: str = ""
 
 
 _FREE = ("data", "data_dir", "epochs", "minutes", "course", "workers", "save_seconds", "log_every")

@@ -38,10 +38,10 @@ from reslab.train.plan.choices import (
     typical_side,
 )
 from reslab.train.start import IMAGENET, IMAGENET_WORD, Start
+from reslab.words.phrases import say
 
 _UNEQUAL = 10  # times as many pictures in the greatest class as in the smallest
 _MANY, _FOLDS = 1000, 5  # pictures up to which cross-validation is worth its time (suggested, not chosen)
-_UNUSED = f"{', '.join(RISKY)} are not used: they can change a label"
 _TOO_LARGE = 128  # pixels for a network without a shrinking stem
 
 
@@ -96,7 +96,8 @@ def resolve(
     if choices.config.weights == IMAGENET_WORD and choices.config.model in IMAGENET:
         licence = IMAGENET[choices.config.model].licence
     if licence and not choices.origins["weights"].reason:
-        choices.origins["weights"] = Origin(choices.origins["weights"].origin, f"licence: {licence}")
+        reason = say("reason.weights.licence", licence=licence)
+        choices.origins["weights"] = Origin(choices.origins["weights"].origin, reason)
     return Plan(
         choices.config, choices.origins, network, classes, steps, changes, licence, counts, digest, catalog.task,
         data_path=absolute(config.data),
@@ -108,11 +109,12 @@ def _choose_augment(choices: Choices, mirrored: bool) -> tuple[str, ...]:
     asked, origin = choices.config.augment, choices.origins["augment"]
     changes = parse(asked, mirrored)
     if not mirrored and asked in SETS and changes != SETS[asked]:
-        reason = f"{asked}, but a mirror would change these labels"
+        reason = say("reason.augment.mirror", augment=asked)
         choices.set("augment", ",".join(changes) or "none", reason, origin.origin)
     elif changes and not origin.reason:
         used = [name for name in RISKY if name in changes]
-        reason = f"{', '.join(used)}: only where they keep the label" if used else _UNUSED
+        key = "reason.augment.risky" if used else "reason.augment.safe"
+        reason = say(key, names=", ".join(used or RISKY))
         choices.origins["augment"] = Origin(origin.origin, reason)
     return changes
 
@@ -172,7 +174,8 @@ def with_statistics(plan: Plan, store: Store) -> Plan:
     mean = total / count
     std = np.sqrt(np.maximum(squares / count - mean**2, 1e-6))
     statistics_ = {"mean": [round(float(m), 6) for m in mean], "std": [round(float(s), 6) for s in std]}
-    origin = Origin("measured", f"mean {statistics_['mean']}, std {statistics_['std']} of {len(store)} pictures")
+    values = {name: str(numbers) for name, numbers in statistics_.items()}
+    origin = Origin("measured", say("reason.normalize.measured", **values, pictures=len(store)))
     return replace(plan, network={**plan.network, **statistics_}, origins={**plan.origins, "normalize": origin})
 
 

@@ -15,6 +15,7 @@ from reslab.nn.resnet import build
 from reslab.system import device
 from reslab.train.config import AUTO, Origin, Plan, TrainConfig
 from reslab.train.step.optim import build_optimizer
+from reslab.words.phrases import say
 
 _PROBE_SECONDS, _PROBE_STEPS = 2.0, 20
 
@@ -33,7 +34,7 @@ def with_speed(plan: Plan, validation: int, left: float = 0.0) -> tuple[Plan, fl
     )
     if plan.config.minutes:
         epochs = max(1, int((left or plan.config.minutes * 60) / per_epoch))
-        reason = f"{plan.config.minutes:g} minutes at {per_epoch:.1f} s per epoch"
+        reason = say("reason.epochs.minutes", minutes=plan.config.minutes, seconds=per_epoch)
         config = replace(plan.config, epochs=epochs)
         plan = replace(plan, config=config, origins={**plan.origins, "epochs": Origin("measured", reason)})
     return plan, per_step * plan.total_steps + (per_epoch - per_step * plan.steps_per_epoch) * plan.config.epochs
@@ -54,8 +55,10 @@ def _with_layout(plan: Plan) -> tuple[Plan, float]:
     brief = min(_PROBE_SECONDS, 0.5 * config.minutes) if config.minutes else _PROBE_SECONDS  # 0.8 % of the time each
     seconds = {choice.layout: seconds_per_step(plan.network, choice, brief) for choice in choices}
     best = min(choices, key=lambda choice: seconds[choice.layout])
-    speeds = ", ".join(f"{config.batch_size / s:.0f} images/s {layout}" for layout, s in seconds.items())
-    origin = Origin("measured", speeds) if open_to_both else Origin("default", "what convolutions like here")
+    origin = Origin("default", say("reason.layout.usual"))
+    if open_to_both:
+        last, first = (config.batch_size / seconds[layout] for layout in ("channels-last", "channels-first"))
+        origin = Origin("measured", say("reason.layout.timed", last=last, first=first))
     return replace(plan, config=best, origins={**plan.origins, "layout": origin}), seconds[best.layout]
 
 
