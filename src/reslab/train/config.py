@@ -83,9 +83,7 @@ class TrainConfig:
         words={NONE: 0.0},
     )  # fmt: skip
     """0 keeps the last weights."""
-    split_seed: int = setting(
-        0, Bound(SEED.low, SEED.high, whole=True), "Decides which picture is in which split (0).", group="data"
-    )
+    split_seed: int = setting(0, replace(SEED, modulo=0), "Decides which picture is in which split (0).", group="data")
     group_by: str | None = setting(
         None, None, "Keep groups in one split: a regular expression on the path, or parent.", group="data"
     )
@@ -99,10 +97,8 @@ class TrainConfig:
     skip_bad: bool = setting(False, None, "Leave unreadable pictures out.", group="data")
 
     recipe: str = setting(
-        "standard",
-        None,
-        "A named set of choices: standard, article, paper, cifar10_94, cifar10_10min, cifar10_resnet20.",
-    )
+        "standard", None, "A named set of choices: standard, article, paper, cifar10_94, cifar10_10min, cifar10_resnet20.",
+    )  # fmt: skip
     model: str = setting(
         AUTO, None, "A network of the zoo; auto takes resnet20 up to 64 px, else resnet18, as far as the time allows. See "
         "reslab models.",
@@ -121,7 +117,7 @@ class TrainConfig:
     )
     """Li, Grandvalet and Davoine 2018, arXiv:1802.01483."""
     teacher: str = setting(
-        NONE, None, "Distil: learn from the answers of this model (a file, a run, cifar10_resnet20) besides the labels."
+        NONE, None, "Distil: learn from the outputs of this model (a file, a run, cifar10_resnet20) besides the labels."
     )
     """See `loss.Teacher`."""
     teacher_share: float = setting(0.9, Bound(0, 1), "Weight of the teacher in the loss (0.9).")
@@ -161,7 +157,7 @@ class TrainConfig:
     """One part after the other; the gradient is that of the whole batch."""
     precision: str = setting(
         AUTO, Words((*PRECISIONS, AUTO)),
-        "Of the products in training: auto, float32, bfloat16 or float16. Scores are always computed in float32.",
+        "Precision of training: auto, float32, bfloat16 or float16. Scores are always computed in float32.",
     )  # fmt: skip
     layout: str = setting(
         AUTO, Words((*LAYOUTS, AUTO)),
@@ -187,7 +183,7 @@ class TrainConfig:
     )
     log_every: int = setting(100, AT_LEAST_ONE)
     """Steps between two loss lines."""
-    save_seconds: float = setting(60.0, Bound(), "Time between two saved states within an epoch (60).")
+    save_seconds: float = setting(60.0, Bound(), "Seconds between two saved states within an epoch (60).")
     """One is saved at the end of an epoch in any case. Never changes a result."""
     workers: int = setting(1, Bound(0, 1024, whole=True), "Threads that prepare batches; never changes a result.")
 

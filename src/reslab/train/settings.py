@@ -18,9 +18,9 @@ Group = Literal["run", "folds", "pictures", "data"]
 class Setting:
     """What is known about a setting besides its default."""
 
+    allowed: Bound | Words | None = None
     help: str = ""
     """Of its flag; without it there is no flag, and only recipes and Python choose the value."""
-    allowed: Bound | Words | None = None
     group: Group = "run"
     words: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     """What its flag takes in place of a number -> the value that is meant."""
@@ -28,17 +28,9 @@ class Setting:
     """The type of its value; by default that of the field."""
 
 
-def setting(
-    default: Any,
-    allowed: Bound | Words | None = None,
-    help: str = "",
-    *,
-    group: Group = "run",
-    words: Mapping[str, Any] | None = None,
-    kind: Any = None,
-) -> Any:
-    """A field of a config, see `Setting`."""
-    return dataclasses.field(default=default, metadata={"row": Setting(help, allowed, group, words or {}, kind)})
+def setting(default: Any, *row: Any, **more: Any) -> Any:
+    """A field of a config with its row: the arguments after the default are those of `Setting`."""
+    return dataclasses.field(default=default, metadata={"row": Setting(*row, **more)})
 
 
 def flag_of(name: str) -> str:
@@ -53,8 +45,7 @@ def check_settings(config: Any) -> None:
         ResLabError: a value is refused.
     """
     for field in dataclasses.fields(config):
-        allowed = field.metadata["row"].allowed if "row" in field.metadata else None
-        if allowed:
+        if allowed := field.metadata.get("row", Setting()).allowed:
             object.__setattr__(config, field.name, allowed.check(flag_of(field.name), getattr(config, field.name)))
 
 
