@@ -91,7 +91,7 @@ def test_weights_for_other_channels_are_refused_before_a_run_begins(tmp_path, ch
     theirs = models.resnet18()
     theirs.conv1 = torch.nn.Conv2d(channels, 64, 7, 2, 3, bias=False)
     torch.save(theirs.state_dict(), tmp_path / "theirs.pth")
-    with pytest.raises(ResLabError, match=f"of resnet18 for pictures of {words} and ours have 3"):
+    with pytest.raises(ResLabError, match=f"of resnet18 are for pictures of {words} and ours have 3"):
         planned(colour_folder(tmp_path / "data"), weights=str(tmp_path / "theirs.pth"))
 
 
