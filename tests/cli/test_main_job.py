@@ -192,7 +192,7 @@ def test_the_articles_log_line_and_estimate(reslab, tmp_path):
 
 def test_no_validation_keeps_the_last_weights(reslab, colours, tmp_path):
     code, out, err = reslab("train", colours, *QUICK, "--val", "none", "--out", tmp_path / "run")
-    assert code == 0 and "nothing validated" in err and not (tmp_path / "run/evaluation.json").exists()
+    assert code == 0 and "no validation pictures" in err and not (tmp_path / "run/evaluation.json").exists()
     assert read_model(tmp_path / "run/model.safetensors").header.calibration.n == 0
 
 

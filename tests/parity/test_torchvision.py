@@ -57,8 +57,8 @@ def test_the_name_table_is_a_bijection(name):
     assert list(translated(to_torchvision(network))[0]) == ours
 
 
-def test_a_network_that_nobody_else_has_has_no_other_names():
-    with pytest.raises(ResLabError, match="nobody else has this network"):
+def test_a_network_of_our_own_has_no_other_names():
+    with pytest.raises(ResLabError, match="neither has this network"):
         to_torchvision(build_named("fast_resnet8"))
 
 

@@ -343,10 +343,10 @@ def test_pages_of_other_servers_are_refused(local):
         {"Sec-Fetch-Site": "cross-site"}, {"Origin": "https://evil.example"}, {"Origin": "null"},
         {"Origin": "http://localhost:1"}, {"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "navigate"},
     ):  # fmt: skip
-        told(local.post("/predict", content=PICTURE, headers=headers), 403, "another server")
-        told(local.get("/model", headers=headers), 403, "another server")
+        told(local.post("/predict", content=PICTURE, headers=headers), 403, "other servers")
+        told(local.get("/model", headers=headers), 403, "other servers")
         upgrade = {"Connection": "Upgrade", "Upgrade": "websocket", "Sec-WebSocket-Version": "13"}
-        told(local.get("/", headers={"Sec-Fetch-Site": "cross-site", **upgrade}), 403, "another server")
+        told(local.get("/", headers={"Sec-Fetch-Site": "cross-site", **upgrade}), 403, "other servers")
     for headers in ({"Sec-Fetch-Site": "same-origin"}, {"Origin": own}, {}):
         assert local.post("/predict", content=PICTURE, headers=headers).status_code == 200
     link = {"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "navigate"}

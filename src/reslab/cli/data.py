@@ -43,7 +43,7 @@ def check(
         _say(verdict)
     if not verdict.ok:
         errors = sum(p["severity"] == "error" for p in problems)
-        raise GateNotMet(f"{errors} thing(s) in {data} must be mended", "each line above says what")
+        raise GateNotMet(f"{errors} problem(s) in {data} must be fixed", "each line above says what")
 
 
 def preview(
@@ -81,7 +81,7 @@ def _say(verdict: Verdict) -> None:
     chance = SCORES[verdict.task].chance
     show.say(f"{verdict.images:,} pictures; {chance} {show.percent(verdict.majority_baseline)}")
     if not verdict.problems:
-        show.say("nothing to mend")
+        show.say("no problems found")
         return
     found = show.table("", "what", "where", "detail")
     for problem in verdict.problems[:_SHOWN]:

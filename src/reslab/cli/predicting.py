@@ -32,10 +32,10 @@ def predict(
     """Answer for pictures: one row per input, unreadable ones included with the reason.
 
     Args:
-        model: A model file, a run folder, latest, a packaged model, or somebody else's checkpoint.
+        model: A model file, a run folder, latest, a packaged model, or another library's checkpoint.
         paths: Files, folders (all pictures in them) and patterns such as photos/*.jpg.
         json: Print JSON Lines.
-        csv: Also write the rows as CSV. Until the last one they lie in CSV.part; after a kill, the same command goes on.
+        csv: Also write the rows as CSV. Until the last one they are in CSV.part; after a kill, the same command continues.
         fresh: Begin the CSV anew, whatever a killed command has left.
         workers: Threads that read pictures, and of an exported model answer for them.
         engine: auto, torch, onnxruntime or openvino: which library computes, where the file leaves a choice.

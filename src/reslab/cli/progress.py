@@ -1,4 +1,4 @@
-"""What a training says in the terminal while it goes on."""
+"""Progress of a training in the terminal."""
 
 import dataclasses
 
@@ -113,7 +113,7 @@ def _who_does_what(event: Event) -> str:
 def say_verdict(verdict: Verdict) -> None:
     """The findings of the data check in a few lines; `reslab check` shows them all."""
     counts = {level: sum(p.severity == level for p in verdict.problems) for level in ("error", "warning", "note")}
-    found = ", ".join(f"{n} {level}{'s' if n > 1 else ''}" for level, n in counts.items() if n) or "nothing to mend"
+    found = ", ".join(f"{n} {level}{'s' if n > 1 else ''}" for level, n in counts.items() if n) or "no problems found"
     classes = f"{len(verdict.classes)} {SCORES[verdict.task].classes}"
     show.people.print(f"checked {verdict.images:,} pictures of {classes}: {found}")
     kinds = {p.kind: p for p in reversed(verdict.problems) if p.severity != "note"}  # the first of each

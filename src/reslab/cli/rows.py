@@ -32,7 +32,7 @@ def rows_in(path: Path | None, engine: Engine, fresh: bool) -> Iterator["Rows | 
     """The rows of a CSV, for as long as they are written; None without a path.
 
     Until the last row is there, they lie in `FILE.part`, and beside them `FILE.part.json` says what answers. Every row is
-    handed to the system whole as soon as it is known, so a killed process loses none that it has told.
+    handed to the system whole as soon as it is known, so a killed process loses none that it has reported.
 
     Args:
         fresh: do away with what a killed command has left.
@@ -43,7 +43,7 @@ def rows_in(path: Path | None, engine: Engine, fresh: bool) -> Iterator["Rows | 
     if path is None:
         yield None
         return
-    part, told = (path.with_name(f"{path.name}{ending}") for ending in (".part", ".part.json"))
+    part, description = (path.with_name(f"{path.name}{ending}") for ending in (".part", ".part.json"))
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         opened = part.open("ab")
@@ -52,35 +52,37 @@ def rows_in(path: Path | None, engine: Engine, fresh: bool) -> Iterator["Rows | 
     with opened as file:
         _claim(file, part)
         answering: dict[str, object] = {"schema": 1, "model": engine.sha256, "header": _digest(engine)}
-        _begin(file, part, told, answering, engine.header.classes, fresh)
+        _begin(file, part, description, answering, engine.header.classes, fresh)
         rows = Rows(file, part)
         try:
             yield rows
         except BaseException:
             if rows.answered:
-                kept = f"{rows.answered:,} rows are kept in {part}; the same command goes on from there"
+                kept = f"{rows.answered:,} rows are kept in {part}; the same command continues from there"
                 show.people.print(kept, soft_wrap=True)
             raise
         os.fsync(file.fileno())
     part.replace(path)
-    told.unlink(missing_ok=True)
+    description.unlink(missing_ok=True)
 
 
 def _begin(
-    file: BinaryIO, part: Path, told: Path, answering: dict[str, object], classes: tuple[str, ...], fresh: bool
+    file: BinaryIO, part: Path, description: Path, answering: dict[str, object], classes: tuple[str, ...], fresh: bool
 ) -> None:
     """A file without a row is begun anew; one with rows must tell of the same columns and model."""
-    if part.stat().st_size and not told.is_file() and not fresh:
-        raise ResLabError(f"{part} is there, and no {told.name} says which model began it", f"move it away, {_FRESH}")
+    if part.stat().st_size and not description.is_file() and not fresh:
+        raise ResLabError(
+            f"{part} is there, and no {description.name} says which model began it", f"move it away, {_FRESH}"
+        )
     found = list(itertools.islice(_records(part), 2))
     if fresh or len(found) < 2:
         file.truncate(0)
-        write_json(told, answering)
+        write_json(description, answering)
         file.write(byte_order_mark(classes).encode())
         _append(file, COLUMNS)
     elif _cells(found[0].removeprefix(codecs.BOM_UTF8)) != [*COLUMNS]:
         raise ResLabError(f"{part} has other columns than the rows to come", f"move it away, {_FRESH}")
-    elif read_json(told) != answering:
+    elif read_json(description) != answering:
         raise ResLabError(f"{part} was begun with another model", f"give the model of its rows, {_FRESH}")
 
 

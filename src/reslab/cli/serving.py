@@ -53,7 +53,7 @@ def serve(
         app = create_app(served, limits, token, local=local and token is None)
         if not local and token is None:
             show.people.print(
-                f"warning: whoever can reach {host} can use this server; set {TOKEN_VARIABLE} to require a token"
+                f"warning: anyone who can reach {host} can use this server; set {TOKEN_VARIABLE} to require a token"
             )
         shown = f"[{host}]" if ":" in host else host
         address = f"http://{shown}:{listener.getsockname()[1]}"

@@ -104,7 +104,7 @@ class Model:
 
 
 def load_model(model: str | Path, assumed: CheckpointAssumptions | None = None, engine: EngineName = "auto") -> Model:
-    """Open a model file, a run folder, `latest`, a packaged model, or somebody else's checkpoint with what it assumes."""
+    """Open a model file, a run folder, `latest`, a packaged model, or a checkpoint of another library (see `assumed`)."""
     return Model(open_engine(model, assumed, engine))
 
 

@@ -38,7 +38,7 @@ def write_report(run: Path) -> Path:
         ResLabError: `run` holds no run, a file of it is damaged, or it cannot be written.
     """
     path = run / REPORT_NAME
-    write_atomically(path, render(read_run(run)).encode(errors="replace"))  # a folder may bear a name that is no text
+    write_atomically(path, render(read_run(run)).encode(errors="replace"))  # a folder's name may not be valid text
     return path
 
 
@@ -192,7 +192,7 @@ def _network(run: RunFolder) -> list[Phrase]:
 
 def _settings(run: RunFolder) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
     """Every value of the config: first those with a story, then those that are as they come."""
-    told, rest = [], []
+    shown, rest = [], []
     reasons = run.document.get("reasons", {})
     for name, value in flat(run.config).items():
         origin = run.document["origins"].get(name, {"origin": "default", "reason": ""})
@@ -202,8 +202,8 @@ def _settings(run: RunFolder) -> tuple[list[dict[str, Any]], list[dict[str, Any]
             "from": say(f"origin.{origin['origin']}"),
             "why": _why(origin, reasons.get(name)),
         }
-        (told if origin["reason"] or origin["origin"] != "default" else rest).append(row)
-    return told, rest
+        (shown if origin["reason"] or origin["origin"] != "default" else rest).append(row)
+    return shown, rest
 
 
 def _why(origin: dict[str, str], stored: dict[str, Any] | None) -> Phrase:

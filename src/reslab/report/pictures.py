@@ -27,7 +27,7 @@ def find_pictures(config: dict[str, Any], labels: dict[str, str]) -> dict[str, P
 
     Args:
         config: the run's config: `data` and `data_dir` are used.
-        labels: key -> label; a picture that bears another label now is another picture, and is left out.
+        labels: key -> label; a picture with another label now is another picture, and is left out.
 
     Returns:
         Key -> picture; empty where the data are gone.

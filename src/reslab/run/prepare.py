@@ -105,7 +105,7 @@ def resolve_plan(
 
 
 def _fetching(name: str, listener: Listener) -> Callable[[int, int], None]:
-    """Reports how a download goes on."""
+    """Report the progress of a download."""
     return lambda here, total: listener({"event": "fetching", "name": name, "bytes": here, "total": total})
 
 

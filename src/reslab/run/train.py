@@ -116,7 +116,7 @@ def resume(
 
 
 def _without_threads(machine: str) -> str:
-    """A run keeps its number of threads wherever it goes on."""
+    """The description without the number of threads, which a run keeps on any machine."""
     return re.sub(r", \d+ threads", "", machine)
 
 

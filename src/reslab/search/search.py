@@ -2,7 +2,7 @@
 
 Optuna proposes (TPE: Bergstra et al. 2011) and prunes (median rule); its journal holds what happened. A trial is a run folder
 that resumes exactly, and what it tries is decided by the seed and by the trials before it: a search that was stopped
-goes on as if it never had been.
+continues as if it had never been stopped.
 """
 
 import json
@@ -63,7 +63,7 @@ class SearchRequest:
     """When the person's time began, by `time.monotonic`."""
 
     def asked(self) -> dict[str, Any]:
-        """What must be the same where a search goes on, as JSON knows it."""
+        """What must be equal for a search to be continued, as JSON has it."""
         values = {name: value for name, value in asdict(self.config).items() if name not in _FREE}
         return json.loads(json.dumps(values | {"fixed": sorted(self.user)}))
 

@@ -1,4 +1,4 @@
-"""What happened, one JSON line per event: readable by any tool while the run goes on."""
+"""What happened, one JSON line per event: readable by any tool during the run."""
 
 import json
 import os

@@ -168,7 +168,7 @@ def _pull(training: Training, strength: float) -> None:
 
 
 def _reseed(training: Training, plan: Plan, group: ProcessGroup) -> None:
-    """What stochastic depth skips is decided by seed, step and rank, whoever resumes the run."""
+    """What stochastic depth skips is decided by seed, step and rank alone, so a resumed run skips the same."""
     if training.network.config.drop_path:
         words = np.random.SeedSequence((plan.config.seed, training.progress.step, group.rank)).generate_state(1)
         torch.manual_seed(int(words[0]))

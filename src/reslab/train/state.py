@@ -41,7 +41,7 @@ class Progress:
     """Bytes of the journal that belong to this state."""
     threads: int = 0
     planned: int = 0
-    """Length of the plan that is followed; under another one the run goes on from here by that."""
+    """Length of the plan that is followed; under another one the run continues by that one from here."""
     knots: tuple[tuple[int, float], ...] = ()
     """The timeline (`schedule.Timeline`), with every change that was made on the way."""
     seconds: float = 0.0
