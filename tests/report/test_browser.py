@@ -75,6 +75,12 @@ def test_the_language_follows_the_browser_and_the_button(browser, address):
     assert page.locator("html").get_attribute("lang") == "zh-CN"
 
 
+@pytest.mark.parametrize(("locale", "following"), [("en-GB", "中文"), ("fr-FR", "中文"), ("zh-CN", "English")])
+def test_the_button_names_the_language_that_follows(browser, address, locale, following):
+    page = opened(browser, address, locale=locale)
+    assert page.inner_text("#language") == following
+
+
 def test_without_scripts_it_is_english_and_offers_no_button(browser, address):
     page = opened(browser, address, locale="zh-CN", java_script_enabled=False)
     assert "Accuracy on the test split" in page.inner_text("main")

@@ -21,5 +21,5 @@
   button.hidden = false;
   button.addEventListener("click", () => show((shown + 1) % languages.length));
   const own = languages.findIndex(([table]) => navigator.language.toLowerCase().startsWith(table));
-  if (own > 0) show(own);
+  show(Math.max(own, 0)); // also names the next language on the button
 })();
