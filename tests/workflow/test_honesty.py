@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from filelock import FileLock
 
+from reslab.data.splits import SplitConfig
 from reslab.engine.torch import open_torch
 from reslab.errors import ResLabError
 from reslab.evaluate.evaluation import evaluate_engine
@@ -135,6 +136,8 @@ def test_no_test_split_means_a_validation_score_and_says_so(tmp_path):
     colour_folder(data, 3, 4, prefix="valid", start=100)
     made = train(quick(data), tmp_path / "run")
     assert evaluate(made.folder, data).split == "val" == made.evaluation.split
+    same = SplitConfig(val=0.3), {"val": 0.3}  # as an object, or as plain values
+    assert len({evaluate(made.folder, data, "val", each).score.n for each in same}) == 1
 
 
 def test_data_are_never_touched(divided, tmp_path):

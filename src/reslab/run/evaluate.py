@@ -1,8 +1,9 @@
 """A model on a data set, as a person names both: the right split, nothing that it was trained on, the score kept."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from reslab.data.catalog import SPLIT_WORDS, SPLITS, Split
 from reslab.data.sources import read_data
@@ -44,14 +45,15 @@ def evaluate(
     model: str | Path,
     data: str | Path,
     split: Split | None = None,
-    division: SplitConfig = _AS_TRAINED,
+    division: SplitConfig | Mapping[str, Any] = _AS_TRAINED,
     how: Judging = _PLAIN,
     on_progress: Callable[[int], None] | None = None,
 ) -> Evaluation:
     """Evaluate a model on one split of a data set: by default `test` if there is one, else `val`.
 
     Args:
-        division: how the data are found and split; what it leaves open is as it was when the model was trained.
+        division: how the data are found and split; what it leaves open is as it was when the model was trained. A mapping
+            names `data_dir`, `val`, `split_seed`, `group_by`, `skip_bad`.
 
     Raises:
         ResLabError: the split is empty, its classes are not the model's, a picture is unreadable or has several labels
@@ -59,6 +61,8 @@ def evaluate(
     """
     if split is not None and split not in SPLITS:
         raise ResLabError(f"there is no split {split!r}", nearest(SPLIT_WORDS.get(str(split), str(split)), SPLITS))
+    if isinstance(division, Mapping):
+        division = SplitConfig.recorded(division)
     path = find_model(model)
     whole = read_data(data, division.data_dir)
     engine = open_engine(path, replace(how.assumed, data_classes=whole.classes), how.engine)
