@@ -152,9 +152,9 @@ def test_the_slow_pictures_of_a_request_share_their_time(engine):
         assert client.post("/predict", content=PICTURE).status_code == 200
 
 
-def read(decoders, *files, side=0):
+def read(decoders, *files, side=0, limits=Limits()):  # noqa: B008
     async def all_of_them():
-        budget = DecodingBudget(Limits())
+        budget = DecodingBudget(limits)
         rows = await asyncio.gather(*(decoders.read(f, budget, side) for f in files), return_exceptions=True)
         able = await decoders.is_ready()
         decoders.stop()
@@ -196,6 +196,18 @@ def test_a_decoder_that_dies_costs_its_picture_only(engine):
         process._child.kill()
         told(asking.result(), 422, "its decoder ended unexpectedly")
         assert client.post("/predict", content=MEDIUM).status_code == 200
+
+
+def test_starting_decoders_again_and_again_costs_the_request_its_time(monkeypatch):
+    from reslab.serve import decoding
+
+    dying = "import socket, time; wire = socket.socket(fileno=0); time.sleep(0.4); wire.sendall(bytes(1)); wire.recv(9)"
+    monkeypatch.setattr(decoding, "_CHILD", dying)
+    limits = Limits(decode_seconds=1)
+    rows, _ = read(Decoders(Preprocess(24), limits), *[PICTURE] * 20, limits=limits)
+    reasons = [row.reason for row in rows]
+    assert 1 <= reasons.count("its decoder ended unexpectedly") <= 6
+    assert reasons[6:] == ["it takes longer than 1 seconds to decode"] * 14
 
 
 def test_readiness_is_the_decoders(engine, monkeypatch):

@@ -2,12 +2,14 @@
 
 import json
 import os
+import platform
 import signal
 import socket
 import subprocess
 import sys
 import time
 from contextlib import contextmanager
+from pathlib import Path
 
 import httpx
 import pytest
@@ -63,6 +65,21 @@ def test_sigterm_lets_running_requests_finish():
         lines = [json.loads(line) for line in child.stderr.read().splitlines()]
     assert {"time", "id", "method", "path", "status", "ms", "pictures"} <= lines[-1].keys()
     assert lines[-1]["path"] == "/predict" and lines[-1]["status"] == 200
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="other allocators return memory by rules of their own")
+def test_a_large_body_does_not_leave_its_memory_to_the_next():
+    def resident():
+        return int(next(x.split()[1] for x in status.read_text().splitlines() if x.startswith("VmRSS"))) / 1024
+
+    with process() as (child, address), httpx.Client(base_url=address, timeout=PATIENCE) as client:
+        status = Path(f"/proc/{child.pid}/status")
+        assert client.post("/predict", content=PICTURE).status_code == 200
+        start = resident()
+        for _ in range(4):
+            answer = client.post("/predict", json={"image": "A" * (30 * 2**20)})
+            assert answer.status_code == 422, answer.text
+        wait_for(lambda: resident() - start < 100)
 
 
 @pytest.mark.parametrize("word", [signal.SIGTERM, signal.SIGINT])

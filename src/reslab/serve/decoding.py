@@ -24,10 +24,13 @@ from reslab.errors import BadPicture
 from reslab.pixels.decode import decode, facts
 from reslab.pixels.preprocess import Preprocess
 from reslab.serve.limits import Limits, Refused
-from reslab.system.machine import default_workers
+from reslab.system.machine import default_workers, keep_freed_memory
 
 _SMALL_PIXELS, _SMALL_SECONDS, _SMALL_MEMORY = 2_000_000, 1.0, 64 * 2**20
 _QUICK_SECONDS = 0.25  # a decoding up to this long is not charged to the budget
+KEPT_BYTES = 2**20
+"""Freed blocks that are larger go back to the system: a large request must not leave its memory to the next."""
+
 _LARGE_MEMORY = 448 * 2**20  # for all large pictures that are being decoded
 _USUAL_PIXEL_BYTES = 8  # of memory for a pixel: four in Pillow, three in the array, parts of copies
 _PIXEL_BYTES = {"WEBP": 25, "AVIF": 21, "HEIF": 21}  # libraries with buffers of their own
@@ -145,8 +148,8 @@ class _Pool:
         """
         if budget.seconds <= 0:
             raise TimeoutError
-        async with self._process() as process:
-            seconds, begin = min(seconds, max(budget.seconds, 0.0)), time.monotonic()
+        async with self._process() as (process, begin):
+            seconds = min(seconds, max(budget.seconds, 0.0))
             try:
                 async with asyncio.timeout(seconds):
                     return await process.request(data, side, memory, seconds)
@@ -165,8 +168,10 @@ class _Pool:
             process.stop()
 
     @contextlib.asynccontextmanager
-    async def _process(self) -> AsyncIterator["_Process"]:
+    async def _process(self) -> AsyncIterator[tuple["_Process", float]]:
+        """A process that is running, and when it was this request's: a process that must be started costs its budget."""
         process = await self._free.get()
+        begin = time.monotonic()
         try:
             try:
                 await process.start()
@@ -175,7 +180,7 @@ class _Pool:
                 self._ready = False
                 raise Refused(503, "decoders", "no decoder can be started", "try again later", 1) from None
             self._ready = True
-            yield process
+            yield process, begin
         finally:
             self._free.put_nowait(process)
 
@@ -265,6 +270,7 @@ def run_worker() -> None:
     import resource
     import signal
 
+    keep_freed_memory(KEPT_BYTES)
     prepare, max_pixels, small = Preprocess(**json.loads(sys.argv[2])), *map(int, sys.argv[3:])
     wire = socket.socket(fileno=0)
     with contextlib.suppress(BadPicture):

@@ -20,7 +20,9 @@ from reslab.engine.open import EngineName, open_engine
 from reslab.errors import ResLabError
 from reslab.export.certify import logit_tolerance
 from reslab.serve.connection import BACKLOG, Connection
+from reslab.serve.decoding import KEPT_BYTES
 from reslab.serve.log import json_lines
+from reslab.system.machine import keep_freed_memory
 
 _BACKLOG = 2048  # connections that the system keeps waiting
 
@@ -31,6 +33,7 @@ def run_server(app: FastAPI, listener: socket.socket, on_ready: Callable[[], Non
     Args:
         on_ready: called when requests are answered and signals handled.
     """
+    keep_freed_memory(KEPT_BYTES)
     with json_lines():
         create_server(app, on_ready).run([listener])
 

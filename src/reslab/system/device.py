@@ -1,6 +1,5 @@
 """PyTorch on this machine: device, memory layout, precision, threads, determinism."""
 
-import ctypes
 import os
 import platform
 from contextlib import AbstractContextManager
@@ -12,7 +11,6 @@ from torch.nn import Module
 
 from reslab.system import machine
 
-_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # malloc.h
 _KEPT_BYTES = 2**30
 
 if hasattr(os, "register_at_fork"):  # a forked child has none of the threads that PyTorch would hand its work to
@@ -78,11 +76,7 @@ def keep_memory() -> None:
     A step allocates and frees some hundred megabytes of activations; new memory from the system would cost thousands of
     page faults. Without glibc this does nothing.
     """
-    if platform.libc_ver()[0] != "glibc":
-        return
-    libc = ctypes.CDLL("libc.so.6")
-    for parameter, value in ((_M_MMAP_THRESHOLD, _KEPT_BYTES), (_M_TRIM_THRESHOLD, _KEPT_BYTES)):
-        libc.mallopt(parameter, value)
+    machine.keep_freed_memory(_KEPT_BYTES)
 
 
 def exact() -> None:

@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # malloc.h
+
 
 class _Stack(ctypes.Structure):
     """`stack_t` of signal.h, as Linux lays it out."""
@@ -36,6 +38,16 @@ def kept_signal_stack() -> Iterator[None]:
 def chip() -> str:
     """The kind of processor."""
     return platform.processor() or platform.machine()
+
+
+def keep_freed_memory(most: int) -> None:
+    """Let glibc keep freed memory for later in blocks of up to `most` bytes; larger ones go back to the system at once.
+
+    By default glibc keeps more the larger the blocks are that were freed. Without glibc this does nothing.
+    """
+    if platform.libc_ver()[0] == "glibc":
+        for parameter in (_M_MMAP_THRESHOLD, _M_TRIM_THRESHOLD):
+            ctypes.CDLL("libc.so.6").mallopt(parameter, most)
 
 
 def peak_memory() -> int:
