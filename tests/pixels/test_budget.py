@@ -52,8 +52,8 @@ def test_time_and_memory(name):
 
 
 def test_the_deadline_ends_a_long_decode():
-    slow = bombs.gif(8, 8, b"!\xfe\1x\0" * 10**6)
-    assert reason(slow, seconds=0.01) == "it takes more than 0.01 seconds to decode"
+    slow = bombs.gif(8, 8, b"!\xfe\1x\0" * 40_000)
+    assert reason(slow, seconds=0.001) == "it takes more than 0.001 seconds to decode"
     plain = b"P3 600 600 255\n" + b"1 " * 1_080_000
     assert "seconds" in reason(plain, seconds=0.01)
     for kind in ("JPEG", "PNG", "GIF", "BMP", "TIFF", "WEBP", "PPM"):
@@ -61,6 +61,22 @@ def test_the_deadline_ends_a_long_decode():
         Image.new("RGB", (8, 8)).save(file, kind)
         assert "seconds" in reason(file.getvalue(), seconds=-1.0)
         decode(file.getvalue())
+
+
+def test_a_gif_may_have_some_blocks_before_its_picture_but_not_any_number():
+    file = io.BytesIO()
+    Image.fromarray(np.arange(64, dtype=np.uint8).reshape(8, 8)).save(file, "GIF")
+    data = file.getvalue()
+    at = 13 + (3 << ((data[10] & 7) + 1))
+
+    def having(blocks):
+        return data[:at] + blocks + data[at:]
+
+    xmp = b"!\xff\x0bXMP DataXMP" + b"\xfe" + bytes(254) + b"\0"
+    for some in (b"!\xfe\1x\0" * 40_000, b"!\xfe" + b"\1x" * 90_000 + b"\0", xmp, b"\0" * 9):
+        assert np.array_equal(decode(having(some)), decode(data))
+    for many in (b"!\xfe\1x\0" * 60_000, b"!\xfe" + b"\1x" * 110_000 + b"\0", b"\0" * 110_000):
+        assert "precede its first picture" in reason(having(many))
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes with names")

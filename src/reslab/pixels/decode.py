@@ -32,6 +32,7 @@ from jaxtyping import UInt8
 from PIL import Image, ImageFile
 
 from reslab.errors import BadPicture
+from reslab.pixels.gif import stored_gif
 from reslab.pixels.jpeg import stored_jpeg
 from reslab.pixels.kinds import kind_of, not_a_picture
 from reslab.pixels.png import DEFLATE, png_is_whole, stored_png
@@ -222,7 +223,7 @@ def _stored_ppm(data: bytes) -> Stored:
 
 
 _REDUCED: dict[str, Callable[[bytes], Stored]] = {
-    "JPEG": stored_jpeg, "PNG": stored_png, "TIFF": stored_tiff, "PPM": _stored_ppm,
+    "JPEG": stored_jpeg, "PNG": stored_png, "TIFF": stored_tiff, "GIF": stored_gif, "PPM": _stored_ppm,
 }  # fmt: skip
 
 
