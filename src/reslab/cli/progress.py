@@ -1,12 +1,15 @@
 """Progress of a training in the terminal."""
 
 import dataclasses
+from typing import TYPE_CHECKING
 
-from reslab.check.data import Verdict
 from reslab.cli import show
 from reslab.cli.scores import SCORES
 from reslab.system.events import Event
 from reslab.train.config import Plan
+
+if TYPE_CHECKING:
+    from reslab.check.data import Verdict
 
 _DECISIONS = (
     "model", "weights", "finetune", "teacher", "balance", "size", "resize", "normalize", "augment", "epochs", "batch_size",
@@ -110,7 +113,7 @@ def _who_does_what(event: Event) -> str:
     return f"{pool}: each is judged once by a network that has not seen it, then all of them train"
 
 
-def say_verdict(verdict: Verdict) -> None:
+def say_verdict(verdict: "Verdict") -> None:
     """The findings of the data check in a few lines; `reslab check` shows them all."""
     counts = {level: sum(p.severity == level for p in verdict.problems) for level in ("error", "warning", "note")}
     found = ", ".join(f"{n} {level}{'s' if n > 1 else ''}" for level, n in counts.items() if n) or "no problems found"
