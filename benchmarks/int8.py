@@ -24,7 +24,7 @@ from reslab.engine.onnx import from_bytes
 from reslab.engine.open import find_model, open_engine
 from reslab.engine.openvino import OpenvinoEngine, openvino
 from reslab.engine.torch import TorchEngine
-from reslab.metrics.paired import compared
+from reslab.metrics.paired import compare_paired
 from reslab.model.file import Header, encode_metadata
 from reslab.nn.resnet import build
 from reslab.nn.zoo import ZOO
@@ -104,7 +104,7 @@ def main() -> None:
         row = {"engine": name, "images_per_second": round(statistics.median(rates[name]), 1)}
         row["times onnxruntime's float32"] = [round(f(ratios), 2) for f in (statistics.median, min, max)]
         if right:
-            versus = compared(right["float32, by torch"], right[name])
+            versus = compare_paired(right["float32, by torch"], right[name])
             row |= {
                 "n": versus.n,
                 "accuracy": round(100 * versus.b, 2),

@@ -61,7 +61,7 @@ class Contestant:
 
     def step(self) -> None:
         self.optimizer.zero_grad()
-        with device.mixed(device.fastest(), self.precision):
+        with device.mixed_precision(device.fastest(), self.precision):
             logits = self.network(self.images)
         F.cross_entropy(logits.float(), self.labels, label_smoothing=0.2).backward()
         self.optimizer.step()
@@ -88,11 +88,11 @@ def main() -> None:
     ours = recipe("cifar10_94")
     contestants: dict[str, Contestant] = {}
     for precision in dict.fromkeys(("float32", device.precision()[0])):
-        network = device.placed(record_network())
+        network = device.to_device(record_network())
         contestants[f"record {precision}"] = Contestant(
             network, record_optimizer(network), RECORD_EPOCHS, options.batch, precision
         )
-        network = device.placed(build(dataclasses.replace(ZOO[ours.model], num_classes=10)))
+        network = device.to_device(build(dataclasses.replace(ZOO[ours.model], num_classes=10)))
         contestants[f"reslab {precision}"] = Contestant(
             network, build_optimizer(network, ours.optim), ours.epochs, ours.batch_size, precision
         )

@@ -181,7 +181,7 @@ def bare_in(precision: str) -> Callable[[Task], int]:
 
     def train(task: Task) -> int:
         kind = device.precision()[0] if precision == "auto" else precision
-        network = device.placed(build_named(task.model, num_classes=task.classes), task.layouts[precision]).train()
+        network = device.to_device(build_named(task.model, num_classes=task.classes), task.layouts[precision]).train()
         optimizer = torch.optim.SGD(
             network.parameters(), RATE, momentum=MOMENTUM, nesterov=True, weight_decay=DECAY, fused=True
         )
@@ -192,7 +192,7 @@ def bare_in(precision: str) -> Callable[[Task], int]:
         steps = task.epochs * round(task.pictures / task.batch)
         for _ in range(steps):
             optimizer.zero_grad()
-            with device.mixed(device.fastest(), kind):
+            with device.mixed_precision(device.fastest(), kind):
                 logits = network(images)
             F.cross_entropy(logits.float(), labels).backward()
             optimizer.step()

@@ -21,7 +21,7 @@ from pathlib import Path
 import numpy as np
 
 from reslab.data.sources import read_data
-from reslab.metrics.paired import compared
+from reslab.metrics.paired import compare_paired
 from reslab.model.run import read_config
 
 DRAWS = 10_000
@@ -75,7 +75,7 @@ def judged(data: str, out: Path, seeds: list[int], epochs: int) -> dict:
             answers[name] = right(trained(data, like, seed, epochs, out / f"{name}-{seed}"), data)
         keys = sorted(answers["default"])
         winner, default = (np.array([answers[name][key] for key in keys]) for name in ("winner", "default"))
-        found = compared(winner, default)
+        found = compare_paired(winner, default)
         per_seed.append({"seed": seed, "winner": found.a, "default": found.b, "p_value": found.p_value})
         print(json.dumps(per_seed[-1]), flush=True)
         differences.append(winner.astype(float) - default)

@@ -10,7 +10,7 @@ from PIL import Image, ImageOps
 
 from reslab.check.data import examine
 from reslab.data.sources import read_data
-from reslab.data.splits import assigned
+from reslab.data.splits import assign_splits
 from reslab.pixels.decode import decode
 
 ARCHIVE = Path(__file__).parents[3] / "shared" / "data" / "ants_bees.zip"
@@ -31,7 +31,7 @@ def folder(tmp_path_factory):
 @pytest.fixture(scope="module")
 def verdict(folder):
     before = [(p, p.stat().st_mtime_ns, hashlib.sha256(p.read_bytes()).digest()) for p in sorted(folder.rglob("*.*"))]
-    result = examine(assigned(read_data(folder)))
+    result = examine(assign_splits(read_data(folder)))
     assert len(before) >= 398
     assert [(p, p.stat().st_mtime_ns, hashlib.sha256(p.read_bytes()).digest()) for p, *_ in before] == before
     return result

@@ -13,13 +13,13 @@ from reslab.check.data import IMBALANCE, examine
 from reslab.data.catalog import Catalog, Picture
 from reslab.data.folder import read_folder
 from reslab.data.sources import read_data
-from reslab.data.splits import assigned
+from reslab.data.splits import assign_splits
 from reslab.data.store import Store
 from reslab.pixels.fingerprint import fingerprint
 
 
 def judged(root, val=0.1, **options):
-    return examine(assigned(read_data(root), val), **options)
+    return examine(assign_splits(read_data(root), val), **options)
 
 
 def found(verdict, *kinds):
@@ -112,7 +112,7 @@ def test_unreadable_files_are_all_named_with_their_reasons(plant, untouched, wor
 
 def test_files_that_may_not_be_read_are_named(plant, without_rights):
     base = plant(two_classes(2))
-    catalog = assigned(read_folder(base))
+    catalog = assign_splits(read_folder(base))
     for path in base.rglob("*.png"):
         path.chmod(0)
     with without_rights():
@@ -303,7 +303,7 @@ def test_problems_come_worst_first(plant):
 
 def test_every_picture_is_handed_on_and_counted(plant):
     tree = bad_tree()
-    catalog = assigned(read_data(plant(tree)))
+    catalog = assign_splits(read_data(plant(tree)))
     kept, steps = {}, []
     examine(catalog, keep=lambda p, pixels: kept.update({p.key: pixels.shape}), workers=2, on_progress=steps.append)
     assert len(kept) == 24 and set(kept.values()) == {(20, 24, 3)}
@@ -312,7 +312,7 @@ def test_every_picture_is_handed_on_and_counted(plant):
 
 def test_what_it_hands_on_fills_a_store_from_many_threads(plant):
     base = plant(two_classes(30))
-    catalog = assigned(read_data(base))
+    catalog = assign_splits(read_data(base))
     store = Store(catalog.pictures, lambda pixels: pixels)
     examine(catalog, lambda p, pixels: store.keep(store.index[p.key], pixels), workers=4)
     for path in base.rglob("*.png"):

@@ -5,7 +5,7 @@ from small_pictures import picture
 
 from reslab.check.data import examine
 from reslab.data.sources import read_data
-from reslab.data.splits import assigned
+from reslab.data.splits import assign_splits
 
 
 @pytest.fixture
@@ -18,7 +18,7 @@ def judged(plant):
         base = plant(pictures)
         lines = ["path,split,labels", *(f'{n:02d}.png,{split},"{label}"' for n, (split, label) in enumerate(rows))]
         (base / "table.csv").write_text("\n".join(lines) + "\n", encoding="utf-8")
-        return examine(assigned(read_data(base / "table.csv"), 0.0))
+        return examine(assign_splits(read_data(base / "table.csv"), 0.0))
 
     return examined
 
@@ -99,7 +99,7 @@ def test_a_column_of_zeros_stops(plant):
     base = plant({f"{n}.png": n for n in range(4)})
     rows = ["path,cat,dog,outdoor", "0.png,1,0,1", "1.png,0,0,1", "2.png,1,0,0", "3.png,0,0,0"]
     (base / "table.csv").write_text("\n".join(rows), encoding="utf-8")
-    verdict = examine(assigned(read_data(base / "table.csv"), 0.0))
+    verdict = examine(assign_splits(read_data(base / "table.csv"), 0.0))
     problem = next(p for p in verdict.problems if p.kind == "empty class")
     assert (problem.path, problem.detail) == (
         "dog",

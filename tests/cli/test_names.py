@@ -17,7 +17,7 @@ from reslab.cli.app import run
 from reslab.cli.explaining import _file_names
 from reslab.cli.rows import as_text, spreadsheet
 from reslab.errors import ResLabError, visible
-from reslab.system.fetch import kept
+from reslab.system.fetch import cache_folder
 
 QUICK = ["--layout", "channels-last", "--model", "resnet20", "--size", "8", "--epochs", "1", "--batch-size", "8"]
 CLASSES = ["[raw]", "[x] [", "[#1] :smile:", "[link=x]", "=1+1", "a\x1b[31m\u202eb"]
@@ -139,7 +139,7 @@ def test_without_a_home_there_is_a_sentence(reslab, monkeypatch):
     monkeypatch.delenv("RESLAB_CACHE")
     monkeypatch.setattr(Path, "home", nobody)
     with pytest.raises(ResLabError, match="no home folder"):
-        kept("data")
+        cache_folder("data")
     code, _, err = reslab("check", "mnist")
     assert code == 2 and "RESLAB_CACHE" in err
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from reslab.data.catalog import Catalog, Picture, split_labels
 from reslab.data.sources import read_data
-from reslab.data.splits import _split_hash, assigned
+from reslab.data.splits import _split_hash, assign_splits
 from reslab.data.table import read_table
 from reslab.errors import ResLabError
 
@@ -190,7 +190,7 @@ SETS = st.lists(st.sets(st.sampled_from("abcdef"), max_size=4), min_size=1, max_
 @settings(max_examples=300, deadline=None)
 @given(SETS, st.integers(0, 5))
 def test_every_label_has_a_training_picture(sets, seed):
-    done = assigned(toy([";".join(sorted(s)) for s in sets]), 0.3, seed)
+    done = assign_splits(toy([";".join(sorted(s)) for s in sets]), 0.3, seed)
     assert all(counts["train"] for counts in by_label(done).values())
     assert done.task == "multi"
 
@@ -205,21 +205,21 @@ def test_a_training_picture_comes_before_another_labels_validation_picture():
     sets = dict(zip(keys(0.1, 0.2, 2), ["x;y", "x;z"], strict=True))
     sets |= dict.fromkeys([*keys(0.0, 0.1, 1), *keys(0.2, 1.0, 3)], "y;z")
     pictures = tuple(Picture(key, Path("x"), label) for key, label in sets.items())
-    counts = by_label(assigned(Catalog("toy", "toy", pictures, task="multi")))
+    counts = by_label(assign_splits(Catalog("toy", "toy", pictures, task="multi")))
     assert counts["x"] == {"train": 1, "val": 1}
     assert all(counts[label][split] for label in "yz" for split in ("train", "val"))
 
 
 def test_a_frequent_label_is_everywhere_and_a_rare_one_trains():
     labels = [";".join(["a"] + ["b"] * (n % 2) + ["c"] * (n == 17) + ["d"] * (n in (3, 5, 8))) for n in range(60)]
-    counts = by_label(assigned(toy(labels)))
+    counts = by_label(assign_splits(toy(labels)))
     assert all(counts[label][split] for label in "abd" for split in ("train", "val", "test"))
     assert counts["c"] == {"train": 1}
 
 
 def test_adding_pictures_moves_nobody():
     labels = [["", "a", "a;b", "b;c"][n % 4] for n in range(200)]
-    before, after = assigned(toy(labels)), assigned(toy(labels + ["a", "c"] * 40))
+    before, after = assign_splits(toy(labels)), assign_splits(toy(labels + ["a", "c"] * 40))
     lots = {p.key: p.split for p in after.pictures}
     assert all(lots[p.key] == p.split for p in before.pictures)
 
@@ -227,4 +227,4 @@ def test_adding_pictures_moves_nobody():
 def test_one_label_each_is_divided_as_ever():
     labels = [f"class {n % 7}" for n in range(90)]
     several_, one = toy(labels), dataclasses.replace(toy(labels), task="single")
-    assert [p.split for p in assigned(several_).pictures] == [p.split for p in assigned(one).pictures]
+    assert [p.split for p in assign_splits(several_).pictures] == [p.split for p in assign_splits(one).pictures]

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from reslab.data.catalog import Picture
-from reslab.data.reader import BLOCK, blocks, load, ordered
+from reslab.data.reader import BLOCK, blocks, load, map_in_order
 from reslab.errors import BadPicture
 from reslab.pixels.preprocess import Preprocess
 from reslab.system.machine import default_workers
@@ -31,7 +31,7 @@ def test_results_come_in_the_order_of_the_items(workers):
         time.sleep(0.002 * (20 - n) if n < 20 else 0)
         return n * n
 
-    assert list(ordered(slow_at_first, range(50), workers, ahead=8)) == [n * n for n in range(50)]
+    assert list(map_in_order(slow_at_first, range(50), workers, ahead=8)) == [n * n for n in range(50)]
 
 
 @pytest.mark.parametrize("workers", WORKERS)
@@ -44,7 +44,7 @@ def test_it_never_runs_further_ahead_than_told(workers, ahead):
             drawn.append(n)
             yield n
 
-    for got in ordered(lambda n: n, items(), workers, ahead):
+    for got in map_in_order(lambda n: n, items(), workers, ahead):
         assert len(drawn) <= got + 1 + ahead
         if workers and got == 20:
             assert len(drawn) > got + 1  # but it does run ahead
@@ -59,7 +59,7 @@ def test_an_exception_arrives_with_its_item_and_ends_it(workers):
 
     got = []
     with pytest.raises(ValueError, match="seven"):
-        for n in ordered(fail_at_seven, range(100), workers, ahead=3):
+        for n in map_in_order(fail_at_seven, range(100), workers, ahead=3):
             got.append(n)
     assert got == list(range(7))
 
@@ -71,12 +71,12 @@ def test_an_exception_of_the_items_arrives_too(workers):
         raise KeyError("no more")
 
     with pytest.raises(KeyError, match="no more"):
-        list(ordered(lambda n: n, items(), workers, ahead=3))
+        list(map_in_order(lambda n: n, items(), workers, ahead=3))
 
 
 def test_whoever_stops_early_leaves_no_thread_behind():
     before = threading.active_count()
-    stream = ordered(lambda n: n, iter(int, 1), 4, ahead=8)  # endless
+    stream = map_in_order(lambda n: n, iter(int, 1), 4, ahead=8)  # endless
     assert next(stream) == 0
     stream.close()
     assert threading.active_count() == before
@@ -84,8 +84,8 @@ def test_whoever_stops_early_leaves_no_thread_behind():
 
 def test_the_work_is_done_in_threads_unless_none_are_wanted():
     here = threading.current_thread().name
-    assert set(ordered(lambda n: threading.current_thread().name, range(5), 0, 2)) == {here}
-    assert here not in set(ordered(lambda n: threading.current_thread().name, range(5), 2, 2))
+    assert set(map_in_order(lambda n: threading.current_thread().name, range(5), 0, 2)) == {here}
+    assert here not in set(map_in_order(lambda n: threading.current_thread().name, range(5), 2, 2))
     assert default_workers() >= 1
 
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
 
 from reslab.data.catalog import Catalog, Picture
-from reslab.data.splits import MAX_VAL, TEST_FRACTION, _split_hash, assigned, folded, most_folds
+from reslab.data.splits import MAX_VAL, TEST_FRACTION, _split_hash, assign_folds, assign_splits, most_folds
 from reslab.errors import ResLabError
 
 SPREAD = 4.0  # standard deviations of a binomial; the lots are fixed hashes, so this holds always or never
@@ -41,20 +41,20 @@ def by_class(done):
 @pytest.mark.parametrize("val", [0.05, 0.1, 0.2, 0.5])
 def test_shares_are_those_asked_for_in_every_class(val):
     n = 4000
-    for counts in by_class(assigned(catalog({"a": n, "b": n, "c": n}), val)).values():
+    for counts in by_class(assign_splits(catalog({"a": n, "b": n, "c": n}), val)).values():
         for split, share in (("val", val), ("test", TEST_FRACTION), ("train", 1 - val - TEST_FRACTION)):
             assert abs(counts[split] - n * share) <= SPREAD * (n * share * (1 - share)) ** 0.5
         assert counts.total() == n
 
 
 def test_no_validation():
-    counts = by_class(assigned(catalog({"a": 200, "b": 200}), 0))
+    counts = by_class(assign_splits(catalog({"a": 200, "b": 200}), 0))
     assert all(c["val"] == 0 and c["test"] > 0 and c["train"] > 0 for c in counts.values())
 
 
 def test_nothing_but_the_split_is_changed():
     before = catalog({"a": 30, "b": 30}, mirrored=False, skipped={"x": 1}, empty_classes=(("c", None),))
-    after = assigned(before)
+    after = assign_splits(before)
     for old, new in zip(before.pictures, after.pictures, strict=True):
         assert (
             dataclasses.replace(new, split=None).key == old.key and new.label == old.label and new.source is old.source
@@ -67,23 +67,23 @@ def test_nothing_but_the_split_is_changed():
 
 
 def test_adding_files_and_classes_moves_nobody():
-    before = splits(assigned(catalog({"a": 60, "b": 60})))
+    before = splits(assign_splits(catalog({"a": 60, "b": 60})))
     more = catalog({"a": 90, "b": 60, "c": 50})
     newer = Catalog("toy", "toy", more.pictures + catalog({"a": 40}, "new-").pictures)
-    after = splits(assigned(newer))
+    after = splits(assign_splits(newer))
     assert len(before) == 120 and all(after[key] == split for key, split in before.items())
 
 
 def test_the_order_of_the_files_does_not_matter():
     plain = catalog({"a": 50, "b": 3, "c": 2, "d": 1})
     turned = dataclasses.replace(plain, pictures=plain.pictures[::-1])
-    assert splits(assigned(plain)) == splits(assigned(turned))
+    assert splits(assign_splits(plain)) == splits(assign_splits(turned))
 
 
 def test_another_split_seed_is_another_division():
     pictures = catalog({"a": 500, "b": 500})
-    first, second = splits(assigned(pictures, seed=0)), splits(assigned(pictures, seed=1))
-    assert first == splits(assigned(pictures, seed=0)) and first != second
+    first, second = splits(assign_splits(pictures, seed=0)), splits(assign_splits(pictures, seed=1))
+    assert first == splits(assign_splits(pictures, seed=0)) and first != second
     both = sum(first[k] == second[k] == "val" for k in first)
     assert both < 0.3 * sum(split == "val" for split in first.values())
 
@@ -91,7 +91,7 @@ def test_another_split_seed_is_another_division():
 @pytest.mark.parametrize("val", [0, 0.05, 0.3, MAX_VAL])
 def test_more_or_less_validation_never_lets_a_testing_picture_train(val):
     pictures = catalog({"a": 300, "b": 300})
-    usual, other = splits(assigned(pictures, 0.1)), splits(assigned(pictures, val))
+    usual, other = splits(assign_splits(pictures, 0.1)), splits(assign_splits(pictures, val))
     assert {k for k, s in usual.items() if s == "test"} == {k for k, s in other.items() if s == "test"}
     if val > 0.1:
         assert {k for k, s in usual.items() if s == "val"} < {k for k, s in other.items() if s == "val"}
@@ -102,7 +102,7 @@ def test_more_or_less_validation_never_lets_a_testing_picture_train(val):
 
 @pytest.mark.parametrize("seed", range(40))
 def test_tiny_classes_train_first_then_validate_then_test(seed):
-    counts = by_class(assigned(catalog({"one": 1, "two": 2, "three": 3, "four": 4}), seed=seed))
+    counts = by_class(assign_splits(catalog({"one": 1, "two": 2, "three": 3, "four": 4}), seed=seed))
     assert counts["one"] == {"train": 1}
     assert counts["two"] == {"train": 1, "val": 1}
     assert counts["three"] == {"train": 1, "val": 1, "test": 1}
@@ -111,13 +111,13 @@ def test_tiny_classes_train_first_then_validate_then_test(seed):
 
 def test_of_a_tiny_class_the_highest_lot_trains_so_that_a_new_picture_moves_few():
     for seed in range(200):
-        sides = {p.split: _split_hash(seed, p.key) for p in assigned(catalog({"two": 2}), seed=seed).pictures}
+        sides = {p.split: _split_hash(seed, p.key) for p in assign_splits(catalog({"two": 2}), seed=seed).pictures}
         assert sides["train"] > sides["val"] or sides["val"] >= 0.1  # above the lots that test, each keeps its own
 
 
 @pytest.mark.parametrize("seed", range(10))
 def test_tiny_classes_without_validation(seed):
-    counts = by_class(assigned(catalog({"one": 1, "two": 2, "three": 3}), 0, seed))
+    counts = by_class(assign_splits(catalog({"one": 1, "two": 2, "three": 3}), 0, seed))
     assert counts["one"] == {"train": 1} and counts["two"] == {"train": 1, "test": 1}
     assert counts["three"]["train"] >= 1 and counts["three"]["test"] >= 1
 
@@ -140,7 +140,7 @@ def grouped_catalog(groups=60, each=5):
 @pytest.mark.parametrize("seed", range(5))
 @pytest.mark.parametrize("pattern", [r"patient\d+", r"(patient\d+)_\d+.png", r"/(.*)_"])
 def test_a_group_is_never_divided(pattern, seed):
-    done = assigned(grouped_catalog(), seed=seed, group_by=pattern)
+    done = assign_splits(grouped_catalog(), seed=seed, group_by=pattern)
     sides = {}
     for picture in done.pictures:
         sides.setdefault(picture.key.split("_")[0], set()).add(picture.split)
@@ -152,7 +152,7 @@ def test_group_by_parent_keeps_folders_together():
     pictures = tuple(
         Picture(f"{label}/day{d}/{i}.png", Path("x"), label) for label in "ab" for d in range(30) for i in range(4)
     )
-    done = assigned(Catalog("toy", "toy", pictures), group_by="parent")
+    done = assign_splits(Catalog("toy", "toy", pictures), group_by="parent")
     sides = {}
     for picture in done.pictures:
         sides.setdefault(picture.key.rsplit("/", 1)[0], set()).add(picture.split)
@@ -161,7 +161,7 @@ def test_group_by_parent_keeps_folders_together():
 
 def test_groups_of_a_table_are_kept_together_without_asking():
     pictures = tuple(Picture(f"{i}.png", Path("x"), "ab"[i % 2], group=f"g{i // 4}") for i in range(400))
-    done = assigned(Catalog("toy", "toy", pictures))
+    done = assign_splits(Catalog("toy", "toy", pictures))
     sides = {}
     for picture in done.pictures:
         sides.setdefault(picture.group, set()).add(picture.split)
@@ -172,7 +172,7 @@ def test_groups_of_a_table_are_kept_together_without_asking():
 @given(st.lists(st.tuples(st.integers(0, 8), st.sampled_from("abc")), min_size=1, max_size=40), st.integers(0, 99))
 def test_groups_that_mix_classes_stay_whole_and_every_class_trains(rows, seed):
     pictures = tuple(Picture(f"{n}.png", Path("x"), label, group=f"g{g}") for n, (g, label) in enumerate(rows))
-    done = assigned(Catalog("toy", "toy", pictures), seed=seed)
+    done = assign_splits(Catalog("toy", "toy", pictures), seed=seed)
     sides = {}
     for picture in done.pictures:
         sides.setdefault(picture.group, set()).add(picture.split)
@@ -182,7 +182,7 @@ def test_groups_that_mix_classes_stay_whole_and_every_class_trains(rows, seed):
 
 def test_pictures_that_the_pattern_does_not_match_stand_alone():
     pictures = (*grouped_catalog(4, 3).pictures, *catalog({"c": 200}).pictures)
-    done = assigned(Catalog("toy", "toy", pictures), group_by=r"patient\d+")
+    done = assign_splits(Catalog("toy", "toy", pictures), group_by=r"patient\d+")
     assert by_class(done)["c"].keys() == {"train", "val", "test"}
     assert {p.group for p in done.pictures if p.label == "c"} == {None}
 
@@ -199,23 +199,23 @@ def declared(splits_of):
 
 
 def test_declared_splits_are_kept():
-    done = assigned(declared({"train": 20, "val": 3, "test": 4}), 0.5, seed=9)
+    done = assign_splits(declared({"train": 20, "val": 3, "test": 4}), 0.5, seed=9)
     assert all(p.key.startswith(p.split) for p in done.pictures)
 
 
 def test_a_missing_validation_split_is_carved_from_train_only():
-    done = assigned(declared({"train": 300, "test": 40}))
+    done = assign_splits(declared({"train": 300, "test": 40}))
     assert all(p.split == "test" for p in done.pictures if p.key.startswith("test"))
     trainers = Counter(p.split for p in done.pictures if p.key.startswith("train"))
     assert trainers.keys() == {"train", "val"}
     assert abs(trainers["val"] - 60) <= SPREAD * (600 * 0.1 * 0.9) ** 0.5
-    whole = assigned(declared({"train": 300, "test": 40}), 0)
+    whole = assign_splits(declared({"train": 300, "test": 40}), 0)
     assert {p.split for p in whole.pictures} == {"train", "test"}
 
 
 def test_pictures_without_a_split_among_declared_ones_train():
     rows = (Picture("a.png", Path("x"), "a", "val"), Picture("b.png", Path("x"), "a"), Picture("c.png", Path("x"), "b"))
-    assert splits(assigned(Catalog("t", "t", rows))) == {"a.png": "val", "b.png": "train", "c.png": "train"}
+    assert splits(assign_splits(Catalog("t", "t", rows))) == {"a.png": "val", "b.png": "train", "c.png": "train"}
 
 
 # ------------------------------------------------------------------ folds
@@ -242,7 +242,7 @@ def fold_sizes(done, folds):
 def test_folds_of_single_pictures_are_scikit_learns_in_size(sizes, folds, seed):
     folds = min(folds, *sizes)
     labels = [chr(97 + k) for k, n in enumerate(sizes) for _ in range(n)]
-    done = folded(undivided([(label, None) for label in labels]), folds, seed=seed)
+    done = assign_folds(undivided([(label, None) for label in labels]), folds, seed=seed)
     assert all(p.fold in range(1, folds + 1) and p.split == "train" for p in done.pictures)
     theirs = [np.array(labels)[held] for _, held in StratifiedKFold(folds).split(labels, labels)]
     found = fold_sizes(done, folds)
@@ -252,30 +252,31 @@ def test_folds_of_single_pictures_are_scikit_learns_in_size(sizes, folds, seed):
 
 
 def test_of_a_fold_its_pictures_validate_and_the_others_train():
-    whole = assigned(catalog({"a": 40, "b": 30}))
+    whole = assign_splits(catalog({"a": 40, "b": 30}))
     tests = {p.key for p in whole.split("test")}
     validated = []
     for number in range(1, 4):
-        done = folded(whole, 3, number)
+        done = assign_folds(whole, 3, number)
         assert {p.key for p in done.split("test")} == tests and len(tests) > 2
         assert {p.key for p in done.split("val")} == {p.key for p in done.pictures if p.fold == number}
-        assert splits(done) == splits(folded(whole, 3).with_fold(number))
+        assert splits(done) == splits(assign_folds(whole, 3).with_fold(number))
         validated += [p.key for p in done.split("val")]
     assert sorted(validated) == sorted({p.key for p in whole.pictures} - tests)
-    assert {p.fold for p in folded(whole, 3).split("test")} == {None}
+    assert {p.fold for p in assign_folds(whole, 3).split("test")} == {None}
 
 
 def test_declared_training_and_validation_pictures_are_one_pool():
-    done = folded(assigned(declared({"train": 20, "val": 7, "test": 4}), 0.0), 3, 2)
+    done = assign_folds(assign_splits(declared({"train": 20, "val": 7, "test": 4}), 0.0), 3, 2)
     assert all((p.split == "test") == p.key.startswith("test") for p in done.pictures)
     assert {p.key.split("/")[0] for p in done.split("val")} == {"train", "val"}
 
 
 def test_folds_depend_on_the_seed_and_on_no_order():
-    pictures = assigned(catalog({"a": 40, "b": 30, "c": 7}), 0)
+    pictures = assign_splits(catalog({"a": 40, "b": 30, "c": 7}), 0)
     turned = dataclasses.replace(pictures, pictures=pictures.pictures[::-1])
     homes = [
-        {p.key: p.fold for p in folded(c, 4, seed=s).pictures} for c, s in ((pictures, 0), (turned, 0), (turned, 1))
+        {p.key: p.fold for p in assign_folds(c, 4, seed=s).pictures}
+        for c, s in ((pictures, 0), (turned, 0), (turned, 1))
     ]
     assert homes[0] == homes[1] and sum(homes[0][k] == homes[2][k] for k in homes[0]) < 0.5 * len(homes[0])
 
@@ -288,7 +289,7 @@ def test_groups_are_never_divided_between_folds(rows, seed):
     if folds < 2:
         return
     homes = {}
-    for picture in folded(pool, folds, seed=seed).pictures:
+    for picture in assign_folds(pool, folds, seed=seed).pictures:
         homes.setdefault(picture.group, set()).add(picture.fold)
     assert all(len(found) == 1 for found in homes.values())
     assert set().union(*homes.values()) == set(range(1, folds + 1))
@@ -307,7 +308,7 @@ def test_folds_of_groups_are_as_even_as_scikit_learns():
         dice = np.random.default_rng(seed)
         groups = dice.integers(0, 25, 150)
         labels = np.where(dice.random(150) < 0.7, groups % 3, dice.integers(0, 3, 150))
-        done = folded(undivided([("abc"[c], f"g{g}") for c, g in zip(labels, groups, strict=True)]), 5, seed=seed)
+        done = assign_folds(undivided([("abc"[c], f"g{g}") for c, g in zip(labels, groups, strict=True)]), 5, seed=seed)
         mine.append(unevenness(labels, np.array([p.fold for p in done.pictures])))
         homes = np.zeros(150, int)
         for k, (_, held) in enumerate(StratifiedGroupKFold(5).split(labels, labels, groups)):
@@ -329,17 +330,17 @@ def test_folds_of_groups_are_as_even_as_scikit_learns():
 def test_impossible_folds_are_refused(folds, fold, words, hint):
     pool = undivided([("much", None)] * 9 + [("rare", None)] * 3)
     with pytest.raises(ResLabError, match=words) as caught:
-        folded(pool, folds, fold)
+        assign_folds(pool, folds, fold)
     assert hint in caught.value.hint
 
 
 def test_more_folds_than_groups_of_a_class_are_refused():
     pool = undivided([("a", f"g{n % 4}") for n in range(20)] + [("b", f"h{n % 2}") for n in range(20)])
     with pytest.raises(ResLabError, match="--folds 3 needs 3 groups of every class, and 'b' has 2"):
-        folded(pool, 3)
+        assign_folds(pool, 3)
     lonely = undivided([("a", None)] * 5 + [("b", None)])
     with pytest.raises(ResLabError, match="'b' has 1") as caught:
-        folded(lonely, 2)
+        assign_folds(lonely, 2)
     assert "leave the class out" in caught.value.hint
 
 
@@ -349,25 +350,25 @@ def test_more_folds_than_groups_of_a_class_are_refused():
 @pytest.mark.parametrize("val", [-0.1, 0.81, 1, 10, float("nan")])
 def test_an_impossible_share_is_refused(val):
     with pytest.raises(ResLabError, match="--val") as caught:
-        assigned(catalog({"a": 5}), val)
+        assign_splits(catalog({"a": 5}), val)
     assert caught.value.hint
 
 
 def test_a_pattern_that_is_none_or_matches_nothing_is_refused():
     with pytest.raises(ResLabError, match="no regular expression"):
-        assigned(catalog({"a": 5}), group_by="(")
+        assign_splits(catalog({"a": 5}), group_by="(")
     with pytest.raises(ResLabError, match="matches no picture") as caught:
-        assigned(catalog({"a": 5}), group_by="patient")
+        assign_splits(catalog({"a": 5}), group_by="patient")
     assert "a/00000.png" in caught.value.hint
 
 
 def test_names_of_any_script_get_a_lot():
-    done = assigned(Catalog("t", "t", tuple(Picture(f"猫/ñ é {i}.png", Path("x"), "猫") for i in range(100))))
+    done = assign_splits(Catalog("t", "t", tuple(Picture(f"猫/ñ é {i}.png", Path("x"), "猫") for i in range(100))))
     assert {p.split for p in done.pictures} == {"train", "val", "test"}
 
 
 def test_the_lots_are_written_in_stone():
     """A new hash would move the pictures of every data set that somebody has already trained on."""
-    done = assigned(catalog({"a": 40}))
+    done = assign_splits(catalog({"a": 40}))
     numbers = {split: [int(p.key[2:7]) for p in done.split(split)] for split in ("val", "test")}
     assert numbers == {"val": [0, 25, 39], "test": [14]}

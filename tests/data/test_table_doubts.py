@@ -6,7 +6,7 @@ import unicodedata
 import pytest
 
 from reslab.data.folder import read_folder
-from reslab.data.splits import assigned
+from reslab.data.splits import assign_splits
 from reslab.data.table import read_table
 from reslab.errors import ResLabError
 
@@ -224,7 +224,7 @@ def test_a_path_has_one_key_however_it_is_spelt(table, before):
 def test_and_so_it_has_one_split(table):
     def splits(before):
         lines = (f"{before}{name},{'ab'[n % 2]}" for n, name in enumerate(NAMES))
-        return [p.split for p in assigned(read_table(table("\n".join(["path,label", *lines])))).pictures]
+        return [p.split for p in assign_splits(read_table(table("\n".join(["path,label", *lines])))).pictures]
 
     assert splits("") == splits("./") == splits(f"{table('').parent}/")
 
@@ -260,7 +260,7 @@ def test_the_hint_names_the_spelling_that_exists(table, written, there):
 @pytest.mark.parametrize("form", ["NFC", "NFD"])
 def test_keys_of_a_folder_are_composed(plant, form):
     base = plant([f"{c}/{unicodedata.normalize(form, f'é{n}')}.png" for c in "ab" for n in range(20)], form)
-    catalog = assigned(read_folder(base))
+    catalog = assign_splits(read_folder(base))
     assert [p.key for p in catalog.pictures] == sorted(f"{c}/é{n}.png" for c in "ab" for n in range(20))
     assert {p.key: p.split for p in catalog.pictures}["a/é0.png"] == "train"
 

@@ -15,9 +15,9 @@ from reslab.engine.torch import open_torch
 from reslab.errors import BadPicture, ResLabError
 from reslab.evaluate.evaluation import evaluate_engine
 from reslab.evaluate.predict import load_model
-from reslab.metrics.calibration import cross_fitted, softmax
+from reslab.metrics.calibration import cross_fit, softmax
 from reslab.model.file import Calibration, Header, write_model
-from reslab.nn.resnet import folded
+from reslab.nn.resnet import fold_batch_norm
 from reslab.nn.zoo import ZOO, build_named
 from reslab.pixels.fingerprint import fingerprint
 from reslab.pixels.preprocess import Preprocess
@@ -141,7 +141,7 @@ def test_the_split_that_fitted_the_temperature_is_judged_by_its_other_folds(mode
     engine = open_torch(model)
     engine.header = dataclasses.replace(engine.header, calibration=Calibration(1.7, BLOCK + 5, "val"))
     own = evaluate_engine(engine, catalog(folder), "val")
-    assert np.array_equal(own.calibrated, cross_fitted(own.logits, own.labels))
+    assert np.array_equal(own.calibrated, cross_fit(own.logits, own.labels))
     for pictures, split in ((catalog(folder), "test"), (catalog(folder)[:-1], "val")):
         other = evaluate_engine(engine, pictures, split)
         assert np.array_equal(other.calibrated, other.logits.astype(np.float64) / 1.7)
@@ -188,8 +188,8 @@ def test_folding_the_norms_changes_nothing_but_rounding(name):
     network.train()(images)  # norms that have seen something
     network.eval()
     with torch.no_grad():
-        expected, got = network(images), folded(network)(images)
+        expected, got = network(images), fold_batch_norm(network)(images)
     assert (got - expected).abs().max() <= 1e-5 * max(1, expected.abs().max())
-    kinds = [type(m).__name__ for m in folded(network).modules()]
+    kinds = [type(m).__name__ for m in fold_batch_norm(network).modules()]
     assert kinds.count("BatchNorm2d") == (3 if name == "fast_resnet8" else 0)
     assert any(isinstance(m, torch.nn.BatchNorm2d) for m in network.modules()), "the original keeps its own"

@@ -6,7 +6,7 @@ import sklearn.metrics as sk
 from scipy.optimize import minimize_scalar
 from scipy.special import expit
 
-from reslab.metrics.calibration import cross_fitted
+from reslab.metrics.calibration import cross_fit
 from reslab.metrics.multilabel import (
     UNDECIDED,
     average_precisions,
@@ -15,7 +15,7 @@ from reslab.metrics.multilabel import (
     fit_labels_temperature,
     labels_likelihood,
     mean_average_precision,
-    resampled,
+    resample,
     score_labels,
     sigmoid,
 )
@@ -66,8 +66,8 @@ def test_the_interval_is_that_of_resampled_pictures():
     dice = np.random.default_rng(0)
     rows = [dice.integers(60, size=60) for _ in range(20)]
     plain = [mean_average_precision(logits[chosen], marks[chosen]) for chosen in rows]
-    found = resampled(logits, marks)
-    assert len(found) == 1000 and np.array_equal(found, resampled(logits, marks))
+    found = resample(logits, marks)
+    assert len(found) == 1000 and np.array_equal(found, resample(logits, marks))
     assert found[:20] == pytest.approx(plain, abs=EXACT)
     score = score_labels(logits, logits > 0, marks, np.full(4, 0.5), CLASSES).mean_ap
     assert (score.low, score.high) == pytest.approx(np.quantile(found, [0.025, 0.975]), abs=EXACT)
@@ -103,7 +103,7 @@ def test_the_temperature_is_the_best_one():
 
 def test_each_fold_is_judged_by_the_others():
     logits, marks = answered(n=50)
-    scaled = cross_fitted(logits, marks, fit_labels_temperature)
+    scaled = cross_fit(logits, marks, fit_labels_temperature)
     for k in range(5):
         rest = np.arange(50) % 5 != k
         expected = logits[~rest] / fit_labels_temperature(logits[rest], marks[rest])

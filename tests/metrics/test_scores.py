@@ -8,7 +8,7 @@ from sklearn import metrics as sk
 from reslab.metrics.calibration import (
     _derivatives,
     calibrate,
-    cross_fitted,
+    cross_fit,
     expected_calibration_error,
     fit_temperature,
     log_softmax,
@@ -196,7 +196,7 @@ def test_a_temperature_that_helps_on_held_out_folds_is_applied():
     logits, labels = calibrated_case(3.0)
     temperature, scaled = calibrate(logits, labels)
     assert temperature == fit_temperature(logits, labels)
-    assert np.array_equal(scaled, cross_fitted(logits, labels))
+    assert np.array_equal(scaled, cross_fit(logits, labels))
 
 
 @pytest.mark.parametrize("seed", range(8))
@@ -204,7 +204,7 @@ def test_a_temperature_that_makes_held_out_folds_worse_is_not_applied(seed):
     """Thirty pictures of a calibrated network: what a temperature fits there is noise, for better or worse."""
     logits, labels = (part[30 * seed : 30 * seed + 30] for part in calibrated_case(1.0))
     temperature, scaled = calibrate(logits, labels)
-    crossed = cross_fitted(logits, labels)
+    crossed = cross_fit(logits, labels)
     worse = sk.log_loss(labels, softmax(crossed)) > sk.log_loss(labels, softmax(logits))
     worse |= expected_calibration_error(softmax(crossed), labels) > expected_calibration_error(softmax(logits), labels)
     assert (temperature == 1) == worse
@@ -232,7 +232,7 @@ def test_a_perfect_split_does_not_promise_certainty(sharpness):
 
 def test_cross_fitting_never_uses_a_picture_to_judge_itself():
     logits, labels = calibrated_case(3.0, n=100)
-    got = cross_fitted(logits, labels)
+    got = cross_fit(logits, labels)
     for k in range(5):
         rest = np.arange(100) % 5 != k
         expected = logits[~rest] / fit_temperature(logits[rest], labels[rest])

@@ -7,7 +7,7 @@ import torchvision
 
 from reslab.errors import ResLabError
 from reslab.nn.resnet import ResNet
-from reslab.nn.weights import load_foreign, to_torchvision, torchvision_name, translated
+from reslab.nn.weights import load_foreign, to_torchvision, torchvision_name, translate_names
 from reslab.nn.zoo import ZOO, build_named
 
 RELATIVE = 1e-5  # two orders of the same sums in float32
@@ -54,7 +54,7 @@ def test_the_name_table_is_a_bijection(name):
         network = ResNet(ZOO[name])
     ours = list(network.state_dict())
     assert len({torchvision_name(key, network.config) for key in ours}) == len(ours) > 60
-    assert list(translated(to_torchvision(network))[0]) == ours
+    assert list(translate_names(to_torchvision(network))[0]) == ours
 
 
 def test_a_network_of_our_own_has_no_other_names():

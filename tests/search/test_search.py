@@ -16,10 +16,10 @@ from scipy.stats import binomtest
 
 from reslab.data import store
 from reslab.data.sources import read_data
-from reslab.data.splits import assigned
+from reslab.data.splits import assign_splits
 from reslab.errors import ResLabError
 from reslab.figures.search import draw_search
-from reslab.metrics.paired import compared
+from reslab.metrics.paired import compare_paired
 from reslab.model.run import predictions_name, read_config, read_journal
 from reslab.run.evaluate import evaluate
 from reslab.run.train import train
@@ -86,7 +86,7 @@ def done(data, tmp_path_factory):
 
 
 def plan_of(data, **fields):
-    catalog = assigned(read_data(str(data)))
+    catalog = assign_splits(read_data(str(data)))
     return resolve(config(data, **fields), catalog.only(("train", "val"))), catalog
 
 
@@ -116,7 +116,7 @@ def test_what_a_person_set_and_what_makes_no_sense_is_no_dial(data):
 
 
 def test_sets_that_differ_by_a_mirror_only_are_tried_once():
-    digits = assigned(read_data("digits")).only(("train", "val"))
+    digits = assign_splits(read_data("digits")).only(("train", "val"))
     plan = resolve(replace(recipe("standard"), data="digits"), digits)
     augment = {dial.name: dial for dial in search_space(plan, "", digits.mirrored, ())}["augment"]
     assert augment.options == ("crop", "standard", "strong")
@@ -217,7 +217,7 @@ def test_the_evidence_is_what_the_runs_say(done, data):
     assert [float(row["val_accuracy"]) for row in rows] == [trial["val_accuracy"] for trial in document["trials"]]
     folders = (document[name]["folder"] for name in ("leader", "default"))
     leader, default = (evaluate(Path(folder), str(data), "val") for folder in folders)
-    theirs = compared(*(one.logits.argmax(1) == one.labels for one in (leader, default)))
+    theirs = compare_paired(*(one.logits.argmax(1) == one.labels for one in (leader, default)))
     assert document["comparison"]["difference"] == pytest.approx(theirs.difference)
     assert document["comparison"]["p_value"] == theirs.p_value
     assert document["comparison"]["rivals"] == 4

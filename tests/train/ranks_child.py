@@ -7,7 +7,7 @@ import numpy as np
 import torch
 
 from reslab.data.sources import read_data
-from reslab.data.splits import assigned
+from reslab.data.splits import assign_splits
 from reslab.nn.layers import to_images
 from reslab.train.inputs import open_stores
 from reslab.train.loop import update
@@ -25,7 +25,7 @@ def plan_and_catalog(augment="strong"):
         recipe("standard"), data="digits", model="resnet20", batch_size=33, epochs=2, augment=augment, ema=0.0,
         precision="float32",
     )  # fmt: skip
-    catalog = assigned(read_data("digits")).only(("train", "val"))
+    catalog = assign_splits(read_data("digits")).only(("train", "val"))
     return resolve(config, catalog), catalog
 
 

@@ -9,7 +9,7 @@ from PIL import Image
 
 from reslab.data.catalog import Catalog, Picture
 from reslab.data.sources import read_data
-from reslab.data.splits import assigned
+from reslab.data.splits import assign_splits
 from reslab.run.prepare import OPENED, check_pictures, resolve_plan
 from reslab.system.events import ignore
 from reslab.train.plan.affordable import LADDER, LEAST_EPOCHS, Timed, candidates, choose, with_affordable
@@ -35,7 +35,7 @@ def data(tmp_path_factory):
 
 def planned(data, user=(), **fields):
     config = replace(recipe(fields.pop("recipe", "standard")), data=str(data), **fields)
-    catalog = assigned(read_data(data), 0.2).only(("train", "val"))
+    catalog = assign_splits(read_data(data), 0.2).only(("train", "val"))
     return resolve(config, catalog, user), config, catalog
 
 
@@ -142,7 +142,7 @@ def test_pictures_that_drop_out_change_no_choice(tmp_path):
     folder = photographs(tmp_path / "data")
     (folder / "blue" / "broken.png").write_bytes(b"not a picture")
     config = replace(recipe("standard"), data=str(folder), minutes=0.001, skip_bad=True)
-    whole = assigned(read_data(folder), 0.2)
+    whole = assign_splits(read_data(folder), 0.2)
     catalog = whole.only(OPENED)
     plan = resolve_plan(config, catalog, (), ignore, 0.06)
     again, left_out, stores = check_pictures(plan, catalog, config, (), ignore)

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from reslab.data.sources import read_data
-from reslab.data.splits import assigned
+from reslab.data.splits import assign_splits
 from reslab.train.inputs import open_stores
 from reslab.train.loop import update
 from reslab.train.plan.resolve import resolve
@@ -24,7 +24,7 @@ RECIPES = ("standard", "article", "paper")
 def losses(name, dtype=torch.float64):
     """The first losses of a recipe on digits with resnet20, in one thread's order of sums."""
     config = replace(recipe(name), data="digits", model="resnet20", batch_size=32, epochs=2, precision="float32")
-    catalog = assigned(read_data("digits")).only(("train", "val"))
+    catalog = assign_splits(read_data("digits")).only(("train", "val"))
     plan = resolve(config, catalog)
     training, loader = fresh_training(plan), loader_of(plan, open_stores(plan, catalog).train)
     training.network.to(dtype)

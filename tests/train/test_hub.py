@@ -18,7 +18,7 @@ from timm.models import save_for_hf
 
 from reslab.cli.app import run
 from reslab.data.sources import read_data
-from reslab.data.splits import assigned
+from reslab.data.splits import assign_splits
 from reslab.errors import ResLabError
 from reslab.nn.weights import to_torchvision
 from reslab.nn.zoo import build_named
@@ -160,10 +160,10 @@ def test_a_run_starts_from_it_at_its_size_with_its_statistics(hub, tmp_path):
     for path in data.rglob("*.png"):
         Image.open(path).resize((80, 70)).save(path)
     config = TrainConfig(data=str(data), weights=f"hf:{PEOPLE}@v1", epochs=1, precision="float32", accumulate=1)
-    plan = resolve(config, assigned(read_data(data), 0.2).only(("train", "val")))
+    plan = resolve(config, assign_splits(read_data(data), 0.2).only(("train", "val")))
     assert (plan.config.model, plan.config.size, plan.config.normalize) == ("resnet18", 64, "weights")
     assert np.allclose(plan.network["mean"], MEAN) and np.allclose(plan.network["std"], STD)
-    small = resolve(config, assigned(read_data(colour_folder(tmp_path / "small")), 0.2).only(("train", "val")))
+    small = resolve(config, assign_splits(read_data(colour_folder(tmp_path / "small")), 0.2).only(("train", "val")))
     assert small.config.size < 64  # never enlarged
 
 

@@ -10,7 +10,7 @@ import torch
 
 from reslab.data.augment import parse
 from reslab.data.sources import read_data
-from reslab.data.splits import assigned
+from reslab.data.splits import assign_splits
 from reslab.errors import ResLabError
 from reslab.system import device
 from reslab.tasks.task import Validation
@@ -27,7 +27,7 @@ from reslab.train.step.time_budget import TimeBudget
 @pytest.fixture(scope="module")
 def made():
     config = replace(recipe("standard"), data="digits", model="resnet20", batch_size=32, epochs=2, precision="float32")
-    catalog = assigned(read_data("digits")).only(("train", "val"))
+    catalog = assign_splits(read_data("digits")).only(("train", "val"))
     plan = resolve(config, catalog)
     return plan, loader_of(plan, open_stores(plan, catalog).train)
 

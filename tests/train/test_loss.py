@@ -11,7 +11,7 @@ from sklearn.utils.class_weight import compute_class_weight
 
 from reslab.data.draws import balanced_order
 from reslab.data.sources import read_data
-from reslab.data.splits import assigned
+from reslab.data.splits import assign_splits
 from reslab.errors import ResLabError
 from reslab.metrics.calibration import softmax
 from reslab.model.file import read_model
@@ -125,7 +125,7 @@ def data(tmp_path_factory):
 def planned(data, **fields):
     chosen = {"size": 32, "epochs": 2, "batch_size": 8, "layout": "channels-last", "precision": "float32"}
     config = TrainConfig(data=str(data), **chosen | fields)
-    catalog = assigned(read_data(data, None), config.val, 0, None).only(("train", "val"))
+    catalog = assign_splits(read_data(data, None), config.val, 0, None).only(("train", "val"))
     return resolve(config, catalog), catalog
 
 

@@ -5,7 +5,7 @@ import torch
 
 from reslab.nn.config import ResNetConfig
 from reslab.nn.resnet import build
-from reslab.train.step.muon import Muon, orthogonalized
+from reslab.train.step.muon import Muon, orthogonalize
 from reslab.train.step.optim import OptimConfig, build_optimizer, set_rate
 
 TINY = ResNetConfig((1,), (4,), stem="3x3", num_classes=3)
@@ -15,10 +15,10 @@ QUICK = ResNetConfig((1, 1), (8, 16), "single", stem="whitening", entry="pool", 
 @pytest.mark.parametrize("shape", [(8, 72), (72, 8), (16, 16)])
 def test_singular_values_approach_one(shape):
     matrix = torch.randn(shape, generator=torch.Generator().manual_seed(1))
-    values = torch.linalg.svdvals(orthogonalized(matrix, rounds=5))
+    values = torch.linalg.svdvals(orthogonalize(matrix, rounds=5))
     assert values.min() > 0.6 and values.max() < 1.3
     left, _, right = torch.linalg.svd(matrix, full_matrices=False)
-    turned = left.T @ orthogonalized(matrix, rounds=5) @ right.T
+    turned = left.T @ orthogonalize(matrix, rounds=5) @ right.T
     assert (turned - turned.diagonal().diag()).abs().max() < 1e-3, "the singular vectors stay"
 
 

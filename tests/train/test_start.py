@@ -9,7 +9,7 @@ from PIL import Image
 from torchvision import models
 
 from reslab.data.sources import read_data
-from reslab.data.splits import assigned
+from reslab.data.splits import assign_splits
 from reslab.errors import ResLabError
 from reslab.model.file import read_model
 from reslab.model.run import packaged_file, read_config
@@ -36,7 +36,7 @@ def photographs(folder):
 
 def planned(data, **fields):
     config = TrainConfig(data=str(data), epochs=1, batch_size=8, precision="float32", **fields)
-    catalog = assigned(read_data(data, None), 0.2, 0, None).only(("train", "val"))
+    catalog = assign_splits(read_data(data, None), 0.2, 0, None).only(("train", "val"))
     return resolve(config, catalog), catalog
 
 
@@ -173,5 +173,5 @@ def test_the_plan_says_what_may_change_a_label(tmp_path, asked, reason):
 
 def test_letters_are_not_turned_by_a_named_set():
     config = TrainConfig(data="digits", epochs=1, augment="any-way-up", accumulate=1)
-    plan = resolve(config, assigned(read_data("digits")).only(("train", "val")))
+    plan = resolve(config, assign_splits(read_data("digits")).only(("train", "val")))
     assert plan.changes == ("crop",) and "a mirror would change these labels" in str(plan.origins["augment"].reason)

@@ -21,7 +21,7 @@ from reslab.metrics.multilabel import fit_labels_temperature, labels_likelihood
 from reslab.model.file import read_model, write_model, write_tensors
 from reslab.model.run import read_config, read_journal
 from reslab.report.page import write_report
-from reslab.run.evaluate import Judging, evaluate
+from reslab.run.evaluate import EvaluationOptions, evaluate
 from reslab.run.examine import contact_sheet, examine_data
 from reslab.run.list import list_runs
 from reslab.run.train import resume, train
@@ -201,7 +201,7 @@ def test_the_score_is_scikit_learns(tested, run):
 def test_seen_pictures_are_counted(run, data):
     with pytest.raises(ResLabError, match="trained on"):
         evaluate(run.folder, data, "train")
-    seen = evaluate(run.folder, data, "train", how=Judging(allow_seen=True)).document()
+    seen = evaluate(run.folder, data, "train", how=EvaluationOptions(allow_seen=True)).document()
     assert seen["seen_in_training"] == seen["n"] and seen["mean_ap_unseen"] is None
 
 

@@ -15,7 +15,7 @@ from reslab.errors import ResLabError
 from reslab.model.file import read_model, read_tensors, write_tensors
 from reslab.model.run import read_config, read_journal, read_split
 from reslab.run import prepare
-from reslab.run.evaluate import Judging, evaluate
+from reslab.run.evaluate import EvaluationOptions, evaluate
 from reslab.run.train import resume, train
 from reslab.system.files import remove_leftovers, write_atomically
 from reslab.train.recipes import recipe
@@ -62,7 +62,7 @@ def test_other_pictures_of_the_same_name_are_written_nowhere(project, tmp_path, 
         path.rename(path.with_name(f"{int(path.stem) - 500:03d}.png"))
     monkeypatch.chdir(tmp_path / "b")
     said = []
-    how = Judging(assumed=replace(Judging().assumed, on_message=said.append))
+    how = EvaluationOptions(assumed=replace(EvaluationOptions().assumed, on_message=said.append))
     evaluate(project / "run", "pictures", how=how)
     assert "nothing is written" in said[0]
     assert {path.name: path.read_bytes() for path in (project / "run").iterdir() if path.is_file()} == before

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from reslab.data.catalog import Catalog, Picture, Split
-from reslab.data.reader import load, ordered
+from reslab.data.reader import load, map_in_order
 from reslab.data.splits import FINER, LONELY, lonely_groups
 from reslab.errors import BadPicture, nearest
 from reslab.pixels.decode import Facts, facts
@@ -96,7 +96,7 @@ def examine(
     problems = _about_classes(catalog, task) + _about_groups(catalog) + _about_reading(catalog)
     problems += [Problem(*found) for found in task.oddities(catalog)]
     twins: dict[bytes, list[Picture]] = defaultdict(list)
-    looks = ordered(look, catalog.pictures, workers, ahead=4 * max(workers, 1))
+    looks = map_in_order(look, catalog.pictures, workers, ahead=4 * max(workers, 1))
     for picture, (name, found) in zip(catalog.pictures, looks, strict=True):
         problems += found
         if name:

@@ -16,10 +16,10 @@ from reslab.cli.scores import SCORES
 from reslab.engine.open import EngineName, find_model
 from reslab.evaluate.evaluation import compare as compare_evaluations
 from reslab.evaluate.evaluation import shared_rows
-from reslab.metrics.paired import Comparison, compared
+from reslab.metrics.paired import Comparison, compare_paired
 from reslab.model.run import OUT_OF_FOLD
 from reslab.report.page import write_report
-from reslab.run.evaluate import Judging, out_of_fold
+from reslab.run.evaluate import EvaluationOptions, out_of_fold
 from reslab.run.evaluate import evaluate as evaluate_model
 from reslab.system.files import write_atomically
 
@@ -64,7 +64,7 @@ def evaluate(
         csv: Also write one row per picture.
     """
     foreign.refuse_for(find_model(model))
-    judging = Judging(how.allow_seen, how.mirror, how.workers, foreign.assumed(), how.engine)
+    judging = EvaluationOptions(how.allow_seen, how.mirror, how.workers, foreign.assumed(), how.engine)
     with show.bar("scoring") as progress:
         evaluation = evaluate_model(model, data, split, source.split(), judging, progress.move)
     if csv:
@@ -98,7 +98,7 @@ def compare(
         split: Which part; test if there is one, else val; out-of-fold takes what two runs with --folds keep.
         json: Print JSON.
     """
-    judging = Judging(how.allow_seen, how.mirror, how.workers, FOREIGN_OPTIONS.assumed(), how.engine)
+    judging = EvaluationOptions(how.allow_seen, how.mirror, how.workers, FOREIGN_OPTIONS.assumed(), how.engine)
     with show.bar("scoring") as progress:
         if split == OUT_OF_FOLD:
             scored, task, found = split, "single", _compare_out_of_fold(model_a, model_b, data)
@@ -120,7 +120,7 @@ def _compare_out_of_fold(model_a: str, model_b: str, data: str) -> Comparison:
     """The answers that two cross-validations keep, which are of one label per picture."""
     a, b = (out_of_fold(model, data) for model in (model_a, model_b))
     here, there = shared_rows(tuple(a), tuple(b))
-    return compared(np.array(list(a.values()))[here], np.array(list(b.values()))[there])
+    return compare_paired(np.array(list(a.values()))[here], np.array(list(b.values()))[there])
 
 
 def report(run: str = "latest") -> None:

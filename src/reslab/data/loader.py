@@ -12,7 +12,7 @@ from torch import Tensor
 
 from reslab.data.augment import Augment, Mix, draw_mix
 from reslab.data.draws import balanced_order, permutation, steps_per_epoch
-from reslab.data.reader import ordered
+from reslab.data.reader import map_in_order
 from reslab.data.store import Store
 from reslab.shapes import PIXELS, TARGETS
 
@@ -109,4 +109,4 @@ class Loader:
     def batches(self, epoch: int, first: int = 0, workers: int = 1) -> Iterator[Batch]:
         """The steps of an epoch from `first` on, made by `workers` threads while the caller trains."""
         steps = range(first, self.steps)
-        return ordered(lambda step: self.batch(epoch, step), steps, workers, ahead=workers + 1)
+        return map_in_order(lambda step: self.batch(epoch, step), steps, workers, ahead=workers + 1)

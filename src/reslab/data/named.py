@@ -14,7 +14,7 @@ from torchvision import datasets
 
 from reslab.data.catalog import Catalog, Picture, Split
 from reslab.errors import ResLabError
-from reslab.system.fetch import kept
+from reslab.system.fetch import cache_folder
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +69,7 @@ def read_named(name: str, data_dir: Path | None) -> Catalog:
         ResLabError: it is not there and cannot be downloaded; the message names file, size, checksum and folder.
     """
     known = NAMED[name]
-    folder = data_dir or kept("data")
+    folder = data_dir or cache_folder("data")
     parts: dict[Split, Any] = {}
     for split, arguments in known.splits.items():
         parts[split] = _open(name, known, folder, arguments)

@@ -55,7 +55,9 @@ def load(picture: Picture) -> np.ndarray:
     return part.copy()  # a view would keep the whole picture in memory
 
 
-def ordered(function: Callable[[Item], Result], items: Iterable[Item], workers: int, ahead: int) -> Iterator[Result]:
+def map_in_order(
+    function: Callable[[Item], Result], items: Iterable[Item], workers: int, ahead: int
+) -> Iterator[Result]:
     """`map(function, items)` in threads, in order, at most `ahead` results ahead of the one that is consumed.
 
     With 0 workers it is `map` itself.
@@ -92,7 +94,7 @@ def blocks(
     """
 
     workers = default_workers() if workers is None else workers
-    rows = ordered(lambda picture: _attempt(picture, preprocess, read), pictures, workers, ahead=2 * BLOCK)
+    rows = map_in_order(lambda picture: _attempt(picture, preprocess, read), pictures, workers, ahead=2 * BLOCK)
     for start, part in parts(rows, BLOCK):
         yield _block(start, part, size)
 

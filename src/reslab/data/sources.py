@@ -10,7 +10,7 @@ from reslab.data.folder import OUTSIDE, read_folder
 from reslab.data.table import read_table
 from reslab.errors import ResLabError, nearest
 from reslab.pixels.decode import printable
-from reslab.system.fetch import kept
+from reslab.system.fetch import cache_folder
 
 NAMES = ("digits", "cifar10", "cifar100", "mnist", "fashion_mnist", "svhn", "stl10")
 """Data sets with a name. `digits` is built in."""
@@ -82,7 +82,7 @@ def at_hand(data: str | Path, data_dir: str | Path | None = None) -> bool:
         return True
     if str(data).lower() not in NAMES:
         return False
-    folder = Path(data_dir) if data_dir else kept("data")
+    folder = Path(data_dir) if data_dir else cache_folder("data")
     return folder.is_dir() and any(folder.iterdir())
 
 

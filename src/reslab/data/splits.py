@@ -51,11 +51,11 @@ class SplitConfig:
     def apply(self, catalog: Catalog) -> Catalog:
         """The catalog with every picture in a split; in a cross-validation also in a fold."""
         val = DEFAULT_VAL if self.val is None else self.val
-        catalog = assigned(catalog, val, self.seed or 0, self.group_by)
-        return folded(catalog, self.folds, self.fold, self.seed or 0) if self.folds else catalog
+        catalog = assign_splits(catalog, val, self.seed or 0, self.group_by)
+        return assign_folds(catalog, self.folds, self.fold, self.seed or 0) if self.folds else catalog
 
 
-def assigned(catalog: Catalog, val: float = DEFAULT_VAL, seed: int = 0, group_by: str | None = None) -> Catalog:
+def assign_splits(catalog: Catalog, val: float = DEFAULT_VAL, seed: int = 0, group_by: str | None = None) -> Catalog:
     """The catalog with every picture in a split.
 
     Data that declare their own splits keep them; only a missing validation split is carved from `train`.
@@ -82,7 +82,7 @@ def assigned(catalog: Catalog, val: float = DEFAULT_VAL, seed: int = 0, group_by
     return dataclasses.replace(catalog, pictures=tuple(dataclasses.replace(p, split=splits[p.key]) for p in pictures))
 
 
-def folded(catalog: Catalog, folds: int, fold: int = 0, seed: int = 0) -> Catalog:
+def assign_folds(catalog: Catalog, folds: int, fold: int = 0, seed: int = 0) -> Catalog:
     """The catalog dealt out for cross-validation: of what does not test, every picture is in one fold.
 
     Without groups the folds differ by at most one picture, in all and in each class; with groups, which are never

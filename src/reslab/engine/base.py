@@ -7,7 +7,7 @@ from typing import Protocol, runtime_checkable
 import numpy as np
 
 from reslab.data.catalog import Picture
-from reslab.data.reader import BLOCK, Block, blocks, load, ordered, parts, read_block
+from reslab.data.reader import BLOCK, Block, blocks, load, map_in_order, parts, read_block
 from reslab.model.file import Header
 from reslab.system.events import ignore
 from reslab.system.machine import default_workers
@@ -131,7 +131,7 @@ def stream_logits(
         return block, padded_logits(one_core_logits, block.pixels, batch)
 
     workers = default_workers() if workers is None else workers
-    yield from ordered(answer, parts(pictures, batch), workers, ahead=2 * workers)
+    yield from map_in_order(answer, parts(pictures, batch), workers, ahead=2 * workers)
 
 
 class MirrorAveraged:

@@ -10,7 +10,7 @@ from reslab.model.file import Header, ModelFile, read_model
 from reslab.nn.config import config_from
 from reslab.nn.count import refuse_larger
 from reslab.nn.layers import to_images
-from reslab.nn.resnet import ResNet, folded
+from reslab.nn.resnet import ResNet, fold_batch_norm
 from reslab.system import device
 
 
@@ -21,7 +21,7 @@ class TorchEngine:
 
     def __init__(self, network: ResNet, header: Header, sha256: str = "", seen: np.ndarray | None = None) -> None:
         self.device = device.fastest()
-        self.network = device.placed(folded(network))
+        self.network = device.to_device(fold_batch_norm(network))
         self.header = header
         self.sha256 = sha256
         self.seen = np.zeros((0, 5), np.uint8) if seen is None else seen

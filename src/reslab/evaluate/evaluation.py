@@ -14,7 +14,7 @@ from reslab.data.catalog import Picture
 from reslab.data.reader import load
 from reslab.engine.base import Engine, stream_logits
 from reslab.errors import BadPicture, NoAnswer, ResLabError
-from reslab.metrics.calibration import cross_fitted
+from reslab.metrics.calibration import cross_fit
 from reslab.metrics.intervals import spread
 from reslab.model.file import Header
 from reslab.model.run import byte_order_mark, evaluation_name, predictions_name
@@ -182,7 +182,7 @@ def pool_folds(folds: Sequence[Evaluation], split: str) -> Evaluation:
 def _calibrated(task: Task, logits: np.ndarray, labels: np.ndarray, split: str, calibration: Calibration) -> np.ndarray:
     """On the split that fitted the temperature, each fold is evaluated with the temperature of the others."""
     if calibration.split == split and calibration.n == len(labels) and calibration.temperature != 1:
-        return cross_fitted(logits, labels, task.fit_temperature)
+        return cross_fit(logits, labels, task.fit_temperature)
     return logits.astype(np.float64) / calibration.temperature
 
 

@@ -15,7 +15,7 @@ from reslab.errors import ResLabError
 from reslab.export.options import Layout
 from reslab.model.file import Header, encode_metadata
 from reslab.nn.layers import to_images
-from reslab.nn.resnet import ResNet, folded
+from reslab.nn.resnet import ResNet, fold_batch_norm
 from reslab.system.files import write_atomically
 
 OnnxGraph = onnx.ModelProto
@@ -93,7 +93,7 @@ def write_onnx(path: Path, network: ResNet, header: Header, seen: np.ndarray) ->
     Args:
         seen: uint8 `[n, 5]`, hashes of training pictures.
     """
-    proto = export_onnx(folded(network), header)
+    proto = export_onnx(fold_batch_norm(network), header)
     onnx.helper.set_model_props(proto, encode_metadata(header, seen))
     write_atomically(path, proto.SerializeToString())
 

@@ -15,7 +15,7 @@ from reslab.export.foreign import ForeignGraph, InputRule, Order
 from reslab.export.options import RuleChoices
 from reslab.metrics.calibration import fit_temperature, log_softmax
 from reslab.metrics.intervals import proportion
-from reslab.metrics.paired import Comparison, compared
+from reslab.metrics.paired import Comparison, compare_paired
 from reslab.pixels.preprocess import Preprocess
 
 SAMPLE = 256
@@ -198,4 +198,4 @@ def _clearly_better(one: Trial, other: Trial) -> bool:
 def _compare_second(question: str, best: Trial, tried: Sequence[Trial]) -> dict[str, tuple[Trial, Comparison]]:
     """The second-best trial, and the best compared with it; empty where there is no other."""
     others = [one for one in _rank(tried) if one is not best]
-    return {question: (others[0], compared(best.right, others[0].right))} if others else {}
+    return {question: (others[0], compare_paired(best.right, others[0].right))} if others else {}

@@ -14,7 +14,7 @@ from onnxruntime.quantization import CalibrationDataReader, CalibrationMethod, Q
 from reslab.engine.base import Engine, batch_size, block_logits
 from reslab.export.certify import time_alternately
 from reslab.export.graph import OnnxGraph
-from reslab.metrics.paired import Comparison, compared
+from reslab.metrics.paired import Comparison, compare_paired
 
 _BATCH = 8
 _OPERATIONS = ["Conv", "Add", "MaxPool", "Relu"]
@@ -110,4 +110,4 @@ def measure_acceptance(
     block = pixels[np.arange(batch_size(pixels.shape[1])) % len(pixels)]
     slow, fast = time_alternately(lambda: before.logits(block), lambda: after.logits(block))
     speeds = len(block) / slow, len(block) / fast
-    return Acceptance(pictures, after.name, compared(*right), max_drop_points, *speeds)
+    return Acceptance(pictures, after.name, compare_paired(*right), max_drop_points, *speeds)

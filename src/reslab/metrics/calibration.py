@@ -87,7 +87,7 @@ def fit_temperature(logits: Scores, labels: Labels) -> float:
     return 1 / inverse
 
 
-def cross_fitted(
+def cross_fit(
     logits: Scores, labels: np.ndarray, fit: Callable[[np.ndarray, np.ndarray], float] = fit_temperature
 ) -> Float64[np.ndarray, LOGITS]:
     """Logits over a temperature that was fitted on the other folds: an unbiased "after" on the split that fits it.
@@ -117,7 +117,7 @@ def calibrate(
     fit: Callable[[np.ndarray, np.ndarray], float] = fit_temperature,
     measures: Sequence[Callable[[np.ndarray, np.ndarray], float]] = (negative_log_likelihood, logits_calibration_error),
 ) -> tuple[float, Float64[np.ndarray, LOGITS]]:
-    """The temperature that is worth applying, and the logits over it as `cross_fitted` gives them.
+    """The temperature that is worth applying, and the logits over it as `cross_fit` gives them.
 
     Args:
         measures: must not become worse on folds that did not fit the temperature; lower is better.
@@ -125,7 +125,7 @@ def calibrate(
     Returns:
         1 and the unchanged logits if one of the measures becomes worse.
     """
-    scaled, exact = cross_fitted(logits, labels, fit), logits.astype(np.float64)
+    scaled, exact = cross_fit(logits, labels, fit), logits.astype(np.float64)
     if any(measure(scaled, labels) > measure(exact, labels) for measure in measures):
         return 1.0, exact
     return fit(logits, labels), scaled

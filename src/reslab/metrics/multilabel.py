@@ -92,7 +92,7 @@ def mean_average_precision(scores: Scores, marks: Marks) -> float:
     return _mean(average_precisions(scores, marks))
 
 
-def resampled(scores: Scores, marks: Marks) -> Float64[np.ndarray, " resamples"]:
+def resample(scores: Scores, marks: Marks) -> Float64[np.ndarray, " resamples"]:
     """Mean average precision of 1,000 bootstrap samples of the pictures (Efron 1979); n pictures always get the same ones."""
     ranking = _Ranking(scores, marks)
     return np.array([_mean(ranking.average_precisions(weights)) for weights in _samples(len(marks))])
@@ -136,7 +136,7 @@ def score_labels(
     )
     return LabelsScore(
         n=len(marks),
-        mean_ap=Proportion(_mean(precisions), *_interval(resampled(logits, marks))),
+        mean_ap=Proportion(_mean(precisions), *_interval(resample(logits, marks))),
         frequency_baseline=float(true[borne].mean() / len(marks)) if borne.any() else 0.0,
         exact_match=proportion(int((answers == marks).all(axis=1).sum()), len(marks)),
         hamming_loss=float((answers != marks).mean()),
@@ -166,7 +166,7 @@ class LabelsComparison:
 def compared_labels(a: Scores, b: Scores, marks: Marks) -> LabelsComparison:
     """Compare two models by how well they rank the same pictures: both are scored on each bootstrap sample."""
     first, second = mean_average_precision(a, marks), mean_average_precision(b, marks)
-    differences = resampled(a, marks) - resampled(b, marks)
+    differences = resample(a, marks) - resample(b, marks)
     low, high = _interval(differences)
     verdict = "a is better" if low > 0 else "b is better" if high < 0 else ""
     verdict = verdict or undecided(max(float(differences.std()), 1 / len(marks)))

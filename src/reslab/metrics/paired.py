@@ -36,7 +36,7 @@ class Comparison:
     """`a is better`, `b is better`, `no difference shown`, or `too few pictures to tell`."""
 
 
-def compared(a: Bool[np.ndarray, " batch"], b: Bool[np.ndarray, " batch"]) -> Comparison:
+def compare_paired(a: Bool[np.ndarray, " batch"], b: Bool[np.ndarray, " batch"]) -> Comparison:
     """Compare two models by which of the same pictures each answers correctly."""
     n, only_a, only_b = len(a), int((a & ~b).sum()), int((b & ~a).sum())
     difference = (only_a - only_b) / n

@@ -18,7 +18,7 @@ from reslab.errors import ResLabError
 from reslab.nn.config import ResNetConfig
 from reslab.nn.count import refuse_larger
 from reslab.nn.resnet import ResNet
-from reslab.nn.weights import load_foreign, translated
+from reslab.nn.weights import load_foreign, translate_names
 from reslab.nn.zoo import ZOO, configuration
 
 _WRAPPERS = ("state_dict", "model_state_dict", "model_state", "model", "net", "network", "weights")
@@ -70,7 +70,7 @@ def read_checkpoint(path: Path) -> dict[str, Tensor]:
 
 def identify_network(state: Mapping[str, Tensor], model: str | None = None) -> tuple[str, ResNetConfig]:
     """Name and configuration of the network that these tensors belong to: `model`, else inferred from their shapes."""
-    tensors, theirs = translated(state)
+    tensors, theirs = translate_names(state)
     if model is None:
         return infer_config({name: tuple(tensor.shape) for name, tensor in tensors.items()}, theirs)
     head = tensors.get("head.weight")

@@ -65,7 +65,7 @@ class ResNet(nn.Module):
         return self.classify(self.features(images))
 
 
-def folded(network: ResNet) -> ResNet:
+def fold_batch_norm(network: ResNet) -> ResNet:
     """A copy for inference with norms folded into convolutions: the same function, up to rounding."""
     copy = deepcopy(network).eval()
     for module in copy.modules():

@@ -66,7 +66,7 @@ def load_foreign(network: ResNet, state_dict: Mapping[str, Tensor]) -> ResNet:
     Raises:
         ResLabError: names or shapes differ; the message counts and names them, and nothing has been loaded.
     """
-    ours, (found, theirs) = network.state_dict(), translated(state_dict)
+    ours, (found, theirs) = network.state_dict(), translate_names(state_dict)
     first = next(iter(ours))  # the stem's convolution, the only one that depends on the colours
     if first in found and found[first].shape[1] == 3:
         found[first] = for_channels(found[first], network.config.in_channels)
@@ -97,7 +97,7 @@ def for_channels(weight: Tensor, in_channels: int) -> Tensor:
     return weight.repeat(1, -(-in_channels // 3), 1, 1)[:, :in_channels] * (3 / in_channels)
 
 
-def translated(state: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], dict[str, str]]:
+def translate_names(state: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], dict[str, str]]:
     """Another library's tensors under our names, and its names by ours: found by shape, order and a few keywords.
 
     Understands torchvision, timm, Hugging Face and common code (`layer1.0.conv1`, `conv2_x.0.left.0`, `shortcut.0`, heads

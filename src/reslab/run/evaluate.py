@@ -23,7 +23,7 @@ SEEN_LIMIT = 0.01
 
 
 @dataclass(frozen=True, slots=True)
-class Judging:
+class EvaluationOptions:
     """How a model is judged."""
 
     allow_seen: bool = False
@@ -38,7 +38,7 @@ class Judging:
     """Which library computes, where the file leaves a choice."""
 
 
-_PLAIN, _AS_TRAINED = Judging(), SplitConfig()
+_PLAIN, _AS_TRAINED = EvaluationOptions(), SplitConfig()
 
 
 def evaluate(
@@ -46,7 +46,7 @@ def evaluate(
     data: str | Path,
     split: Split | None = None,
     division: SplitConfig | Mapping[str, Any] = _AS_TRAINED,
-    how: Judging = _PLAIN,
+    how: EvaluationOptions = _PLAIN,
     on_progress: Callable[[int], None] | None = None,
 ) -> Evaluation:
     """Evaluate a model on one split of a data set: by default `test` if there is one, else `val`.

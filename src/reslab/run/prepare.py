@@ -12,7 +12,7 @@ from pathlib import Path
 
 from reslab.check.data import Verdict, examine
 from reslab.data.catalog import Catalog, Picture, Split
-from reslab.data.reader import load, ordered
+from reslab.data.reader import load, map_in_order
 from reslab.data.sources import read_data
 from reslab.data.splits import FINER, LONELY, lonely_groups
 from reslab.errors import ResLabError
@@ -246,7 +246,7 @@ def reload_and_verify(stores: Stores, catalog: Catalog, expected: Mapping[str, s
 
     listener({"event": "check", "total": len(catalog.pictures)})
     for picture, found in zip(
-        catalog.pictures, ordered(look, catalog.pictures, default_workers(), _AHEAD), strict=True
+        catalog.pictures, map_in_order(look, catalog.pictures, default_workers(), _AHEAD), strict=True
     ):
         if found != expected[picture.key]:
             raise ResLabError(f"{picture.key} was edited since this run began", "put it back as it was, or train anew")

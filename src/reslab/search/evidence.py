@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from reslab.figures.search import draw_search
-from reslab.metrics.paired import A_BETTER, LEVEL, compared
+from reslab.metrics.paired import A_BETTER, LEVEL, compare_paired
 from reslab.model.run import evaluation_name, predictions_name
 from reslab.system.files import read_json, write_atomically, write_json
 
@@ -40,7 +40,7 @@ def compare_on_validation(leader: Path, default: Path, rivals: int) -> dict[str,
     """
     right = [_right(folder) for folder in (leader, default)]
     keys = sorted(right[0].keys() & right[1].keys())
-    found = compared(*(np.array([one[key] for key in keys]) for one in right))
+    found = compare_paired(*(np.array([one[key] for key in keys]) for one in right))
     p_of_best = min(1.0, rivals * found.p_value)
     shown = found.verdict == A_BETTER and p_of_best < LEVEL
     return asdict(found) | {"rivals": rivals, "p_of_best": p_of_best, "shown": shown}

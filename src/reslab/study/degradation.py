@@ -15,7 +15,7 @@ import torch.nn.functional as F
 
 from reslab.data.catalog import Catalog, Picture
 from reslab.data.sources import read_data
-from reslab.data.splits import assigned
+from reslab.data.splits import assign_splits
 from reslab.engine.open import open_engine
 from reslab.engine.torch import network_from_file
 from reslab.evaluate.evaluation import evaluate_engine
@@ -179,7 +179,7 @@ def _config(data: str, data_dir: str | None, model: str, epochs: int, seed: int)
 
 def _read_and_split(data: str, data_dir: str | None, seed: int, share: float) -> Catalog:
     """The data with a validation split, and with an evenly chosen share of each class's training pictures."""
-    catalog = assigned(read_data(data, None if data_dir is None else Path(data_dir)), 0.1, 0, None)
+    catalog = assign_splits(read_data(data, None if data_dir is None else Path(data_dir)), 0.1, 0, None)
     require(task_named(catalog.task), "study", "the study", "give a table with one label per picture")
     if share >= 1:
         return catalog

@@ -10,7 +10,7 @@ from reslab.errors import ResLabError, nearest
 
 
 @dataclass(frozen=True, slots=True)
-class Words:
+class OneOf:
     """A choice of words."""
 
     known: tuple[str, ...]

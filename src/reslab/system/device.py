@@ -30,18 +30,18 @@ LAYOUTS = {"channels-last": torch.channels_last, "channels-first": torch.contigu
 """Memory layouts. The first is mostly faster for convolutions, the second on some processors where maps are small."""
 
 
-def placed(network: Module, layout: str = "channels-last") -> Any:
+def to_device(network: Module, layout: str = "channels-last") -> Any:
     """The network on the fastest device, its weights in that layout."""
     return network.to(device=fastest(), memory_format=LAYOUTS[layout])  # pyrefly: ignore
 
 
-def laid_out(images: Tensor, layout: str) -> Tensor:
+def to_layout(images: Tensor, layout: str) -> Tensor:
     """The images in that layout; every map of a network follows its input."""
     return images.contiguous(memory_format=LAYOUTS.get(layout, torch.channels_last))
 
 
 def precision() -> tuple[str, str]:
-    """The precision of training on the fastest device (see `mixed`), and the key of its reason in `words`."""
+    """The precision of training on the fastest device (see `mixed_precision`), and the key of its reason in `words`."""
     where = fastest()
     if where.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False):
         return "bfloat16", "reason.precision.gpu"
@@ -52,7 +52,7 @@ def precision() -> tuple[str, str]:
     return "float32", "reason.precision.full"
 
 
-def mixed(where: torch.device, kind: str) -> AbstractContextManager[Any]:
+def mixed_precision(where: torch.device, kind: str) -> AbstractContextManager[Any]:
     """Mixed precision (Micikevicius et al. 2017): convolutions and products in `kind`, weights and sums in float32."""
     return torch.autocast(where.type, getattr(torch, kind), enabled=kind != "float32")
 

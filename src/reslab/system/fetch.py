@@ -21,7 +21,7 @@ _CHUNK = 2**20
 _STALLED = 30.0
 
 
-def kept(what: str) -> Path:
+def cache_folder(what: str) -> Path:
     """The folder for downloaded `weights` or `data`: in RESLAB_CACHE, or ~/.cache/reslab.
 
     Raises:
@@ -33,10 +33,10 @@ def kept(what: str) -> Path:
         raise ResLabError(f"there is no home folder to keep {what} in", "name a folder in RESLAB_CACHE") from None
 
 
-def has_place() -> bool:
+def has_cache_folder() -> bool:
     """Whether there is a folder for downloads."""
     try:
-        return bool(kept("weights"))
+        return bool(cache_folder("weights"))
     except ResLabError:
         return False
 
@@ -65,7 +65,7 @@ class Remote:
     @property
     def place(self) -> Path:
         """Where it is kept."""
-        return kept("weights") / self.name
+        return cache_folder("weights") / self.name
 
 
 def fetch(remote: Remote, on_progress: Callable[[int, int], None] | None = None) -> Path:

@@ -9,7 +9,7 @@ import numpy as np
 
 from reslab.data.catalog import Picture
 from reslab.metrics.calibration import calibrate, fit_temperature, negative_log_likelihood, reliability, softmax
-from reslab.metrics.paired import Comparison, compared
+from reslab.metrics.paired import Comparison, compare_paired
 from reslab.metrics.scores import Score, balanced_accuracy
 from reslab.metrics.scores import score as score_logits
 from reslab.tasks.task import Answer, Answers, Task, Validation, class_numbers, unknown_label
@@ -98,7 +98,7 @@ class Single(Task):
             yield key, classes[label], classes[answer], f"{row[answer]:.6f}", int(answer == label), *each
 
     def compare(self, a: Answers, b: Answers) -> Comparison:
-        return compared(self.correct(a.logits, a.labels), self.correct(b.logits, b.labels))
+        return compare_paired(self.correct(a.logits, a.labels), self.correct(b.logits, b.labels))
 
     def chance(self, counts: Counter[str], pictures: int) -> float:
         return max(counts.values(), default=0) / max(pictures, 1)

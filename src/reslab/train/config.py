@@ -10,7 +10,7 @@ from reslab.data.splits import DEFAULT_VAL, MAX_VAL, SplitConfig
 from reslab.errors import ResLabError, nearest
 from reslab.nn.zoo import configuration
 from reslab.pixels.preprocess import STATISTICS, Resize
-from reslab.system.bounds import AT_LEAST_ONE, COUNT, POSITIVE, SEED, SHARE, Bound, Words
+from reslab.system.bounds import AT_LEAST_ONE, COUNT, POSITIVE, SEED, SHARE, Bound, OneOf
 from reslab.train.schedule import ScheduleConfig, Timeline
 from reslab.train.settings import check_settings, setting, settings_of
 from reslab.words.phrases import Phrase
@@ -108,7 +108,7 @@ class TrainConfig:
         "Hugging Face hub), a run, a model file or another library's checkpoint.",
     )  # fmt: skip
     finetune: str = setting(
-        AUTO, Words((*MODES, AUTO, FRESH)),
+        AUTO, OneOf((*MODES, AUTO, FRESH)),
         "Which layers of trained weights learn: head, last, all, gradual, or auto, which goes by the number of pictures.",
     )  # fmt: skip
     """Empty where training starts from scratch."""
@@ -123,7 +123,7 @@ class TrainConfig:
     teacher_share: float = setting(0.9, Bound(0, 1), "Weight of the teacher in the loss (0.9).")
     teacher_temperature: float = setting(4.0, POSITIVE)
     balance: str = setting(
-        "none", Words(BALANCES), "For classes of unequal size: none, weights, sampler or logit-adjust."
+        "none", OneOf(BALANCES), "For classes of unequal size: none, weights, sampler or logit-adjust."
     )
     zero_init: bool = True
     """Every block starts as the identity."""
@@ -137,11 +137,11 @@ class TrainConfig:
         "far as the time allows.", group="pictures", words={AUTO: 0},
     )  # fmt: skip
     resize: str = setting(
-        "crop", Words(get_args(Resize)), "crop keeps the centre, pad the whole picture, stretch ignores the aspect ratio.",
+        "crop", OneOf(get_args(Resize)), "crop keeps the centre, pad the whole picture, stretch ignores the aspect ratio.",
         group="pictures",
     )  # fmt: skip
     normalize: str = setting(
-        AUTO, Words((*NORMALIZATIONS, AUTO)), "0-1, -1-1, imagenet, measured on the training pictures, or weights: as the "
+        AUTO, OneOf((*NORMALIZATIONS, AUTO)), "0-1, -1-1, imagenet, measured on the training pictures, or weights: as the "
         "starting weights were trained.", group="pictures",
     )  # fmt: skip
     augment: str = setting(
@@ -156,11 +156,11 @@ class TrainConfig:
     )
     """One part after the other; the gradient is that of the whole batch."""
     precision: str = setting(
-        AUTO, Words((*PRECISIONS, AUTO)),
+        AUTO, OneOf((*PRECISIONS, AUTO)),
         "Precision of training: auto, float32, bfloat16 or float16. Scores are always computed in float32.",
     )  # fmt: skip
     layout: str = setting(
-        AUTO, Words((*LAYOUTS, AUTO)),
+        AUTO, OneOf((*LAYOUTS, AUTO)),
         "Memory layout of feature maps: auto, which measures, channels-last or channels-first; last digits differ.",
     )  # fmt: skip
     minutes: float = setting(0.0, Bound(0, 10**6))

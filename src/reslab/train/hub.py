@@ -15,7 +15,7 @@ from typing import Any
 from reslab.errors import ResLabError
 from reslab.nn.zoo import ZOO
 from reslab.pixels.preprocess import IMAGENET_MEAN, IMAGENET_STD
-from reslab.system.fetch import Remote, kept
+from reslab.system.fetch import Remote, cache_folder
 from reslab.system.files import write_json
 
 PREFIX = "hf:"
@@ -82,7 +82,7 @@ def describe(weights: str) -> HubModel:
 
 @functools.cache
 def _read_description(repository: str, revision: str, hub: str) -> HubModel:
-    note = kept("weights") / f"{repository.replace('/', '--')}@{revision.replace('/', '--')}.json"
+    note = cache_folder("weights") / f"{repository.replace('/', '--')}@{revision.replace('/', '--')}.json"
     base = f"{hub}/{repository}/resolve/{revision}"
     try:
         try:

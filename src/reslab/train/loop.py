@@ -183,8 +183,8 @@ def _gradient(training: Training, batch: Batch, plan: Plan, done: float) -> Tens
         images = batch.mix.images(images, to_images(batch.partners.to(weight.device)).to(weight.dtype))
     if done < config.grow:
         images = F.interpolate(images, scale_factor=_SMALLER, mode="bilinear", antialias=True)
-    images = device.laid_out(images, config.layout)
-    with device.mixed(weight.device, config.precision):
+    images = device.to_layout(images, config.layout)
+    with device.mixed_precision(weight.device, config.precision):
         logits = network(images).to(weight.dtype)
     loss = training.objective(logits, targets, images) / batch.total
     training.scaler.scale(loss).backward()

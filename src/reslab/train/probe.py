@@ -65,7 +65,7 @@ def embeddings(network: ResNet, batches: Sequence[np.ndarray] | Callable[[int], 
     with torch.inference_mode():
         for number in range(count):
             pixels = batches(number) if callable(batches) else batches[number]
-            images = device.laid_out(to_images(torch.from_numpy(pixels).to(where)), "channels-last")
+            images = device.to_layout(to_images(torch.from_numpy(pixels).to(where)), "channels-last")
             rows.append(network.features(images).mean(dim=(2, 3)).float().cpu().numpy())
     return np.concatenate(rows)
 

@@ -19,7 +19,7 @@ from filelock import FileLock, Timeout
 from torch import Tensor
 
 from reslab.data.loader import Loader
-from reslab.data.reader import BLOCK, ordered
+from reslab.data.reader import BLOCK, map_in_order
 from reslab.data.store import Store
 from reslab.engine.base import block_logits
 from reslab.engine.torch import TorchEngine, network_from_file
@@ -200,7 +200,7 @@ def fresh_training(plan: Plan, stores: Stores | None = None) -> Training:
     network = build(config_from(plan.network), plan.config.seed)
     if stores is not None and plan.config.weights != SCRATCH:
         copy_weights(open_start(plan.config.weights, plan.config.model), network, plan.classes)
-    network = device.placed(network, layout)
+    network = device.to_device(network, layout)
     anchor = _anchor(network) if plan.config.start_decay else {}
     if stores is not None:
         whiten(network, stores.train, preprocess_of(plan))
@@ -240,7 +240,7 @@ def _teacher(plan: Plan) -> Teacher:
         raise ResLabError(
             f"the teacher {config.teacher} was changed since this run began", "put it back, or train anew"
         )
-    network = device.placed(start.network, config.layout).eval().requires_grad_(False)
+    network = device.to_device(start.network, config.layout).eval().requires_grad_(False)
     columns = torch.tensor([start.classes.index(label) for label in plan.classes])
     return Teacher(network, columns, config.teacher_share, config.teacher_temperature, config.precision)
 
@@ -311,7 +311,7 @@ def validator_of(plan: Plan, store: Store, group: ProcessGroup) -> Callable[[dic
 def _stored_blocks(store: Store, group: ProcessGroup) -> Iterator[np.ndarray]:
     """A store's pictures, a block at a time; threads help where something must be decoded."""
     mine = [i for i in range(len(store)) if i // BLOCK % group.world == group.rank]
-    rows = ordered(store.__getitem__, mine, default_workers(), 2 * BLOCK)
+    rows = map_in_order(store.__getitem__, mine, default_workers(), 2 * BLOCK)
     while block := list(itertools.islice(rows, BLOCK)):
         yield np.stack(block)
 

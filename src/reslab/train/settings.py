@@ -8,7 +8,7 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any, Literal, get_args, get_type_hints
 
-from reslab.system.bounds import Bound, Words
+from reslab.system.bounds import Bound, OneOf
 
 Group = Literal["run", "folds", "pictures", "data"]
 """Which options a flag is listed among."""
@@ -18,7 +18,7 @@ Group = Literal["run", "folds", "pictures", "data"]
 class Setting:
     """What is known about a setting besides its default."""
 
-    allowed: Bound | Words | None = None
+    allowed: Bound | OneOf | None = None
     help: str = ""
     """Of its flag; without it there is no flag, and only recipes and Python choose the value."""
     group: Group = "run"

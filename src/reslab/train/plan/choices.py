@@ -15,7 +15,7 @@ from reslab.nn.config import last_map
 from reslab.nn.zoo import configuration, native_size
 from reslab.pixels.decode import facts
 from reslab.pixels.preprocess import Preprocess
-from reslab.system.fetch import has_place, reachable
+from reslab.system.fetch import has_cache_folder, reachable
 from reslab.system.machine import free_memory
 from reslab.tasks.task import Task, require, supports
 from reslab.train.config import AUTO, FRESH, NONE, Origin, TrainConfig
@@ -131,7 +131,7 @@ def choose_weights(choices: Choices, side: int) -> None:
         choices.set("weights", SCRATCH, say("reason.weights.small"))
     elif remote is None:
         choices.set("weights", SCRATCH, say("reason.weights.none", model=config.model))
-    elif not has_place():
+    elif not has_cache_folder():
         choices.set("weights", SCRATCH, say("reason.weights.homeless"))
     elif remote.place.is_file():
         choices.set(

@@ -72,7 +72,7 @@ def seconds_per_step(shape: Mapping[str, Any], config: TrainConfig, seconds: flo
     device.exact()
     device.keep_memory()  # as in training: memory that is returned to the system slows large steps down
     part = max(1, config.batch_size // config.accumulate)
-    network = device.placed(build(config_from(shape), seed=0), config.layout)
+    network = device.to_device(build(config_from(shape), seed=0), config.layout)
     optimizer = build_optimizer(network, config.optim)
     generator = torch.Generator().manual_seed(0)
     pixels = torch.randint(0, 256, (part, config.size, config.size, 3), dtype=torch.uint8, generator=generator).to(
@@ -84,8 +84,8 @@ def seconds_per_step(shape: Mapping[str, Any], config: TrainConfig, seconds: flo
     while len(times) < 2 or (len(times) < _PROBE_STEPS and time.perf_counter() - started < seconds):
         begin = time.perf_counter()
         optimizer.zero_grad()
-        with device.mixed(device.fastest(), config.precision):
-            logits = network(device.laid_out(to_images(pixels), config.layout))
+        with device.mixed_precision(device.fastest(), config.precision):
+            logits = network(device.to_layout(to_images(pixels), config.layout))
         F.cross_entropy(logits.float(), labels).backward()
         optimizer.step()
         device.synchronize(device.fastest())

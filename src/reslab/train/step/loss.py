@@ -41,7 +41,7 @@ class Teacher:
 
     def loss(self, logits: Float[Tensor, TARGETS], images: Float[Tensor, IMAGES]) -> Float[Tensor, ""]:
         """Divergence of the network's softened answers from the teacher's, summed over pictures."""
-        with torch.no_grad(), device.mixed(images.device, self.precision):
+        with torch.no_grad(), device.mixed_precision(images.device, self.precision):
             theirs = self.network(images)[:, self.columns].to(logits.dtype)
         soft, t = F.softmax(theirs / self.temperature, dim=1), self.temperature
         return t * t * F.kl_div(F.log_softmax(logits / t, dim=1), soft, reduction="sum")

@@ -81,7 +81,7 @@ class Muon(Eager):
                 parameter.add_(direction, alpha=-group["lr"])
 
 
-def orthogonalized(matrix: Tensor, rounds: int = _ROUNDS) -> Tensor:
+def orthogonalize(matrix: Tensor, rounds: int = _ROUNDS) -> Tensor:
     """A matrix with the same singular vectors, and singular values that approach 1: Newton and Schulz's iteration."""
     a, b, c = _QUINTIC
     wide = matrix if matrix.shape[0] <= matrix.shape[1] else matrix.T
@@ -95,4 +95,4 @@ def orthogonalized(matrix: Tensor, rounds: int = _ROUNDS) -> Tensor:
 def _orthogonal_filters(gradient: Tensor) -> Tensor:
     """The same for filters, seen as one row each; the order within a row is that of memory (channels last)."""
     rows = gradient.permute(0, 2, 3, 1)
-    return orthogonalized(rows.flatten(1)).view(rows.shape).permute(0, 3, 1, 2)
+    return orthogonalize(rows.flatten(1)).view(rows.shape).permute(0, 3, 1, 2)
