@@ -8,7 +8,7 @@ import torch
 from PIL import Image
 
 from reslab.data.catalog import Picture
-from reslab.engine.base import OneCoreEngine, stream_logits
+from reslab.engine.base import OneCoreEngine, stream_outputs
 from reslab.engine.onnx import open_exported
 from reslab.evaluate.predict import load_model
 from reslab.export.graph import write_onnx
@@ -81,7 +81,7 @@ def test_every_door_answers_as_torch_does(models, folder):
 def test_blocks_say_where_their_pictures_stand(models, folder):
     for model in models[:2]:
         pictures = [Picture(path.name, path, "") for path in sorted(folder.iterdir())]
-        blocks = [block for block, _ in stream_logits(model.engine, pictures)]
+        blocks = [block for block, _ in stream_outputs(model.engine, pictures)]
         assert np.concatenate([block.indices for block in blocks]).tolist() == list(range(PICTURES))
         assert {index for block in blocks for index in block.errors} == BROKEN
 
@@ -101,18 +101,20 @@ def test_a_fault_of_the_engine_is_not_swallowed(models, folder):
     pictures = [Picture(path.name, path, "") for path in sorted(folder.iterdir())]
 
     class Failing:
-        header = ours.header
+        header, explains = ours.header, False
 
         def one_core_logits(self, pixels):
             raise RuntimeError("no memory")
 
+        one_core_embed = one_core_logits
+
     with pytest.raises(RuntimeError, match="no memory"):
-        list(stream_logits(Failing(), pictures))
+        list(stream_outputs(Failing(), pictures))
 
 
 def test_the_session_for_all_cores_is_made_when_first_asked_for(models):
     """`predict` does without it."""
     engine = open_exported(models[2])
-    assert len(list(stream_logits(engine, [Picture("a", np.zeros((8, 8, 3), np.uint8), "")]))) == 1
+    assert len(list(stream_outputs(engine, [Picture("a", np.zeros((8, 8, 3), np.uint8), "")]))) == 1
     assert "session" not in vars(engine)
     assert engine.session is engine.session

@@ -19,7 +19,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from safetensors.numpy import load_file, save
 
-from reslab.engine.base import probabilities
 from reslab.engine.onnx import open_exported
 from reslab.engine.torch import network_from_file
 from reslab.errors import ResLabError
@@ -192,8 +191,7 @@ def _graph(folder: Path, data: bytes) -> None:
     (folder / "model.onnx").write_bytes(proto.SerializeToString())
     engine = open_exported(folder / "model.onnx")
     size = engine.header.preprocess.size
-    logits = engine.logits(np.zeros((1, size, size, 3), np.uint8))
-    Model(engine).row("a", logits[0], probabilities(engine, logits)[0])
+    list(Model(engine).rows(["a"], engine.embed(np.zeros((1, size, size, 3), np.uint8))))
     to_json(model_document(engine, Limits(), True, "0"))
 
 

@@ -15,7 +15,7 @@ WALLS = {
     ),
     "torchvision": ("data/named",),
     "sklearn": ("run/export", "train/probe"),
-    "scipy": ("data/augment", "metrics/intervals"),
+    "scipy": ("data/augment", "metrics/intervals", "metrics/conformal"),
     "cyclopts": ("cli",),
     "rich": ("cli/show",),
     "onnx": ("export",),

@@ -13,7 +13,7 @@ from reslab.bench.clock import times
 from reslab.data.catalog import Picture
 from reslab.data.reader import BLOCK
 from reslab.data.sources import read_data
-from reslab.engine.base import Engine, stream_logits
+from reslab.engine.base import Engine, stream_outputs
 from reslab.engine.open import EngineName, open_engine
 from reslab.errors import ResLabError
 from reslab.nn.zoo import ZOO
@@ -71,7 +71,7 @@ def measure(model: str, data: str | None = None, seconds: float = 5.0, engine: E
     size = opened.header.preprocess.size
     pixels = np.random.default_rng(0).integers(0, 256, (BLOCK, size, size, 3)).astype(np.uint8)
     block = [Picture(str(number), each, "") for number, each in enumerate(pixels)]
-    forward = BLOCK / statistics.median(times(lambda: list(stream_logits(opened, block)), seconds))
+    forward = BLOCK / statistics.median(times(lambda: list(stream_outputs(opened, block)), seconds))
     alone = sorted(times(lambda: opened.logits(pixels[:1]), seconds))
     rate, files = _from_files(opened, data, seconds)
     found = Bench(
@@ -123,7 +123,7 @@ def _from_files(engine: Engine, data: str | None, seconds: float) -> tuple[float
         named = data or f"{len(pictures)} JPEG files of {_SIDE} x {_SIDE} pixels"
         shown, begin = 0, time.perf_counter()
         while shown == 0 or time.perf_counter() - begin < seconds:
-            shown += sum(len(block.indices) for block, _ in stream_logits(engine, pictures))
+            shown += sum(len(block.indices) for block, _ in stream_outputs(engine, pictures))
         return shown / (time.perf_counter() - begin), named
 
 

@@ -12,10 +12,32 @@ from cyclopts import Parameter
 
 from reslab.cli import show
 from reslab.cli.foreign import FOREIGN_OPTIONS, ForeignOptions
-from reslab.cli.rows import rows_in
+from reslab.cli.rows import doubt, rows_in
 from reslab.engine.open import EngineName, find_model
 from reslab.errors import ResLabError
-from reslab.evaluate.predict import Prediction, expand, load_model
+from reslab.evaluate.predict import Prediction, SetOptions, expand, load_model
+from reslab.metrics.conformal import Method
+
+
+@Parameter(name="*")
+@dataclasses.dataclass(frozen=True)
+class SetChoice:
+    """Which prediction sets are answered."""
+
+    coverage: float | None = None
+    "Probability that a prediction set contains the true label: 0.9, 0.95 (default) or 0.99."
+    sets: Method | None = None
+    "lac gives the smallest prediction sets, raps sets that grow with the difficulty, class a promise for every class."
+
+    def options(self) -> SetOptions | None:
+        """None where nothing was chosen: then a model without sets is no error."""
+        if self.coverage is None and self.sets is None:
+            return None
+        plain = SetOptions()
+        return SetOptions(self.coverage or plain.coverage, self.sets or plain.method)
+
+
+_NO_CHOICE = SetChoice()
 
 
 def predict(
@@ -28,6 +50,7 @@ def predict(
     fresh: Annotated[bool, Parameter(negative="")] = False,
     workers: int | None = None,
     engine: EngineName = "auto",
+    sets: SetChoice = _NO_CHOICE,
 ) -> None:
     """Answer for pictures: one row per input, unreadable ones included with the reason.
 
@@ -43,7 +66,7 @@ def predict(
     if not paths:
         raise ResLabError("predict needs at least one picture, folder or pattern", "reslab predict MODEL photos/")
     foreign.refuse_for(find_model(model))
-    opened, pictures = load_model(model, foreign.assumed(), engine), expand(paths)
+    opened, pictures = load_model(model, foreign.assumed(), engine, sets.options()), expand(paths)
     answered = failed = 0
     with show.bar("predicting") as progress, rows_in(csv, opened.engine, fresh) as table:
         if table:
@@ -62,6 +85,14 @@ def predict(
         raise ResLabError("none of the inputs could be read", "each row above says why")
 
 
+def _doubts(row: Prediction) -> str:
+    """What the model thinks of its answer, for people."""
+    said = f"   {doubt(row)}" if doubt(row) else ""
+    if row.prediction_set is not None and row.prediction_set != (row.label,):
+        said += f"   {{{', '.join(row.prediction_set)}}}"
+    return said
+
+
 def _print_row(row: Prediction, json: bool) -> None:
     if json:
         document = {"schema": 1, **dataclasses.asdict(row)}
@@ -70,7 +101,8 @@ def _print_row(row: Prediction, json: bool) -> None:
         show.say(f"{row.path}: cannot answer: {row.error}")
     else:
         others = _listed(itertools.islice((one for one in row.top if one not in row.answered), 2))
-        show.say(f"{row.path}: {_listed(row.answered) or 'none'}" + (f"   ({others})" if others else ""))
+        said = f"{row.path}: {_listed(row.answered) or 'none'}" + (f"   ({others})" if others else "")
+        show.say(said + _doubts(row))
 
 
 def _listed(labels: Iterable[tuple[str, float]]) -> str:

@@ -22,7 +22,7 @@ from reslab.model.file import header_document
 from reslab.model.run import byte_order_mark
 from reslab.system.files import read_json, write_json
 
-COLUMNS = ("path", "label", "probability", "error")
+COLUMNS = ("path", "label", "probability", "accepted", "doubt", "prediction_set", "error")
 _FORMULA = re.compile(r"[=@\t\r]|[+-](?!\d*\.?\d*\Z)")
 _FRESH = "or begin anew with --fresh"
 
@@ -103,7 +103,7 @@ class Rows:
         for number, record in enumerate(_records(self._part)):
             whole += len(record)
             if number:  # the first names the columns
-                path, _, _, error = _cells(record)
+                path, *_, error = _cells(record)
                 picture = next(pictures, None)
                 if picture is None or as_text(picture.key) != path:
                     other = "the inputs end before" if picture is None else f"the input there is {picture.key}"
@@ -116,12 +116,20 @@ class Rows:
 
     def add(self, row: Prediction) -> None:
         """Write one row."""
-        cells = (row.path, row.label or "", SEPARATOR.join(f"{p:.6f}" for _, p in row.answered), row.error or "")
+        probabilities = SEPARATOR.join(f"{p:.6f}" for _, p in row.answered)
+        accepted = "" if row.accepted is None else str(int(row.accepted))
+        labels = SEPARATOR.join(row.prediction_set or ())
+        cells = (row.path, row.label or "", probabilities, accepted, doubt(row), labels, row.error or "")
         _append(self._file, tuple(map(as_text, cells)))
         self._count(row.error)
 
     def _count(self, error: str | None) -> None:
         self.answered, self.failed = self.answered + 1, self.failed + bool(error)
+
+
+def doubt(row: Prediction) -> str:
+    """What the model doubts about its answer; empty where nothing, or where it has no thresholds."""
+    return "not from here" if row.not_from_here else "may be wrong" if row.may_be_wrong else ""
 
 
 def as_text(cell: str) -> str:
@@ -166,7 +174,7 @@ def _cells(record: bytes) -> list[str]:
         cells = next(csv.reader(io.StringIO(record.decode(), newline="")))
     except (ValueError, csv.Error, StopIteration):
         cells = []
-    return cells if len(cells) == len(COLUMNS) else ["", "", "", ""]
+    return cells if len(cells) == len(COLUMNS) else [""] * len(COLUMNS)
 
 
 def _claim(file: BinaryIO, part: Path) -> None:

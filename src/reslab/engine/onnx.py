@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import onnxruntime
 
+from reslab.engine.base import Outputs
 from reslab.engine.protobuf import check_tensors
 from reslab.errors import ResLabError
 from reslab.model.file import Header, read_metadata, read_model_bytes
@@ -53,6 +54,13 @@ class OnnxEngine:
     def logits(self, pixels: np.ndarray) -> np.ndarray:
         return self._run(self.session, pixels, "logits")[0]
 
+    def one_core_embed(self, pixels: np.ndarray) -> Outputs:
+        return pooled(*self._run(self._one_core, pixels, "logits", "features"))
+
+    def embed(self, pixels: np.ndarray) -> Outputs:
+        require_explainable(self._outputs)
+        return pooled(*self._run(self.session, pixels, "logits", "features"))
+
     @property
     def explains(self) -> bool:
         """Whether the graph has the outputs that an explanation needs; an adopted one may not."""
@@ -72,6 +80,11 @@ class OnnxEngine:
 
     def _run(self, session: onnxruntime.InferenceSession, pixels: np.ndarray, *outputs: str) -> list[Any]:
         return list(session.run(outputs, {"images": to_planes(pixels) if self._floats else pixels}))
+
+
+def pooled(logits: np.ndarray, maps: np.ndarray) -> Outputs:
+    """Logits, and the mean over the positions of maps `[batch, d, height, width]`."""
+    return Outputs(logits, maps.mean((2, 3), dtype=np.float32))
 
 
 def require_explainable(outputs: Set[str]) -> None:

@@ -9,7 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from reslab.engine.onnx import check_answer, require_explainable, to_planes
+from reslab.engine.base import Outputs
+from reslab.engine.onnx import EXPLAINING, check_answer, pooled, require_explainable, to_planes
 from reslab.engine.protobuf import check_tensors
 from reslab.errors import ResLabError
 from reslab.model.file import CERTIFICATE_KEY, KEY, SEEN_KEY, read_metadata, read_model_bytes
@@ -69,11 +70,30 @@ class OpenvinoEngine:
     def logits(self, pixels: np.ndarray) -> np.ndarray:
         return self._run(pixels)["logits"]
 
-    def one_core_logits(self, pixels: np.ndarray) -> np.ndarray:
+    @property
+    def _request(self) -> Any:
+        """This thread's own."""
         if not hasattr(self._threads, "request"):
             with _COMPILING:
                 self._threads.request = self._one_core.create_infer_request()
-        return self._threads.request.infer(self._inputs(pixels))["logits"].copy()
+        return self._threads.request
+
+    def one_core_logits(self, pixels: np.ndarray) -> np.ndarray:
+        return self._request.infer(self._inputs(pixels))["logits"].copy()
+
+    def one_core_embed(self, pixels: np.ndarray) -> Outputs:
+        found = self._request.infer(self._inputs(pixels))
+        return pooled(found["logits"].copy(), found["features"])
+
+    def embed(self, pixels: np.ndarray) -> Outputs:
+        require_explainable(self._outputs)
+        found = self._run(pixels)
+        return pooled(found["logits"], found["features"])
+
+    @property
+    def explains(self) -> bool:
+        """Whether the graph has the outputs that an explanation needs."""
+        return self._outputs >= EXPLAINING
 
     def features(self, pixels: np.ndarray) -> np.ndarray:
         require_explainable(self._outputs)

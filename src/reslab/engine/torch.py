@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from reslab.engine.base import Outputs
 from reslab.errors import ResLabError
 from reslab.model.file import Header, ModelFile, read_model
 from reslab.nn.config import config_from
@@ -18,6 +19,7 @@ class TorchEngine:
     """Runs a copy of a network with its norms folded."""
 
     name = "torch"
+    explains = True
 
     def __init__(self, network: ResNet, header: Header, sha256: str = "", seen: np.ndarray | None = None) -> None:
         self.device = device.fastest()
@@ -30,6 +32,12 @@ class TorchEngine:
         with torch.inference_mode():
             images = to_images(torch.from_numpy(pixels).to(self.device))
             return self.network(images).float().cpu().numpy()
+
+    def embed(self, pixels: np.ndarray) -> Outputs:
+        with torch.inference_mode():
+            maps = self.network.features(to_images(torch.from_numpy(pixels).to(self.device)))
+            logits = self.network.classify(maps).float().cpu().numpy()
+            return Outputs(logits, maps.mean((2, 3)).float().cpu().numpy())
 
     def features(self, pixels: np.ndarray) -> np.ndarray:
         with torch.inference_mode():

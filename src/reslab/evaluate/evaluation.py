@@ -12,8 +12,9 @@ import numpy as np
 
 from reslab.data.catalog import Picture
 from reslab.data.reader import load
-from reslab.engine.base import Engine, stream_logits
+from reslab.engine.base import Engine, Outputs, join_outputs, stream_outputs
 from reslab.errors import BadPicture, NoAnswer, ResLabError
+from reslab.evaluate.outliers import OutlierScorer
 from reslab.metrics.calibration import cross_fit
 from reslab.metrics.intervals import spread
 from reslab.model.file import Header
@@ -52,7 +53,9 @@ class Evaluation(Answers):
         """The same answers over the temperature, and at the thresholds, that suit this split best."""
         temperature, calibrated, thresholds = self.task.calibrate(self.logits, self.labels)
         calibration = Calibration(temperature, len(self.labels), self.split)
-        return replace(self, calibrated=calibrated, calibration=calibration, thresholds=thresholds)
+        found = replace(self, calibrated=calibrated, calibration=calibration, thresholds=thresholds)
+        rejection, conformal = self.task.fit_rejection(found), self.task.fit_conformal(found)
+        return replace(found, calibration=replace(calibration, rejection=rejection, conformal=conformal))
 
     def fill_header(self, header: Header, chose_the_model: bool) -> Header:
         """The header that carries what `calibrate` found, and the score."""
@@ -118,9 +121,9 @@ def evaluate_engine(
         return pixels
 
     rows, errors = [], {}
-    for block, logits in stream_logits(engine, pictures, workers, read):
-        rows.append(logits)
-        bad = np.flatnonzero(~np.isfinite(logits).all(axis=1))
+    for block, outputs in stream_outputs(engine, pictures, workers, read, embed=True):
+        rows.append(outputs)
+        bad = np.flatnonzero(~np.isfinite(outputs.logits).all(axis=1))
         unanswered = {int(block.indices[i]): NoAnswer(pictures[int(block.indices[i])].key) for i in bad}
         errors |= unanswered | block.errors
         if errors and not skip_bad:
@@ -130,8 +133,8 @@ def evaluate_engine(
     good = np.array([i for i in range(len(pictures)) if i not in errors], dtype=np.int64)
     if not len(good):
         raise ResLabError(f"no picture of the {split} split can be read")
-    logits = np.concatenate(rows)[good]
-    return _evaluation(engine, split, [pictures[i].key for i in good], labels[good], logits, hashes, errors)
+    outputs = join_outputs(rows).rows(good)
+    return _evaluation(engine, split, [pictures[i].key for i in good], labels[good], outputs, hashes, errors)
 
 
 def _evaluation(
@@ -139,7 +142,7 @@ def _evaluation(
     split: str,
     keys: list[str],
     labels: np.ndarray,
-    logits: np.ndarray,
+    outputs: Outputs,
     hashes: dict[str, bytes],
     errors: dict[int, BadPicture],
 ) -> Evaluation:
@@ -152,8 +155,9 @@ def _evaluation(
         classes=header.classes,
         keys=tuple(keys),
         labels=labels,
-        logits=logits,
-        calibrated=_calibrated(task, logits, labels, split, header.calibration),
+        logits=outputs.logits,
+        calibrated=_calibrated(task, outputs.logits, labels, split, header.calibration),
+        outlier=OutlierScorer(engine).scores(outputs),
         calibration=header.calibration,
         thresholds=header.thresholds,
         seen=np.array([hashes[key] in trained_on for key in keys], dtype=bool),
@@ -170,9 +174,11 @@ def pool_folds(folds: Sequence[Evaluation], split: str) -> Evaluation:
         return np.concatenate([part(one) for one in folds])[order]
 
     logits, task = joined(lambda one: one.logits), folds[0].task
+    scored = [one.outlier for one in folds if one.outlier is not None]
+    outlier = np.concatenate(scored)[order] if len(scored) == len(folds) else None
     return Evaluation(
         task=task, split=split, model="", classes=folds[0].classes, keys=tuple(keys[i] for i in order),
-        labels=joined(lambda one: one.labels), logits=logits, calibrated=logits.astype(np.float64),
+        labels=joined(lambda one: one.labels), logits=logits, calibrated=logits.astype(np.float64), outlier=outlier,
         thresholds=folds[0].thresholds, seen=joined(lambda one: one.seen),
         unreadable=tuple(bad for one in folds for bad in one.unreadable),
         folds=spread([float(task.correct(one.logits, one.labels).mean()) for one in folds]),

@@ -5,8 +5,8 @@ import io
 import os
 import stat
 from collections import deque
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,13 +15,16 @@ from PIL import Image
 
 from reslab.data.catalog import Picture
 from reslab.data.folder import picture_files
-from reslab.engine.base import CheckpointAssumptions, Engine, probabilities, stream_logits
+from reslab.engine.base import CheckpointAssumptions, Engine, Outputs, probabilities, stream_outputs
 from reslab.engine.open import EngineName, open_engine
-from reslab.errors import BadPicture, NoAnswer
+from reslab.errors import BadPicture, NoAnswer, ResLabError
+from reslab.evaluate.outliers import OutlierScorer
+from reslab.metrics.conformal import Method, check_coverage, prediction_sets
 from reslab.model.file import Header
 from reslab.pixels.decode import printable
 from reslab.pixels.encode import encode_picture
 from reslab.tasks.table import task_named
+from reslab.tasks.task import require
 
 TOP = 5
 
@@ -44,11 +47,17 @@ class Prediction:
     top: tuple[tuple[str, float], ...]
     """The five likeliest labels, best first."""
     accepted: bool | None = None
-    """Whether the answer passes the model's reject threshold; None until it has one."""
+    """Neither of the two doubts below; None where the model has no thresholds."""
     prediction_set: tuple[str, ...] | None = None
+    """Labels of which one is right with the promised probability, likeliest first; empty where none is likely enough."""
     error: str | None = None
     labels: tuple[tuple[str, float], ...] | None = None
     """The labels whose probability reaches their threshold, with it; None where a picture has exactly one label."""
+    may_be_wrong: bool | None = None
+    """The probability is below the model's threshold."""
+    not_from_here: bool | None = None
+    """The picture is unlike those of the training: its outlier score is above the model's threshold."""
+    outlier_score: float | None = None
 
     @property
     def answered(self) -> tuple[tuple[str, float], ...]:
@@ -57,10 +66,27 @@ class Prediction:
 
 
 @dataclass(frozen=True, slots=True)
+class SetOptions:
+    """Which prediction sets are answered."""
+
+    coverage: float = 0.95
+    """Probability that a set contains the true label: 0.9, 0.95 or 0.99."""
+    method: Method = "lac"
+
+
 class Model:
     """A loaded model: `reslab.load("model.safetensors").predict(["a.jpg"])`."""
 
-    engine: Engine
+    def __init__(self, engine: Engine, sets: SetOptions | None = None) -> None:
+        """With `sets`, a model that cannot answer such sets is refused.
+
+        Raises:
+            ResLabError: its file holds no quantiles for them.
+        """
+        self.engine, self.sets = engine, sets or SetOptions()
+        self._scorer = OutlierScorer(engine)
+        if sets:
+            self._refuse(sets)
 
     @property
     def header(self) -> Header:
@@ -83,14 +109,58 @@ class Model:
                 names.append(picture.key)
                 yield picture
 
-        for block, logits in stream_logits(self.engine, listed(), workers):
-            rows = probabilities(self.engine, logits)
-            for index, scores, row in zip(block.indices, logits, rows, strict=True):
-                name = names.popleft()
+        for block, outputs in stream_outputs(self.engine, listed(), workers, embed=self.needs_features):
+            for index, row in zip(
+                block.indices, self.rows([names.popleft() for _ in block.indices], outputs), strict=True
+            ):
                 error = block.errors.get(int(index))
-                yield self.row(name, scores, row) if error is None else failed(name, error)
+                yield row if error is None else failed(row.path, error)
 
-    def row(self, name: str, logits: np.ndarray, row: np.ndarray) -> Prediction:
+    @property
+    def needs_features(self) -> bool:
+        """Whether `rows` judges features too."""
+        return self._scorer.needs_features
+
+    def rows(self, names: Sequence[str], outputs: Outputs) -> Iterator[Prediction]:
+        """The answers for some pictures."""
+        rows, outliers = probabilities(self.engine, outputs.logits), self._scorer.scores(outputs)
+        sets = self._sets(rows)
+        for i, name in enumerate(names):
+            answer = self._row(name, outputs.logits[i], rows[i])
+            yield answer if answer.error else self._doubted(answer, sets[i], None if outliers is None else outliers[i])
+
+    def _doubted(self, answer: Prediction, labels: tuple[str, ...] | None, outlier: float | None) -> Prediction:
+        """The answer with what the model thinks of it."""
+        rejection = self.header.calibration.rejection
+        if rejection is None or answer.probability is None:
+            return replace(answer, prediction_set=labels)
+        wrong = answer.probability < rejection.min_confidence
+        strange = None if outlier is None or rejection.max_outlier is None else bool(outlier > rejection.max_outlier)
+        return replace(
+            answer, accepted=not (wrong or strange), prediction_set=labels, may_be_wrong=wrong, not_from_here=strange,
+            outlier_score=None if outlier is None else float(outlier),
+        )  # fmt: skip
+
+    def _sets(self, rows: np.ndarray) -> list[tuple[str, ...] | None]:
+        found, classes = self.header.calibration.conformal, self.header.classes
+        if found is None:
+            return [None] * len(rows)
+        inside = prediction_sets(rows, found, self.sets.coverage, self.sets.method)
+        orders = np.argsort(-rows, axis=1, kind="stable")
+        return [tuple(classes[k] for k in order if row[k]) for order, row in zip(orders, inside, strict=True)]
+
+    def _refuse(self, sets: SetOptions) -> None:
+        require(task_named(self.header.task), "prediction sets", "a prediction set")
+        check_coverage(sets.coverage)
+        if self.header.calibration.conformal is None:
+            raise ResLabError(
+                "this model file holds no quantiles for prediction sets: nothing was set aside to fit them, or an older "
+                "version wrote it",
+                "train it with validation pictures, or with --folds",
+            )
+        self._sets(np.full((1, len(self.header.classes)), 1 / len(self.header.classes)))
+
+    def _row(self, name: str, logits: np.ndarray, row: np.ndarray) -> Prediction:
         """The answer for one picture from its logits and probabilities, each `[classes]`.
 
         Ranked by logits: probabilities may be equal where they saturate.
@@ -103,9 +173,18 @@ class Model:
         return Prediction(name, answer.label, answer.probability, top, labels=answer.labels)
 
 
-def load_model(model: str | Path, assumed: CheckpointAssumptions | None = None, engine: EngineName = "auto") -> Model:
-    """Open a model file, a run folder, `latest`, a packaged model, or a checkpoint of another library (see `assumed`)."""
-    return Model(open_engine(model, assumed, engine))
+def load_model(
+    model: str | Path,
+    assumed: CheckpointAssumptions | None = None,
+    engine: EngineName = "auto",
+    sets: SetOptions | None = None,
+) -> Model:
+    """Open a model file, a run folder, `latest`, a packaged model, or a checkpoint of another library (see `assumed`).
+
+    Args:
+        sets: which prediction sets it answers; by default those of 95 %, where the file holds them.
+    """
+    return Model(open_engine(model, assumed, engine), sets)
 
 
 def expand(inputs: Input | Iterable[Input]) -> Iterator[Picture]:

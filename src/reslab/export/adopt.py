@@ -148,6 +148,7 @@ class _ForeignEngine:
     foreign: ForeignGraph
     rule: InputRule
     name: str = "the foreign graph"
+    explains: bool = False
 
     def logits(self, pixels: np.ndarray) -> np.ndarray:
         return self.foreign.logits(pixels, self.rule)

@@ -69,7 +69,7 @@ def as_openvino(graph: OnnxGraph, metadata: ModelMetadata) -> Draft:
 class _Program:
     """A `torch.export` program in memory, to compare it with the network. Its file is never opened: it is code."""
 
-    name = "torch.export"
+    name, explains = "torch.export", False
 
     def __init__(self, program: ExportedProgram, metadata: ModelMetadata) -> None:
         self.header, self.seen, self.sha256 = metadata.header, metadata.seen, ""

@@ -19,6 +19,8 @@ import numpy as np
 from safetensors.numpy import load, save
 
 from reslab.errors import ResLabError
+from reslab.metrics.conformal import COVERAGES, Conformal
+from reslab.metrics.rejection import Rejection
 from reslab.pixels.fingerprint import FINGERPRINT_BYTES
 from reslab.pixels.preprocess import Preprocess
 from reslab.system.files import write_atomically
@@ -58,6 +60,8 @@ class Header:
     task: str = "single"
     thresholds: tuple[float, ...] = ()
     """For several labels: the calibrated probability from which each one is answered."""
+    feature_mean: tuple[float, ...] = ()
+    """Mean of the pooled features of training pictures, `[d]`, which outlier scores need; empty in older files."""
 
     def __post_init__(self) -> None:
         task_named(self.task)
@@ -100,6 +104,9 @@ def read_model(path: Path) -> ModelFile:
     return ModelFile(header, tensors, seen, digest)
 
 
+_RESERVED = ("reject_threshold", "conformal_quantile")
+"""Fields of a calibration in files of versions before 2026-11-26, which were always empty."""
+
 _REQUIRED = ("network", "classes", "preprocess", "calibration", "scores", "training")
 
 
@@ -115,7 +122,10 @@ def parse_header(content: dict[str, Any], path: Path) -> Header:
         raise ResLabError(f"{path} has format {shown(number)}; this version reads {known}", "pip install -U reslab")
     if missing := [name for name in _REQUIRED if name not in content]:
         raise ResLabError(f"{path} is damaged: {missing[0]} is missing")
-    header = build(Header, {name: value for name, value in content.items() if name != "format"}, path)
+    fields = {name: value for name, value in content.items() if name != "format"}
+    if isinstance(fields["calibration"], dict):
+        fields["calibration"] = {k: v for k, v in fields["calibration"].items() if v is not None or k not in _RESERVED}
+    header = build(Header, fields, path)
     build_known(_Training, header.training, path, "training")
     refuse_duplicate_classes(header.classes, f"{path} is damaged: ")
     task = task_named(header.task)
@@ -125,6 +135,10 @@ def parse_header(content: dict[str, Any], path: Path) -> Header:
         "it holds text that is not Unicode": not _is_unicode(content),
         f"its temperature {header.calibration.temperature} is not positive": not header.calibration.temperature > 0,
         "its format does not match its task": number != task.format,
+        "its stored validation answers are of different lengths": not _is_whole(header.calibration.rejection),
+        "its prediction sets are not those of its classes": not _fits(
+            header.calibration.conformal, len(header.classes)
+        ),
         "it does not have one threshold per class": len(header.thresholds)
         != len(task.initial_thresholds(len(header.classes))),
     }
@@ -132,6 +146,22 @@ def parse_header(content: dict[str, Any], path: Path) -> Header:
         if found:
             raise ResLabError(f"{path} is damaged: {fault}")
     return header
+
+
+def _is_whole(rejection: Rejection | None) -> bool:
+    """Whether each stored validation picture has all that is stored of one."""
+    return rejection is None or (
+        len(rejection.confidence) == len(rejection.correct) and len(rejection.outlier) in (0, len(rejection.correct))
+    )
+
+
+def _fits(conformal: Conformal | None, classes: int) -> bool:
+    """Whether there is a quantile for each coverage, and for each class."""
+    if conformal is None:
+        return True
+    rows = (conformal.lac, conformal.raps, conformal.by_class)
+    lengths = {len(row) for row in conformal.by_class} | {len(conformal.counts)}
+    return all(len(row) == len(COVERAGES) for row in rows) and lengths == {classes}
 
 
 def refuse_duplicate_classes(names: Sequence[str], before: str = "", lines: Sequence[int] | None = None) -> None:

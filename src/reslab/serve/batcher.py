@@ -8,7 +8,7 @@ from typing import ParamSpec, TypeVar
 
 import numpy as np
 
-from reslab.engine.base import Engine, batch_size, padded_logits
+from reslab.engine.base import Engine, Outputs, batch_size, forward_of, join_outputs, padded_outputs
 
 Arguments = ParamSpec("Arguments")
 Result = TypeVar("Result")
@@ -19,18 +19,26 @@ _MOST_PADDING = 1 / 8  # of a forward pass; beyond it two smaller passes cost le
 class Batcher:
     """One computing thread and its queue of pictures. A batch never waits to be filled."""
 
-    def __init__(self, engine: Engine, most: int, on_batch: Callable[[int], None] = lambda count: None) -> None:
-        """`most`: pictures per forward pass, rounded down to a power of two; `on_batch` is called with each batch's size."""
-        self._engine, self._on_batch = engine, on_batch
+    def __init__(
+        self, engine: Engine, most: int, embed: bool = False, on_batch: Callable[[int], None] = lambda count: None
+    ) -> None:
+        """Start the thread.
+
+        Args:
+            most: pictures per forward pass, rounded down to a power of two.
+            embed: compute pooled features too.
+            on_batch: is called with each batch's size.
+        """
+        self._forward, self._on_batch = forward_of(engine, embed), on_batch
         most = min(most, batch_size(engine.header.preprocess.size))
         self._most = 1 << (most.bit_length() - 1)
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="reslab-inference")
-        self._waiting: deque[tuple[np.ndarray, asyncio.Future[np.ndarray]]] = deque()
+        self._waiting: deque[tuple[np.ndarray, asyncio.Future[Outputs]]] = deque()
         self._work: asyncio.Task[None] | None = None
 
-    async def logits(self, pixels: np.ndarray) -> np.ndarray:
-        """float32 `[classes]` for one picture, uint8 `[size, size, 3]`."""
-        answer: asyncio.Future[np.ndarray] = asyncio.get_running_loop().create_future()
+    async def outputs(self, pixels: np.ndarray) -> Outputs:
+        """The outputs, of one row, for one picture, uint8 `[size, size, 3]`."""
+        answer: asyncio.Future[Outputs] = asyncio.get_running_loop().create_future()
         self._waiting.append((pixels, answer))
         if self._work is None or self._work.done():
             self._work = asyncio.create_task(self._compute())
@@ -54,19 +62,19 @@ class Batcher:
                 continue
             self._on_batch(len(batch))
             try:
-                rows = await self.run(fixed_logits, self._engine, np.stack([pixels for pixels, _ in batch]))
+                rows = await self.run(fixed_outputs, self._forward, np.stack([pixels for pixels, _ in batch]))
             except Exception as error:
                 for _, answer in batch:
                     if not answer.done():
                         answer.set_exception(error)
                 continue
-            for (_, answer), row in zip(batch, rows, strict=True):
+            for i, (_, answer) in enumerate(batch):
                 if not answer.done():
-                    answer.set_result(row)
+                    answer.set_result(rows.rows(slice(i, i + 1)))
 
 
-def fixed_logits(engine: Engine, pixels: np.ndarray) -> np.ndarray:
-    """Logits, float32 `[n, classes]`, of uint8 `[n, size, size, 3]`, computed in few fixed batch shapes: powers of two.
+def fixed_outputs(forward: Callable[[np.ndarray], Outputs], pixels: np.ndarray) -> Outputs:
+    """Outputs of uint8 `[n, size, size, 3]`, computed in few fixed batch shapes: powers of two.
 
     A library may sum in another order for another shape, so the last digits may depend on the size of the batch. Padding
     to one shape, as `predict` does, would make a single request pay for a whole batch. `benchmarks/serve.py` measures
@@ -74,9 +82,9 @@ def fixed_logits(engine: Engine, pixels: np.ndarray) -> np.ndarray:
     """
     rows, start = [], 0
     for size in _sizes(len(pixels)):
-        rows.append(padded_logits(engine.logits, pixels[start : start + size], size))
+        rows.append(padded_outputs(forward, pixels[start : start + size], size))
         start += size
-    return np.concatenate(rows)
+    return join_outputs(rows)
 
 
 def _sizes(count: int) -> Iterator[int]:

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 import numpy as np
 from PIL import Image
 
-from reslab.engine.base import Engine, probabilities
+from reslab.engine.base import Engine
 from reslab.errors import BadPicture, NoAnswer
 from reslab.evaluate.predict import Model, Prediction, failed
 from reslab.explain import cam
@@ -41,7 +41,7 @@ class Service:
         """New requests are refused; the server ends after the last running one."""
         self._engine: Any = engine
         self._model = Model(engine)
-        self._batcher = Batcher(engine, limits.batch, self.metrics.batch)
+        self._batcher = Batcher(engine, limits.batch, self._model.needs_features, self.metrics.batch)
         self.decoders = create_decoders(engine.header.preprocess, limits)
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="reslab-worker")  # one, so that memory is bounded
         self.explains = _can_explain(engine)
@@ -112,8 +112,8 @@ class Service:
             (pixels,) = await self._read(file, budget)
         except BadPicture as error:
             return failed(file.name, error)
-        logits = await self._batcher.logits(pixels)
-        return self._model.row(file.name, logits, probabilities(self._engine, logits[None])[0])
+        (row,) = self._model.rows([file.name], await self._batcher.outputs(pixels))
+        return row
 
     async def _read(self, file: Upload, budget: DecodingBudget, side: int = 0) -> list[np.ndarray]:
         try:

@@ -80,7 +80,8 @@ SHARE, POSITIVE, AT_LEAST_ONE = Bound(0, 1, open_high=True), Bound(0, 3e38, open
 SEED = Bound(-math.inf, math.inf, whole=True, modulo=2**64)  # as `data.draws` takes it
 
 BOUNDS: dict[str, Bound] = {
-    "opset": Bound(1, 100, whole=True), "max_drop_points": Bound(0, 100), "seconds": Bound(0, 86400),
+    "opset": Bound(1, 100, whole=True), "max_drop_points": Bound(0, 100), "coverage": Bound(0, 1, open_low=True, open_high=True),
+    "seconds": Bound(0, 86400),
     "mean": Bound(-1000, 1000), "std": Bound(0, 1000, open_low=True),
     "port": Bound(0, 65535, whole=True), "max_bytes": Bound(1, 2**40, whole=True), "max_pixels": AT_LEAST_ONE,
     "max_files": POSITIVE_COUNT, "queue": POSITIVE_COUNT, "batch": POSITIVE_COUNT,

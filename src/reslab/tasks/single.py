@@ -9,7 +9,9 @@ import numpy as np
 
 from reslab.data.catalog import Picture
 from reslab.metrics.calibration import calibrate, fit_temperature, negative_log_likelihood, reliability, softmax
+from reslab.metrics.conformal import Conformal, fit_conformal, score_sets
 from reslab.metrics.paired import Comparison, compare_paired
+from reslab.metrics.rejection import Rejection, fit_rejection, score_rejection
 from reslab.metrics.scores import Score, balanced_accuracy
 from reslab.metrics.scores import score as score_logits
 from reslab.tasks.task import Answer, Answers, Task, Validation, class_numbers, unknown_label
@@ -55,6 +57,13 @@ class Single(Task):
     def calibrate(self, logits: np.ndarray, targets: np.ndarray) -> tuple[float, np.ndarray, tuple[float, ...]]:
         return *calibrate(logits, targets), ()
 
+    def fit_rejection(self, answers: Answers) -> Rejection:
+        probabilities = softmax(answers.logits / answers.temperature)
+        return fit_rejection(probabilities.max(1), answers.outlier, self.correct(answers.logits, answers.labels))
+
+    def fit_conformal(self, answers: Answers) -> Conformal:
+        return fit_conformal(softmax(answers.logits / answers.temperature), answers.labels)
+
     def decide(
         self, logits: np.ndarray, probabilities: np.ndarray, classes: tuple[str, ...], thresholds: tuple[float, ...]
     ) -> Answer:
@@ -86,7 +95,7 @@ class Single(Task):
 
     def details(self, answers: Answers) -> dict[str, Any]:
         folds = asdict(answers.folds) if answers.folds else None
-        return {"folds": folds, "worst_confusions": _worst_confusions(answers)}
+        return {"folds": folds, "worst_confusions": _worst_confusions(answers), **_limits(answers)}
 
     def table(self, answers: Answers) -> Iterator[Sequence[Any]]:
         """Of a cross-validation with every class's probability, which a search for wrong labels needs."""
@@ -106,6 +115,18 @@ class Single(Task):
     def imbalance(self, counts: Counter[str]) -> str:
         most, n = counts.most_common()[0]
         return f"; always answering {most!r} scores {n / counts.total():.1%}"
+
+
+def _limits(answers: Answers) -> dict[str, Any]:
+    """What the thresholds and the prediction sets of the model do to these pictures, where it has them."""
+    probabilities, calibration = softmax(answers.logits / answers.temperature), answers.calibration
+    rejected, sets = None, []
+    if calibration.rejection:
+        correct = answers.logits.argmax(1) == answers.labels
+        rejected = asdict(score_rejection(calibration.rejection, probabilities.max(1), answers.outlier, correct))
+    if calibration.conformal:
+        sets = [asdict(one) for one in score_sets(probabilities, answers.labels, calibration.conformal)]
+    return {"rejection": rejected, "prediction_sets": sets}
 
 
 def _worst_confusions(answers: Answers) -> list[dict[str, Any]]:

@@ -15,9 +15,13 @@ import numpy as np
 
 from reslab.data.catalog import Catalog, Picture
 from reslab.errors import ResLabError, nearest
+from reslab.metrics.conformal import Conformal
 from reslab.metrics.intervals import Spread
+from reslab.metrics.rejection import Rejection
 
-Feature = Literal["balance", "teacher", "folds", "label smoothing", "search", "adopt", "int8", "study"]
+Feature = Literal[
+    "balance", "teacher", "folds", "label smoothing", "search", "adopt", "int8", "study", "prediction sets"
+]
 """What a task may lack."""
 
 Severity = Literal["error", "warning", "note"]
@@ -31,8 +35,10 @@ class Calibration:
     n: int = 0
     """Pictures it was fitted on; 0 means that nothing was fitted. A temperature of 1 was then no improvement."""
     split: str | None = None
-    reject_threshold: float | None = None
-    conformal_quantile: float | None = None
+    rejection: Rejection | None = None
+    """When an answer is not accepted."""
+    conformal: Conformal | None = None
+    """Which labels are in a set that contains the true one with a promised probability."""
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -49,6 +55,8 @@ class Answers:
     """float64, over the temperature; cross-fitted where this very split fitted it."""
     seen: np.ndarray
     """bool: the model was trained on this very picture."""
+    outlier: np.ndarray | None = None
+    """float64: how strange each picture is to the model (`metrics.outlier`), where it gives features."""
     calibration: Calibration = Calibration()
     thresholds: tuple[float, ...] = ()
     """Calibrated probability from which on each label is answered, where the task has such."""
@@ -141,6 +149,14 @@ class Task(Protocol):
 
     def calibrate(self, logits: np.ndarray, targets: np.ndarray) -> tuple[float, np.ndarray, tuple[float, ...]]:
         """The temperature that is worth applying, the logits over it (cross-fitted), and the best thresholds."""
+
+    def fit_rejection(self, answers: "Answers") -> Rejection | None:
+        """When an answer is not to be accepted, from calibrated answers; None where the task has no such rule."""
+        return None
+
+    def fit_conformal(self, answers: "Answers") -> Conformal | None:
+        """Quantiles for prediction sets, from calibrated answers; None where the task has no such sets."""
+        return None
 
     def initial_thresholds(self, classes: int) -> tuple[float, ...]:
         """Thresholds before anything was fitted, one per class; none where the task has none."""

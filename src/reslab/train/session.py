@@ -25,6 +25,7 @@ from reslab.engine.base import block_logits
 from reslab.engine.torch import TorchEngine, network_from_file
 from reslab.errors import ResLabError
 from reslab.evaluate.evaluation import Evaluation, evaluate_engine, write_evaluation
+from reslab.evaluate.outliers import mean_features
 from reslab.model.file import Header, ModelFile, read_model, write_model
 from reslab.model.run import (
     CONFIG_NAME,
@@ -325,9 +326,16 @@ def _keep(job: Job, training: Training) -> None:
 def _finish(job: Job) -> Evaluation | None:
     """Evaluate the kept weights on the validation pictures that are in memory, and calibrate them."""
     store, path = job.stores.val, job.folder / MODEL_NAME
+    model = read_model(path)
+    if not model.header.feature_mean:
+        train = job.stores.train
+        engine = TorchEngine(network_from_file(model, path), model.header)
+        mean = mean_features(engine, train.pictures, lambda picture: train.read(picture)[0])
+        header = dataclasses.replace(model.header, feature_mean=mean)
+        write_model(path, model.tensors, header, [row.tobytes() for row in model.seen])
+        model = read_model(path)
     if not len(store):
         return None
-    model = read_model(path)
     engine = TorchEngine(network_from_file(model, path), model.header, model.sha256, model.seen)
     evaluation = evaluate_engine(engine, store.pictures, "val", source=store.read)
     return calibrate_and_save(path, model, evaluation, chose_the_model=not job.plan.config.folds)
