@@ -36,26 +36,7 @@ from reslab.metrics.rejection import auroc, false_positive_rate, fit_rejection
 
 TRAIN = 10_000
 DRAWN = 1_000
-WORDS = [
-    "the",
-    "of",
-    "a",
-    "in",
-    "to",
-    "on",
-    "for",
-    "with",
-    "from",
-    "network",
-    "layer",
-    "residual",
-    "picture",
-    "error",
-    "training",
-    "rate",
-    "class",
-    "weight",
-]
+WORDS = ["layer", "residual", "picture", "error", "training", "rate", "class", "weight", "the", "of", "a", "in", "to"]
 
 
 def noise() -> Iterator[np.ndarray]:
