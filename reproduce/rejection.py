@@ -84,19 +84,18 @@ def pictures_of(data: str, classes: tuple[str, ...], photos: str, test: bool) ->
 
 
 def outputs_of(run: Path, options: argparse.Namespace) -> dict[str, np.ndarray]:
-    """Logits, features and labels of every set, kept in --cache."""
-    kept = options.cache / f"{run.name}-{'test' if options.test else 'val'}.npz"
-    if kept.is_file():
-        return dict(np.load(kept))
+    """Logits, features and labels of every set, each kept in --cache."""
     engine = open_engine(run)
-    classes, found = engine.header.classes, {}
-    for name, pictures in pictures_of(options.data, engine.header.classes, options.photos, options.test).items():
-        given = join_outputs([outputs for _, outputs in stream_outputs(engine, pictures, embed=True)])
-        found |= {f"{name}.logits": given.logits, f"{name}.features": given.features}
-        found[f"{name}.labels"] = np.array([classes.index(p.label) if p.label in classes else -1 for p in pictures])
-    found["weight"], found["bias"] = engine.head
-    options.cache.mkdir(parents=True, exist_ok=True)
-    np.savez(kept, **found)
+    classes, (weight, bias) = engine.header.classes, engine.head
+    found = {"weight": weight, "bias": bias}
+    for name, pictures in pictures_of(options.data, classes, options.photos, options.test).items():
+        kept = options.cache / run.name / f"{name}{'-test' * (options.test and name == 'near')}.npz"
+        if not kept.is_file():
+            given = join_outputs([outputs for _, outputs in stream_outputs(engine, pictures, embed=True)])
+            labels = np.array([classes.index(p.label) if p.label in classes else -1 for p in pictures])
+            kept.parent.mkdir(parents=True, exist_ok=True)
+            np.savez(kept, logits=given.logits, features=given.features, labels=labels)
+        found |= {f"{name}.{part}": values for part, values in np.load(kept).items()}
     return found
 
 
