@@ -25,7 +25,7 @@ from reslab.engine.base import block_logits
 from reslab.engine.torch import TorchEngine, network_from_file
 from reslab.errors import ResLabError
 from reslab.evaluate.evaluation import Evaluation, evaluate_engine, write_evaluation
-from reslab.evaluate.outliers import mean_features
+from reslab.evaluate.outliers import MEAN_OF, mean_features
 from reslab.model.file import Header, ModelFile, read_model, write_model
 from reslab.model.run import (
     CONFIG_NAME,
@@ -182,7 +182,8 @@ def _train(job: Job, training: Training, states: StateFolder) -> None:
 def _time_budget(plan: Plan, stores: Stores, spent: float) -> TimeBudget:
     """The clock of a run."""
     steps = _VALIDATION_COST * len(stores.val) / plan.config.batch_size
-    return TimeBudget(plan.config.minutes * 60, spent, _REPORT_SECONDS, steps)
+    closing = 2 + min(MEAN_OF, len(stores.train)) / max(1, len(stores.val))  # the last one, calibration, mean features
+    return TimeBudget(plan.config.minutes * 60, spent, _REPORT_SECONDS, steps, closing)
 
 
 @contextmanager

@@ -27,6 +27,8 @@ class TimeBudget:
     """What comes after the last step, besides validation and calibration: the report."""
     validation_steps: float = 0.0
     """A guess at the time of one validation, in steps, until one has been timed."""
+    closing: float = 2.0
+    """Passes over as many pictures as a validation takes, after the last step: the last validation, calibration, and more."""
     clock: Callable[[], float] = time.monotonic
     _begin: float = field(init=False)
     _looked: tuple[float, int] = field(init=False, default=(0.0, -1))
@@ -70,7 +72,7 @@ class TimeBudget:
         per_step = max(now - before - self._pause, 1e-9) / (step - first)
         self._looked, self._pause = (now, step), 0.0
         validation = self.validation_steps * per_step if self._validation is None else self._validation
-        left = _AIM * self.seconds - now - self.after - 2 * validation  # the last one, and calibration
+        left = _AIM * self.seconds - now - self.after - self.closing * validation
         fitting = max(0, int(left / (per_step + validation / epoch_steps)))
         off = abs(step + fitting - timeline.total) * per_step
         return timeline.replanned(step, step + fitting) if off > _WORTH * self.seconds else timeline
