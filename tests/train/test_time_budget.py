@@ -25,7 +25,7 @@ class Machine:
 def run(machine, seconds, planned, epoch_steps=100, spent=0.0, after=1.0, guess=0.0):
     """Train until the timeline ends; gives the time of everything and the timelines that were followed."""
     begin = machine.now
-    budget = TimeBudget(seconds, spent, after, guess, machine.clock)
+    budget = TimeBudget(seconds, spent, after, guess, clock=machine.clock)
     timeline, step, timelines = Timeline.straight(planned), 0, []
     while step < timeline.total:
         machine.step()
