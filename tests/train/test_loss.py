@@ -61,6 +61,44 @@ def test_a_logit_adjustment_takes_the_prior_out_of_the_answers():
     assert plain.grad.sum(0).abs().max() > 10
 
 
+def by_its_authors(logits, targets, temperature):
+    """Wei et al. 2022, equation 5, as their repository computes it."""
+    norms = torch.norm(logits, p=2, dim=-1, keepdim=True) + 1e-7
+    return F.cross_entropy(torch.div(logits, norms) / temperature, targets, reduction="sum")
+
+
+def test_logit_norm_is_the_papers():
+    labels, logits = torch.from_numpy(LABELS), drawn(50, 3).requires_grad_()
+    targets, theirs = F.one_hot(labels, 3).double(), logits.detach().clone().requires_grad_()
+    loss, other = Objective(logit_norm=0.04)(logits, targets, torch.empty(0)), by_its_authors(theirs, labels, 0.04)
+    loss.backward()
+    other.backward()
+    assert loss.item() == pytest.approx(other.item(), rel=1e-5)  # they add 1e-7 to each norm
+    assert torch.allclose(logits.grad, theirs.grad, rtol=1e-5, atol=1e-6)
+    exact = logits.detach().numpy()
+    powers = np.exp(exact / (0.04 * np.sqrt((exact**2).sum(1, keepdims=True))))
+    assert loss.item() == pytest.approx(-np.log(powers[np.arange(50), LABELS] / powers.sum(1)).sum())
+    assert (logits.grad * logits).sum(1).abs().max() < 1e-9  # no step changes a norm, to first order
+    larger = Objective(logit_norm=0.04)(logits.detach() * torch.linspace(0.1, 50, 50)[:, None], targets, torch.empty(0))
+    assert larger.item() == pytest.approx(loss.item())
+
+
+def test_logit_norm_goes_together_with_what_changes_the_targets_or_the_prior():
+    prior, weights = torch.from_numpy(log_prior(np.bincount(LABELS))), torch.tensor([0.5, 3.0, 1.5]).double()
+    logits, soft = drawn(50, 3), F.softmax(drawn(50, 3), 1)  # as Mixup blends them
+    adjusted = logits / logits.norm(dim=1, keepdim=True) / 0.1 + prior
+    theirs = F.cross_entropy(adjusted, soft, weights, label_smoothing=0.2, reduction="sum")
+    ours = Objective(0.2, weights=weights, prior=prior, logit_norm=0.1)(logits, soft, torch.empty(0))
+    assert ours.item() == pytest.approx(theirs.item())
+
+
+def test_logits_of_zero_have_a_finite_loss():
+    logits = torch.zeros(2, 3, requires_grad=True)
+    loss = Objective(logit_norm=0.04)(logits, torch.eye(3)[:2], torch.empty(0))
+    loss.backward()
+    assert loss.item() == pytest.approx(2 * np.log(3)) and logits.grad.isfinite().all()
+
+
 def teacher(columns, temperature=3.0, share=1.0):
     network = build_named("resnet20", num_classes=3, seed=1).eval()
     return network, Teacher(network, torch.tensor(columns), share, temperature, "float32")
@@ -151,6 +189,11 @@ def test_balancing_reaches_the_loop(data, balance):
     )
 
 
+def test_logit_norm_reaches_the_loop(data):
+    assert objective_of(planned(data, logit_norm=0.04)[0]).logit_norm == 0.04
+    assert objective_of(planned(data)[0]).logit_norm == 0.0
+
+
 def test_balanced_accuracy_chooses_the_epoch(data, tmp_path):
     run = train(replace(planned(data)[0].config, balance="sampler", val=0.3), tmp_path / "run")
     epochs = [event for event in read_journal(run.folder) if event["event"] == "epoch"]
@@ -219,6 +262,9 @@ def test_bad_input(data, tmp_path):
         ({"teacher_share": 1.5}, "between 0 and 1"),
         ({"start_decay": -1.0, "weights": NAME}, "is negative"),
         ({"start_decay": 0.1}, "needs trained weights"),
+        ({"logit_norm": -0.1}, "is negative"),
+        ({"logit_norm": 0.04, "teacher": NAME}, "contradict each other"),
+        ({"logit_norm": 0.04, "weights": NAME, "finetune": "head"}, "which has no LogitNorm"),
     ):
         with pytest.raises(ResLabError, match=said):
             train(TrainConfig(data=str(data), epochs=1, **fields), tmp_path / "run")

@@ -14,6 +14,7 @@ import numpy as np
 from PIL import Image, ImageEnhance, ImageFilter, ImageOps
 
 from reslab.data.draws import uniforms
+from reslab.data.pixmix import DRAWS, pixmixed
 from reslab.errors import ResLabError, nearest
 from reslab.pixels.preprocess import Preprocess, resized
 
@@ -344,5 +345,6 @@ PICTURE_CHANGES: dict[str, Change] = {
     "trivialaugment": Change(2, _each(_trivial)),
     "randaugment": Change(4, _each(_randaugmented)),
     "erase": Change(5, _erased),
+    "pixmix": Change(DRAWS, pixmixed),
 }
 """Every change of single pictures, by its name in `--augment`."""

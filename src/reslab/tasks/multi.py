@@ -45,7 +45,18 @@ class Multi(Task):
     gives = "each picture any number of labels"
     accepts = frozenset({"single", "multi"})
     lacks: frozenset[Feature] = frozenset(
-        {"balance", "teacher", "folds", "label smoothing", "search", "adopt", "int8", "study", "prediction sets"}
+        {
+            "balance",
+            "teacher",
+            "folds",
+            "label smoothing",
+            "logit norm",
+            "search",
+            "adopt",
+            "int8",
+            "study",
+            "prediction sets",
+        }
     )
     headline, baseline = "mean_ap", "frequency_baseline"
     kept = ("n", "mean_ap", "nll")

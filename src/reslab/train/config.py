@@ -146,7 +146,8 @@ class TrainConfig:
     )  # fmt: skip
     augment: str = setting(
         "light", None, f"{', '.join(SETS)}; or a list of {', '.join((*PICTURE_CHANGES, *BATCH_CHANGES))}, with commas. "
-        "any-way-up is for pictures without an upper side: microscopes, satellites.", group="pictures",
+        "any-way-up is for pictures without an upper side: microscopes, satellites; pixmix mixes with drawn fractals.",
+        group="pictures",
     )  # fmt: skip
 
     epochs: int = setting(0, COUNT, "Passes over the training pictures.")
@@ -170,6 +171,12 @@ class TrainConfig:
     grow: float = setting(0.0, SHARE)
     """Share of the run that is trained on pictures of three quarters of the side (progressive resizing)."""
     label_smoothing: float = setting(0.0, SHARE, "Share of each target spread over all classes (0.1 in standard).")
+    logit_norm: float = setting(
+        0.0,
+        Bound(0, 100),
+        "LogitNorm: train on logits over their norm and this temperature, e.g. 0.04; 0 turns it off.",
+    )
+    """See `loss.normalized`."""
     optim: OptimConfig = field(default_factory=OptimConfig)
     lr_per_128: bool = True
     """The rate is meant for a batch of 128 and scales with it (Goyal et al. 2017, section 2.1)."""

@@ -232,7 +232,7 @@ def objective_of(plan: Plan) -> Objective:
     weights = torch.from_numpy(class_weights(plan.counts)) if balance == "weights" else None
     prior = torch.from_numpy(log_prior(plan.counts)) if balance == "logit-adjust" else None
     teacher = None if config.teacher == NONE else _teacher(plan)
-    return Objective(config.label_smoothing, plan.task, weights, prior, teacher)
+    return Objective(config.label_smoothing, plan.task, weights, prior, teacher, config.logit_norm)
 
 
 def _teacher(plan: Plan) -> Teacher:

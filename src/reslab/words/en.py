@@ -173,6 +173,7 @@ TEXTS: dict[str, str] = {
     "setting.minutes": "time limit in minutes; 0: none",
     "setting.grow": "share trained on smaller pictures",
     "setting.label_smoothing": "label smoothing",
+    "setting.logit_norm": "LogitNorm temperature; 0: off",
     "setting.optim.name": "optimiser",
     "setting.optim.lr": "peak learning rate",
     "setting.optim.momentum": "momentum (sgd, muon)",

@@ -160,6 +160,7 @@ TEXTS: dict[str, str] = {
     "setting.minutes": "限定分钟数；0 为不限",
     "setting.grow": "用较小图片训练的比例",
     "setting.label_smoothing": "标签平滑",
+    "setting.logit_norm": "LogitNorm 温度；0 为不用",
     "setting.optim.name": "优化器",
     "setting.optim.lr": "最高学习率",
     "setting.optim.momentum": "动量（sgd、muon）",

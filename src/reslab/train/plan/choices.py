@@ -67,6 +67,13 @@ def choose_loss(choices: Choices, task: Task) -> None:
         require(task, "balance", "--balance")
     if config.teacher != NONE:
         require(task, "teacher", "--teacher")
+    if config.logit_norm:
+        require(task, "logit norm", "--logit-norm")
+        if config.finetune == "head":
+            raise ResLabError(
+                "--finetune head computes the head by regression, which has no LogitNorm",
+                "with --logit-norm, use --finetune last or all",
+            )
     if config.folds:
         require(task, "folds", "--folds")
     if config.label_smoothing and not supports(task, "label smoothing"):
@@ -250,7 +257,12 @@ def choose_validation(choices: Choices) -> None:
 
 
 def refuse_contradictions(config: TrainConfig, user: Collection[str]) -> None:
-    """Refuse what a cross-validation cannot be combined with."""
+    """Refuse what a cross-validation cannot be combined with, and two losses that cannot both decide the logits' norm."""
+    if config.logit_norm and config.teacher != NONE:
+        raise ResLabError(
+            "--logit-norm and --teacher contradict each other: a teacher decides the norm of the logits too",
+            "leave one of them out",
+        )
     if config.fold and not config.folds:
         raise ResLabError(f"--fold {config.fold} needs --folds", f"for example --folds 5 --fold {config.fold}")
     for name, given, hint in (

@@ -13,6 +13,8 @@ from reslab.nn.resnet import ResNet
 from reslab.shapes import IMAGES, TARGETS
 from reslab.system import device
 
+_LEAST_NORM = 1e-7  # of the logits, as in the authors' code
+
 
 def class_weights(counts: Sequence[int]) -> np.ndarray:
     """What a picture of each class weighs so that every class weighs the same: n / (K n_c), 1 on the average picture."""
@@ -59,6 +61,8 @@ class Objective:
     """`log_prior`, added to the logits while training, so that without it they answer as if all classes were equally
     frequent (Menon et al. 2021, arXiv:2007.07314: logit-adjusted softmax cross-entropy)."""
     teacher: Teacher | None = None
+    logit_norm: float = 0.0
+    """Temperature of `normalized`; 0 takes the logits as they are."""
 
     def __call__(
         self, logits: Float[Tensor, TARGETS], targets: Float[Tensor, TARGETS], images: Float[Tensor, IMAGES]
@@ -74,10 +78,21 @@ class Objective:
         return HITS[self.task](logits, targets).sum()
 
 
+def normalized(logits: Float[Tensor, TARGETS], temperature: float) -> Float[Tensor, TARGETS]:
+    """Each picture's logits over their Euclidean norm and a temperature (LogitNorm: Wei et al. 2022, arXiv:2205.09310, eq. 5).
+
+    The loss then depends on their direction alone, so training cannot lower it by larger logits, which is what makes a network
+    overconfident about pictures unlike those that it was trained on. The network still answers with its plain logits.
+    """
+    return F.normalize(logits, dim=1, eps=_LEAST_NORM) / temperature
+
+
 def cross_entropy(
     objective: Objective, logits: Float[Tensor, TARGETS], targets: Float[Tensor, TARGETS]
 ) -> Float[Tensor, ""]:
     """Of one label: its negative log likelihood, with all that an objective adds to it."""
+    if objective.logit_norm:
+        logits = normalized(logits, objective.logit_norm)
     adjusted = logits if objective.prior is None else logits + objective.prior.to(logits)
     weights = None if objective.weights is None else objective.weights.to(logits)
     return F.cross_entropy(adjusted, targets, weights, label_smoothing=objective.label_smoothing, reduction="sum")
