@@ -24,13 +24,15 @@ from trials import interval
 from reslab.evaluate.evaluation import Evaluation, compare
 from reslab.run.evaluate import evaluate
 
-OPTIONS = "--recipe cifar10_10min --epochs 3 --precision bfloat16 --val 0.1 --label-smoothing 0.1".split()
+OPTIONS = {
+    "--recipe": "cifar10_10min", "--epochs": "3", "--precision": "bfloat16", "--val": "0.1", "--label-smoothing": "0.1",
+}  # fmt: skip
 VARIANTS = {
-    "plain": [],
-    "pixmix": ["--augment", "quick,pixmix"],
-    "logit-norm": ["--logit-norm", "0.04"],
-    "logit-norm-hard": ["--logit-norm", "0.04", "--label-smoothing", "0"],  # as in its paper
-    "both": ["--augment", "quick,pixmix", "--logit-norm", "0.04"],
+    "plain": {},
+    "pixmix": {"--augment": "quick,pixmix"},
+    "logit-norm": {"--logit-norm": "0.04"},
+    "logit-norm-hard": {"--logit-norm": "0.04", "--label-smoothing": "0"},  # as in its paper
+    "both": {"--augment": "quick,pixmix", "--logit-norm": "0.04"},
 }
 
 
@@ -45,9 +47,7 @@ def trained(data: str, variant: str, seed: int, out: Path) -> Path:
     if (run / "config.json").is_file():
         reslab("resume", str(run))
     else:
-        chosen = {**dict(zip(OPTIONS[::2], OPTIONS[1::2], strict=True))}
-        chosen |= dict(zip(VARIANTS[variant][::2], VARIANTS[variant][1::2], strict=True))
-        words = [word for pair in chosen.items() for word in pair]
+        words = [word for pair in (OPTIONS | VARIANTS[variant]).items() for word in pair]
         reslab("train", data, *words, "--seed", str(seed), "--out", str(run))
     return run
 
