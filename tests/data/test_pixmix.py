@@ -9,7 +9,7 @@ from torchvision.transforms import InterpolationMode
 
 from reslab.data import fractals, pixmix
 from reslab.data.draws import uniforms
-from reslab.data.fractals import Systems, densities, draw_systems, mixing_pictures, noise
+from reslab.data.fractals import Systems, densities, draw_jumps, draw_systems, mixing_pictures, noise
 from reslab.data.pixmix import DRAWS, OPERATIONS, added, drawn_weights, multiplied, pixmixed
 
 P_LEAST = 1e-3  # the draws are fixed: this holds always or never
@@ -167,9 +167,11 @@ SQUARE = Systems(
 
 
 def test_a_square_of_four_quarters_is_filled_evenly_and_coloured_by_quarter():
-    side = 128
-    hits, colour = densities(SQUARE, np.array([[0.0, 0.0, 3**0.5]]), side, 0)  # the standard deviation is 1 / sqrt(12)
-    assert hits.sum() > 0.97 * fractals._STEPS * side * side // 4
+    side, half_width = 128, 3**0.5  # the standard deviation is 1 / sqrt(12)
+    hits, colour = densities(
+        SQUARE, np.array([[0.0, 0.0, half_width]]), draw_jumps(0, side), side
+    )  # the standard deviation is 1 / sqrt(12)
+    assert hits.sum() > 0.97 * fractals._HITS * side * side
     assert np.abs(hits.reshape(4, 32, 4, 32).sum((1, 3)) / hits.sum() * 16 - 1).max() < 0.1
     quarters = colour.reshape(2, 64, 2, 64).mean((1, 3)).ravel()
     assert np.abs(quarters - (0.5 + np.arange(4) / 3) / 2).max() < 0.05
@@ -178,7 +180,10 @@ def test_a_square_of_four_quarters_is_filled_evenly_and_coloured_by_quarter():
 def test_a_sierpinski_triangle_has_its_hole():
     maps = np.array([[0, 0.5, 0.25 + 0.5j, 0]], np.complex64)
     hits, _ = densities(
-        Systems(SQUARE.a, SQUARE.b, maps, np.array([[1, 1, 1, 0]]) / 3), np.array([[0.0, 0.0, 2.0]]), 64, 0
+        Systems(SQUARE.a, SQUARE.b, maps, np.array([[1, 1, 1, 0]]) / 3),
+        np.array([[0.0, 0.0, 2.0]]),
+        draw_jumps(0, 64),
+        64,
     )
     assert hits[0].any(0)[8:56].all() and (hits[0] > 0).mean() < 0.35
     deviation, middle = np.sqrt(1 / 18), 0.5 + 1j / 3  # of the even distribution over its corners' midpoints

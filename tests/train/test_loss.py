@@ -18,10 +18,12 @@ from reslab.model.file import read_model
 from reslab.model.run import packaged_file, read_config, read_journal
 from reslab.nn.zoo import build_named
 from reslab.run.train import resume, train
+from reslab.tasks.table import TASKS
 from reslab.tasks.task import Validation
 from reslab.train.config import BALANCES, TrainConfig
 from reslab.train.inputs import open_stores
 from reslab.train.loop import update
+from reslab.train.plan.choices import Choices, choose_loss
 from reslab.train.plan.resolve import cautions, resolve
 from reslab.train.probe import fit_head
 from reslab.train.session import fresh_training, loader_of, objective_of
@@ -269,6 +271,11 @@ def test_bad_input(data, tmp_path):
         with pytest.raises(ResLabError, match=said):
             train(TrainConfig(data=str(data), epochs=1, **fields), tmp_path / "run")
         assert not (tmp_path / "run").exists()
+
+
+def test_logit_norm_is_for_one_label():
+    with pytest.raises(ResLabError, match="--logit-norm needs data that give each picture one label"):
+        choose_loss(Choices(TrainConfig(logit_norm=0.04), ()), TASKS["multi"])
 
 
 def test_what_counts_where_classes_are_balanced():

@@ -16,13 +16,15 @@ from reslab.data.draws import uniforms
 
 MOST_SIDE = 576
 """Larger pictures are mixed with enlarged ones."""
+BURN_IN, JUMPS = 12, 36
+"""Jumps that bring a walker to the attractor, and all jumps."""
 
 _SEED = 2022
 _COUNT, _PIXELS = (16, 512), 5_000_000  # least and most pictures, and what they may have together
 _MAPS = (2, 4)  # least and most
 _CANDIDATES = 64  # systems drawn for one that is needed; about one in thirteen is accepted
 _SLOTS = 256  # a walker's map is read from a table with so many places, divided by the maps' weights
-_BURN_IN, _STEPS = 12, 24
+_HITS = 6  # per pixel, on average
 _BATCH_PIXELS = 2**17  # of pictures that are drawn at a time: arrays that fit the cache
 
 
@@ -62,38 +64,43 @@ def draw_systems(seed: int, count: int) -> Systems:
     return Systems(a, b, c, weights[fit] / weights[fit].sum(1, keepdims=True))
 
 
+def draw_jumps(seed: int, side: int) -> UInt8[np.ndarray, "walkers jumps"]:
+    """The jumps of as many walkers as hit each of `side * side` pixels a few times."""
+    walkers = side * side * _HITS // (JUMPS - BURN_IN)
+    return (uniforms(seed, "jumps", 0, np.arange(walkers), JUMPS) * _SLOTS).astype(np.uint8)
+
+
 def densities(
-    systems: Systems, views: Float[np.ndarray, "systems 3"], side: int, seed: int
+    systems: Systems, views: Float[np.ndarray, "systems 3"], jumps: UInt8[np.ndarray, "walkers jumps"], side: int
 ) -> tuple[Float[np.ndarray, "systems side side"], Float[np.ndarray, "systems side side"]]:
     """Play the chaos game.
 
     Args:
         views: what is seen of each attractor: where its centre lies (across, down) and half a width, in standard deviations.
+        jumps: which place of the table of maps a walker takes, jump by jump; the first `BURN_IN` are not drawn.
 
     Returns:
         How often each pixel was hit, and the mean colour of the walkers there, from 0 to 1: at each jump a walker's colour
         moves half the way to that of its map (Draves and Reckase 2003, the flame algorithm).
     """
     count, most = systems.a.shape
-    walkers = side * side // 4
     places = (np.arange(_SLOTS) + 0.5) / _SLOTS
     slot = (places[:, None] > np.cumsum(systems.weights, axis=1)[:, None, :-1]).sum(2)  # the map of each place
     a, b, c = (np.take_along_axis(values, slot, 1) for values in (systems.a, systems.b, systems.c))
     hue = (slot / (most - 1)).astype(np.float32)
-    z, colour = np.zeros((count, walkers), np.complex64), np.full((count, walkers), 0.5, np.float32)
+    z, colour = np.zeros((count, len(jumps)), np.complex64), np.full((count, len(jumps)), 0.5, np.float32)
     hits, sums = np.zeros(count * side * side), np.zeros(count * side * side)
     scale, corner = np.ones((count, 1)), np.zeros((count, 1), np.complex64)
     first = np.arange(count)[:, None] * side * side
-    for step in range(_BURN_IN + _STEPS):
-        jump = (uniforms(seed, "jumps", step, np.arange(walkers), 1)[:, 0] * _SLOTS).astype(int)
+    for number, jump in enumerate(jumps.T):
         z = a[:, jump] * z + b[:, jump] * z.conj() + c[:, jump]
         colour = (colour + hue[:, jump]) / 2
-        if step == _BURN_IN:
+        if number == BURN_IN:
             deviation = np.maximum(z.real.std(1), z.imag.std(1)) + 1e-6
             middle = z.mean(1) + deviation * (views[:, 0] + 1j * views[:, 1])
             corner = (middle - deviation * views[:, 2] * (1 + 1j)).astype(np.complex64)[:, None]
             scale = (side / (2 * deviation * views[:, 2])).astype(np.float32)[:, None]
-        if step >= _BURN_IN:
+        if number >= BURN_IN:
             at = (z - corner) * scale
             seen = (at.real >= 0) & (at.real < side) & (at.imag >= 0) & (at.imag < side)
             pixel = (first + at.imag.astype(int) * side + at.real.astype(int))[seen]
@@ -104,7 +111,7 @@ def densities(
 
 
 def noise(seed: int, indices: np.ndarray, slopes: np.ndarray, side: int) -> Float[np.ndarray, "pictures side side"]:
-    """Noise whose amplitude falls with the frequency by a power, from 0 to 1 (Baradad et al. 2021, arXiv:2106.05963, section 3).
+    """Noise whose amplitudes fall as a power of the frequency (Baradad et al. 2021, arXiv:2106.05963), squeezed into 0 to 1.
 
     Args:
         indices: which draws to use, `[pictures]`.
@@ -130,22 +137,25 @@ def mixing_pictures(side: int) -> UInt8[np.ndarray, "pictures side side 3"]:
     """As many fractals as are useful and quickly drawn: 512 of up to 98 px, fewer of larger ones; always the same."""
     count = int(np.clip(_PIXELS // side**2, *_COUNT))
     systems = draw_systems(_SEED, count)
-    looks = uniforms(_SEED, "looks", 0, np.arange(count), 14)
+    looks = uniforms(_SEED, "looks", 0, np.arange(count), 13)
+    jumps = draw_jumps(_SEED, side)
     pictures = np.empty((count, side, side, 3), np.uint8)
     at_once = max(1, _BATCH_PIXELS // side**2)
     for begin in range(0, count, at_once):
         rows = slice(begin, begin + at_once)
         pictures[rows] = _drawn(
             Systems(systems.a[rows], systems.b[rows], systems.c[rows], systems.weights[rows]),
-            looks[rows], np.arange(count)[rows], side,
+            looks[rows], jumps, np.arange(count)[rows], side,
         )  # fmt: skip
     return pictures
 
 
-def _drawn(systems: Systems, looks: np.ndarray, indices: np.ndarray, side: int) -> UInt8[np.ndarray, "_ side side 3"]:
+def _drawn(
+    systems: Systems, looks: np.ndarray, jumps: np.ndarray, indices: np.ndarray, side: int
+) -> UInt8[np.ndarray, "_ side side 3"]:
     """Fractals in the foreground, opaque where they are dense, over noise that may be dark."""
     views = np.column_stack([looks[:, :2] - 0.5, 0.6 + 1.4 * looks[:, 2]])
-    hits, colour = densities(systems, views, side, _SEED)
+    hits, colour = densities(systems, views, jumps, side)
     cover = np.log1p(hits)
     cover /= np.quantile(cover, 0.98, axis=(1, 2), keepdims=True) + 1e-6
     cover = np.minimum(cover, 1)[..., None]
