@@ -13,6 +13,7 @@ from reslab.model.run import (
     planned_epochs,
     predictions_name,
     read_config,
+    read_epochs,
     read_journal,
     read_rows,
     read_split,
@@ -130,7 +131,7 @@ def read_run(path: Path) -> RunFolder:
     return RunFolder(
         path=path,
         document=document,
-        epochs=[event for event in events if event["event"] == "epoch"],
+        epochs=read_epochs(path, document["config"]),
         steps=[event for event in events if event["event"] == "step"],
         early=events[-1] if events and events[-1]["event"] == "early stop" else None,
         shares=Counter((row.split, row.label) for row in read_split(path) or []),

@@ -94,6 +94,10 @@ class TrainConfig:
     """Nothing is chosen by the pictures that score; what `val` would set aside is dealt out too. 0 does without."""
     fold: int = setting(0, COUNT, "Train and score only this fold of --folds.", group="folds")
     """From 1; 0 is the whole."""
+    keep_folds: bool = setting(
+        False, None, "Keep the networks of --folds: the model is their ensemble, the mean of their logits, and none is trained "
+        "on all pictures.", group="folds",
+    )  # fmt: skip
     skip_bad: bool = setting(False, None, "Leave unreadable pictures out.", group="data")
 
     recipe: str = setting(
