@@ -10,6 +10,7 @@ from reslab.model.run import (
     MODEL_NAME,
     SCORED_SPLITS,
     evaluation_name,
+    is_ensemble,
     planned_epochs,
     predictions_name,
     read_config,
@@ -103,6 +104,11 @@ class RunFolder:
     def chose(self) -> bool:
         """Whether validation pictures may choose the epoch whose weights are kept."""
         return not self.config.get("folds")
+
+    @property
+    def ensemble(self) -> bool:
+        """Whether the model is the ensemble of the folds; the epochs are then means over them."""
+        return is_ensemble(self.config)
 
     @property
     def score(self) -> Judged | None:
