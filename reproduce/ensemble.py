@@ -21,12 +21,14 @@ from typing import Any
 import numpy as np
 from sklearn.metrics import roc_auc_score
 
-from reslab.bench.measure import measure
+from reslab.data.reader import BLOCK
+from reslab.engine.base import batch_size
 from reslab.engine.open import open_engine
 from reslab.evaluate.evaluation import Evaluation, evaluate_engine
+from reslab.export.certify import time_alternately
 from reslab.metrics.calibration import fit_temperature, logits_calibration_error, negative_log_likelihood, softmax
 from reslab.metrics.paired import compare_paired
-from reslab.model.run import CONFIG_NAME, OUT_OF_FOLD, evaluation_name, fold_folder, read_config
+from reslab.model.run import CONFIG_NAME, MODEL_NAME, OUT_OF_FOLD, evaluation_name, fold_folder, read_config
 from reslab.run.examine import read_and_split
 from reslab.system.files import read_json, write_json
 from reslab.train.plan.document import config_like
@@ -84,14 +86,19 @@ def accuracy(logits: np.ndarray, labels: np.ndarray) -> float:
     return float((logits.argmax(1) == labels).mean())
 
 
-def cost(path: Path) -> dict[str, float]:
-    found = measure(str(path), seconds=2.0)
-    return {
-        "latency_ms": round(found.latency_ms_p50, 2),
-        "ms_per_picture_in_blocks": round(1e3 / found.forward_images_per_second, 3),
-        "macs": found.macs or 0,
-        "megabytes": round((path / "model.safetensors").stat().st_size / 1e6, 2),
-    }
+def cost(one: Path, together: Path) -> dict[str, list[float]]:
+    """Of a member and of the ensemble, timed in turn: milliseconds per picture, alone and in blocks; megabytes of the file."""
+    engines = [open_engine(path) for path in (one, together)]
+    side = engines[0].header.preprocess.size
+    pixels = np.random.default_rng(0).integers(0, 256, (BLOCK, side, side, 3)).astype(np.uint8)
+    block = pixels[: batch_size(side)]
+
+    def milliseconds(part: np.ndarray) -> list[float]:
+        both = time_alternately(lambda: engines[0].logits(part), lambda: engines[1].logits(part))
+        return [round(1e3 * seconds / len(part), 4) for seconds in both]
+
+    sizes = [round((path / MODEL_NAME).stat().st_size / 1e6, 2) for path in (one, together)]
+    return {"ms_alone": milliseconds(pixels[:1]), "ms_in_blocks": milliseconds(block), "megabytes": sizes}
 
 
 def judged(path: Path, pictures: tuple) -> Evaluation:
@@ -136,7 +143,7 @@ def main() -> None:
             for name, value in together.document().items()
             if name in ("rejection", "conformal", "accepted", "coverage")
         },
-        "cost": {"one": cost(fold_folder(options.out, 1)), "ensemble": cost(options.out)},
+        "cost of a member and of the ensemble": cost(fold_folder(options.out, 1), options.out),
         "machine": read_config(options.out)["machine"],
     }
     print(json.dumps(found))
