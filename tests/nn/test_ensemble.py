@@ -3,16 +3,18 @@
 import dataclasses
 
 import numpy as np
+import onnx
 import pytest
 import torch
 
-from reslab.engine.onnx import open_exported
+from reslab.engine.onnx import from_bytes, open_exported
 from reslab.engine.open import open_engine
 from reslab.errors import ResLabError
 from reslab.explain.cam import explain
-from reslab.export.graph import write_onnx
+from reslab.export.graph import export_onnx, write_onnx
+from reslab.export.quantize import quantize
 from reslab.metrics.calibration import softmax
-from reslab.model.file import Header, write_model
+from reslab.model.file import Header, encode_metadata, write_model
 from reslab.nn.config import MOST_MEMBERS, member_configs
 from reslab.nn.ensemble import combine
 from reslab.nn.layers import to_images
@@ -100,6 +102,17 @@ def test_exported_it_answers_and_explains_as_before(path, pixels, tmp_path):
         assert np.allclose(exported.logits(rows), engine.logits(rows), atol=1e-4)
     assert np.allclose(exported.features(pixels), engine.features(pixels), atol=1e-4)
     assert all(np.array_equal(a, b) for a, b in zip(exported.head, engine.head, strict=True))
+
+
+def test_in_int8_the_features_and_the_head_still_give_the_logits(path, pixels, alone, tmp_path):
+    engine = open_engine(path)
+    small = quantize(export_onnx(engine.network, engine.header), pixels)
+    onnx.helper.set_model_props(small, encode_metadata(engine.header, engine.seen))
+    smaller = from_bytes(small.SerializeToString(), tmp_path / "small.onnx")
+    (weight, bias), features = smaller.head, smaller.features(pixels)
+    assert np.allclose(features.mean((2, 3)) @ weight.T + bias, smaller.logits(pixels), atol=1e-4)
+    off = np.abs(smaller.logits(pixels) - alone.mean(0)).max()
+    assert 1e-4 < off < 0.1 * np.ptp(alone.mean(0))
 
 
 @pytest.mark.parametrize(
