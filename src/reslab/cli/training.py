@@ -176,10 +176,8 @@ def _say_score(run: "Run", json: bool) -> None:
     config = read_config(run.folder)["config"]
     SCORES[document["task"]].trained(document, fold=bool(config.get("fold")))
     if is_ensemble(config):
-        show.say(
-            f"ensemble     of these {config['folds']} networks, the mean of their logits: expect this score or a little"
-        )
-        show.say("             better; the temperature is that of single networks")
+        say = "the mean of their logits; expect about this score, or a little better. The temperature is a single one's"
+        show.say(f"ensemble     of these {config['folds']} networks: {say}")
 
 
 def _next_steps(run: "Run", data: str) -> None:

@@ -223,6 +223,11 @@ class TrainConfig:
         """Whether it is the whole of a cross-validation: its folds, and the run on everything."""
         return self.folds > 0 and self.fold == 0
 
+    @property
+    def runs(self) -> int:
+        """How many times as long as a run on all pictures it takes: K folds of all but a K-th, then one run on everything."""
+        return self.folds - self.keep_folds if self.cross_validates else 1
+
 
 SETTINGS = settings_of(TrainConfig)
 """Every setting of a run by its name in `config.json`, `optim.lr` where it is nested."""
