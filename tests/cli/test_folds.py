@@ -78,6 +78,7 @@ def test_few_pictures_get_a_hint_and_only_they(reslab, colours, tmp_path):
         (["--folds", "1"], "--folds 1 divides nothing"),
         (["--folds", "40"], "needs 40 pictures of every class"),
         (["--fold", "2"], "--fold 2 needs --folds"),
+        (["--keep-folds"], "--keep-folds keeps the networks of all --folds"),
         (["--folds", "3", "--val", "none"], "--folds and --val contradict each other"),
         (["--folds", "3", "--val", "0.2"], "--folds and --val contradict each other"),
         (["--folds", "3", "--patience", "2"], "--folds and --patience contradict each other"),

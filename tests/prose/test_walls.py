@@ -37,7 +37,7 @@ WALLS = {
 
 REACH_TORCH = (
     "bench/network", "data/loader", "data/named", "engine/checkpoint", "engine/torch", "export", "model/checkpoint",
-    "nn/blocks", "nn/layers", "nn/resnet", "nn/weights", "run/cross_validation", "run/export", "study/degradation",
+    "nn/blocks", "nn/ensemble", "nn/layers", "nn/resnet", "nn/weights", "run/cross_validation", "run/export", "study/degradation",
     "system/device", "train",
 )  # fmt: skip
 """The rooms and files whose import may load PyTorch; whatever else is imported answers without it."""

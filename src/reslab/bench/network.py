@@ -8,7 +8,7 @@ from reslab.bench.clock import times
 from reslab.data.reader import BLOCK
 from reslab.engine.torch import TorchEngine
 from reslab.model.file import Header
-from reslab.nn.config import config_from
+from reslab.nn.config import member_configs
 from reslab.nn.count import macs
 from reslab.nn.resnet import build
 from reslab.nn.zoo import ZOO, native_size
@@ -50,14 +50,14 @@ def cost(header: Header, forward: float, seconds: float) -> Cost:
         forward: pictures per second in forward passes.
         seconds: time for measuring the machine's peak.
     """
-    size, shape = header.preprocess.size, header.network
+    size, members = header.preprocess.size, member_configs(header.network)
     precision, _ = device.precision()
-    per_picture, peak = macs(config_from(shape), size), _matmul_gflops(seconds)
+    per_picture, peak = len(members) * macs(members[0], size), _matmul_gflops(seconds)
     work = TrainConfig(batch_size=BLOCK, size=size, precision=precision, accumulate=1, layout="channels-last")
     return Cost(
         machine=device.describe(),
         macs=per_picture,
-        training_images_per_second=BLOCK / seconds_per_step(shape, work),
+        training_images_per_second=BLOCK / (len(members) * seconds_per_step(asdict(members[0]), work)),
         training_precision=precision,
         matmul_gflops=peak,
         percent_of_peak=100 * 2 * per_picture * forward / 1e9 / peak,

@@ -110,7 +110,8 @@ def _who_does_what(event: Event) -> str:
     if not config.cross_validates:
         return f"{event['train']:,} pictures train, {event['val']:,} validate"
     pool = f"{event['train']:,} pictures, training and validation ones together, in {config.folds} folds"
-    return f"{pool}: each is judged once by a network that has not seen it, then all of them train"
+    model = "the networks together are the model" if config.keep_folds else "then all of them train"
+    return f"{pool}: each is judged once by a network that has not seen it, {model}"
 
 
 def say_verdict(verdict: "Verdict") -> None:

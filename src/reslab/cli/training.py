@@ -16,7 +16,7 @@ from reslab.cli.options import RUN_OPTIONS, RunOptions, outside_data
 from reslab.cli.progress import RunListener
 from reslab.cli.scores import SCORES
 from reslab.errors import ResLabError
-from reslab.model.run import REPORT_NAME, RUNS, read_config, read_split
+from reslab.model.run import REPORT_NAME, RUNS, is_ensemble, read_config, read_split
 from reslab.run.list import list_runs
 from reslab.system.events import Event, Listener
 from reslab.tasks.table import TASKS
@@ -173,7 +173,11 @@ def _say_score(run: "Run", json: bool) -> None:
         show.print_json(document)
         return
     show.say()
-    SCORES[document["task"]].trained(document, fold=bool(read_config(run.folder)["config"].get("fold")))
+    config = read_config(run.folder)["config"]
+    SCORES[document["task"]].trained(document, fold=bool(config.get("fold")))
+    if is_ensemble(config):
+        say = "the mean of their logits; expect about this score, or a little better. The temperature is a single one's"
+        show.say(f"ensemble     of these {config['folds']} networks: {say}")
 
 
 def _next_steps(run: "Run", data: str) -> None:

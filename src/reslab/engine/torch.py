@@ -8,8 +8,9 @@ import torch
 from reslab.engine.base import Outputs
 from reslab.errors import ResLabError
 from reslab.model.file import Header, ModelFile, read_model
-from reslab.nn.config import config_from
+from reslab.nn.config import member_configs
 from reslab.nn.count import refuse_larger
+from reslab.nn.ensemble import Ensemble
 from reslab.nn.layers import to_images
 from reslab.nn.resnet import ResNet, fold_batch_norm
 from reslab.system import device
@@ -58,19 +59,21 @@ def open_torch(path: Path) -> TorchEngine:
 
 
 def network_from_file(model: ModelFile, path: Path) -> ResNet:
-    """The network stored in a model file.
+    """The network, or the ensemble of several, that is stored in a model file.
 
     Raises:
         ResLabError: its tensors are not those of the network that its header describes.
     """
-    config = config_from(model.header.network)
+    configs = member_configs(model.header.network)
+    config, members = configs[0], len(configs)
     if config.num_classes != len(model.header.classes):
         raise ResLabError(
             f"{path} is damaged: its network has {config.num_classes} outputs, and it names "
             f"{len(model.header.classes)} classes"
         )
-    refuse_larger(config, len(model.tensors), sum(tensor.size for tensor in model.tensors.values()))
-    network = ResNet(config)
+    numbers = sum(tensor.size for tensor in model.tensors.values())
+    refuse_larger(config, len(model.tensors) // members, numbers // members)
+    network = ResNet(config) if members == 1 else Ensemble(configs)
     try:
         network.load_state_dict({name: torch.from_numpy(tensor) for name, tensor in model.tensors.items()})
     except RuntimeError as error:

@@ -143,6 +143,7 @@ class _Config:
     data_dir: str | None = None
     folds: int = 0
     fold: int = 0
+    keep_folds: bool = False
 
 
 def read_config(run: Path) -> dict[str, Any]:
@@ -204,6 +205,32 @@ def planned_epochs(config: Mapping[str, Any], epochs: Sequence[Mapping[str, Any]
     if config.get("minutes") and epochs:
         return epochs[-1].get("epochs", config["epochs"])
     return config["epochs"]
+
+
+def is_ensemble(config: Mapping[str, Any]) -> bool:
+    """Whether the networks of the folds are the model of a run."""
+    return bool(config.get("keep_folds")) and not config.get("fold")
+
+
+def read_epochs(run: Path, config: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The `epoch` events of a run; for an ensemble one for each epoch that all of its members have finished.
+
+    That one has the mean of each number over the members, but the sum of their seconds.
+    """
+    if not is_ensemble(config):
+        return [event for event in read_journal(run) if event["event"] == "epoch"]
+    members = [read_epochs(fold_folder(run, k + 1), {}) for k in range(config["folds"])]
+    return [_mean_of(events) | {"seconds": sum(e["seconds"] for e in events)} for events in zip(*members, strict=False)]
+
+
+def _mean_of(events: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """The first of these with the mean of each fractional number that all of them have."""
+    means = {
+        name: sum(event[name] for event in events) / len(events)
+        for name, value in events[0].items()
+        if isinstance(value, float) and all(isinstance(event.get(name), float) for event in events)
+    }
+    return {**events[0], **means}
 
 
 def read_journal(run: Path) -> Iterator[dict[str, Any]]:

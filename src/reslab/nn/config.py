@@ -1,7 +1,7 @@
 """The shape of a residual network as plain values, which are printed, compared, stored in files and built into layers."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal, get_args
 
 from reslab.errors import ResLabError, nearest
@@ -13,6 +13,9 @@ StemKind = Literal["7x7", "3x3", "deep", "whitening"]
 EntryKind = Literal["block", "pool"]
 ShortcutKind = Literal["A", "B", "C", "D", "plain"]
 Activation = Literal["relu", "gelu"]
+
+MOST_MEMBERS = 100
+"""Networks in one ensemble."""
 
 SMALL_MAP = 3
 """Pooling rounds odd sides down, but those of the smallest maps up: none becomes empty."""
@@ -113,6 +116,32 @@ _CHOICES: dict[str, Any] = {
 def config_from(values: Mapping[str, Any]) -> ResNetConfig:
     """A configuration from the plain values of a file: lists become tuples, the zoo's `name` is dropped."""
     return build(ResNetConfig, {k: v for k, v in values.items() if k != "name"}, "the description of the network")
+
+
+@dataclass(frozen=True, slots=True)
+class _Input:
+    """What may differ between the members of an ensemble, since each may be normalised by its own pictures."""
+
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+
+
+def member_configs(values: Mapping[str, Any]) -> tuple[ResNetConfig, ...]:
+    """The configuration of each member of an ensemble from the plain values of a file; of a single network, its own.
+
+    An ensemble's description is that of a network with a list `members`: the mean and std of each.
+
+    Raises:
+        ResLabError: the description is damaged, or there are fewer than two members or more than `MOST_MEMBERS`.
+    """
+    config = config_from({name: value for name, value in values.items() if name != "members"})
+    if "members" not in values:
+        return (config,)
+    members = values["members"]
+    if not isinstance(members, list | tuple) or not 2 <= len(members) <= MOST_MEMBERS:
+        raise ResLabError(f"the description of the network is damaged: members is no list of 2 to {MOST_MEMBERS}")
+    inputs = build(tuple[_Input, ...], members, "the description of the network", "members")
+    return tuple(replace(config, mean=one.mean, std=one.std) for one in inputs)
 
 
 def last_map(config: ResNetConfig, size: int) -> int:

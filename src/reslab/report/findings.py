@@ -42,7 +42,8 @@ def _shown(judged: Judged, score: float) -> str:
 def _trust(judged: Judged, run: RunFolder) -> list[Phrase]:
     """How far the score can be believed."""
     document = judged.document
-    said = [say("score.folded"), _spread(document["folds"])] if judged.split == OUT_OF_FOLD else []
+    whose = say("score.ensemble", folds=run.config["folds"]) if run.ensemble else say("score.folded")
+    said = [whose, _spread(document["folds"])] if judged.split == OUT_OF_FOLD else []
     if seen := document["seen_in_training"]:
         key = "score.twins" if judged.split == OUT_OF_FOLD else "score.seen"
         said.append(say(key, seen=f"{seen:,}", n=f"{document['n']:,}"))

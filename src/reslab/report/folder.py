@@ -10,9 +10,11 @@ from reslab.model.run import (
     MODEL_NAME,
     SCORED_SPLITS,
     evaluation_name,
+    is_ensemble,
     planned_epochs,
     predictions_name,
     read_config,
+    read_epochs,
     read_journal,
     read_rows,
     read_split,
@@ -104,6 +106,11 @@ class RunFolder:
         return not self.config.get("folds")
 
     @property
+    def ensemble(self) -> bool:
+        """Whether the model is the ensemble of the folds; the epochs are then means over them."""
+        return is_ensemble(self.config)
+
+    @property
     def score(self) -> Judged | None:
         """What to believe: the test split if it was judged, else what else there is; never an outdated score."""
         return next(
@@ -130,7 +137,7 @@ def read_run(path: Path) -> RunFolder:
     return RunFolder(
         path=path,
         document=document,
-        epochs=[event for event in events if event["event"] == "epoch"],
+        epochs=read_epochs(path, document["config"]),
         steps=[event for event in events if event["event"] == "step"],
         early=events[-1] if events and events[-1]["event"] == "early stop" else None,
         shares=Counter((row.split, row.label) for row in read_split(path) or []),

@@ -164,8 +164,11 @@ def _kept(run: RunFolder) -> Phrase | None:
         return say("curves.best", epoch=best)
     if run.config.get("fold"):
         return say("curves.fold", epoch=last)
+    fold = fold_folder(run.path, 1)
+    if run.ensemble:
+        return say("curves.ensemble", epoch=last, fold=fold, folds=run.config["folds"])
     if run.config.get("folds"):
-        return say("curves.folded", epoch=last, fold=fold_folder(run.path, 1))
+        return say("curves.folded", epoch=last, fold=fold)
     return say("curves.last", epoch=last)
 
 
@@ -187,7 +190,8 @@ def _network(run: RunFolder) -> list[Phrase]:
     network, weights = run.document["network"], run.config["weights"]
     key = "settings.plain" if network.get("shortcut") == "plain" else "settings.network"
     shape = say(key, name=network["name"], blocks=sum(network["depths"]), block=network["block"])
-    return [shape, say("settings.scratch") if weights == "none" else say("settings.tuned", weights=weights)]
+    together = [say("settings.ensemble", folds=run.config["folds"])] if run.ensemble else []
+    return [shape, *together, say("settings.scratch") if weights == "none" else say("settings.tuned", weights=weights)]
 
 
 def _settings(run: RunFolder) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:

@@ -5,6 +5,7 @@ from typing import Any
 from reslab.data.catalog import Picture
 from reslab.figures import curves
 from reslab.metrics.intervals import proportion
+from reslab.model.run import OUT_OF_FOLD
 from reslab.model.run_data import data_location
 from reslab.report import pictures
 from reslab.report.folder import Judged, RunFolder
@@ -51,7 +52,7 @@ class SingleSection:
         return {
             "confusion": confusion(judged),
             "classes": class_rows(judged, run),
-            "calibration": calibration(judged),
+            "calibration": calibration(judged, run.ensemble),
             "mistakes": mistakes(judged, run),
         }
 
@@ -122,8 +123,8 @@ def class_rows(judged: Judged, run: RunFolder) -> list[dict[str, Any]]:
     return rows
 
 
-def calibration(judged: Judged) -> dict[str, Any]:
-    """The reliability diagram, the errors before and after, and what they mean."""
+def calibration(judged: Judged, ensemble: bool = False) -> dict[str, Any]:
+    """The reliability diagram, the errors before and after, and what they mean; an `ensemble` has its members' temperature."""
     document = judged.document
     bins, fit = document["reliability"], document["calibration"]
     sure = sum(b["n"] * b["confidence"] for b in bins) / document["n"]
@@ -134,6 +135,8 @@ def calibration(judged: Judged) -> dict[str, Any]:
         verdict=say(f"calibration.{verdict}", gap=f"{100 * abs(gap):.1f}"),
     )  # fmt: skip
     said = [overall, *_temperature(fit, judged.split)]
+    if ensemble and judged.split == OUT_OF_FOLD and fit["temperature"] != 1:
+        said.append(say("calibration.ensemble"))
     return {"diagram": curves.reliability(bins), "bins": bins, "fit": fit, "few": curves.FEW, "sentences": said}
 
 

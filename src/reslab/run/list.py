@@ -11,9 +11,10 @@ from reslab.model.run import (
     SCORED_SPLITS,
     evaluation_name,
     fold_folder,
+    is_ensemble,
     planned_epochs,
     read_config,
-    read_journal,
+    read_epochs,
 )
 from reslab.system.files import read_json
 from reslab.system.values import build_known
@@ -36,15 +37,16 @@ def _row(folder: Path) -> dict[str, Any]:
 
 def _summary(folder: Path) -> dict[str, Any]:
     document = read_config(folder)
-    epochs = [event for event in read_journal(folder) if event["event"] == "epoch"]
-    folds = [fold_folder(folder, k + 1) for k in range(document["config"].get("folds", 0))]
-    spent = epochs + [event for fold in folds for event in read_journal(fold) if event["event"] == "epoch"]
+    config = document["config"]
+    epochs = read_epochs(folder, config)
+    folds = [] if is_ensemble(config) else [fold_folder(folder, k + 1) for k in range(config.get("folds", 0))]
+    spent = epochs + [event for fold in folds for event in read_epochs(fold, {})]
     scored = next((p for split in SCORED_SPLITS if (p := folder / evaluation_name(split)).is_file()), None)
     score = build_known(_Scored, read_json(scored), scored) if scored else _Scored(None, None)
     return {
-        "model": document["config"]["model"],
-        "data": document["config"]["data"],
-        "epochs": f"{sum(event['step'] > 0 for event in epochs)}/{planned_epochs(document['config'], epochs)}",
+        "model": config["model"],
+        "data": config["data"],
+        "epochs": f"{sum(event['step'] > 0 for event in epochs)}/{planned_epochs(config, epochs)}",
         **asdict(score),
         "seconds": round(sum(event["seconds"] for event in spent), 1),
     }

@@ -155,8 +155,7 @@ def measure(plan: Plan, stores: Stores, listener: Listener, left: float = 0.0) -
 
     plan = with_found_rate(with_statistics(plan, stores.train), stores, listener)
     plan, seconds = with_speed(plan, len(stores.val), left)
-    # a cross-validation trains K times on all but a K-th of the pictures, then once on all of them
-    return plan, seconds * (plan.config.folds if plan.config.cross_validates else 1)
+    return plan, seconds * plan.config.runs
 
 
 def _refuse_lonely_classes(catalog: Catalog, config: TrainConfig) -> None:

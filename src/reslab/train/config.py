@@ -94,6 +94,10 @@ class TrainConfig:
     """Nothing is chosen by the pictures that score; what `val` would set aside is dealt out too. 0 does without."""
     fold: int = setting(0, COUNT, "Train and score only this fold of --folds.", group="folds")
     """From 1; 0 is the whole."""
+    keep_folds: bool = setting(
+        False, None, "Keep the networks of --folds: the model is their ensemble, the mean of their logits, and none is trained "
+        "on all pictures.", group="folds",
+    )  # fmt: skip
     skip_bad: bool = setting(False, None, "Leave unreadable pictures out.", group="data")
 
     recipe: str = setting(
@@ -225,6 +229,11 @@ class TrainConfig:
     def cross_validates(self) -> bool:
         """Whether it is the whole of a cross-validation: its folds, and the run on everything."""
         return self.folds > 0 and self.fold == 0
+
+    @property
+    def runs(self) -> int:
+        """How many times as long as a run on all pictures it takes: K folds of all but a K-th, then one run on everything."""
+        return self.folds - self.keep_folds if self.cross_validates else 1
 
 
 SETTINGS = settings_of(TrainConfig)

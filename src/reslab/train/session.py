@@ -262,7 +262,8 @@ def loader_of(plan: Plan, store: Store, group: ProcessGroup = SINGLE) -> Loader:
     return loader
 
 
-def _header(plan: Plan) -> Header:
+def header_of(plan: Plan) -> Header:
+    """The header of a model file before anything was calibrated or scored."""
     config = plan.config
     training = {"recipe": config.recipe, "seed": config.seed, "split_seed": config.split_seed, "epochs": config.epochs}
     training |= {
@@ -295,7 +296,7 @@ def validator_of(plan: Plan, store: Store, group: ProcessGroup) -> Callable[[dic
     """
     if not len(store):
         return lambda weights: None
-    network, header = ResNet(config_from(plan.network)), _header(plan)
+    network, header = ResNet(config_from(plan.network)), header_of(plan)
     task, balanced = task_named(plan.task), plan.config.balance != "none"
     labels = task.targets(store.pictures, plan.classes, "val")
 
@@ -321,7 +322,7 @@ def _stored_blocks(store: Store, group: ProcessGroup) -> Iterator[np.ndarray]:
 def _keep(job: Job, training: Training) -> None:
     """Write the current weights as the run's model."""
     arrays = {name: tensor.detach().cpu().numpy() for name, tensor in training.weights().items()}
-    write_model(job.folder / MODEL_NAME, arrays, _header(job.plan), job.stores.train.fingerprints())
+    write_model(job.folder / MODEL_NAME, arrays, header_of(job.plan), job.stores.train.fingerprints())
 
 
 def _finish(job: Job) -> Evaluation | None:

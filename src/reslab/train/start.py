@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from reslab.errors import ResLabError, nearest
 from reslab.model.file import is_foreign, read_model
 from reslab.model.run import MODEL_NAME, PACKAGED, packaged_file
+from reslab.nn.config import member_configs
 from reslab.nn.zoo import ZOO
 from reslab.pixels.preprocess import IMAGENET_MEAN, IMAGENET_STD
 from reslab.system.fetch import Remote, fetch
@@ -62,6 +63,8 @@ class Start:
     """sha256 of their file."""
     size: int = 0
     """Side of the pictures that they were trained on; 0 if unknown."""
+    members: int = 1
+    """Networks that answer together: more than one in an ensemble, which can teach, but not be trained on."""
 
     def __post_init__(self) -> None:
         if (channels := self.network.config.in_channels) != _CHANNELS:
@@ -106,6 +109,7 @@ def open_start(weights: str, model: str, on_progress: Callable[[int, int], None]
         opened.header.classes,
         training.get("licence") or training.get("weights_licence"),
         opened.sha256,
+        members=len(member_configs(opened.header.network)),
     )
 
 

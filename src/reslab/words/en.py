@@ -65,6 +65,11 @@ TEXTS: dict[str, str] = {
         "Cross-validation: each picture was classified by a network that had not been trained on it, and nothing was chosen "
         "by the pictures that a fold is scored on. The network in this folder was trained on all of them, somewhat more than "
         "in any fold: expect about this score, or a little better, on new pictures of the same kind.",
+    "score.ensemble":
+        "Cross-validation: each picture was classified by the one of the {folds} networks that had not been trained on it. The "
+        "model in this folder is the ensemble of all of them: the mean of their logits. An ensemble is usually somewhat more "
+        "accurate than its members, so expect about this score, or a little better, on new pictures of the same kind. The "
+        "ensemble itself can only be scored on pictures that none of its members was trained on.",
     "score.spread":
         "Fold by fold: {each}; mean {mean}, standard deviation {std}; 95 % interval of the mean {low} to {high}. The "
         "interval treats the folds as independent, although they share training pictures, so it is approximate.",
@@ -127,6 +132,9 @@ TEXTS: dict[str, str] = {
     "settings.plain":
         "{name} is a plain network: {blocks} blocks of kind {block} without shortcut connections, made for comparison with "
         "residual ones. More layers make such a network harder to train (degradation).",
+    "settings.ensemble":
+        "The model is an ensemble of {folds} such networks: its logits are the mean of theirs, so its probabilities are their "
+        "geometric mean, scaled to sum to 1.",
     "settings.scratch": "It was trained from scratch.",
     "settings.tuned": "It was fine-tuned from the weights {weights}.",
     "settings.decided": "Chosen, measured, or with a reason",
@@ -147,6 +155,7 @@ TEXTS: dict[str, str] = {
     "setting.split_seed": "seed of the split",
     "setting.group_by": "groups kept together",
     "setting.folds": "cross-validation folds; 0: none",
+    "setting.keep_folds": "the model is the ensemble of the folds",
     "setting.fold": "number of this fold; 0: all pictures",
     "setting.skip_bad": "skip unreadable pictures",
     "setting.recipe": "recipe",
@@ -320,6 +329,9 @@ TEXTS: dict[str, str] = {
     "curves.folded":
         "This run used all pictures, so there was no validation, and the model of the last epoch, {epoch}, was kept, as in "
         "every fold. The folds have their own curves: reslab report {fold}.",
+    "curves.ensemble":
+        "The curves are means over the {folds} networks; of each, the weights of the last epoch, {epoch}, are part of the "
+        "ensemble. Each network has curves of its own: reslab report {fold}.",
     "curves.fold":
         "The model of the last epoch, {epoch}, was kept: in a cross-validation the validation pictures are used to score, "
         "not to choose.",
@@ -394,6 +406,9 @@ TEXTS: dict[str, str] = {
     "calibration.out-of-fold":
         "The temperature was fitted on these out-of-fold answers, so each fifth of them is evaluated here with the "
         "temperature of the rest.",
+    "calibration.ensemble":
+        "They are the answers of single networks, whose temperature the ensemble takes over: its own could only be fitted on "
+        "pictures that none of them was trained on.",
     "calibration.test":
         "The temperature was fitted on other pictures (the validation split, or the folds); these were not used.",
     "calibration.unfitted": "No temperature was fitted, because this run had no validation: before and after are the same.",

@@ -58,6 +58,10 @@ TEXTS: dict[str, str] = {
     "score.folded":
         "交叉验证：每张图片都由没有用它训练过的网络来回答，也没有按任何一折的评分图片做过选择。本目录中的网络用全部图片训练，"
         "比任何一折都略多：对同类的新图片，大致可以期待这样的准确率，或略高一点。",
+    "score.ensemble":
+        "交叉验证：每张图片都由 {folds} 个网络中没有用它训练过的那一个来回答。本目录中的模型是全部这些网络的集成：取各网络的 "
+        "logits 的平均。集成的准确率通常略高于单个网络，因此对同类的新图片，大致可以期待这样的准确率，或略高一点。"
+        "集成本身的成绩，只能在所有网络都没有用来训练过的图片上测得。",
     "score.spread":
         "各折依次为 {each}；平均 {mean}，标准差 {std}；平均值的 95 % 置信区间为 {low} 至 {high}。该区间把各折视为相互独立，"
         "而它们共用训练图片，因此只是粗略的估计。",
@@ -114,6 +118,9 @@ TEXTS: dict[str, str] = {
     "settings.plain":
         "{name} 是一个普通网络：{blocks} 个 {block} 块，没有捷径连接，用来与残差网络作比较。"
         "这样的网络层数越多越难训练（退化）。",
+    "settings.ensemble":
+        "模型是 {folds} 个这样的网络的集成：它的 logits 是各网络 logits 的平均，因此它的概率是各网络概率的几何平均，"
+        "再归一化到总和为 1。",
     "settings.scratch": "它是从零开始训练的。",
     "settings.tuned": "它在权重 {weights} 的基础上微调而来。",
     "settings.decided": "指定的、测得的、或有理由的选择",
@@ -134,6 +141,7 @@ TEXTS: dict[str, str] = {
     "setting.split_seed": "划分种子",
     "setting.group_by": "保持在一起的分组",
     "setting.folds": "交叉验证的折数；0 为不做",
+    "setting.keep_folds": "以各折网络的集成为模型",
     "setting.fold": "第几折；0 为全部图片",
     "setting.skip_bad": "跳过无法读取的图片",
     "setting.recipe": "配方",
@@ -292,6 +300,9 @@ TEXTS: dict[str, str] = {
     "curves.folded":
         "这是用全部图片进行的训练，没有图片可供验证，因此与各折一样保留最后一轮（第 {epoch} 轮）的模型。各折有自己的曲线："
         "reslab report {fold}。",
+    "curves.ensemble":
+        "曲线是 {folds} 个网络的平均；集成中用的是每个网络最后一轮（第 {epoch} 轮）的权重。每个网络有自己的曲线："
+        "reslab report {fold}。",
     "curves.fold": "保留的是最后一轮（第 {epoch} 轮）的模型：在交叉验证中，验证图片只作评判，不作选择。",
     "curves.accuracy": "准确率",
     "curves.loss": "损失",
@@ -353,6 +364,8 @@ TEXTS: dict[str, str] = {
     "calibration.softened": "温度 {t} 大于 1：训练后的网络过于自信，概率被调得更平缓。",
     "calibration.val": "温度正是在这个集合上拟合的，因此这里每五分之一的图片都用其余图片拟合的温度来评判。",
     "calibration.out-of-fold": "温度是在这些折外预测上拟合的，因此这里每五分之一的图片都用其余图片拟合的温度来评判。",
+    "calibration.ensemble":
+        "这些是单个网络的回答，集成沿用它们的温度：集成自己的温度只能在所有网络都没有用来训练过的图片上拟合。",
     "calibration.test": "温度是在另外的图片（验证集或各折）上拟合的，这些图片没有参与。",
     "calibration.unfitted": "这次训练没有验证集，因此没有拟合温度：前后相同。",
     "calibration.refused": "拟合过温度，但没有采用：在留出的各折上，它没有改善似然和校准误差。",

@@ -544,7 +544,7 @@ function leadOf({ name, classes, task }) {
 }
 
 /** Each split's score with its interval, n, and whether the split also chose the model. */
-function scores({ scores }) {
+function scores({ scores, training = {} }) {
   const shown = Object.entries(scores ?? {}).flatMap(([split, score]) => {
     const kind = score.top1 ? "top1" : "mean_ap";
     const { value, low, high } = score[kind] ?? {};
@@ -555,9 +555,14 @@ function scores({ scores }) {
       whisker(value, low, high),
       element("p", {}, say("model.interval", { low: percent(low), high: percent(high) })),
       element("p", { className: score.chose_the_model ? "honest" : "quiet" },
-        say(score.chose_the_model ? "model.chose" : "model.fair", { n: whole(score.n) })))];
+        say(score.chose_the_model ? "model.chose" : together(split, training) ? "model.members" : "model.fair", { n: whole(score.n) })))];
   });
   return shown.length ? shown : [element("p", { className: "quiet" }, say("model.unscored"))];
+}
+
+/** Whether a score is that of the members of an ensemble, one by one. */
+function together(split, training) {
+  return split === "out-of-fold" && training.keep_folds;
 }
 
 function whisker(value, low, high) {
@@ -571,7 +576,7 @@ function whisker(value, low, high) {
 function facts(model) {
   const { calibration = {}, preprocess, training = {}, limits } = model;
   const rows = [
-    ["name", model.name],
+    ["name", training.keep_folds ? `${model.name} × ${training.folds}` : model.name],
     ["sha256", hash(model.sha256)],
     [model.task === "multi" ? "labels" : "classes", folded(whole(model.classes.length), say("model.all", { n: whole(model.classes.length) }), classList(model))],
     ["input", say(`model.input.${preprocess.resize}`, { size: preprocess.size, filter: say(`filter.${preprocess.interpolation}`) })],

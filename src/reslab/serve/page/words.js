@@ -142,6 +142,10 @@ export const WORDS = {
     "n\u00a0=\u00a0{n}; this split also chose the model, so the score is slightly optimistic.",
     "n\u00a0=\u00a0{n}；模型也是按这部分图片挑选的，因此成绩略偏乐观。",
   ],
+  "model.members": [
+    "n\u00a0=\u00a0{n}; the score of the ensemble's networks one by one, each on pictures that it was not trained on. Together they are probably slightly better.",
+    "n\u00a0=\u00a0{n}；这是集成中各网络单独的成绩，每个网络只回答没有用来训练过它的图片。合在一起大概会略好一些。",
+  ],
   "model.fair": [
     "n\u00a0=\u00a0{n}; these pictures were not used to choose the model.",
     "n\u00a0=\u00a0{n}；挑选模型时没有用到这些图片。",

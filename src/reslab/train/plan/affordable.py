@@ -132,8 +132,8 @@ def _fixed(plan: Plan, model: str, size: int) -> dict[str, tuple[Any, Origin]]:
 
 
 def _counts(plan: Plan, catalog: Catalog) -> tuple[int, int]:
-    """Training and validation pictures of an epoch, summed over the folds of a cross-validation."""
-    runs = max(1, plan.config.folds if plan.config.cross_validates else 1)
+    """Training and validation pictures of an epoch, summed over the runs of a cross-validation."""
+    runs = plan.config.runs
     return runs * len(catalog.split("train")), runs * len(catalog.split("val"))
 
 

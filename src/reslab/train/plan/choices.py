@@ -11,7 +11,7 @@ import numpy as np
 
 from reslab.data.catalog import Picture
 from reslab.errors import ResLabError
-from reslab.nn.config import last_map
+from reslab.nn.config import MOST_MEMBERS, last_map
 from reslab.nn.zoo import configuration, native_size
 from reslab.pixels.decode import facts
 from reslab.pixels.preprocess import Preprocess
@@ -90,6 +90,11 @@ def choose_start(choices: Choices, side: int) -> Start | None:
             choices.set("model", "resnet18", say("reason.model.imagenet"))
         return None
     start = open_start(config.weights, config.model)
+    if start.members > 1:
+        raise ResLabError(
+            f"--weights {config.weights} are an ensemble of {start.members} networks, and training starts from one",
+            "give the run of one of its folds, or learn from the answers of all: --teacher",
+        )
     if config.size == 0 and 0 < start.size <= side:
         choices.set("size", start.size, say("reason.as_trained"))
     if config.model == AUTO:
@@ -265,6 +270,13 @@ def refuse_contradictions(config: TrainConfig, user: Collection[str]) -> None:
         )
     if config.fold and not config.folds:
         raise ResLabError(f"--fold {config.fold} needs --folds", f"for example --folds 5 --fold {config.fold}")
+    if config.keep_folds and (not config.folds or (config.fold and "keep_folds" in user)):
+        raise ResLabError("--keep-folds keeps the networks of all --folds", "for example --folds 5 --keep-folds")
+    if config.keep_folds and config.folds > MOST_MEMBERS:
+        raise ResLabError(
+            f"--keep-folds keeps at most {MOST_MEMBERS} networks, not {config.folds}",
+            "use fewer folds, such as --folds 5",
+        )
     for name, given, hint in (
         ("--val", "val" in user, "every picture validates once, in its fold: leave --val out"),
         ("--minutes", config.minutes > 0, "the folds must be as long as the run on everything: give --epochs"),

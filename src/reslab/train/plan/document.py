@@ -60,7 +60,7 @@ class _Origin:
     reason: str = ""
 
 
-_FREE = ("data", "data_dir", "epochs", "minutes", "course", "workers", "save_seconds", "log_every")
+_FREE = ("data", "data_dir", "epochs", "minutes", "course", "keep_folds", "workers", "save_seconds", "log_every")
 
 
 def decision_digest(plan: Plan) -> str:
