@@ -15,7 +15,7 @@ from reslab.cli.foreign import FOREIGN_OPTIONS, ForeignOptions
 from reslab.cli.rows import rows_in
 from reslab.engine.open import EngineName, find_model
 from reslab.errors import ResLabError
-from reslab.evaluate.predict import Prediction, SetOptions, expand, load_model
+from reslab.evaluate.predict import TOP, Prediction, SetOptions, expand, load_model
 from reslab.metrics.conformal import Method
 
 
@@ -89,7 +89,8 @@ def _doubts(row: Prediction) -> str:
     """What the model thinks of its answer, for people."""
     said = f"   {row.doubt}" if row.doubt else ""
     if row.prediction_set is not None and row.prediction_set != (row.label,):
-        said += f"   {{{', '.join(row.prediction_set)}}}"
+        more = [f"{len(row.prediction_set) - TOP:,} more"] if len(row.prediction_set) > TOP else []
+        said += f"   {{{', '.join([*row.prediction_set[:TOP], *more])}}}"
     return said
 
 

@@ -808,6 +808,7 @@ function listen() {
   $("reset").addEventListener("click", () => {
     setThresholds(null);
     announce(say("thresholds.back"));
+    $("share").focus(); // the button is disabled now, and would drop the focus
   });
   $("token-form").addEventListener("submit", (event) => {
     event.preventDefault();
