@@ -11,8 +11,11 @@ export function doubtsOf({ probability, outlier_score: outlier }, { minConfidenc
   return { accepted: !(wrong || strange), may_be_wrong: wrong, not_from_here: strange };
 }
 
-/** How many of the stored answers the thresholds accept, and how many of these are right. */
-export function consequences(stored, thresholds) {
+/** How many of the stored answers the thresholds accept, and how many of these are right. The answers are stored with five
+ *  digits, so the thresholds are rounded likewise: the answer that is a threshold stays accepted. */
+export function consequences(stored, { minConfidence, maxOutlier }) {
+  const rounded = (x) => (x == null ? null : Number(x.toPrecision(5)));
+  const thresholds = { minConfidence: rounded(minConfidence), maxOutlier: rounded(maxOutlier) };
   const found = { n: stored.correct.length, accepted: 0, right: 0 };
   for (let i = 0; i < found.n; i++) {
     const row = { probability: stored.confidence[i], outlier_score: stored.outlier[i] };

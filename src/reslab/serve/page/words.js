@@ -99,7 +99,7 @@ export const WORDS = {
   "thresholds.confidence": ["May be wrong, if the probability is below", "可能有误：概率低于"],
   "thresholds.outlier": ["Not from here, if the outlier score is above", "陌生图片：离群分数高于"],
   "thresholds.how": [
-    "This changes nothing but this page: its marks and its CSV. The server and `reslab predict` keep the model's own thresholds.",
+    "This changes nothing but this page: its marks and its CSV. The server and reslab predict keep the model's own thresholds.",
     "这里的调节只影响本页的标记和 CSV；服务器和 reslab predict 仍使用模型自己的阈值。",
   ],
   "thresholds.reset": ["Back to the model's thresholds", "恢复模型的阈值"],
