@@ -25,6 +25,7 @@ EVAL_KEYS = {
     "classes",
 }
 PREDICT_KEYS = {"schema", "path", "label", "probability", "top", "accepted", "prediction_set", "error", "labels"}
+PREDICT_KEYS |= {"may_be_wrong", "not_from_here", "outlier_score"}
 CHECK_KEYS = {"schema", "ok", "images", "classes", "problems"}
 
 

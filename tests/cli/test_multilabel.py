@@ -78,7 +78,8 @@ def test_predict(reslab, patches, made, tmp_path):
     assert rows[0]["label"] == "blue;green;red" and rows[2]["labels"] == []
     assert rows[2]["label"] == "" and rows[3]["label"] is rows[3]["labels"] is None
     table = list(csv.DictReader((tmp_path / "rows.csv").read_text(encoding="utf-8").splitlines()))
-    assert list(table[0]) == ["path", "label", "probability", "error"]
+    assert list(table[0]) == ["path", "label", "probability", "accepted", "doubt", "prediction_set", "error"]
+    assert not any(row["accepted"] or row["doubt"] or row["prediction_set"] for row in table)
     for row, cells in zip(rows[:3], table, strict=False):
         assert cells["label"] == row["label"] and not cells["error"]
         assert cells["probability"] == ";".join(f"{p:.6f}" for _, p in row["labels"])

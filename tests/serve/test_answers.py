@@ -15,7 +15,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from reslab.engine.base import block_logits, forward_of
 from reslab.engine.open import open_engine
 from reslab.engine.torch import TorchEngine
-from reslab.evaluate.predict import Model
+from reslab.evaluate.predict import Model, Prediction
 from reslab.explain.cam import explain
 from reslab.explain.draw import draw_explanation
 from reslab.model.file import Calibration, Header, write_model
@@ -23,6 +23,7 @@ from reslab.nn.zoo import build_named
 from reslab.pixels.decode import decode
 from reslab.pixels.preprocess import Preprocess
 from reslab.serve.batcher import fixed_outputs
+from reslab.serve.metrics import Metrics
 from reslab.serve.run import open_for_serving
 from tests.serve.door import file_of, noise, one_of_each, served
 
@@ -40,9 +41,10 @@ def assert_same(rows, expected):
     for row, one in zip(rows, expected, strict=True):
         wanted = json.loads(json.dumps(dataclasses.asdict(one)))
         assert row.keys() == wanted.keys()
-        for key in row.keys() - {"probability", "top", "labels"}:
+        for key in row.keys() - {"probability", "outlier_score", "top", "labels"}:
             assert row[key] == wanted[key], key
-        assert row["probability"] == pytest.approx(wanted["probability"], abs=NEAR)
+        for key in ("probability", "outlier_score"):
+            assert row[key] == pytest.approx(wanted[key], abs=NEAR)
         for key in ("top", "labels"):
             assert [label for label, _ in row[key] or ()] == [label for label, _ in wanted[key] or ()]
             assert [p for _, p in row[key] or ()] == pytest.approx([p for _, p in wanted[key] or ()], abs=NEAR)
@@ -216,6 +218,16 @@ def test_metrics_and_log_tell_what_happened(engine, caplog):
         ("GET", "/no/such/path", 404, 0, "path"),
     ]
     assert lines[1]["id"] == "mine-1" and all(line["ms"] >= 0 for line in lines)
+
+
+def test_doubts_are_counted_apart():
+    metrics, answer = Metrics(lambda: 0, lambda: 0), Prediction("x", "a", 0.5, (("a", 0.5),), accepted=False)
+    doubts = [{"may_be_wrong": True}, {"may_be_wrong": True, "not_from_here": True}, {"not_from_here": True}, {}]
+    for one in doubts:
+        metrics.row(dataclasses.replace(answer, **one))
+    (found,) = (f for f in text_string_to_metric_families(metrics.text().decode()) if f.name == "reslab_doubts")
+    counted = {s.labels["doubt"]: s.value for s in found.samples if s.name.endswith("_total")}
+    assert counted == {"may be wrong": 1, "not from here": 2}
 
 
 def test_a_torch_model_is_exported_on_the_fly_and_keeps_its_name(tmp_path):

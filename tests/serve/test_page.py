@@ -1,18 +1,25 @@
 """The web page in a real Chromium, on a real server with a real model."""
 
 import csv
+import functools
 import io
 import json
 import os
 import re
 import shutil
 from contextlib import contextmanager
+from dataclasses import asdict, replace
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from reslab.evaluate.predict import load_model
+from reslab.cli.rows import COLUMNS
+from reslab.evaluate.outliers import OutlierScorer
+from reslab.evaluate.predict import Model, load_model
+from reslab.metrics.calibration import softmax
+from reslab.metrics.conformal import fit_conformal
+from reslab.metrics.rejection import RELIABLE, fit_rejection, score_rejection
 from reslab.serve import body
 from tests.serve.door import served
 
@@ -27,10 +34,30 @@ pytestmark = [
 ]
 
 
+def coarse(seed, size):
+    """A picture of large coloured patches."""
+    pixels = np.random.default_rng(seed).integers(0, 256, (4, 4, 3), dtype=np.uint8)
+    return Image.fromarray(pixels).resize(size, Image.Resampling.BICUBIC)
+
+
+@functools.cache
+def model():
+    """The packaged network, with thresholds and prediction sets fitted on patches of which nine in ten are answered rightly."""
+    engine = load_model(MODEL).engine
+    outputs = engine.embed(np.stack([coarse(seed, (32, 32)) for seed in range(1000, 1300)]))
+    engine.header = replace(engine.header, feature_mean=tuple(outputs.features.mean(0).tolist()))
+    labels = (outputs.logits.argmax(1) + (np.arange(300) % 10 == 0)) % 10
+    p = softmax(outputs.logits / engine.header.calibration.temperature)
+    rejection = fit_rejection(p.max(1), OutlierScorer(engine).scores(outputs), p.argmax(1) == labels)
+    found = {"n": 300, "split": "val", "rejection": rejection, "conformal": fit_conformal(p, labels)}
+    engine.header = replace(engine.header, calibration=replace(engine.header.calibration, **found))
+    return Model(engine)
+
+
 @contextmanager
 def serving(token=None):
     """The address of a server in a thread."""
-    with served(load_model(MODEL).engine, token=token) as client:
+    with served(model().engine, token=token) as client:
         yield f"{str(client.base_url).rstrip('/')}/"
 
 
@@ -57,8 +84,7 @@ def pictures(tmp_path_factory):
     names = ["wide.png", "=cmd 'calc'!A0.png", 'quoted "name", with comma.jpg', "cut.jpg", "tall.png"]
     for number, name in enumerate(names):
         width, height = ((60, 40), (32, 32), (100, 80), (400, 300), (30, 50))[number]
-        coarse = np.random.default_rng(number).integers(0, 256, (4, 4, 3), dtype=np.uint8)
-        Image.fromarray(coarse).resize((width, height), Image.Resampling.BICUBIC).save(folder / name)
+        coarse(number, (width, height)).save(folder / name)
     cut = folder / "cut.jpg"
     cut.write_bytes(cut.read_bytes()[:900])
     return [folder / name for name in names]
@@ -66,7 +92,7 @@ def pictures(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def expected(pictures):
-    return load_model(MODEL).predict(pictures)
+    return model().predict(pictures)
 
 
 class Opened:
@@ -223,7 +249,7 @@ def test_the_heat_map(browser, address, pictures, expected):
         assert expected[0].label in page.inner_text("#heat-says")
         labels = page.eval_on_selector_all("#heat-label option", "all => all.map(one => one.value)")
         assert labels[:5] == [label for label, _ in expected[0].top]
-        assert sorted(labels) == sorted(load_model(MODEL).header.classes)
+        assert sorted(labels) == sorted(model().header.classes)
         before = page.get_attribute("#overlay", "src")
         page.select_option("#heat-label", labels[-1])
         playwright.expect(page.locator("#heat-says")).to_contain_text(f"“{labels[-1]}”")
@@ -243,27 +269,37 @@ def test_the_csv(browser, address, pictures, expected):
         data = waiting.value.path().read_bytes()
     assert data.startswith(b"\xef\xbb\xbf") and data.count(b"\r\n") == data.count(b"\n") == len(pictures) + 1
     rows = list(csv.DictReader(io.StringIO(data.decode("utf-8-sig"), newline="")))
-    assert list(rows[0]) == ["path", "label", "probability", "accepted", "error"]
+    assert tuple(rows[0]) == COLUMNS
     names = [path.name for path in pictures]
     assert names[1].startswith("=")
     assert [row["path"] for row in rows] == [names[0], "'" + names[1], *names[2:]]
     for row, prediction in zip(rows, expected, strict=True):
         assert row["label"] == (prediction.label or "") and row["error"] == (prediction.error or "")
-        assert row["accepted"] == ""  # the model has no threshold
+        accepted = "" if prediction.accepted is None else str(int(prediction.accepted))
+        assert (row["accepted"], row["doubt"]) == (accepted, prediction.doubt)
+        assert row["prediction_set"] == ";".join(prediction.prediction_set or ())
         if prediction.error is None:
             assert float(row["probability"]) == pytest.approx(prediction.probability, abs=1.1e-5)
 
 
 def test_the_model_card(browser, address):
-    header = load_model(MODEL).header
+    header = model().header
     score = header.scores["test"]["top1"]
     with Opened(browser, address) as opened:
         playwright.expect(opened.page.locator("aside .figure data")).to_have_attribute("value", str(score["value"]))
         card = re.sub(r"\s+", " ", opened.page.inner_text("aside"))
         assert f"95 % interval {100 * score['low']:.1f} % to {100 * score['high']:.1f} %" in card
         assert "n = 10,000; these pictures were not used to choose the model." in card
-        assert "32 × 32 pixels, central square" in card and load_model(MODEL).engine.sha256[:12] in card
-        for word in ("Classes", "Calibration", "Reject threshold", "Certificate", "Limits", "Licence of the weights"):
+        assert "32 × 32 pixels, central square" in card and model().engine.sha256[:12] in card
+        for word in (
+            "Classes",
+            "Calibration",
+            "Rejection thresholds",
+            "Prediction sets",
+            "Certificate",
+            "Limits",
+            "Licence of the weights",
+        ):
             assert word in card
         opened.page.click("aside summary")
         assert opened.page.locator("aside details li").all_inner_texts() == list(header.classes)
@@ -299,36 +335,181 @@ def test_the_certificate_is_told(browser, address):
         assert "batches [1,2,3,7,32]" in opened.page.locator("aside details[open]").inner_text()
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_a_threshold_divides_accepted_from_doubtful(browser, address, pictures, scheme):
-    def model(route):
+# ---------------------------------------------------------------- doubts and their thresholds
+
+
+def row_of(label, p, **doubts):
+    return {
+        "path": "x", "label": label, "probability": p, "top": [[label, p], ["cat", 1 - p]], "accepted": not any(doubts.values()),
+        "prediction_set": [label, "cat"], "error": None, "labels": None, "outlier_score": -0.5,
+        "may_be_wrong": False, "not_from_here": False,
+    } | doubts  # fmt: skip
+
+
+def with_model(**calibration):
+    """A route whose model card says something else about the calibration."""
+
+    def route(route):
         card = route.fetch().json()
-        card["calibration"] |= {"n": 500, "split": "val", "reject_threshold": 0.9}
+        card["calibration"] |= calibration
         route.fulfill(json=card)
 
-    sure, unsure = [["cat", 0.95], ["dog", 0.05]], [["dog", 0.6], ["cat", 0.4]]
+    return ("**/model", route)
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_doubts_are_told_apart(browser, address, pictures, scheme):
+    rejection = asdict(model().header.calibration.rejection) | {"n": 500, "min_confidence": 0.9, "max_outlier": -0.7}
     rows = [
-        {"path": "x", "label": top[0][0], "probability": top[0][1], "top": top, "accepted": accepted,
-         "prediction_set": [label for label, _ in top], "error": None, "labels": None}
-        for top, accepted in ((sure, True), (unsure, False))
-    ]  # fmt: skip
-    routes = [("**/model", model), ("**/predict", lambda route: route.fulfill(json={"predictions": rows}))]
+        row_of("dog", 0.95),
+        row_of("dog", 0.6, may_be_wrong=True),
+        row_of("dog", 0.6, may_be_wrong=True, not_from_here=True),
+    ]
+    rows[0]["prediction_set"] = []
+    routes = [
+        with_model(rejection=rejection),
+        ("**/predict", lambda route: route.fulfill(json={"predictions": rows})),
+    ]
     with Opened(browser, address, routes, color_scheme=scheme) as opened:
         page = opened.page
         page.locator("aside dl").wait_for()
-        assert [row[-1] for row in opened.pick(pictures[:2])] == ["accepted", "doubtful"]
+        assert [row[-1] for row in opened.pick(pictures[:3])] == ["accepted", "may be wrong", "not from here"]
+        assert "2 in doubt" in page.inner_text("#count")
+        assert page.locator(".doubt").count() == 0
+        assert "set for 95\u00a0% is empty" in page.inner_text("#set")
         page.click("#rows tr:nth-child(2)")
-        said = page.inner_text("#remark").replace("\u00a0", " ")
-        assert said.startswith("Below the model's threshold of 90.0 %") and "Prediction set: dog, cat." in said
-        assert "Calibrated: of such pictures" in said and "doubtful" in page.inner_text("#said")
-        assert "90.0\u00a0%" in page.inner_text("aside")
-        for selector in (".chip.true", ".chip.false"):
-            ink = page.eval_on_selector(selector, "e => getComputedStyle(e).color")
-            assert contrast(ink, page.eval_on_selector(selector, "e => getComputedStyle(e).backgroundColor")) >= 4.5
-        with page.expect_download() as waiting:
-            page.click("#csv")
-        lines = waiting.value.path().read_text(encoding="utf-8-sig").splitlines()
-        assert lines[1].endswith("cat,0.950000,true,") and lines[2].endswith("dog,0.600000,false,")
+        assert "below the threshold of 90.0\u00a0%" in page.inner_text(".doubt")
+        assert "may be wrong" in page.inner_text("#said") and page.inner_text("#live").endswith(
+            "60.0\u00a0%, may be wrong"
+        )
+        assert page.inner_text("#set").startswith("Prediction set: dog, cat.")
+        page.click("#rows tr:nth-child(3)")
+        assert "outlier score \u22120.500, above \u22120.700" in page.inner_text(".doubt")
+        assert "Calibrated: of such pictures" in page.inner_text("#remark")
+        card = page.inner_text("aside").replace("\u00a0", " ")
+        assert "at least 90.0 %, outlier score at most \u22120.700; fitted on 500 pictures (validation split)" in card
+        assert "contain the right label with a probability of 95 %, fitted on 300 pictures" in card
+        for kind in ("true", "wrong", "strange"):
+            ink = page.eval_on_selector(f".chip.{kind}", "e => getComputedStyle(e).color")
+            assert (
+                contrast(ink, page.eval_on_selector(f".chip.{kind}", "e => getComputedStyle(e).backgroundColor")) >= 4.5
+            )
+        lines = csv_of(page)
+        assert lines[1].endswith("dog,0.950000,1,,,") and lines[2].endswith("dog,0.600000,0,may be wrong,dog;cat,")
+        assert lines[3].endswith(",0,not from here,dog;cat,")
+
+
+def csv_of(page):
+    with page.expect_download() as waiting:
+        page.click("#csv")
+    return waiting.value.path().read_text(encoding="utf-8-sig").splitlines()
+
+
+def test_thresholds_are_moved_and_put_back(browser, address, pictures, expected):
+    """Their consequences come from the stored validation answers; marks and CSV follow, and the server does not."""
+    rejection = model().header.calibration.rejection
+    arrays = [np.array(values) for values in (rejection.confidence, rejection.outlier, rejection.correct)]
+    with Opened(browser, address) as opened:
+        page = opened.page
+        assert not page.is_visible("#thresholds")
+        shown = [row[-1] for row in opened.pick(pictures)]
+        card, asked = page.request.get(f"{address}model").json(), [url for url in opened.asked if url[:4] == "http"]
+        assert page.is_disabled("#reset") and 95 <= float(page.input_value("#share")) < 97
+
+        def says(found):
+            limits = {name: float(f"{getattr(found, name):.5g}") for name in ("min_confidence", "max_outlier")}  # as stored
+            score = score_rejection(replace(found, **limits), *arrays)
+            accepted = round(score.accepted.value * len(arrays[0]))
+            text = f"{100 * score.accepted.value:.1f} % of the stored validation answers are accepted. Of these, "
+            text += f"{100 * score.accuracy.value:.1f} % are right ({round(score.accuracy.value * accepted)} of {accepted})."
+            playwright.expect(page.locator("#thresholds-says")).to_have_text(text)
+            assert page.get_attribute("#share", "aria-valuetext").replace("\u00a0", " ") == text
+
+        says(rejection)
+        page.focus("#share")
+        for _ in range(40):
+            page.keyboard.press("ArrowLeft")
+        assert float(page.input_value("#share")) == pytest.approx(55, abs=2)
+        by_keys = page.evaluate(
+            """async ([stored, share]) => (await import("/page/thresholds.js")).thresholdsFor(stored, share)""",
+            [asdict(rejection), float(page.input_value("#share")) / 100],
+        )
+        moved = replace(rejection, min_confidence=by_keys["minConfidence"], max_outlier=by_keys["maxOutlier"])
+        says(moved)
+        now = [row[-1] for row in opened.rows()]
+        assert now != shown and now[3] == shown[3]
+        for row, prediction in zip(csv.DictReader(io.StringIO("\n".join(csv_of(page)))), expected, strict=True):
+            if prediction.error is None:
+                strange = prediction.outlier_score > moved.max_outlier
+                wrong = prediction.probability < moved.min_confidence
+                assert row["doubt"] == ("not from here" if strange else "may be wrong" if wrong else "")
+        page.click("#thresholds summary")
+        page.locator("#confidence").fill("1")
+        page.locator("#outlier").press("End")
+        assert {row[-1] for row in opened.rows()} == {"may be wrong", shown[3]}
+        page.click("#reset")
+        assert [row[-1] for row in opened.rows()] == shown and page.is_disabled("#reset")
+        says(rejection)
+        assert "apply again" in page.inner_text("#live")
+        assert page.evaluate("() => document.activeElement.id") == "share"
+        assert [url for url in opened.asked if url[:4] == "http"] == asked
+        assert page.request.get(f"{address}model").json() == card
+
+
+def test_the_page_counts_as_the_metrics_do(browser, address):
+    """The JavaScript of the thresholds against `metrics.rejection`, with and without features, few answers and equal ones."""
+    draw = np.random.default_rng(0)
+    with Opened(browser, address) as opened:
+
+        def script(body, *arguments):
+            return opened.page.evaluate(
+                f"async (given) => {{ const m = await import('/page/thresholds.js'); {body} }}", arguments
+            )
+
+        assert script("return m.RELIABLE") == RELIABLE
+        for n, features in ((1, True), (20, True), (37, False), (300, True)):
+            confidence, correct = np.round(draw.random(n), 2), draw.random(n) < 0.8
+            outlier = np.round(draw.random(n), 2) if features else None
+            fitted = fit_rejection(confidence, outlier, correct)
+            found = script("return m.thresholdsFor(given[0], given[1])", asdict(fitted), 0.95)
+            assert found == {"minConfidence": fitted.min_confidence, "maxOutlier": fitted.max_outlier}
+            for limit in (0.0, 0.3, 0.7):
+                other = replace(fitted, min_confidence=limit, max_outlier=1 - limit if features else None)
+                score = score_rejection(other, confidence, outlier, correct)
+                chosen = {"minConfidence": limit, "maxOutlier": other.max_outlier}
+                counted = script("return m.consequences(given[0], given[1])", asdict(fitted), chosen)
+                assert counted["accepted"] == pytest.approx(score.accepted.value * n)
+                assert score.accuracy is None or counted["right"] == pytest.approx(
+                    score.accuracy.value * counted["accepted"]
+                )
+
+
+def test_few_validation_pictures_are_owned_up_to(browser, address, pictures):
+    calibration = model().header.calibration
+    weak = asdict(calibration.rejection) | {"n": 12, "max_outlier": None, "outlier": []}
+    few = asdict(calibration.conformal) | {"n": 12, "lac": [0.9, None, None]}
+    with Opened(browser, address, [with_model(rejection=weak, conformal=few)]) as opened:
+        opened.page.locator("aside dl").wait_for()
+        opened.pick(pictures[:1])
+        said = "Unreliable: the thresholds rest on only 12 validation pictures."
+        assert opened.page.inner_text("#thresholds-unreliable") == said and said in opened.page.inner_text("aside")
+        assert "12 pictures are too few to promise 95\u00a0%" in opened.page.inner_text("aside")
+        opened.page.click("#thresholds summary")
+        assert opened.page.is_visible("#confidence") and not opened.page.is_visible("#outlier")
+
+
+def test_a_model_without_thresholds_has_none_to_move(browser, address, pictures):
+    row = row_of("dog", 0.6) | {"accepted": None, "may_be_wrong": None, "outlier_score": None, "prediction_set": None}
+    routes = [
+        with_model(rejection=None, conformal=None),
+        ("**/predict", lambda route: route.fulfill(json={"predictions": [row]})),
+    ]
+    with Opened(browser, address, routes) as opened:
+        opened.page.locator("aside dl").wait_for()
+        assert opened.pick(pictures[:1])[0][-1] == "no threshold" and not opened.page.is_visible("#thresholds")
+        assert opened.page.inner_text("#set") == "" and "none: every answer is accepted" in opened.page.inner_text(
+            "aside"
+        )
 
 
 # ---------------------------------------------------------------- several labels
@@ -369,7 +550,7 @@ def test_several_labels_with_their_thresholds(browser, address, pictures):
         with opened.page.expect_download() as waiting:
             opened.page.click("#csv")
         lines = waiting.value.path().read_text(encoding="utf-8-sig").splitlines()
-        assert lines[1].endswith(",cat;indoor,0.900000;0.400000,,") and lines[2].endswith(",,,,")
+        assert lines[1].endswith(",cat;indoor,0.900000;0.400000,,,,") and lines[2].endswith(",,,,,,")
 
 
 # ---------------------------------------------------------------- when the server says no
@@ -475,7 +656,7 @@ def test_a_big_photograph_is_sent_as_it_is(browser, address, tmp_path, monkeypat
 
     monkeypatch.setattr("reslab.serve.app.read_uploads", read)
     with Opened(browser, address) as opened:
-        assert_same(opened, opened.pick([photo]), load_model(MODEL).predict([photo]))
+        assert_same(opened, opened.pick([photo]), model().predict([photo]))
     assert [(file.name, file.data) for file in arrived] == [("photo.jpg", photo.read_bytes())]
 
 
@@ -709,6 +890,7 @@ def test_a_copy_that_is_still_good_is_not_sent_again(address):
     import httpx
 
     for path, kind in (("", "text/html"), ("page/app.js", "text/javascript"), ("page/words.js", "text/javascript"),
+                       ("page/thresholds.js", "text/javascript"),
                        ("page/style.css", "text/css"), ("page/icon.svg", "image/svg+xml")):  # fmt: skip
         first = httpx.get(address + path)
         assert first.status_code == 200 and first.headers["content-type"].startswith(kind)

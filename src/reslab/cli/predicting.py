@@ -12,10 +12,10 @@ from cyclopts import Parameter
 
 from reslab.cli import show
 from reslab.cli.foreign import FOREIGN_OPTIONS, ForeignOptions
-from reslab.cli.rows import doubt, rows_in
+from reslab.cli.rows import rows_in
 from reslab.engine.open import EngineName, find_model
 from reslab.errors import ResLabError
-from reslab.evaluate.predict import Prediction, SetOptions, expand, load_model
+from reslab.evaluate.predict import TOP, Prediction, SetOptions, expand, load_model
 from reslab.metrics.conformal import Method
 
 
@@ -27,7 +27,7 @@ class SetChoice:
     coverage: float | None = None
     "Probability that a prediction set contains the true label: 0.9, 0.95 (default) or 0.99."
     sets: Method | None = None
-    "lac gives the smallest prediction sets, raps sets that grow with the difficulty, class a promise for every class."
+    "lac: smallest prediction sets, empty where no label is likely enough; raps: growing with difficulty; class: a promise each."
 
     def options(self) -> SetOptions | None:
         """None where nothing was chosen: then a model without sets is no error."""
@@ -87,9 +87,10 @@ def predict(
 
 def _doubts(row: Prediction) -> str:
     """What the model thinks of its answer, for people."""
-    said = f"   {doubt(row)}" if doubt(row) else ""
+    said = f"   {row.doubt}" if row.doubt else ""
     if row.prediction_set is not None and row.prediction_set != (row.label,):
-        said += f"   {{{', '.join(row.prediction_set)}}}"
+        more = [f"{len(row.prediction_set) - TOP:,} more"] if len(row.prediction_set) > TOP else []
+        said += f"   {{{', '.join([*row.prediction_set[:TOP], *more])}}}"
     return said
 
 

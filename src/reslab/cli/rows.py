@@ -119,17 +119,12 @@ class Rows:
         probabilities = SEPARATOR.join(f"{p:.6f}" for _, p in row.answered)
         accepted = "" if row.accepted is None else str(int(row.accepted))
         labels = SEPARATOR.join(row.prediction_set or ())
-        cells = (row.path, row.label or "", probabilities, accepted, doubt(row), labels, row.error or "")
+        cells = (row.path, row.label or "", probabilities, accepted, row.doubt, labels, row.error or "")
         _append(self._file, tuple(map(as_text, cells)))
         self._count(row.error)
 
     def _count(self, error: str | None) -> None:
         self.answered, self.failed = self.answered + 1, self.failed + bool(error)
-
-
-def doubt(row: Prediction) -> str:
-    """What the model doubts about its answer; empty where nothing, or where it has no thresholds."""
-    return "not from here" if row.not_from_here else "may be wrong" if row.may_be_wrong else ""
 
 
 def as_text(cell: str) -> str:

@@ -3,6 +3,7 @@
 from typing import Any, Protocol
 
 from reslab.cli import show
+from reslab.metrics.rejection import RELIABLE
 
 
 class Scores(Protocol):
@@ -54,6 +55,7 @@ class SingleScores:
         say(f"             balanced {balanced}; always answering one class would score {baseline}")
         fit = document["calibration"]
         say(f"calibration  {show.temperature(fit)}; ECE {fit['ece_before']:.3f} -> {fit['ece_after']:.3f}")
+        _say_limits(document, 13)
 
     def evaluation(self, document: dict[str, Any], heading: str, note: str) -> None:
         say = show.say
@@ -65,6 +67,7 @@ class SingleScores:
         fit = document["calibration"]
         errors = f"ECE {fit['ece_before']:.4f} -> {fit['ece_after']:.4f}"
         say(f"NLL {fit['nll_before']:.4f} -> {fit['nll_after']:.4f}, {errors}; {show.temperature(fit)}")
+        _say_limits(document, 9)
         unseen = document["top1_unseen"]
         _say_exceptions(document, unseen and unseen["value"])
         made = show.table("class", "n", "precision", "recall", "F1", right=(1, 2, 3, 4))
@@ -146,6 +149,24 @@ def _say_exceptions(document: dict[str, Any], unseen: float | None) -> None:
         show.say(f"the model was trained on {document['seen_in_training']} of these pictures{rest}")
     if document["unreadable"]:
         show.say(f"{len(document['unreadable'])} unreadable picture(s) left out")
+
+
+def _say_limits(document: dict[str, Any], indent: int) -> None:
+    """What the model's thresholds and prediction sets do to these pictures."""
+    say, found, n = show.say, document["rejection"], document["calibration"]["n"]
+    if found is None:
+        say(f"{'accepted':{indent}}every answer: the model file holds no thresholds")
+    else:
+        right = f", {show.percent(found['accuracy']['value'])} of them right" if found["accuracy"] else ""
+        strange = "" if found["not_from_here"] is None else f", {found['not_from_here']:,} not from here"
+        accepted = f"{show.percent(found['accepted']['value'])} of the answers{right}"
+        say(f"{'accepted':{indent}}{accepted}; {found['may_be_wrong']:,} may be wrong{strange}")
+        if not found["reliable"]:
+            say(f"{'':{indent}}unreliable: the thresholds rest on {n:,} pictures, fewer than {RELIABLE}")
+    if sets := [row for row in document["prediction_sets"] if row["method"] == "lac"]:
+        each = (f"{row['coverage']:.2f}: {show.percent(row['measured']['value'])}, {row['size']:.2f}" for row in sets)
+        fitted = "" if document["split"] == "test" else "; these pictures fitted them"
+        say(f"{'sets':{indent}}coverage and mean size at {'; '.join(each)}{fitted}")
 
 
 def _say_folds(document: dict[str, Any]) -> None:

@@ -60,6 +60,11 @@ class Prediction:
     outlier_score: float | None = None
 
     @property
+    def doubt(self) -> str:
+        """What the model doubts about its answer; empty where nothing, or where it has no thresholds."""
+        return "not from here" if self.not_from_here else "may be wrong" if self.may_be_wrong else ""
+
+    @property
     def answered(self) -> tuple[tuple[str, float], ...]:
         """The labels that are answered, each with its probability: one, several or none."""
         return self.top[:1] if self.labels is None else self.labels

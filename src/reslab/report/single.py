@@ -9,6 +9,7 @@ from reslab.model.run import OUT_OF_FOLD
 from reslab.model.run_data import data_location
 from reslab.report import pictures
 from reslab.report.folder import Judged, RunFolder
+from reslab.report.rejection import accepted_tile, rejection
 from reslab.words.phrases import Phrase, percent, say
 
 READABLE = 30
@@ -33,7 +34,7 @@ class SingleSection:
     lines: tuple[tuple[str, str], ...] = (("training", "train_accuracy"), ("validation", "val_accuracy"))
     noun = "fact.classes"
     remarks: tuple[str, ...] = ()
-    parts: tuple[str, ...] = ("confusion", "classes", "calibration", "mistakes")
+    parts: tuple[str, ...] = ("confusion", "classes", "calibration", "rejection", "mistakes")
     template = "single.html.j2"
 
     def shown(self, score: float) -> str:
@@ -45,7 +46,7 @@ class SingleSection:
             "label": say(f"score.{judged.split}"),
             "hits": say("score.hits", hits=f"{round(share * n):,}", n=f"{n:,}"),
             "against": [_against_baseline(judged)],
-            "tiles": _tiles(judged.document),
+            "tiles": [*_tiles(judged.document), *accepted_tile(judged.document)],
         }
 
     def view(self, judged: Judged, run: RunFolder) -> dict[str, Any]:
@@ -53,6 +54,7 @@ class SingleSection:
             "confusion": confusion(judged),
             "classes": class_rows(judged, run),
             "calibration": calibration(judged, run.ensemble),
+            "rejection": rejection(judged),
             "mistakes": mistakes(judged, run),
         }
 

@@ -68,7 +68,10 @@ def _write_ensemble(job: Job) -> None:
     inputs = [{name: member.header.network[name] for name in ("mean", "std")} for member in members]
     header = header_of(job.plan)
     header = dataclasses.replace(
-        header, network=header.network | {"members": inputs}, training=header.training | {"keep_folds": True}
+        header,
+        network=header.network | {"members": inputs},
+        training=header.training | {"keep_folds": True},
+        feature_mean=tuple(value for member in members for value in member.header.feature_mean),
     )
     seen = job.stores.train.fingerprints()
     write_model(job.folder / MODEL_NAME, combine([member.tensors for member in members]), header, seen)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from reslab.engine.base import Engine
-from reslab.evaluate.predict import Prediction
+from reslab.evaluate.predict import Prediction, SetOptions
 from reslab.serve.limits import Limits
 
 
@@ -74,6 +74,8 @@ class ModelDocument:
     thresholds: list[float]
     preprocess: dict[str, Any]
     calibration: dict[str, Any]
+    prediction_sets: SetOptions | None
+    """Which prediction sets are answered; None where the model file holds no quantiles for them."""
     scores: dict[str, Any]
     training: dict[str, Any]
     engine: str
@@ -91,7 +93,7 @@ class StateDocument:
     ok: bool
 
 
-def model_document(engine: Engine, limits: Limits, explains: bool, version: str) -> ModelDocument:
+def model_document(engine: Engine, sets: SetOptions, limits: Limits, explains: bool, version: str) -> ModelDocument:
     """Describe the model that is served."""
     header = engine.header
     return ModelDocument(
@@ -103,6 +105,7 @@ def model_document(engine: Engine, limits: Limits, explains: bool, version: str)
         thresholds=list(header.thresholds),
         preprocess=dataclasses.asdict(header.preprocess),
         calibration=dataclasses.asdict(header.calibration),
+        prediction_sets=sets if header.calibration.conformal else None,
         scores=header.scores,
         training=header.training,
         engine=engine.name,

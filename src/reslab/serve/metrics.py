@@ -25,6 +25,7 @@ class Metrics:
             "reslab_pictures", "Pictures that were answered or could not be read", ("end",), **make
         )
         self._labels = Counter("reslab_predictions", "Answers by class", ("label",), **make)
+        self._doubts = Counter("reslab_doubts", "Answers that were not accepted", ("doubt",), **make)
         self._confidence = Histogram("reslab_confidence", "Probability of the likeliest class", buckets=_SHARES, **make)
         self._batches = Histogram("reslab_batch_pictures", "Pictures per forward pass", buckets=_POWERS, **make)
         Gauge("reslab_queue_pictures", "Pictures that wait or are being answered", **make).set_function(waiting)
@@ -48,6 +49,8 @@ class Metrics:
         if row.error is not None:
             return
         self._confidence.observe(row.top[0][1])
+        if row.doubt:
+            self._doubts.labels(row.doubt).inc()
         for label, _ in row.answered:
             self._labels.labels(label).inc()
 

@@ -49,7 +49,7 @@ class Service:
 
     def model_document(self) -> ModelDocument:
         """Describe the model."""
-        return model_document(self._engine, self.limits, self.explains, self.version)
+        return model_document(self._engine, self._model.sets, self.limits, self.explains, self.version)
 
     async def predict(self, files: Sequence[Upload]) -> list[Prediction]:
         """One row per file, in order."""

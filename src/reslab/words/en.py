@@ -18,6 +18,7 @@ TEXTS: dict[str, str] = {
     "nav.confusion": "Confusion",
     "nav.classes": "Classes",
     "nav.calibration": "Calibration",
+    "nav.rejection": "Doubts",
     "nav.mistakes": "Mistakes",
     "nav.input": "Pictures",
     "nav.settings": "Settings",
@@ -103,6 +104,8 @@ TEXTS: dict[str, str] = {
     "score.top5_why": "the right class is among the first five",
     "score.ece": "Calibration error",
     "score.ece_why": "mean gap between confidence and accuracy",
+    "score.accepted": "Accepted answers",
+    "score.accepted_why": "{accuracy} of them are right",
     # mistakes
     "mistakes.heading": "Worst mistakes",
     "mistakes.read":
@@ -430,6 +433,56 @@ TEXTS: dict[str, str] = {
     "calibration.bar": "confidence {low} to {high}: {n} pictures, accuracy {accuracy}",
     "calibration.bin": "confidence",
     "calibration.mean": "mean confidence",
+    # answers that are not accepted, and prediction sets
+    "rejection.heading": "When does it doubt its answer?",
+    "rejection.read":
+        "If only the surest answers were given, fewer would be wrong: the curve shows the error of the given answers over the "
+        "share that is given (risk and coverage). The dot is what the model does: it doubts an answer whose probability is "
+        "below its threshold (may be wrong), and any answer on a picture unlike those of the training (not from here).",
+    "rejection.older":
+        "This evaluation was made by an older version of ResLab, which fitted no thresholds and no prediction sets: train and "
+        "evaluate again to have them.",
+    "rejection.none":
+        "This model has no thresholds, so none of its answers is doubted: nothing was set aside to fit them on, or an older "
+        "version of ResLab trained it.",
+    "rejection.accepted": "Accepted: {share} of the answers ({hits} of {n}).",
+    "rejection.accuracy":
+        "Of the accepted answers {value} are right (95 % interval {low} to {high}); of all answers it is {every}.",
+    "rejection.wrong": "May be wrong: {wrong}. The model gives no features to judge whether a picture is from here.",
+    "rejection.doubts": "May be wrong: {wrong}. Not from here: {strange}. A picture may be both.",
+    "rejection.fitted":
+        "The thresholds were fitted on these same pictures so that 95 % of the answers are accepted: only pictures that were "
+        "not used for that can tell what is accepted otherwise.",
+    "rejection.unreliable":
+        "The thresholds are unreliable: they rest on {n} pictures, fewer than {least}, so on the two or three strangest of "
+        "them.",
+    "rejection.sets_heading": "Prediction sets",
+    "rejection.sets":
+        "A prediction set holds the right label with the promised probability, for pictures of the same kind as those it was "
+        "fitted on (split-conformal prediction). The smaller the sets, the more they say.",
+    "rejection.empty":
+        "An empty set means that no label is as likely as right labels usually are: a doubt, and a miss that the promise "
+        "counts in.",
+    "rejection.sets_fitted":
+        "The sets were fitted on these same pictures, so they keep their promise here by construction; evaluate on others to "
+        "see whether it holds.",
+    "rejection.caption": "Prediction sets, {split}",
+    "rejection.kind.lac": "smallest (LAC)",
+    "rejection.kind.raps": "adaptive (RAPS)",
+    "rejection.kind.class": "for every class",
+    "rejection.promised": "promised",
+    "rejection.method": "kind",
+    "rejection.measured": "measured",
+    "rejection.interval": "95 % interval",
+    "rejection.size": "mean size",
+    "rejection.without": "empty",
+    "rejection.curve": "Risk and coverage",
+    "rejection.desc":
+        "The error is {least} where only the surest pictures are answered, and {all} where all are.",
+    "rejection.axis.x": "answered, %",
+    "rejection.axis.y": "error of the answered, %",
+    "rejection.mark": "accepted: {share}",
+    "rejection.point": "accepted {share}, error of the accepted {risk}",
     # the figures of a search, of a range test and of the study
     "figure.error": "error, %",
     "figure.rate": "peak learning rate",

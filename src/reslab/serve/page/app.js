@@ -1,18 +1,22 @@
 // The page of `reslab serve`: pictures in, answers out. It talks to its own server only, and stores nothing but the
 // choice of language and theme (and, until the tab is closed, the token).
 
+import { RELIABLE, consequences, doubtsOf, thresholdsFor } from "./thresholds.js";
 import { WORDS, REASONS } from "./words.js";
 
 const MAX_REQUESTS = 2; // at a time
 const GROUP = 8, GROUP_BYTES = 4e6; // pictures of a request, and their bytes: a large photograph is sent alone
 const TRIES = 6; // before a busy server is an error
-const SHOWN_CLASSES = 12; // named in the first sentence; the model card has them all
+const SHOWN_CLASSES = 12; // named in a sentence; the model card has them all
+const COVERAGES = [0.9, 0.95, 0.99]; // the order of the quantiles in a model file
+const DOUBTS = { wrong: "may be wrong", strange: "not from here" }; // in the CSV, as `reslab predict --csv` writes them
 
 const state = {
   model: null,
   modelError: null,
   pictures: [],
   chosen: null,
+  thresholds: null, // those chosen on this page; null: the model's own
   maps: new Map(), // label -> heat map, of the chosen picture only
   ended: new AbortController(), // aborted when the list is cleared
   running: 0,
@@ -274,7 +278,9 @@ function announcement(picture) {
   if (picture.stage !== "done") return "";
   const { label, probability } = picture.row;
   const p = probability === null ? picture.row.labels.map(([, p]) => percent(p)).join(say("comma")) : percent(probability);
-  return say("live.picture", { name: picture.name, label: label || say("row.none"), p });
+  const said = say("live.picture", { name: picture.name, label: label || say("row.none"), p });
+  const found = verdict(picture.row);
+  return DOUBTS[found] ? [said, say(`accepted.${found}`)].join(say("comma")) : said;
 }
 
 /** Whether a retry may help: not where the file itself is at fault. */
@@ -316,18 +322,27 @@ function drawRow(picture) {
   if (had) opener.focus();
 }
 
-function answerCells({ label, probability, labels, accepted }) {
+function answerCells(row) {
+  const { label, probability, labels } = row;
   const cell = (className, ...children) => element("td", { role: "cell", className }, ...children);
   const each = probability === null ? labels.map(([, p]) => p) : [probability];
   return [
     cell("label", (labels ? labels.map(([one]) => one).join(say("comma")) : label) || element("span", { className: "quiet" }, say("row.none"))),
     cell("number", ...each.map((p) => element("data", { value: p }, percent(p)))),
-    cell("accepted", labels ? "" : chip(accepted)),
+    cell("accepted", labels ? "" : chip(row)),
   ];
 }
 
-function chip(accepted) {
-  return element("span", { className: `chip ${accepted}` }, say(`accepted.${accepted}`));
+/** What the thresholds make of an answer: `true` (accepted), `wrong`, `strange`, or `null` where there are none. */
+function verdict(row) {
+  if (row.accepted === null) return "null";
+  const found = state.thresholds ? doubtsOf(row, state.thresholds) : row;
+  return found.accepted ? "true" : found.not_from_here ? "strange" : "wrong";
+}
+
+function chip(row) {
+  const found = verdict(row);
+  return element("span", { className: `chip ${found}` }, say(`accepted.${found}`));
 }
 
 function thumbnail({ url, name }) {
@@ -344,7 +359,10 @@ function drawBatch() {
   $("batch").hidden = n === 0;
   $("batch-how").hidden = touch || n < 2;
   document.body.classList.toggle("filled", n > 0);
-  $("count").textContent = say("batch.count", { done, n }) + (failed ? ` · ${say("batch.failed", { n: failed })}` : "");
+  $("thresholds").hidden = !stored()?.correct.length || n === 0;
+  const doubted = state.pictures.filter(({ stage, row }) => stage === "done" && DOUBTS[verdict(row)]).length;
+  const parts = [say("batch.count", { done, n }), failed && say("batch.failed", { n: failed }), doubted && say("batch.doubted", { n: doubted })];
+  $("count").textContent = parts.filter(Boolean).join(" · ");
   $("progress").max = Math.max(n, 1);
   $("progress").value = done;
   $("progress").hidden = done === n;
@@ -352,16 +370,19 @@ function drawBatch() {
   $("csv").disabled = done === 0;
 }
 
-/** RFC 4180. An apostrophe keeps a cell that a spreadsheet would take for a formula as text (OWASP, CSV injection). */
+/** The columns of `reslab predict --csv`, RFC 4180. An apostrophe keeps a cell that a spreadsheet would take for a formula
+ *  as text (OWASP, CSV injection). */
 function csv() {
   const safe = (text) => (/^(?:[=@\t\r]|[+-](?!\d*\.?\d*$))/.test(text) ? `'${text}` : text);
   const quoted = (text) => (/[",\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text);
   const lines = state.pictures.filter(({ stage }) => stage === "done" || stage === "failed").map(({ name, row, stage, trouble }) => {
-    if (stage === "failed") return [name, "", "", "", reasonIn(trouble.sentence)?.english ?? trouble.sentence ?? why(trouble)];
+    if (stage === "failed") return [name, "", "", "", "", "", reasonIn(trouble.sentence)?.english ?? trouble.sentence ?? why(trouble)];
     const each = row.probability === null ? row.labels.map(([, p]) => p) : [row.probability];
-    return [name, row.label, each.map((p) => p.toFixed(6)).join(";"), String(row.accepted ?? ""), ""];
+    const found = verdict(row);
+    const accepted = found === "null" ? "" : found === "true" ? "1" : "0";
+    return [name, row.label, each.map((p) => p.toFixed(6)).join(";"), accepted, DOUBTS[found] ?? "", (row.prediction_set ?? []).join(";"), ""];
   });
-  return [["path", "label", "probability", "accepted", "error"], ...lines]
+  return [["path", "label", "probability", "accepted", "doubt", "prediction_set", "error"], ...lines]
     .map((cells) => cells.map((text) => quoted(safe(text))).join(",") + "\r\n").join("");
 }
 
@@ -404,9 +425,10 @@ function drawView() {
   }
   $("picture").alt = say("view.alt", { name: picture.name });
   $("name").textContent = picture.name;
-  $("said").replaceChildren(headline(picture));
+  $("said").replaceChildren(headline(picture), ...(done ? doubt(picture.row) : []));
   $("ranking").replaceChildren(...(done ? picture.row.top.map((pair) => bar(pair, picture.row)) : []));
   $("ranking").setAttribute("aria-label", say("view.ranking"));
+  $("set").textContent = done ? setOf(picture.row) : "";
   $("remark").textContent = done ? remark(picture.row) : "";
   $("heat").hidden = !(done && state.model?.explains);
   drawHeat();
@@ -418,7 +440,25 @@ function headline({ stage, row, trouble, seconds }) {
   if (stage !== "done") return element("p", { className: "quiet" }, say(`view.${stage}`));
   if (row.probability === null) return element("p", { className: "said" }, row.labels.map(([label]) => label).join(say("comma")) || say("view.none"));
   return element("p", { className: "said" }, row.label, " ",
-    element("data", { value: row.probability }, percent(row.probability)), " ", row.accepted === null ? "" : chip(row.accepted));
+    element("data", { value: row.probability }, percent(row.probability)), " ", row.accepted === null ? "" : chip(row));
+}
+
+/** The doubt about an answer in one sentence. */
+function doubt(row) {
+  const found = verdict(row);
+  if (!DOUBTS[found] || !thresholds()) return [];
+  const { minConfidence, maxOutlier } = thresholds();
+  const sentence = found === "wrong"
+    ? say("view.wrong", { p: percent(minConfidence) })
+    : say("view.strange", { score: signed(row.outlier_score), limit: signed(maxOutlier) });
+  return [element("p", { className: "doubt" }, sentence)];
+}
+
+/** The prediction set in one sentence. */
+function setOf({ prediction_set: set }) {
+  if (!set || !state.model?.prediction_sets) return "";
+  const p = whole(100 * state.model.prediction_sets.coverage);
+  return set.length ? say("view.set", { p, labels: listed(set) }) : say("view.empty", { p });
 }
 
 /** A label with its bar; of several labels, the answered ones stand out and each bar shows its threshold. */
@@ -440,16 +480,58 @@ function bar([label, p], row) {
   return line;
 }
 
-function remark({ accepted, labels, prediction_set: set }) {
+function remark({ labels }) {
   const { calibration } = state.model ?? {};
   const said = [];
-  if (typeof accepted === "boolean" && calibration?.reject_threshold != null) {
-    said.push(say(accepted ? "view.accepted" : "view.doubtful", { p: percent(calibration.reject_threshold) }));
-  }
-  if (set) said.push(say("view.set", { labels: set.join(say("comma")) }));
   if (calibration) said.push(say(calibration.n ? "view.calibrated" : "view.uncalibrated"));
   if (labels) said.push(say("view.thresholds"));
   return said.join(root.lang === "en" ? " " : "");
+}
+
+// ---------------------------------------------------------------- the thresholds
+
+const stored = () => state.model?.calibration?.rejection ?? null; // what the model file says of rejection
+
+/** The thresholds that the page judges by; null where the model has none. */
+function thresholds() {
+  const found = stored();
+  return state.thresholds ?? (found && { minConfidence: found.min_confidence, maxOutlier: found.max_outlier });
+}
+
+/** Judge by other thresholds, or by the model's own (null). They live on this page alone. `by` is the slider that was moved. */
+function setThresholds(chosen, by = null) {
+  state.thresholds = chosen;
+  for (const { stage, row, line } of state.pictures) {
+    if (stage === "done" && !row.labels) line.querySelector("td.accepted").replaceChildren(chip(row));
+  }
+  drawThresholds(by);
+  drawBatch();
+  if (state.chosen?.stage === "done") $("said").replaceChildren(headline(state.chosen), ...doubt(state.chosen.row));
+}
+
+/** A slider that is being moved keeps its own value: the thresholds may lie between two of its steps. */
+function drawThresholds(by = null) {
+  const found = stored();
+  if (!found) return;
+  const { minConfidence, maxOutlier } = thresholds();
+  const { n, accepted, right } = consequences(found, thresholds());
+  const answered = say("thresholds.answered", { p: percent(accepted / n) });
+  const means = accepted ? say("thresholds.means", { p: percent(right / accepted), right: whole(right), accepted: whole(accepted) }) : "";
+  $("thresholds-says").textContent = [answered, means].join(root.lang === "en" ? " " : "");
+  $("thresholds-unreliable").hidden = found.n >= RELIABLE;
+  $("thresholds-unreliable").textContent = say("thresholds.unreliable", { n: whole(found.n) });
+  $("outlier-line").hidden = maxOutlier === null;
+  $("reset").disabled = state.thresholds === null;
+  const set = (id, value, text) => {
+    if ($(id) !== by) $(id).value = value;
+    $(id).setAttribute("aria-valuetext", text);
+  };
+  set("share", (100 * accepted) / n, $("thresholds-says").textContent);
+  set("confidence", minConfidence, ($("confidence-value").textContent = percent(minConfidence)));
+  if (maxOutlier === null) return;
+  const every = [...found.outlier, found.max_outlier];
+  Object.assign($("outlier"), { min: Math.min(...every), max: Math.max(...every) });
+  set("outlier", maxOutlier, ($("outlier-value").textContent = signed(maxOutlier)));
 }
 
 // ---------------------------------------------------------------- the heat map
@@ -524,6 +606,8 @@ async function loadModel() {
     state.modelError = error.details ?? { key: "error.unreachable" };
   }
   drawModel();
+  drawThresholds();
+  drawBatch();
   if (state.chosen) drawView();
 }
 
@@ -536,11 +620,16 @@ function drawModel() {
   else $("model").replaceChildren(state.modelError ? element("p", { className: "trouble" }, why(state.modelError)) : "");
 }
 
-function leadOf({ name, classes, task }) {
-  const first = classes.slice(0, SHOWN_CLASSES).join(say("comma"));
-  const more = classes.length - SHOWN_CLASSES;
-  const listed = more > 0 ? say("lead.more", { first, n: more }) : first;
-  return say(`lead.${task}`, { name, n: whole(classes.length), classes: listed });
+function leadOf({ name, classes, task, calibration }) {
+  const kind = task === "single" && calibration.rejection ? "doubting" : task;
+  return say(`lead.${kind}`, { name, n: whole(classes.length), classes: listed(classes) });
+}
+
+/** The first few labels, and how many more there are. */
+function listed(labels) {
+  const first = labels.slice(0, SHOWN_CLASSES).join(say("comma"));
+  const more = labels.length - SHOWN_CLASSES;
+  return more > 0 ? say("lead.more", { first, n: more }) : first;
 }
 
 /** Each split's score with its interval, n, and whether the split also chose the model. */
@@ -581,7 +670,8 @@ function facts(model) {
     [model.task === "multi" ? "labels" : "classes", folded(whole(model.classes.length), say("model.all", { n: whole(model.classes.length) }), classList(model))],
     ["input", say(`model.input.${preprocess.resize}`, { size: preprocess.size, filter: say(`filter.${preprocess.interpolation}`) })],
     ["calibration", calibrationOf(model)],
-    model.task === "single" && ["threshold", calibration.reject_threshold == null ? say("model.threshold.none") : percent(calibration.reject_threshold)],
+    model.task === "single" && ["thresholds", thresholdsOf(calibration)],
+    model.task === "single" && ["sets", setsOf(model)],
     training.data && ["training", say("model.training.value", { data: training.data, epochs: training.epochs ?? "?", seed: training.seed ?? "?" })],
     training.licence && ["licence", training.licence],
     ["certificate", certificate(model.certificate)],
@@ -601,6 +691,24 @@ function calibrationOf({ calibration = {}, scores = {} }) {
   const measured = Object.entries(scores).filter(([, { ece }]) => ece != null)
     .map(([split, { ece }]) => say("model.ece", { p: percent(ece), split: splitName(split) }));
   return [fitted, ...measured].join(root.lang === "en" ? "; " : "；");
+}
+
+/** The model's own thresholds, and what they rest on. */
+function thresholdsOf({ rejection: found, split }) {
+  if (!found) return say("model.thresholds.none");
+  const values = { p: percent(found.min_confidence), n: whole(found.n), split: splitName(split) };
+  const rule = found.max_outlier === null
+    ? say("model.thresholds.one", values)
+    : say("model.thresholds.both", { ...values, limit: signed(found.max_outlier) });
+  const weak = found.n < RELIABLE ? element("p", { className: "honest" }, say("thresholds.unreliable", values)) : "";
+  return element("span", {}, rule, weak);
+}
+
+/** Which prediction sets the server answers with; with too few pictures they hold every label. */
+function setsOf({ prediction_sets: sets, calibration: { conformal } }) {
+  if (!sets || !conformal) return say("model.sets.none");
+  const values = { p: whole(100 * sets.coverage), n: whole(conformal.n) };
+  return say(conformal.lac[COVERAGES.indexOf(sets.coverage)] === null ? "model.sets.few" : "model.sets.value", values);
 }
 
 function classList({ classes, thresholds }) {
@@ -699,6 +807,14 @@ function listen() {
   });
   for (const input of [$("heat-on"), $("heat-label")]) input.addEventListener("change", drawHeat);
   $("heat-opacity").addEventListener("input", () => ($("overlay").style.opacity = $("heat-opacity").value / 100));
+  $("share").addEventListener("input", () => setThresholds(thresholdsFor(stored(), $("share").value / 100), $("share")));
+  $("confidence").addEventListener("input", () => setThresholds({ ...thresholds(), minConfidence: Number($("confidence").value) }, $("confidence")));
+  $("outlier").addEventListener("input", () => setThresholds({ ...thresholds(), maxOutlier: Number($("outlier").value) }, $("outlier")));
+  $("reset").addEventListener("click", () => {
+    setThresholds(null);
+    announce(say("thresholds.back"));
+    $("share").focus(); // the button is disabled now, and would drop the focus
+  });
   $("token-form").addEventListener("submit", (event) => {
     event.preventDefault();
     $("token").close("given");
@@ -718,6 +834,7 @@ function setLanguage(language) {
   $("language").textContent = language === "en" ? "中文" : "English";
   $("language").lang = language === "en" ? "zh-CN" : "en";
   drawModel();
+  drawThresholds();
   state.pictures.forEach(drawRow);
   drawBatch();
   drawView();
