@@ -7,6 +7,7 @@ from reslab.figures import curves
 from reslab.metrics.intervals import proportion
 from reslab.model.run_data import data_location
 from reslab.report import pictures
+from reslab.report.feature_map import map_view
 from reslab.report.folder import Judged, RunFolder
 from reslab.words.phrases import Phrase, percent, say
 
@@ -32,7 +33,7 @@ class SingleSection:
     lines: tuple[tuple[str, str], ...] = (("training", "train_accuracy"), ("validation", "val_accuracy"))
     noun = "fact.classes"
     remarks: tuple[str, ...] = ()
-    parts: tuple[str, ...] = ("confusion", "classes", "calibration", "mistakes")
+    parts: tuple[str, ...] = ("confusion", "classes", "calibration", "mistakes", "map")
     template = "single.html.j2"
 
     def shown(self, score: float) -> str:
@@ -53,6 +54,7 @@ class SingleSection:
             "classes": class_rows(judged, run),
             "calibration": calibration(judged),
             "mistakes": mistakes(judged, run),
+            "map": map_view(judged),
         }
 
 

@@ -20,7 +20,16 @@ from reslab.metrics.intervals import Spread
 from reslab.metrics.rejection import Rejection
 
 Feature = Literal[
-    "balance", "teacher", "folds", "label smoothing", "search", "adopt", "int8", "study", "prediction sets"
+    "balance",
+    "teacher",
+    "folds",
+    "label smoothing",
+    "search",
+    "adopt",
+    "int8",
+    "study",
+    "prediction sets",
+    "map",
 ]
 """What a task may lack."""
 
