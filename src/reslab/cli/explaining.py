@@ -121,7 +121,13 @@ def _print_row(
 ) -> None:
     x, y = found.peak(size)
     if json:
-        document: dict[str, Any] = {"schema": 1, "path": name, "out": str(place), "peak": [x, y], **dataclasses.asdict(found)}
+        document: dict[str, Any] = {
+            "schema": 1,
+            "path": name,
+            "out": str(place),
+            "peak": [x, y],
+            **dataclasses.asdict(found),
+        }
         document["heat"] = np.round(found.heat, 5).tolist()
         document["near"] = None if nearest is None else [dataclasses.asdict(one) for one in nearest]
         sys.stdout.write(json_format.dumps(document, ensure_ascii=False, allow_nan=False) + "\n")

@@ -27,7 +27,7 @@ class Embedding:
     """Position -> why there are no features."""
 
 
-@dataclass(frozen=True, eq=False, slots=True)
+@dataclass(frozen=True, slots=True)
 class Source:
     """What a table was made from."""
 

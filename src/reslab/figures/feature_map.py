@@ -45,7 +45,7 @@ def feature_map(dots: Sequence[Dot]) -> Drawing:
     others = [dot for dot in dots if dot.label not in styles]
     for style, mine in [("rest", others), *((styles[n], [d for d in dots if d.label == n]) for n in names)]:
         parts += [_spots(style, [axes.place(*dot.place) for dot in mine])] if mine else []
-    parts += [circle("miss", axes.place(*dot.place), _RING, dot.mistake) for dot in wrong]
+    parts += [circle("missed", axes.place(*dot.place), _RING, dot.mistake) for dot in wrong]
     legend = [(styles[name], name) for name in names] + ([("rest", say("map.others"))] if others else [])
     for number, (style, name) in enumerate(legend):
         y = _TOP + 6 + _ROW * number
@@ -55,7 +55,7 @@ def feature_map(dots: Sequence[Dot]) -> Drawing:
         ]
     if wrong:
         y = _TOP + 6 + _ROW * len(legend)
-        parts += [circle("miss", (_LEGEND, y), _RING), text(_LEGEND + 10, y + 4, say("map.mistake"))]
+        parts += [circle("missed", (_LEGEND, y), _RING), text(_LEGEND + 10, y + 4, say("map.mistake"))]
     classes = len({dot.label for dot in dots})
     described = say("map.desc", n=f"{len(dots):,}", classes=classes, wrong=f"{len(wrong):,}")
     return Drawing(say("map.heading"), 620, 436, parts, desc=described, key="chart-map")

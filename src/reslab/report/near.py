@@ -1,6 +1,7 @@
 """The nearest pictures as one self-contained page: each query beside its neighbours."""
 
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -34,16 +35,9 @@ def write_near(path: Path, model: str, catalog: Catalog, queries: Sequence[Pictu
 
 
 def _row(query: Picture, row: Near, there: dict[str, Picture]) -> dict[str, Any]:
-    return {
-        "path": row.path, "error": row.error, "alt": say("near.query"),
-        "picture": None if row.error else thumbnail(query),
-        "neighbours": [_neighbour(one, there) for one in row.neighbours],
-    }  # fmt: skip
+    picture, neighbours = None if row.error else thumbnail(query), [_neighbour(one, there) for one in row.neighbours]
+    return {"path": row.path, "error": row.error, "picture": picture, "neighbours": neighbours}
 
 
 def _neighbour(one: Neighbour, there: dict[str, Picture]) -> dict[str, Any]:
-    return {
-        "path": one.path, "label": one.label, "similarity": one.similarity, "same": one.same,
-        "alt": say("near.alt", key=one.path, label=one.label),
-        "picture": thumbnail(find_picture(one, there)),
-    }  # fmt: skip
+    return {**asdict(one), "picture": thumbnail(find_picture(one, there))}

@@ -147,7 +147,6 @@ TEXTS: dict[str, str] = {
     "near.query": "The picture compared",
     "near.same": "the same picture",
     "near.failed": "cannot be compared: {reason}",
-    "near.alt": "{key}: {label}",
     # settings
     "settings.heading": "What was decided, and why",
     "settings.network":

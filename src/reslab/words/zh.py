@@ -131,7 +131,6 @@ TEXTS: dict[str, str] = {
     "near.query": "被比较的图片",
     "near.same": "同一张图片",
     "near.failed": "无法比较：{reason}",
-    "near.alt": "{key}：{label}",
     # settings
     "settings.heading": "配置：每个选择及其理由",
     "settings.network":
