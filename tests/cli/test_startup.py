@@ -11,7 +11,7 @@ from reslab.cli.app import VERBS
 
 HEAVY = {
     "torch", "torchvision", "torch._dynamo", "sklearn", "scipy", "pandas", "sympy", "onnx", "onnxscript", "onnxruntime",
-    "openvino", "optuna", "filelock", "fastapi", "uvicorn", "tensorboard", "matplotlib",
+    "openvino", "optuna", "pyarrow", "filelock", "fastapi", "uvicorn", "tensorboard", "matplotlib",
 }  # fmt: skip
 """Each takes from a tenth of a second to several."""
 
@@ -32,6 +32,8 @@ AT_ONCE = {
     "compare": [["--help"], ["nowhere", "latest", "digits"]],
     "predict": [["--help"], ["nowhere", "a.png"], ["cifar10_resnet20"]],
     "adopt": [["--help"], ["nowhere.onnx", "--data", "digits"]],
+    "embed": [["--help"], ["nowhere", "digits"], ["cifar10_resnet20", "nowhere"], ["cifar10_resnet20", ".", "--out", "a.csv"]],
+    "near": [["--help"], ["nowhere", "digits", "a.png"], ["cifar10_resnet20", "."], ["cifar10_resnet20", "nowhere", "a.png"]],
     "explain": [["--help"], ["nowhere", "a.png"]],
     "export": [["--help"], ["nowhere"], ["cifar10_resnet20", "--out", "model.exe"]],
     "serve": [["--help"], ["nowhere"]],

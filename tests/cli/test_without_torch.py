@@ -58,6 +58,10 @@ def use_everything(call, graph, data, work):
     (explained,) = [json.loads(call("explain", graph, rows[0]["path"], "--out", work / "heat.png", "--json"))]
     assert explained["label"] == rows[0]["label"] and (work / "heat.png").stat().st_size
     assert explained["probability"] == pytest.approx(rows[0]["probability"], abs=1e-5)
+    made = json.loads(call("embed", graph, data, "--out", work / "features.npz", "--json"))
+    assert (made["n"], made["splits"]) == (len(rows), {"test": len(rows)})
+    (found,) = [json.loads(call("near", graph, data, rows[0]["path"], "--features", work / "features.npz", "--json"))]
+    assert found["neighbours"][0]["same"] and found["neighbours"][0]["label"] == Path(rows[0]["path"]).parent.name
     measured = json.loads(call("bench", graph, "--data", data, "--seconds", "0.05", "--json"))
     assert measured["engine"] == "onnxruntime" and measured["files_images_per_second"] > 0
     assert [measured[key] for key in UNKNOWN] == [None] * len(UNKNOWN) and "onnxruntime" in measured["machine"]

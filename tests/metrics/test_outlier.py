@@ -6,7 +6,7 @@ from scipy.special import logsumexp
 from sklearn.metrics import roc_auc_score
 from sklearn.neighbors import NearestNeighbors
 
-from reslab.metrics import outlier
+from reslab.metrics import neighbours, outlier
 from reslab.metrics.rejection import auroc, false_positive_rate
 
 N, D, K = 40, 7, 5
@@ -50,8 +50,8 @@ def test_neighbour_distance_is_that_of_scikit_learn(network, monkeypatch):
     features = network[0]
     rows = features / np.linalg.norm(features, axis=1, keepdims=True)
     expected = NearestNeighbors(n_neighbors=4).fit(rows[:30]).kneighbors(rows[30:])[0][:, -1]
-    for block in (outlier._BLOCK, 60):  # in one product, and two pictures at a time
-        monkeypatch.setattr(outlier, "_BLOCK", block)
+    for block in (neighbours._BLOCK, 60):  # in one product, and two pictures at a time
+        monkeypatch.setattr(neighbours, "_BLOCK", block)
         assert np.allclose(outlier.neighbour_distance(features[30:], features[:30], k=4), expected, atol=1e-5)
 
 

@@ -29,6 +29,7 @@ WALLS = {
     "python_multipart": ("serve",),
     "prometheus_client": ("serve",),
     "optuna": ("search",),
+    "pyarrow": ("evaluate/feature_file",),
     "jinja2": ("report",),
     "tensorboard": ("train/track",),
     "pickle": (),

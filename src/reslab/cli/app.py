@@ -54,6 +54,8 @@ VERBS = {
     "compare": ("evaluating:compare", "Is one model really better? Paired, on the same pictures."),
     "predict": ("predicting:predict", "Classify files, folders and patterns; one row per picture."),
     "adopt": ("adopting:adopt", "Turn an ONNX classifier from elsewhere into a ResLab model file."),
+    "embed": ("features:embed", "Write the features of pictures to a file: .npz or .parquet."),
+    "near": ("features:near", "Find the pictures of a data set that are nearest to others."),
     "explain": ("explaining:explain", "Show where in the picture the answer comes from."),
     "export": ("exporting:export", "Write a model for other programs, verified to answer as before."),
     "serve": ("serving:serve", "Serve a model over HTTP, with a web page; no torch needed."),

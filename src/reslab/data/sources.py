@@ -17,7 +17,7 @@ NAMES = ("digits", "cifar10", "cifar100", "mnist", "fashion_mnist", "svhn", "stl
 
 BUILT_IN = "digits"
 
-_TABLES = (".csv", ".tsv", ".txt")
+TABLES = (".csv", ".tsv", ".txt")
 _LETTER_OR_DIGIT = re.compile(r"\w")
 _SIDES = {"left", "right", "clockwise", "counterclockwise", "左", "右"}
 
@@ -36,7 +36,7 @@ def read_data(data: str | Path, data_dir: str | Path | None = None) -> Catalog:
     if path.is_dir():
         catalog = read_folder(path)
     elif path.is_file():
-        if path.suffix.lower() not in _TABLES:
+        if path.suffix.lower() not in TABLES:
             raise ResLabError(f"{path} is a file, not a data set", "DATA is a folder, a .csv/.tsv table or a name")
         catalog = read_table(path)
     elif str(data).lower() in NAMES:

@@ -14,15 +14,16 @@ from reslab.data.catalog import Picture
 from reslab.data.reader import load
 from reslab.engine.base import Engine, Outputs, join_outputs, stream_outputs
 from reslab.errors import BadPicture, NoAnswer, ResLabError
+from reslab.evaluate.feature_map import FeatureMap, make_map, write_map
 from reslab.evaluate.outliers import OutlierScorer
 from reslab.metrics.calibration import cross_fit
 from reslab.metrics.intervals import spread
 from reslab.model.file import Header
-from reslab.model.run import byte_order_mark, evaluation_name, predictions_name
+from reslab.model.run import byte_order_mark, evaluation_name, map_name, predictions_name
 from reslab.pixels.fingerprint import fingerprint
 from reslab.system.files import write_atomically, write_json
 from reslab.tasks.table import task_named
-from reslab.tasks.task import Answers, Calibration, Task, other_labels
+from reslab.tasks.task import Answers, Calibration, Task, other_labels, supports
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -34,6 +35,8 @@ class Evaluation(Answers):
     model: str
     """The model file's sha256."""
     unreadable: tuple[BadPicture, ...] = ()
+    map: FeatureMap | None = None
+    """Where the pictures lie on the map of their features."""
 
     @cached_property
     def score(self) -> Any:
@@ -158,6 +161,7 @@ def _evaluation(
         logits=outputs.logits,
         calibrated=_calibrated(task, outputs.logits, labels, split, header.calibration),
         outlier=OutlierScorer(engine).scores(outputs),
+        map=make_map(outputs.features) if outputs.features is not None and supports(task, "map") else None,
         calibration=header.calibration,
         thresholds=header.thresholds,
         seen=np.array([hashes[key] in trained_on for key in keys], dtype=bool),
@@ -218,6 +222,8 @@ def shared_rows(first: Sequence[str], second: Sequence[str]) -> tuple[np.ndarray
 
 
 def write_evaluation(out: Path, evaluation: Evaluation) -> None:
-    """`evaluation.json` and `predictions.csv` of the validation split; `evaluation-test.json`, … of another."""
+    """`evaluation.json`, `predictions.csv` and `map.json` of the validation split; `evaluation-test.json`, … of another."""
     write_json(out / evaluation_name(evaluation.split), evaluation.document())
     write_atomically(out / predictions_name(evaluation.split), evaluation.table().encode())
+    if evaluation.map:
+        write_map(out / map_name(evaluation.split), evaluation.map, evaluation.model)

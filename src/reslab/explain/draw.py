@@ -5,8 +5,8 @@ from PIL import Image, ImageDraw, ImageFont
 
 _FOR, _AGAINST = np.array([230, 97, 1]), np.array([33, 102, 172])  # orange and blue: safe for colour-blind readers
 _STRONGEST = 0.75  # opacity of the strongest evidence
-_BAR, _MARGIN, _TEXT = 12, 10, 14
-_PAPER, _INK = (255, 255, 255), (40, 40, 40)
+_BAR, MARGIN, TEXT = 12, 10, 14
+PAPER, INK = (255, 255, 255), (40, 40, 40)
 
 
 def overlay(picture: np.ndarray, heat: np.ndarray) -> np.ndarray:
@@ -35,20 +35,20 @@ def scale_limit(heat: np.ndarray) -> float:
 def draw_explanation(picture: np.ndarray, heat: np.ndarray) -> Image.Image:
     """The picture as the network sees it, the same under its map, and the colour scale in logits."""
     side = picture.shape[0]
-    canvas = Image.new("RGB", (2 * side + 3 * _MARGIN, side + 3 * _MARGIN + _BAR + _TEXT + 4), _PAPER)
-    canvas.paste(Image.fromarray(picture), (_MARGIN, _MARGIN))
-    left = side + 2 * _MARGIN
-    canvas.paste(Image.fromarray(overlay(picture, heat)), (left, _MARGIN))
-    limit, top = scale_limit(heat), side + 2 * _MARGIN
+    canvas = Image.new("RGB", (2 * side + 3 * MARGIN, side + 3 * MARGIN + _BAR + TEXT + 4), PAPER)
+    canvas.paste(Image.fromarray(picture), (MARGIN, MARGIN))
+    left = side + 2 * MARGIN
+    canvas.paste(Image.fromarray(overlay(picture, heat)), (left, MARGIN))
+    limit, top = scale_limit(heat), side + 2 * MARGIN
     ramp = np.linspace(-1, 1, side)[None, :, None]
     colours = 255 * (1 - _STRONGEST * np.abs(ramp)) + _STRONGEST * np.abs(ramp) * np.where(ramp > 0, _FOR, _AGAINST)
     bar = np.repeat(colours.round().astype(np.uint8), _BAR, axis=0)
     canvas.paste(Image.fromarray(bar), (left, top))
-    pen, font = ImageDraw.Draw(canvas), ImageFont.load_default(_TEXT)
+    pen, font = ImageDraw.Draw(canvas), ImageFont.load_default(TEXT)
     for x, anchor, text in (
         (left, "lt", f"{-limit:+.3g}"),
         (left + side / 2, "mt", "0"),
         (left + side, "rt", f"{limit:+.3g}"),
     ):
-        pen.text((x, top + _BAR + 4), text, fill=_INK, font=font, anchor=anchor)
+        pen.text((x, top + _BAR + 4), text, fill=INK, font=font, anchor=anchor)
     return canvas

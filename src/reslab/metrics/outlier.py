@@ -12,13 +12,13 @@ import numpy as np
 from jaxtyping import Float, Float64
 
 from reslab.metrics.calibration import Scores, log_softmax, softmax
+from reslab.metrics.neighbours import nearest_rows
 
 Features = Float[np.ndarray, "n d"]
 Weight = Float[np.ndarray, "classes d"]
 OutlierScores = Float64[np.ndarray, "n"]
 
 _TINY = 1e-12
-_BLOCK = 2**24  # distances that are held at once
 
 
 def class_gaps(weight: Weight) -> Float64[np.ndarray, "classes classes"]:
@@ -67,12 +67,8 @@ def neighbour_distance(features: Features, known: Features, k: int = 50) -> Outl
     Args:
         known: `[m, d]`, features of training pictures.
     """
-    queries, rows = _at_unit_length(features), _at_unit_length(known)
-    k, step = min(k, len(rows)), max(1, _BLOCK // len(rows))
-    nearest = [
-        np.partition(queries[i : i + step] @ rows.T, -k, axis=1)[:, -k] for i in range(0, len(queries), step)
-    ]  # fmt: skip
-    return np.sqrt(np.maximum(2 - 2 * np.concatenate(nearest).astype(np.float64), 0))
+    similarity = nearest_rows(features, known, k).similarity[:, -1]
+    return np.sqrt(np.maximum(2 - 2 * similarity.astype(np.float64), 0))
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +98,3 @@ def fit_residual_space(features: Features, logits: Scores, weight: Weight, bias:
 def virtual_logit(features: Features, logits: Scores, space: ResidualSpace) -> OutlierScores:
     """ViM: the length outside the principal space as one more logit, against the energy of the others (equation 7)."""
     return space.scale * np.linalg.norm((features - space.origin) @ space.directions, axis=1) + energy(logits)
-
-
-def _at_unit_length(features: Features) -> np.ndarray:
-    return features / np.maximum(np.linalg.norm(features, axis=1, keepdims=True), _TINY)

@@ -23,6 +23,7 @@ MODEL_NAME = "model.safetensors"
 STATE_NAME = "state"
 LOCK_NAME = ".lock"
 REPORT_NAME = "report.html"
+FEATURES_NAME = "features.npz"
 
 OUT_OF_FOLD = "out-of-fold"
 """The split name of a cross-validation's answers: each picture's, by the network that was not trained on it."""
@@ -49,6 +50,11 @@ def evaluation_name(split: str) -> str:
 def predictions_name(split: str) -> str:
     """`predictions.csv` for the validation split, `predictions-oof.csv` for all folds, `predictions-test.csv`, …"""
     return f"predictions{_suffix(split)}.csv"
+
+
+def map_name(split: str) -> str:
+    """`map.json` for the validation split, `map-test.json`, …: where its pictures lie on the map of the features."""
+    return f"map{_suffix(split)}.json"
 
 
 def _suffix(split: str) -> str:

@@ -5,12 +5,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from reslab.evaluate.feature_map import FeatureMap, read_map
 from reslab.model.file import read_header
 from reslab.model.run import (
     MODEL_NAME,
     SCORED_SPLITS,
     evaluation_name,
     is_ensemble,
+    map_name,
     planned_epochs,
     predictions_name,
     read_config,
@@ -38,6 +40,8 @@ class Judged:
     """Rows of `predictions.csv` (path, label, answer, correct, …); None where the file is missing."""
     stale: bool
     """Another model than the one now in the folder gave these answers: training went on after them."""
+    map: FeatureMap | None = None
+    """Where the pictures lie on the map of the features, where the folder keeps that."""
 
     @property
     def task(self) -> Task:
@@ -152,4 +156,5 @@ def _judged(path: Path, split: str, header: dict[str, Any] | None) -> Judged | N
         return None
     document = read_json(file)
     answers = read_rows(path / predictions_name(split), ("path", "label", "answer", "correct"))
-    return Judged(split, document, answers, stale=header is not None and header["sha256"] != document["model"])
+    stale, feature_map = header is not None and header["sha256"] != document["model"], path / map_name(split)
+    return Judged(split, document, answers, stale, read_map(feature_map, document["model"]))

@@ -1,14 +1,8 @@
 """A run as one self-contained HTML page: what the folder holds, put into words and figures by one template."""
 
-import base64
-import hashlib
-import json
 import shlex
 from pathlib import Path
 from typing import Any
-
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
-from markupsafe import Markup
 
 from reslab.data.catalog import SPLITS
 from reslab.figures import curves
@@ -17,14 +11,13 @@ from reslab.model.run import REPORT_NAME, SHEET_NAME, fold_folder
 from reslab.report import pictures
 from reslab.report.findings import headline
 from reslab.report.folder import RunFolder, read_run
+from reslab.report.frame import render_template
 from reslab.report.remake import flat, remake
 from reslab.report.sections import SECTIONS
 from reslab.system.files import write_atomically
 from reslab.words import phrases
 from reslab.words.phrases import Phrase, duration, percent, say
 
-_HERE = Path(__file__).parent
-_TEMPLATE, _STYLE, _SCRIPT = "template.html.j2", "style.css", "switch.js"
 _SUMMED = ("train_loss", "val_nll", "train_accuracy", "val_accuracy", "val_mean_ap", "lr", "seconds")
 
 
@@ -44,23 +37,13 @@ def write_report(run: Path) -> Path:
 
 def render(run: RunFolder) -> str:
     """The page as HTML."""
-    environment = Environment(
-        loader=FileSystemLoader(_HERE), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )
-    environment.filters |= {"percent": percent, "thousands": "{:,}".format, "fixed": _fixed}
-    tools = {"say": say, "element": phrases.element, "attribute": phrases.attribute, "whisker": curves.whisker}
-    return environment.get_template(_TEMPLATE).render(tools | _view(run))
+    return render_template("template.html.j2", _view(run))
 
 
 def _view(run: RunFolder) -> dict[str, Any]:
     """Everything that the template shows."""
     judged, section = run.score, SECTIONS[run.task]
-    script, style = _part(_SCRIPT), _part(_STYLE)
     return {
-        "style": Markup(style),
-        "script": Markup(script),
-        "policy": _policy(script),
-        "languages": json.dumps(phrases.languages(), ensure_ascii=False),
         "run": run,
         "title": say("page.title", model=run.config["model"], data=_data_name(run)),
         "state": _state(run),
@@ -79,16 +62,6 @@ def _view(run: RunFolder) -> dict[str, Any]:
         "settings": _settings(run),
         "remake": _remake(run),
     }
-
-
-def _policy(script: str) -> str:
-    """A content security policy under which the browser itself refuses whatever is not in this file."""
-    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
-    return f"default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'sha256-{digest}'"
-
-
-def _part(name: str) -> str:
-    return (_HERE / name).read_text(encoding="utf-8").strip()
 
 
 def _data_name(run: RunFolder) -> str:
@@ -244,7 +217,3 @@ def _remake(run: RunFolder) -> dict[str, Any]:
     if header:
         facts.append((say("remake.model"), header["sha256"]))
     return {"command": made.command, "like": like, "notes": notes, "facts": facts}
-
-
-def _fixed(value: float, digits: int = 3) -> str:
-    return f"{value:.{digits}f}"

@@ -8,6 +8,7 @@ from reslab.metrics.intervals import proportion
 from reslab.model.run import OUT_OF_FOLD
 from reslab.model.run_data import data_location
 from reslab.report import pictures
+from reslab.report.feature_map import map_view
 from reslab.report.folder import Judged, RunFolder
 from reslab.report.rejection import accepted_tile, rejection
 from reslab.words.phrases import Phrase, percent, say
@@ -34,7 +35,7 @@ class SingleSection:
     lines: tuple[tuple[str, str], ...] = (("training", "train_accuracy"), ("validation", "val_accuracy"))
     noun = "fact.classes"
     remarks: tuple[str, ...] = ()
-    parts: tuple[str, ...] = ("confusion", "classes", "calibration", "rejection", "mistakes")
+    parts: tuple[str, ...] = ("confusion", "classes", "calibration", "rejection", "mistakes", "map")
     template = "single.html.j2"
 
     def shown(self, score: float) -> str:
@@ -56,6 +57,7 @@ class SingleSection:
             "calibration": calibration(judged, run.ensemble),
             "rejection": rejection(judged),
             "mistakes": mistakes(judged, run),
+            "map": map_view(judged),
         }
 
 

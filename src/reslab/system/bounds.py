@@ -83,6 +83,7 @@ BOUNDS: dict[str, Bound] = {
     "opset": Bound(1, 100, whole=True), "max_drop_points": Bound(0, 100), "coverage": Bound(0, 1, open_low=True, open_high=True),
     "seconds": Bound(0, 86400),
     "mean": Bound(-1000, 1000), "std": Bound(0, 1000, open_low=True),
+    "top": Bound(1, 1000, whole=True),
     "port": Bound(0, 65535, whole=True), "max_bytes": Bound(1, 2**40, whole=True), "max_pixels": AT_LEAST_ONE,
     "max_files": POSITIVE_COUNT, "queue": POSITIVE_COUNT, "batch": POSITIVE_COUNT,
     "rate": POSITIVE, "timeout": Bound(0, 86400, open_low=True), "decode_seconds": Bound(0, 86400, open_low=True),

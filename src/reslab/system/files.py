@@ -3,9 +3,10 @@
 import json
 import os
 import secrets
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from reslab.errors import ResLabError
 from reslab.system.values import build, parse, shown
@@ -14,11 +15,13 @@ SCHEMA = 1
 """Version of the documents; within a version keys are only added."""
 
 
-def write_atomically(path: Path, data: bytes | bytearray) -> None:
-    """Temporary file beside it, fsync, rename: readers see the old file or the new one, never half of one.
+@contextmanager
+def open_atomically(path: Path) -> Iterator[BinaryIO]:
+    """A temporary file beside `path` to write to; when the block ends, fsync and rename.
 
-    The temporary file has an unpredictable name and is opened only if it does not exist: in a folder that others can
-    write to, it cannot be a link of theirs, and two writers do not share it.
+    Readers see the old file or the new one, never half of one. The temporary file has an unpredictable name and is opened
+    only if it does not exist: in a folder that others can write to, it cannot be a link of theirs, and two writers do not
+    share it.
 
     Raises:
         ResLabError: the folder cannot be written or the disk is full; the old file, if any, is untouched.
@@ -28,7 +31,7 @@ def write_atomically(path: Path, data: bytes | bytearray) -> None:
         temporary = path.with_name(f".{path.name}.{secrets.token_hex(6)}.tmp")
         try:
             with temporary.open("xb") as file:
-                file.write(data)
+                yield file
                 file.flush()
                 os.fsync(file.fileno())
             temporary.replace(path)
@@ -38,6 +41,12 @@ def write_atomically(path: Path, data: bytes | bytearray) -> None:
             raise
     except OSError as error:
         raise ResLabError(f"cannot write {path}: {error.strerror or error}", "free space or choose --out") from None
+
+
+def write_atomically(path: Path, data: bytes | bytearray) -> None:
+    """Write a whole file (`open_atomically`)."""
+    with open_atomically(path) as file:
+        file.write(data)
 
 
 def _sync_folder(folder: Path) -> None:

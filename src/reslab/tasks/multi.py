@@ -56,6 +56,7 @@ class Multi(Task):
             "int8",
             "study",
             "prediction sets",
+            "map",
         }
     )
     headline, baseline = "mean_ap", "frequency_baseline"

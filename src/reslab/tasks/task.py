@@ -30,6 +30,7 @@ Feature = Literal[
     "int8",
     "study",
     "prediction sets",
+    "map",
 ]
 """What a task may lack."""
 

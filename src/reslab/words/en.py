@@ -126,6 +126,35 @@ TEXTS: dict[str, str] = {
         "in the first epochs. If you cannot tell what they show, neither can the network.",
     "input.alt": "Contact sheet of training pictures: prepared on the left, augmented on the right",
     "input.none": "The contact sheet (sheet.png) is not in the run folder.",
+    # the map of the features
+    "nav.map": "Map",
+    "map.heading": "Map of the features",
+    "map.read":
+        "Each dot is a picture of the {split}: its pooled features, the {d} numbers that the linear layer is given, projected "
+        "onto their first two principal components (PCA). Near each other lie pictures that the network takes for similar. "
+        "Mistakes are ringed; a pointer on one shows its name.",
+    "map.none":
+        "The coordinates ({file}) are not in the run folder: earlier versions did not keep them, and the networks of a "
+        "cross-validation have no map in common.",
+    "map.explained":
+        "The two components explain {first} and {second} of the variance. The rest is not shown: dots that overlap here may "
+        "be far apart in the other directions.",
+    "map.chosen": "Shown are {shown} of {n} pictures, evenly spaced.",
+    "map.many": "Only the {shown} most frequent classes have a colour.",
+    "map.axis.x": "first principal component",
+    "map.axis.y": "second principal component",
+    "map.desc": "{n} pictures of {classes} classes by the first two principal components of their features; {wrong} mistakes.",
+    "map.mistake": "mistake",
+    "map.others": "other classes",
+    # the nearest pictures (reslab near)
+    "near.title": "The nearest pictures in {data}",
+    "near.read":
+        "For each picture on the left, the pictures of {data} with the most similar pooled features by the model {model}, "
+        "nearest first. The number is the cosine similarity: 1 is the same direction, 0 nothing in common.",
+    "near.first": "Shown are the first {shown} of {n} pictures; the command line and its JSON give all of them.",
+    "near.query": "The picture compared",
+    "near.same": "the same picture",
+    "near.failed": "cannot be compared: {reason}",
     # settings
     "settings.heading": "What was decided, and why",
     "settings.network":

@@ -113,6 +113,31 @@ TEXTS: dict[str, str] = {
         "网络也认不出来。",
     "input.alt": "训练图片样张：左侧为处理后，右侧为增强后",
     "input.none": "运行目录里没有样张（sheet.png）。",
+    # the map of the features
+    "nav.map": "特征分布",
+    "map.heading": "特征分布图",
+    "map.read":
+        "每个点是{split}中的一张图片：把它经平均池化的特征（即输入线性层的 {d} 个数）投影到前两个主成分上（PCA）。"
+        "网络认为相似的图片彼此靠近。答错的图片加了圆圈，把指针移上去可以看到它的名称。",
+    "map.none": "运行目录里没有坐标文件（{file}）：早期版本不保存它，而交叉验证的各个网络没有共同的分布图。",
+    "map.explained":
+        "这两个主成分分别解释了 {first} 和 {second} 的方差。其余部分没有画出：在图上重叠的点，在其他方向上可能相距很远。",
+    "map.chosen": "图中是 {n} 张图片里等间隔选取的 {shown} 张。",
+    "map.many": "只有图片最多的 {shown} 个类别着色。",
+    "map.axis.x": "第一主成分",
+    "map.axis.y": "第二主成分",
+    "map.desc": "{classes} 个类别的 {n} 张图片按特征的前两个主成分排列，其中 {wrong} 张答错。",
+    "map.mistake": "答错",
+    "map.others": "其他类别",
+    # the nearest pictures (reslab near)
+    "near.title": "{data} 中最相近的图片",
+    "near.read":
+        "左侧每张图片之后，依次是 {data} 中与它的池化特征最相似的图片（按模型 {model}），最近的在前。"
+        "数字是余弦相似度：1 表示方向相同，0 表示毫无共同之处。",
+    "near.first": "这里显示 {n} 张图片中的前 {shown} 张；命令行及其 JSON 给出全部结果。",
+    "near.query": "被比较的图片",
+    "near.same": "同一张图片",
+    "near.failed": "无法比较：{reason}",
     # settings
     "settings.heading": "配置：每个选择及其理由",
     "settings.network":
