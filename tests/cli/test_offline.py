@@ -33,6 +33,7 @@ COMMANDS = (
     ("predict", "m.onnx", "data", "--engine", "openvino"), ("eval", "m.onnx", "data", "--split", "val"),
     ("explain", str(GRAPH), "data/green/000.png", "--out", "heat.png"), ("bench", "m.onnx", "--seconds", "0.05"),
     ("compare", "run", "m.onnx", "data", "--split", "val"), ("study",), ("lr-find", "data", *SMALL),
+    ("review", "run", "--html", "review.html"),
     ("search", "data", *SMALL, "--minutes", "0.05", "--out", "search"), ("demo", "--epochs", "1", "--out", "demo"),
     ("adopt", "theirs.onnx", "--classes", "names.txt", "--data", "data", "--out", "ours.onnx"),
 )  # fmt: skip

@@ -36,6 +36,7 @@ from reslab.model.run import (
     STATE_NAME,
     read_journal,
 )
+from reslab.model.run_data import write_corrections
 from reslab.nn.config import config_from
 from reslab.nn.resnet import ResNet, build
 from reslab.pixels.encode import encode_picture
@@ -82,6 +83,8 @@ def begin(job: Job) -> None:
     for p in job.catalog.pictures:
         writer.writerow((p.key, p.label, p.split, p.group or "", p.fold or "", hashes.get(p.key, "")))
     png = encode_picture(sheet(job.plan, job.stores.train))
+    if job.catalog.corrections:
+        write_corrections(out, job.catalog)
     write_atomically(out / SPLIT_NAME, file.getvalue().encode())
     write_json(out / CONFIG_NAME, plan_document(job.plan))
     write_atomically(out / SHEET_NAME, png)
