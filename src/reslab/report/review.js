@@ -98,7 +98,8 @@
       else if (!event.target.closest("input")) go(each);
     });
     each.querySelector(".other")?.addEventListener("change", (event) => {
-      if (known.has(event.target.value)) decide(each, event.target.value);
+      // pictures without a label may be of a class that the network does not know
+      if (known.has(event.target.value) || corrects === undefined) decide(each, event.target.value);
     });
   }
   element("undo").addEventListener("click", undo);
