@@ -3,11 +3,11 @@
 import dataclasses
 
 import pytest
+from tests.pictures import colour_folder, tree
 
 from reslab.data.corrections import correct_labels, corrections_digest
 from reslab.data.sources import read_data
 from reslab.errors import ResLabError
-from tests.pictures import colour_folder, tree
 
 
 @pytest.fixture(scope="module")
@@ -39,7 +39,13 @@ def test_labels_change_and_pictures_go_while_the_data_stay(folder, tmp_path):
 def test_the_digest_is_that_of_what_changes(folder, tmp_path):
     digests = [
         corrections_digest(corrected(folder, tmp_path, *rows))
-        for rows in ((), ("red/000.png,red",), ("red/000.png,blue",), ("red/000.png,blue", "red/001.png,red"), ("red/000.png,-",))
+        for rows in (
+            (),
+            ("red/000.png,red",),
+            ("red/000.png,blue",),
+            ("red/000.png,blue", "red/001.png,red"),
+            ("red/000.png,-",),
+        )
     ]
     assert digests[:2] == [None, None] and digests[2] == digests[3] != digests[4]
 
@@ -54,7 +60,11 @@ def test_the_table_of_review_can_be_edited_and_given_back(folder, tmp_path):
     [
         (["red/9.png,blue"], r"line 2: .*colours has no picture red/9.png", "such as blue/000.png"),
         (["red/000.png,blu"], r"line 2: .*colours has no class 'blu'", "did you mean 'blue'"),
-        (["red/000.png,blue", "red/000.png,green"], "line 3: another line gives red/000.png the label 'blue'", "one of"),
+        (
+            ["red/000.png,blue", "red/000.png,green"],
+            "line 3: another line gives red/000.png the label 'blue'",
+            "one of",
+        ),
         (["red/000.png,blue", "red/000.png,-"], "line 3: another line", "one of"),
     ],
 )

@@ -40,7 +40,9 @@ def test_the_thresholds_and_the_wrong_labels_are_cleanlabs(answers):
     ours = class_thresholds(probabilities, labels)
     here = np.isin(np.arange(5), labels)
     assert np.allclose(ours[here], theirs[here]) and np.isinf(ours[~here]).all()
-    _, wrong = count.compute_confident_joint(labels, probabilities, calibrate=False, return_indices_of_off_diagonals=True)
+    _, wrong = count.compute_confident_joint(
+        labels, probabilities, calibrate=False, return_indices_of_off_diagonals=True
+    )
     confident = confident_labels(probabilities, labels)
     assert np.flatnonzero((confident >= 0) & (confident != labels)).tolist() == sorted(wrong)
 

@@ -11,9 +11,9 @@ from reslab.data.splits import assign_splits
 from reslab.nn.layers import to_images
 from reslab.train.inputs import open_stores
 from reslab.train.loop import update
+from reslab.train.margins import no_margins
 from reslab.train.plan.resolve import resolve
 from reslab.train.recipes import recipe
-from reslab.train.margins import no_margins
 from reslab.train.session import fresh_training, loader_of, validator_of
 from reslab.train.step.process_group import SINGLE, join
 
