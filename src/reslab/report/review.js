@@ -90,7 +90,12 @@
     setTimeout(() => URL.revokeObjectURL(link.href), 1000);
   }
 
-  for (const tab of tabs) tab.addEventListener("click", () => open(element(tab.getAttribute("aria-controls"))));
+  for (const tab of tabs) {
+    tab.addEventListener("click", () => {
+      open(element(tab.getAttribute("aria-controls")));
+      go(current); // keys are for the pictures, no longer for the tab
+    });
+  }
   for (const each of cases) {
     each.addEventListener("click", (event) => {
       const button = event.target.closest("[data-choice]");
