@@ -35,6 +35,7 @@ COMMANDS = (
     ("near", "run", "data", "data/green/000.png", "--features", "run/features.npz", "--html", "near.html"),
     ("bench", "m.onnx", "--seconds", "0.05"),
     ("compare", "run", "m.onnx", "data", "--split", "val"), ("study",), ("lr-find", "data", *SMALL),
+    ("review", "run", "--html", "review.html"),
     ("search", "data", *SMALL, "--minutes", "0.05", "--out", "search"), ("demo", "--epochs", "1", "--out", "demo"),
     ("adopt", "theirs.onnx", "--classes", "names.txt", "--data", "data", "--out", "ours.onnx"),
 )  # fmt: skip

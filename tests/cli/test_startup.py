@@ -30,6 +30,7 @@ AT_ONCE = {
     "runs": [["--help"], [], ["--json"]],
     "eval": [["--help"], ["nowhere", "digits"]],
     "compare": [["--help"], ["nowhere", "latest", "digits"]],
+    "review": [["--help"], ["nowhere"]],
     "predict": [["--help"], ["nowhere", "a.png"], ["cifar10_resnet20"]],
     "adopt": [["--help"], ["nowhere.onnx", "--data", "digits"]],
     "embed": [["--help"], ["nowhere", "digits"], ["cifar10_resnet20", "nowhere"], ["cifar10_resnet20", ".", "--out", "a.csv"]],

@@ -89,7 +89,7 @@ def test_one_unreadable_picture_is_named(colours):
 def test_a_picture_that_bears_another_label_now_is_not_shown(colours):
     data, run = colours
     found = pictures.find_pictures(
-        {"data": str(data), "data_dir": None}, {"red/000.png": "green", "red/001.png": "red"}
+        {"data": str(data), "data_dir": None}, {"red/000.png": "green", "red/001.png": "red"}, run
     )
     assert found.keys() == {"red/001.png"}
 
@@ -111,7 +111,8 @@ def test_a_report_downloads_nothing(tmp_path, monkeypatch):
     monkeypatch.setattr(socket, "getaddrinfo", refuse)
     monkeypatch.setenv("HOME", str(tmp_path))
     for where in (None, str(tmp_path / "nothing")):
-        assert pictures.find_pictures({"data": "cifar10", "data_dir": where}, {"cifar10/test/00000": "cat"}) == {}
+        config = {"data": "cifar10", "data_dir": where}
+        assert pictures.find_pictures(config, {"cifar10/test/00000": "cat"}, tmp_path) == {}
     assert asked == [] and list(tmp_path.iterdir()) == []
 
 

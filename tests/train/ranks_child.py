@@ -11,6 +11,7 @@ from reslab.data.splits import assign_splits
 from reslab.nn.layers import to_images
 from reslab.train.inputs import open_stores
 from reslab.train.loop import update
+from reslab.train.margins import no_margins
 from reslab.train.plan.resolve import resolve
 from reslab.train.recipes import recipe
 from reslab.train.session import fresh_training, loader_of, validator_of
@@ -75,9 +76,13 @@ def parts_make_the_whole(group):
 def same_weights_everywhere(group):
     """After some steps with norms in training, all processes hold the same bits."""
     plan, catalog = plan_and_catalog()
-    training, loader = fresh_training(plan), loader_of(plan, open_stores(plan, catalog).train, group)
+    store = open_stores(plan, catalog).train
+    training, loader = fresh_training(plan), loader_of(plan, store, group)
+    training.margins = no_margins(plan, store)
     for step in range(4):
         update(training, loader.batch(0, step), plan, 0.05, group)
+    totals = group.gather(training.margins.total)  # any of them may write the state
+    assert np.array_equal(totals[0], totals[1]) and training.margins.seen.sum() > 0
     everybody = group.gather({k: v.numpy() for k, v in training.network.state_dict().items()})
     assert all(np.array_equal(everybody[0][name], other[name]) for other in everybody for name in other)
     assert to_images(loader.batch(0, 0).pixels).shape[0] < loader.batch(0, 0).total

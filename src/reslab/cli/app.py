@@ -52,6 +52,7 @@ VERBS = {
     "runs": ("training:runs", "List the runs in a folder: score, interval, time."),
     "eval": ("evaluating:evaluate", "Score a model on labelled pictures, with intervals."),
     "compare": ("evaluating:compare", "Is one model really better? Paired, on the same pictures."),
+    "review": ("reviewing:review", "Which labels are wrong? The most doubtful first, as a table and a page."),
     "predict": ("predicting:predict", "Classify files, folders and patterns; one row per picture."),
     "adopt": ("adopting:adopt", "Turn an ONNX classifier from elsewhere into a ResLab model file."),
     "embed": ("features:embed", "Write the features of pictures to a file: .npz or .parquet."),

@@ -22,15 +22,21 @@ _SHOWN = 40
 
 
 def check(
-    data: str, *, source: DataOptions = DATA_OPTIONS, json: Annotated[bool, Parameter(negative="")] = False
+    data: str,
+    *,
+    source: DataOptions = DATA_OPTIONS,
+    corrections: Path | None = None,
+    json: Annotated[bool, Parameter(negative="")] = False,
 ) -> None:
     """Look at every picture of a data set, change nothing, and say what is wrong.
 
     Args:
         data: A folder, a CSV/TSV, or a name.
+        corrections: As in train.
         json: Print JSON.
     """
     config, _ = apply(replace(recipe("standard"), data=data), (), source.given())
+    config = replace(config, corrections=None if corrections is None else str(corrections))
     with show.bar("checking") as progress:
         verdict = examine_data(config, progress.move)
     problems = [dataclasses.asdict(p) for p in verdict.problems]

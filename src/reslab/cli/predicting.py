@@ -17,6 +17,11 @@ from reslab.engine.open import EngineName, find_model
 from reslab.errors import ResLabError
 from reslab.evaluate.predict import TOP, Prediction, SetOptions, expand, load_model
 from reslab.metrics.conformal import Method
+from reslab.report.review import render
+from reslab.run.review import LeastCertain
+from reslab.system.files import write_atomically
+from reslab.tasks.table import task_named
+from reslab.tasks.task import require
 
 
 @Parameter(name="*")
@@ -40,14 +45,29 @@ class SetChoice:
 _NO_CHOICE = SetChoice()
 
 
+@Parameter(name="*")
+@dataclasses.dataclass(frozen=True)
+class FileOptions:
+    """What is written besides."""
+
+    csv: Path | None = None
+    "Also write the rows as CSV. Until the last one they are in CSV.part; after a kill, the same command continues."
+    fresh: Annotated[bool, Parameter(negative="")] = False
+    "Begin the CSV anew, whatever a killed command has left."
+    review: Path | None = None
+    "Also write a page on which to label the 200 least certain pictures; train takes the labels.csv that it downloads."
+
+
+_FILE_OPTIONS = FileOptions()
+
+
 def predict(
     model: str,
     /,
     *paths: str,
     foreign: ForeignOptions = FOREIGN_OPTIONS,
     json: Annotated[bool, Parameter(negative="")] = False,
-    csv: Path | None = None,
-    fresh: Annotated[bool, Parameter(negative="")] = False,
+    files: FileOptions = _FILE_OPTIONS,
     workers: int | None = None,
     engine: EngineName = "auto",
     sets: SetChoice = _NO_CHOICE,
@@ -58,8 +78,6 @@ def predict(
         model: A model file, a run folder, latest, a packaged model, or another library's checkpoint.
         paths: Files, folders (all pictures in them) and patterns such as photos/*.jpg.
         json: Print JSON Lines.
-        csv: Also write the rows as CSV. Until the last one they are in CSV.part; after a kill, the same command continues.
-        fresh: Begin the CSV anew, whatever a killed command has left.
         workers: Threads that read pictures, and of an exported model answer for them.
         engine: auto, torch, onnxruntime or openvino: which library computes, where the file leaves a choice.
     """
@@ -67,8 +85,11 @@ def predict(
         raise ResLabError("predict needs at least one picture, folder or pattern", "reslab predict MODEL photos/")
     foreign.refuse_for(find_model(model))
     opened, pictures = load_model(model, foreign.assumed(), engine, sets.options()), expand(paths)
-    answered = failed = 0
-    with show.bar("predicting") as progress, rows_in(csv, opened.engine, fresh) as table:
+    if files.review:
+        require(task_named(opened.header.task), "review", "--review")
+    answered, failed, uncertain = 0, 0, LeastCertain()
+    fresh = files.fresh or files.review is not None  # the page needs every answer anew
+    with show.bar("predicting") as progress, rows_in(files.csv, opened.engine, fresh) as table:
         if table:
             table.pass_over(pictures)
             answered, failed = table.answered, table.failed
@@ -76,9 +97,13 @@ def predict(
         for row in opened.answer(pictures, workers):
             if table:
                 table.add(row)
+            uncertain.add(row)
             _print_row(row, json)
             progress.move(1)
             answered, failed = answered + 1, failed + (row.error is not None)
+    if files.review:
+        page = render(uncertain.page(model, opened.header.classes, opened.engine.sha256))
+        write_atomically(files.review, page.encode(errors="replace"))
     if not json:
         show.people.print(f"{answered:,} answered" + (f", {failed:,} of them could not be read" if failed else ""))
     if answered == failed:

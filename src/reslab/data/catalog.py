@@ -84,6 +84,9 @@ class Catalog:
     doubts: tuple[tuple[str, str], ...] = ()
     """What was read as it most likely was meant, and should be checked: a word for it, and how it was read."""
 
+    corrections: tuple[tuple[str, str], ...] = ()
+    """Key and label of the pictures whose label was corrected (`data.corrections`); no label where one was left out."""
+
     def labels_of(self, picture: Picture) -> tuple[str, ...]:
         """The labels of a picture: exactly one, unless the task is `multi`."""
         return split_labels(picture.label) if self.task == "multi" else (picture.label,)

@@ -1,7 +1,7 @@
 """Batches as pure functions of (seed, epoch, step): any of them can be made again, in any order, by any thread."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 import numpy as np
@@ -29,6 +29,10 @@ class Batch:
     """The pictures to blend with; they come from the whole batch, over all processes."""
     total: int
     """Pictures of the step over all processes."""
+    indices: np.ndarray
+    """int64 `[total]`: which pictures of the store those are."""
+    first: int
+    """Where this process's part begins among them."""
 
     def parts(self, count: int) -> Iterator["Batch"]:
         """The same pictures in up to `count` batches of nearly equal size, none of them of a single picture."""
@@ -37,7 +41,7 @@ class Batch:
         for k in range(count):
             rows = slice(k * n // count, (k + 1) * n // count)
             partners = None if self.partners is None else self.partners[rows]
-            yield Batch(self.pixels[rows], self.targets[rows], self.mix, partners, self.total)
+            yield replace(self, pixels=self.pixels[rows], targets=self.targets[rows], partners=partners)
 
 
 class Loader:
@@ -90,13 +94,13 @@ class Loader:
         targets = self._targets(indices)
         mix = draw_mix(self.augment, epoch, step, total)
         if mix is None:
-            return Batch(self._pixels(epoch, visits[mine]), targets[mine], None, None, total)
+            return Batch(self._pixels(epoch, visits[mine]), targets[mine], None, None, total, indices, mine.start)
         # Decode a picture once, even if it is both in this process's part and a partner.
         wanted = np.arange(total)[mine]
         needed, where = np.unique(np.concatenate([wanted, mix.partner[mine]]), return_inverse=True)
         pixels = self._pixels(epoch, visits[needed])
         own, partners = pixels[where[: len(wanted)]], pixels[where[len(wanted) :]]
-        return Batch(own, mix.targets(targets)[mine], mix, partners, total)
+        return Batch(own, mix.targets(targets)[mine], mix, partners, total, indices, mine.start)
 
     def _targets(self, indices: np.ndarray) -> Tensor:
         labels = self.labels[torch.from_numpy(indices)]

@@ -4,6 +4,8 @@ The same relative path may name other pictures in another working directory. So 
 run was trained on: the name and label of each, and a fingerprint of those that training read.
 """
 
+import csv
+import io
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -12,12 +14,14 @@ from typing import Any
 import numpy as np
 
 from reslab.data.catalog import Catalog
+from reslab.data.corrections import correct_labels
 from reslab.data.reader import load
 from reslab.data.sources import at_hand, read_data
 from reslab.data.table import bases_of, key_of
 from reslab.errors import BadPicture, ResLabError
-from reslab.model.run import SplitRow, read_config, read_split
+from reslab.model.run import CORRECTIONS_NAME, SplitRow, read_config, read_split
 from reslab.pixels.fingerprint import fingerprint
+from reslab.system.files import write_atomically
 
 _COMPARED = 64  # pictures whose content is compared before anything is written into a run
 
@@ -32,6 +36,23 @@ def recorded_split(run: Path) -> list[SplitRow] | None:
     """`split.csv` with keys in their present spelling: earlier runs kept `./` and decomposed accents."""
     rows, bases = read_split(run), bases_of(Path(data_location(read_config(run))).parent)
     return rows and [replace(row, path=key_of(row.path, bases)) for row in rows]
+
+
+def as_corrected(run: Path, catalog: Catalog) -> Catalog:
+    """The data with the corrections that a run was trained with.
+
+    Raises:
+        ResLabError: the corrections are not about these data.
+    """
+    table = run / CORRECTIONS_NAME
+    return correct_labels(catalog, table) if table.is_file() else catalog
+
+
+def write_corrections(run: Path, catalog: Catalog) -> None:
+    """Keep the corrections of a catalog in the run's folder."""
+    file = io.StringIO()
+    csv.writer(file, lineterminator="\n").writerows([("path", "label"), *catalog.corrections])
+    write_atomically(run / CORRECTIONS_NAME, file.getvalue().encode())
 
 
 def describe_difference(rows: Sequence[SplitRow], catalog: Catalog, left_out: bool = False) -> str | None:
@@ -55,6 +76,14 @@ def describe_difference(rows: Sequence[SplitRow], catalog: Catalog, left_out: bo
 
 def is_data_of(run: Path, catalog: Catalog) -> bool:
     """Whether a run was trained on this catalog: the same names and labels, and the same content in a sample."""
+    try:
+        catalog = as_corrected(run, catalog)
+    except ResLabError:
+        return False
+    return _is_of(run, catalog)
+
+
+def _is_of(run: Path, catalog: Catalog) -> bool:
     rows = recorded_split(run)
     if not rows or describe_difference(rows, catalog, bool(read_config(run)["config"].get("skip_bad"))):
         return False
@@ -71,7 +100,7 @@ def find_run_data(run: Path) -> Catalog | None:
     document = read_config(run)
     place, data_dir = data_location(document), document["config"].get("data_dir")
     try:
-        catalog = read_data(place, data_dir) if at_hand(place, data_dir) else None
+        catalog = as_corrected(run, read_data(place, data_dir)) if at_hand(place, data_dir) else None
     except ResLabError:
         return None
-    return catalog if catalog and is_data_of(run, catalog) else None
+    return catalog if catalog and _is_of(run, catalog) else None

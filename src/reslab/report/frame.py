@@ -3,7 +3,7 @@
 import base64
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -19,20 +19,23 @@ _HERE = Path(__file__).parent
 _STYLE, _SCRIPT = "style.css", "switch.js"
 
 
-def render_template(name: str, view: Mapping[str, Any]) -> str:
+def render_template(
+    name: str, view: Mapping[str, Any], styles: Sequence[str] = (_STYLE,), scripts: Sequence[str] = (_SCRIPT,)
+) -> str:
     """A page as HTML.
 
     Args:
         name: a template of this folder that extends `frame.html.j2`.
         view: what it shows; the `title` is a phrase.
+        styles, scripts: files of this folder.
     """
     environment = Environment(
         loader=FileSystemLoader(_HERE), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
     environment.filters |= {"percent": percent, "thousands": "{:,}".format, "fixed": _fixed}
-    script = _part(_SCRIPT)
+    script = _joined(scripts)
     frame = {
-        "style": Markup(_part(_STYLE)),
+        "style": Markup(_joined(styles)),
         "script": Markup(script),
         "policy": _policy(script),
         "languages": json.dumps(phrases.languages(), ensure_ascii=False),
@@ -48,8 +51,8 @@ def _policy(script: str) -> str:
     return f"default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'sha256-{digest}'"
 
 
-def _part(name: str) -> str:
-    return (_HERE / name).read_text(encoding="utf-8").strip()
+def _joined(names: Sequence[str]) -> str:
+    return "\n".join((_HERE / name).read_text(encoding="utf-8").strip() for name in names)
 
 
 def _fixed(value: float, digits: int = 3) -> str:

@@ -11,6 +11,7 @@ from reslab.data.catalog import Picture
 from reslab.data.reader import load
 from reslab.data.sources import at_hand, read_data
 from reslab.errors import BadPicture
+from reslab.model.run_data import as_corrected
 from reslab.pixels.decode import decode
 from reslab.pixels.encode import encode_picture
 
@@ -22,12 +23,13 @@ _SHEET_BYTES = 300_000  # up to this size the file itself is taken
 _SMALL = 64  # up to this side a picture is enlarged, each of its pixels to be seen
 
 
-def find_pictures(config: dict[str, Any], labels: dict[str, str]) -> dict[str, Picture]:
+def find_pictures(config: dict[str, Any], labels: dict[str, str], run: Path) -> dict[str, Picture]:
     """The pictures with these keys, where the data are still there and still say the same.
 
     Args:
         config: the run's config: `data` and `data_dir` are used.
         labels: key -> label; a picture with another label now is another picture, and is left out.
+        run: its folder, which may hold corrections of labels.
 
     Returns:
         Key -> picture; empty where the data are gone.
@@ -35,7 +37,7 @@ def find_pictures(config: dict[str, Any], labels: dict[str, str]) -> dict[str, P
     if not labels or not at_hand(config["data"], config["data_dir"]):
         return {}
     try:
-        catalog = read_data(config["data"], config["data_dir"])
+        catalog = as_corrected(run, read_data(config["data"], config["data_dir"]))
     except Exception:  # whatever ails the data by now, the page of a finished run must still be written
         return {}
     return {p.key: p for p in catalog.pictures if labels.get(p.key) == p.label}

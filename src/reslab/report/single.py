@@ -162,7 +162,8 @@ def mistakes(judged: Judged, run: RunFolder) -> dict[str, Any]:
     if not wrong:
         return {"text": say("mistakes.none", split=split), "rows": [], "note": None}
     worst = sorted(wrong, key=lambda row: -float(row["probability"]))[:WORST]
-    found = pictures.find_pictures({**run.config, "data": data_location(run.document)}, pictures.labels_of(worst))
+    config = {**run.config, "data": data_location(run.document)}
+    found = pictures.find_pictures(config, pictures.labels_of(worst), run.path)
     rows = [_card(row, found.get(row["path"])) for row in worst]
     why = None if found else say("mistakes.gone", why=say("mistakes.no_data", data=run.config["data"]))
     return {

@@ -8,13 +8,23 @@ import numpy as np
 
 from reslab.check.data import Verdict, examine
 from reslab.data.catalog import SPLITS, Catalog, Split
-from reslab.data.sources import read_data
+from reslab.data.corrections import correct_labels
+from reslab.data.sources import path_of, read_data
+from reslab.tasks.table import task_named
+from reslab.tasks.task import require
 from reslab.train.config import TrainConfig
 
 
 def read_and_split(config: TrainConfig) -> Catalog:
-    """The data that a config names, every picture in a split; in a cross-validation also in a fold."""
-    return config.split.apply(read_data(config.data, config.data_dir))
+    """The data that a config names, every picture in a split; in a cross-validation also in a fold.
+
+    Labels are corrected afterwards, so that no correction moves a picture to another split.
+    """
+    catalog = config.split.apply(read_data(config.data, config.data_dir))
+    if config.corrections is None:
+        return catalog
+    require(task_named(catalog.task), "review", "--corrections")
+    return correct_labels(catalog, path_of(config.corrections, "--corrections"))
 
 
 def examine_data(

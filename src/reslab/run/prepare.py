@@ -17,7 +17,7 @@ from reslab.data.sources import read_data
 from reslab.data.splits import FINER, LONELY, lonely_groups
 from reslab.errors import ResLabError
 from reslab.model.run import CONFIG_NAME, LOCK_NAME, RUNS, SPLIT_NAME, SplitRow, fold_folder, read_config
-from reslab.model.run_data import data_location, describe_difference, recorded_split
+from reslab.model.run_data import as_corrected, data_location, describe_difference, recorded_split
 from reslab.pixels.fingerprint import fingerprint
 from reslab.run.examine import read_and_split
 from reslab.system.events import Event, Listener
@@ -219,7 +219,7 @@ def same_data(config: TrainConfig, folder: Path, data: str | Path | None = None)
         data: where the pictures lie now; by default where they lay when the run began.
     """
     data = data or data_location(read_config(folder))
-    catalog, table = read_data(data, config.data_dir), recorded_split(folder)
+    catalog, table = as_corrected(folder, read_data(data, config.data_dir)), recorded_split(folder)
     if table is None:
         raise ResLabError(f"{folder} holds no {SPLIT_NAME}", "without it the splits are unknown: train anew")
     if changed := describe_difference(table, catalog, config.skip_bad):

@@ -57,6 +57,7 @@ class Multi(Task):
             "study",
             "prediction sets",
             "map",
+            "review",
         }
     )
     headline, baseline = "mean_ap", "frequency_baseline"

@@ -31,6 +31,7 @@ Feature = Literal[
     "study",
     "prediction sets",
     "map",
+    "review",
 ]
 """What a task may lack."""
 

@@ -65,7 +65,8 @@ def at_rate(config: OptimConfig, lr: float) -> OptimConfig:
 
 
 _KINDS: dict[str, Any] = {
-    "optim": OptimConfig, "schedule": ScheduleConfig, "data_dir": str | None, "group_by": str | None, "course": tuple,
+    "optim": OptimConfig, "schedule": ScheduleConfig, "data_dir": str | None, "group_by": str | None,
+    "corrections": str | None, "course": tuple,
 }  # fmt: skip
 
 
@@ -99,6 +100,11 @@ class TrainConfig:
         "on all pictures.", group="folds",
     )  # fmt: skip
     skip_bad: bool = setting(False, None, "Leave unreadable pictures out.", group="data")
+    corrections: str | None = setting(
+        None, None, "A table of path,label, such as reslab review downloads, that replaces labels of DATA; with - or no label a "
+        "picture is left out.", kind=Path,
+    )  # fmt: skip
+    """The run folder keeps a copy, which is what resumes and repeats it."""
 
     recipe: str = setting(
         "standard", None, "A named set of choices: standard, article, paper, cifar10_94, cifar10_10min, cifar10_resnet20.",
@@ -205,7 +211,7 @@ class TrainConfig:
         """
         for each in fields(self):
             value = getattr(self, each.name)
-            if each.name in ("data", "data_dir") and isinstance(value, os.PathLike):
+            if each.name in ("data", "data_dir", "corrections") and isinstance(value, os.PathLike):
                 value = os.fspath(value)
             known = type(each.default) if isinstance(each.default, bool | str) else _KINDS.get(each.name, object)
             if not isinstance(value, known):
@@ -270,6 +276,8 @@ class Plan:
     task: str = "single"
     data_path: str | None = None
     """Where the pictures lay when the run began, whatever the working directory; None for a named set."""
+    corrections_digest: str | None = None
+    """sha256 of the corrections that changed something (`data.corrections`)."""
 
     @property
     def total_steps(self) -> int:

@@ -20,11 +20,13 @@ from reslab.train.config import Plan
 from reslab.train.schedule import rate
 from reslab.train.state import Training
 from reslab.train.step.finetune import unfreeze
+from reslab.train.step.margin import margins_of
 from reslab.train.step.optim import set_rate
 from reslab.train.step.process_group import SINGLE, ProcessGroup
 from reslab.train.step.time_budget import TimeBudget
 
 _SMALLER = 0.75  # side of the pictures while they are to grow
+_OWN = 0.5  # share of a blended picture from which on its logits count for its own label
 
 
 class Interrupted(ResLabError):
@@ -138,8 +140,9 @@ def update(
     set_rate(training.optimizer, lr)
     training.optimizer.zero_grad()
     _reseed(training, plan, group)
-    tally = torch.stack([_gradient(training, part, plan, done) for part in batch.parts(config.accumulate)]).sum(0)
-    _agree(network, tally, group)
+    parts = [_gradient(training, part, plan, done) for part in batch.parts(config.accumulate)]
+    tally, margins = torch.stack([tally for tally, _ in parts]).sum(0), _of_whole(batch, [part for _, part in parts])
+    _agree(network, [tally, margins], group)
     training.scaler.unscale_(training.optimizer)
     _pull(training, config.start_decay)
     if config.optim.clip_norm:
@@ -151,6 +154,8 @@ def update(
     training.scaler.update()
     if training.ema:
         training.ema.update(network, progress.step)
+    if training.margins and (batch.mix is None or batch.mix.share > _OWN):
+        training.margins.add(batch.indices, margins.cpu().numpy())
     progress.step += 1
     progress.loss_sum += value * batch.total
     progress.hits += int(hits)
@@ -174,8 +179,9 @@ def _reseed(training: Training, plan: Plan, group: ProcessGroup) -> None:
         torch.manual_seed(int(words[0]))
 
 
-def _gradient(training: Training, batch: Batch, plan: Plan, done: float) -> Tensor:
-    """Add the gradient of one part of a batch; gives its loss, as a share of the whole batch's, and its right answers."""
+def _gradient(training: Training, batch: Batch, plan: Plan, done: float) -> tuple[Tensor, Tensor]:
+    """Add the gradient of one part of a batch; gives its loss, as a share of the whole batch's, with its right answers, and
+    the margins of its pictures."""
     network, config = training.network, plan.config
     weight = network.head.weight
     images, targets = to_images(batch.pixels.to(weight.device)).to(weight.dtype), batch.targets.to(weight)
@@ -189,18 +195,24 @@ def _gradient(training: Training, batch: Batch, plan: Plan, done: float) -> Tens
     loss = training.objective(logits, targets, images) / batch.total
     training.scaler.scale(loss).backward()
     hits = training.objective.hits(logits.detach(), targets)
-    return torch.stack([loss.detach(), hits.to(loss.dtype)])
+    return torch.stack([loss.detach(), hits.to(loss.dtype)]), margins_of(logits.detach(), targets)
 
 
-def _agree(network: nn.Module, tally: Tensor, group: ProcessGroup) -> None:
-    """Sum gradients and tally over the processes, and average the norms' running statistics."""
+def _of_whole(batch: Batch, parts: list[Tensor]) -> Tensor:
+    """The margins of a whole step, those of other processes still zero."""
+    mine = torch.cat(parts, 1)
+    return F.pad(mine, (batch.first, batch.total - batch.first - mine.shape[1]))
+
+
+def _agree(network: nn.Module, tallies: list[Tensor], group: ProcessGroup) -> None:
+    """Sum gradients and tallies over the processes, and average the norms' running statistics."""
     if group.world == 1:
         return
     norms = [m for m in network.modules() if isinstance(m, nn.BatchNorm2d)]
     statistics = [s for norm in norms for s in (norm.running_mean, norm.running_var) if s is not None]
     for buffer in statistics:
         buffer.div_(group.world)
-    group.add([p.grad for p in network.parameters() if p.grad is not None] + statistics + [tally])
+    group.add([p.grad for p in network.parameters() if p.grad is not None] + statistics + tallies)
 
 
 def _end_epoch(training: Training, plan: Plan, hooks: Hooks, epoch: int, lr: float, seconds: float) -> None:

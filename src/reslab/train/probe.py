@@ -46,8 +46,10 @@ class Probe:
     bias: np.ndarray
     """float32 `[classes]`."""
     penalty: float
+    logits: np.ndarray
+    """float64 `[n, classes]`, on the features that it was fitted to."""
     loss: float
-    """Mean cross-entropy on the features that it was fitted to."""
+    """Their mean cross-entropy."""
     hits: int
     n: int
 
@@ -119,7 +121,7 @@ def _probe(
 ) -> Probe:
     logits = features @ weight.T + bias
     loss, hits = task.likelihood(logits, labels), int(task.correct(logits, labels).sum())
-    return Probe(weight.astype(np.float32), bias.astype(np.float32), penalty, loss, hits, len(labels))
+    return Probe(weight.astype(np.float32), bias.astype(np.float32), penalty, logits, loss, hits, len(labels))
 
 
 def _one_per_label(

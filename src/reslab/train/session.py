@@ -37,6 +37,7 @@ from reslab.model.run import (
     STATE_NAME,
     read_journal,
 )
+from reslab.model.run_data import write_corrections
 from reslab.nn.config import config_from
 from reslab.nn.resnet import ResNet, build
 from reslab.pixels.encode import encode_picture
@@ -51,6 +52,7 @@ from reslab.train.inputs import Stores, augment_of, preprocess_of
 from reslab.train.job import Job
 from reslab.train.journal import Journal
 from reslab.train.loop import Hooks, train
+from reslab.train.margins import count_probe, no_margins, write_margins
 from reslab.train.plan.document import decision_digest, plan_document
 from reslab.train.preview import sheet
 from reslab.train.probe import compute_head, set_head
@@ -82,6 +84,8 @@ def begin(job: Job) -> None:
     for p in job.catalog.pictures:
         writer.writerow((p.key, p.label, p.split, p.group or "", p.fold or "", hashes.get(p.key, "")))
     png = encode_picture(sheet(job.plan, job.stores.train))
+    if job.catalog.corrections:
+        write_corrections(out, job.catalog)
     write_atomically(out / SPLIT_NAME, file.getvalue().encode())
     write_json(out / CONFIG_NAME, plan_document(job.plan))
     write_atomically(out / SHEET_NAME, png)
@@ -106,8 +110,13 @@ def fit(job: Job) -> Evaluation | None:
                 _begin_again(job)
         training = fresh_training(plan, None if goes_on else job.stores)
         if goes_on:
-            if complaint := states.load(training):
+            training.margins = no_margins(plan, job.stores.train)
+            kept, complaint = training.margins, states.load(training)
+            if complaint:
                 job.listener({"event": "warning", "text": complaint})
+            if kept and not training.margins:
+                text = "an earlier version began this run without the margins of its pictures: reslab review lacks them"
+                job.listener({"event": "warning", "text": text})
             device.use_threads(training.progress.threads)
         group.gather(None)  # no process writes a state before all of them have read it
         training.progress.threads = device.threads()
@@ -117,6 +126,8 @@ def fit(job: Job) -> Evaluation | None:
         if not training.progress.finished:
             training.progress.seconds += job.spent
             _train(job, training, states)
+        if group.first and training.margins:
+            write_margins(out, training.margins, plan, job.stores.train)
         return group.share(_finish(job) if group.first else None)
 
 
@@ -208,6 +219,7 @@ def fresh_training(plan: Plan, stores: Stores | None = None) -> Training:
         whiten(network, stores.train, preprocess_of(plan))
     progress = Progress()
     progress.follow(plan.timeline)
+    margins = None if stores is None else no_margins(plan, stores.train)
     if stores is not None and plan.config.finetune in ("head", "gradual"):
         begun = time.perf_counter()
         probe = compute_head(network, plan, stores)
@@ -215,10 +227,12 @@ def fresh_training(plan: Plan, stores: Stores | None = None) -> Training:
         set_head(probe, network.head)
         if plan.config.finetune == "head":  # this is the whole training
             progress.loss_sum, progress.hits, progress.pictures = probe.loss * probe.n, probe.hits, probe.n
+            if margins:
+                count_probe(margins, probe, plan, stores.train)
     ema = EMA(network, plan.config.ema) if plan.config.ema else None
     scaler = device.scaler(device.fastest(), plan.config.precision)
     optimizer = build_optimizer(network, plan.config.optim, lr_factors(network, plan.config.finetune), anchor)
-    return Training(network, optimizer, ema, scaler, progress, objective_of(plan), anchor)
+    return Training(network, optimizer, ema, scaler, progress, objective_of(plan), anchor, margins)
 
 
 def _anchor(network: ResNet) -> dict[str, Tensor]:

@@ -4,6 +4,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.optim import Optimizer
@@ -14,6 +15,7 @@ from reslab.nn.resnet import ResNet
 from reslab.system.values import build
 from reslab.train.schedule import Timeline
 from reslab.train.step.loss import Objective
+from reslab.train.step.margin import Margins
 from reslab.train.step.optim import EMA, optimizer_tensors, restore_optimizer
 
 FORMAT = 2
@@ -76,6 +78,8 @@ class Training:
     """What is minimised; made from the plan, never saved."""
     anchor: dict[str, Tensor] = field(default_factory=dict)
     """Weights that others are pulled towards, by name (`TrainConfig.start_decay`)."""
+    margins: Margins | None = None
+    """Of each training picture; None where the task has none, or a state of an earlier version was without."""
 
     def weights(self) -> dict[str, Tensor]:
         """The weights that count: the average where there is one."""
@@ -102,6 +106,7 @@ class StateFolder:
             tensors |= {f"average.{k}": v for k, v in training.ema.tensors.items()}
         tensors |= {f"anchor.{k}": v for k, v in training.anchor.items()}
         arrays = {name: tensor.detach().cpu().numpy() for name, tensor in tensors.items()}
+        arrays |= {f"margins.{k}": v for k, v in asdict(training.margins).items()} if training.margins else {}
         content: dict[str, Any] = {"format": FORMAT, "progress": asdict(training.progress), "decisions": self.decisions}
         content["scaler"] = training.scaler.state_dict()
         write_tensors(self.folder / _GENERATIONS[self._next], arrays, content)
@@ -155,7 +160,7 @@ def _step(content: dict[str, Any]) -> int:
 
 
 def _restore(training: Training, tensors: dict[str, Tensor], folder: Path) -> None:
-    parts: dict[str, dict[str, Tensor]] = {"network": {}, "optimizer": {}, "average": {}, "anchor": {}}
+    parts: dict[str, dict[str, Tensor]] = {"network": {}, "optimizer": {}, "average": {}, "anchor": {}, "margins": {}}
     for name, tensor in tensors.items():
         part, rest = name.split(".", 1)
         parts[part][rest] = tensor
@@ -169,3 +174,15 @@ def _restore(training: Training, tensors: dict[str, Tensor], folder: Path) -> No
             tensor.copy_(parts["average"][name])
     for name, tensor in parts["anchor"].items():
         training.anchor[name] = tensor.to(next(training.network.parameters()).device)
+    if training.margins:
+        training.margins = _margins(training.margins, {k: v.numpy() for k, v in parts["margins"].items()})
+
+
+def _margins(empty: Margins, stored: dict[str, np.ndarray]) -> Margins | None:
+    """The margins of a state; None of one that was written before runs kept them."""
+    if not stored:
+        return None
+    margins = Margins(**stored)
+    if {len(row) for row in stored.values()} != {len(empty.total)}:
+        raise ValueError("of other pictures")
+    return margins

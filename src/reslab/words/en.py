@@ -189,6 +189,7 @@ TEXTS: dict[str, str] = {
     "setting.folds": "cross-validation folds; 0: none",
     "setting.keep_folds": "the model is the ensemble of the folds",
     "setting.fold": "number of this fold; 0: all pictures",
+    "setting.corrections": "corrected labels",
     "setting.skip_bad": "skip unreadable pictures",
     "setting.recipe": "recipe",
     "setting.model": "network",
@@ -531,4 +532,52 @@ TEXTS: dict[str, str] = {
     "study.layers": "{depth} layers",
     "study.convolution": "convolution",
     "study.gradients": "size of the gradient, trained, {depth} layers",
+    # pictures to decide about
+    "review.title": "Which labels of {data} are wrong?",
+    "review.title_new": "What to label next, for {model}",
+    "review.how":
+        "Press Enter to take the proposal, or a key shown on a button. The minus key leaves a picture out, Backspace undoes the "
+        "last decision, arrow keys move. This browser keeps your decisions; the button below downloads them as a table.",
+    "review.script": "Without JavaScript this page only shows the pictures.",
+    "review.use": "Then:",
+    "review.decided": "decided",
+    "review.undo": "Undo",
+    "review.download": "Download {table}",
+    "review.given": "Label",
+    "review.proposed": "Proposed",
+    "review.drop": "leave out",
+    "review.other": "another label",
+    "review.missing": "This picture cannot be shown: it was moved, changed or removed.",
+    "review.alt": "{path}, labelled {label}",
+    "review.tab.suspects": "Wrong labels",
+    "review.tab.doubtful": "Doubtful",
+    "review.tab.duplicates": "Duplicates",
+    "review.tab.far": "Far away",
+    "review.tab.unlabelled": "Least certain",
+    "review.read.suspects":
+        "The most doubtful labels first. Where there are several rankings, a picture stands as low as the least suspicious of "
+        "them puts it, so the first ones are those that all of them doubt.",
+    "review.read.doubtful": "The network was least certain of these. Can the label be told from the picture at all?",
+    "review.read.duplicates":
+        "Pictures with the same content. Where their labels differ, at least one is wrong; of equal ones, one is enough.",
+    "review.read.far": "Pictures that are unlike those that the network was trained on.",
+    "review.read.unlabelled":
+        "The answers with the lowest probability first: labels for these teach a network more than labels for pictures that it "
+        "is certain of.",
+    "review.none.suspects": "There is no picture to review.",
+    "review.none.doubtful": "There is no further picture with an answer of a network that was not trained on it.",
+    "review.none.duplicates": "No two pictures have the same content.",
+    "review.none.far": "This run has no score of how unlike a picture is to the others.",
+    "review.none.unlabelled": "No picture was answered.",
+    "review.note.margins":
+        "This run kept no margins of its training pictures (an earlier version began it), so only pictures with an answer are "
+        "ranked.",
+    "review.note.folds":
+        "Training pictures are ranked by their margins alone, since no network answered for them that was not trained on them; "
+        "train --folds 5 adds such answers.",
+    "review.note.gone": "The pictures are no longer in {data}, so this page shows their paths only.",
+    "review.reason.folds": "out of fold {answer} {top}, the label {own}",
+    "review.reason.val": "validation answer {answer} {top}",
+    "review.reason.margin": "mean margin {margin}, largest other class {rival}",
+    "review.reason.copy": "same content as {other}, labelled {label}",
 }  # fmt: skip

@@ -8,7 +8,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from reslab.model.run import CONFIG_NAME, read_config, read_journal
+from reslab.model.run import CONFIG_NAME, CORRECTIONS_NAME, read_config, read_journal
 from reslab.system.values import build, build_known
 from reslab.train.config import Origin, Plan, TrainConfig
 from reslab.words.phrases import PLAIN, Phrase, read_reason
@@ -33,6 +33,7 @@ def plan_document(plan: Plan) -> dict[str, Any]:
         "teacher_digest": plan.teacher_digest,
         "task": plan.task,
         "data_path": plan.data_path,
+        "corrections_digest": plan.corrections_digest,
         "machine": device.describe(),
         "reslab": version("reslab"),
     }
@@ -60,7 +61,9 @@ class _Origin:
     reason: str = ""
 
 
-_FREE = ("data", "data_dir", "epochs", "minutes", "course", "keep_folds", "workers", "save_seconds", "log_every")
+_FREE = (
+    "data", "data_dir", "corrections", "epochs", "minutes", "course", "keep_folds", "workers", "save_seconds", "log_every",
+)  # fmt: skip
 
 
 def decision_digest(plan: Plan) -> str:
@@ -71,6 +74,8 @@ def decision_digest(plan: Plan) -> str:
     kept = {
         name: document[name] for name in ("network", "classes", "steps_per_epoch", "counts", "teacher_digest", "task")
     }
+    if plan.corrections_digest:
+        kept["corrections_digest"] = plan.corrections_digest
     return hashlib.sha256(json.dumps(_rounded({**kept, "config": chosen}), sort_keys=True).encode()).hexdigest()
 
 
@@ -89,4 +94,6 @@ def config_like(run: Path) -> TrainConfig:
     for event in read_journal(run):
         if event["event"] == "replan":
             course = tuple((step, share) for step, share in event["knots"])
-    return dataclasses.replace(config, minutes=0.0, course=course)
+    table = run / CORRECTIONS_NAME
+    corrections = str(table) if table.is_file() else None
+    return dataclasses.replace(config, minutes=0.0, course=course, corrections=corrections)

@@ -9,6 +9,7 @@ import numpy as np
 
 from reslab.data.augment import RISKY, SETS, parse
 from reslab.data.catalog import Catalog
+from reslab.data.corrections import corrections_digest
 from reslab.data.draws import steps_per_epoch
 from reslab.data.sources import absolute
 from reslab.data.splits import most_folds
@@ -102,7 +103,7 @@ def resolve(
         choices.origins["weights"] = Origin(choices.origins["weights"].origin, reason)
     return Plan(
         choices.config, choices.origins, network, classes, steps, changes, licence, counts, digest, catalog.task,
-        data_path=absolute(config.data),
+        data_path=absolute(config.data), corrections_digest=corrections_digest(catalog),
     )  # fmt: skip
 
 
