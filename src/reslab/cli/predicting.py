@@ -6,7 +6,7 @@ import json as json_format
 import sys
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
@@ -17,11 +17,11 @@ from reslab.engine.open import EngineName, find_model
 from reslab.errors import ResLabError
 from reslab.evaluate.predict import TOP, Prediction, SetOptions, expand, load_model
 from reslab.metrics.conformal import Method
-from reslab.report.review import render
-from reslab.run.review import LeastCertain
-from reslab.system.files import write_atomically
 from reslab.tasks.table import task_named
 from reslab.tasks.task import require
+
+if TYPE_CHECKING:
+    from reslab.run.review import LeastCertain
 
 
 @Parameter(name="*")
@@ -85,9 +85,8 @@ def predict(
         raise ResLabError("predict needs at least one picture, folder or pattern", "reslab predict MODEL photos/")
     foreign.refuse_for(find_model(model))
     opened, pictures = load_model(model, foreign.assumed(), engine, sets.options()), expand(paths)
-    if files.review:
-        require(task_named(opened.header.task), "review", "--review")
-    answered, failed, uncertain = 0, 0, LeastCertain()
+    uncertain = _least_certain(opened.header.task) if files.review else None
+    answered = failed = 0
     fresh = files.fresh or files.review is not None  # the page needs every answer anew
     with show.bar("predicting") as progress, rows_in(files.csv, opened.engine, fresh) as table:
         if table:
@@ -97,17 +96,24 @@ def predict(
         for row in opened.answer(pictures, workers):
             if table:
                 table.add(row)
-            uncertain.add(row)
+            if uncertain:
+                uncertain.add(row)
             _print_row(row, json)
             progress.move(1)
             answered, failed = answered + 1, failed + (row.error is not None)
-    if files.review:
-        page = render(uncertain.page(model, opened.header.classes, opened.engine.sha256))
-        write_atomically(files.review, page.encode(errors="replace"))
+    if uncertain and files.review:
+        uncertain.write(files.review, model, opened.header.classes, opened.engine.sha256)
     if not json:
         show.people.print(f"{answered:,} answered" + (f", {failed:,} of them could not be read" if failed else ""))
     if answered == failed:
         raise ResLabError("none of the inputs could be read", "each row above says why")
+
+
+def _least_certain(task: str) -> "LeastCertain":
+    require(task_named(task), "review", "--review")
+    from reslab.run.review import LeastCertain  # the page's libraries are for those who ask for it
+
+    return LeastCertain()
 
 
 def _doubts(row: Prediction) -> str:

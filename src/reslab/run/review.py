@@ -26,7 +26,8 @@ from reslab.model.run import (
 )
 from reslab.model.run_data import data_location
 from reslab.report.pictures import find_pictures
-from reslab.report.review import Case, Page, choose
+from reslab.report.review import Case, Page, choose, render
+from reslab.system.files import write_atomically
 from reslab.tasks.table import task_named
 from reslab.tasks.task import require
 from reslab.words.phrases import Phrase, plain, say
@@ -252,13 +253,19 @@ class LeastCertain:
 
     most: int = TOP
     heap: list[tuple[float, int, Prediction]] = field(default_factory=list)
+    numbers: Iterator[int] = field(default_factory=itertools.count)
+    """Of equal probabilities the first ones are kept."""
 
     def add(self, row: Prediction) -> None:
         """Take an answer; one for a picture that could not be read is passed over."""
-        if row.probability is not None:
-            heapq.heappush(self.heap, (-row.probability, -len(self.heap), row))
+        if row.error is None:
+            heapq.heappush(self.heap, (-(row.probability or 0.0), -next(self.numbers), row))
             if len(self.heap) > self.most:
                 heapq.heappop(self.heap)
+
+    def write(self, path: Path, model: str, classes: tuple[str, ...], digest: str) -> None:
+        """Write the page."""
+        write_atomically(path, render(self.page(model, classes, digest)).encode(errors="replace"))
 
     def page(self, model: str, classes: tuple[str, ...], digest: str) -> Page:
         """Least certain first; paths are absolute, so that the table can lie anywhere.

@@ -621,7 +621,7 @@ function drawModel() {
 }
 
 function leadOf({ name, classes, task, calibration }) {
-  const kind = task === "single" && calibration.rejection ? "doubting" : task;
+  const kind = calibration.rejection ? "doubting" : task;
   return say(`lead.${kind}`, { name, n: whole(classes.length), classes: listed(classes) });
 }
 
@@ -670,8 +670,7 @@ function facts(model) {
     [model.task === "multi" ? "labels" : "classes", folded(whole(model.classes.length), say("model.all", { n: whole(model.classes.length) }), classList(model))],
     ["input", say(`model.input.${preprocess.resize}`, { size: preprocess.size, filter: say(`filter.${preprocess.interpolation}`) })],
     ["calibration", calibrationOf(model)],
-    model.task === "single" && ["thresholds", thresholdsOf(calibration)],
-    model.task === "single" && ["sets", setsOf(model)],
+    ...(model.task === "single" ? [["thresholds", thresholdsOf(calibration)], ["sets", setsOf(model)]] : []),
     training.data && ["training", say("model.training.value", { data: training.data, epochs: training.epochs ?? "?", seed: training.seed ?? "?" })],
     training.licence && ["licence", training.licence],
     ["certificate", certificate(model.certificate)],
