@@ -51,8 +51,9 @@ def figures(logits: np.ndarray, labels: np.ndarray) -> dict[str, float]:
     found = {
         "accuracy": right.mean(), "nll": negative_log_likelihood(logits, labels),
         "ece": logits_calibration_error(logits, labels), "accuracy_of_surest_90": right[surest].mean(),
-        "auroc_right_wrong": roc_auc_score(right, sure) if 0 < right.sum() < len(right) else float("nan"),
     }  # fmt: skip
+    if 0 < right.sum() < len(right):
+        found["auroc_right_wrong"] = roc_auc_score(right, sure)
     return {name: round(float(value), 5) for name, value in found.items()}
 
 
