@@ -107,6 +107,13 @@ def fastest(engines: Sequence[Engine], pixels: np.ndarray) -> list[float]:
     return [round(min(mine), 4) for mine in times]
 
 
+def limits(evaluation: Evaluation) -> dict[str, Any]:
+    """What its thresholds and prediction sets do to the pictures."""
+    document = evaluation.document()
+    rejection = {name: value for name, value in document["rejection"].items() if name != "curve"}
+    return {"rejection": rejection, "prediction_sets": document["prediction_sets"]}
+
+
 def judged(path: Path, pictures: tuple) -> Evaluation:
     return evaluate_engine(open_engine(path), pictures, "test")
 
@@ -144,11 +151,7 @@ def main() -> None:
             asdict(compare_paired(together.logits.argmax(1) == labels, m.logits.argmax(1) == labels)) for m in members
         ],
         "out of fold": read_json(options.out / evaluation_name(OUT_OF_FOLD))["top1"],
-        "rejection": {
-            name: value
-            for name, value in together.document().items()
-            if name in ("rejection", "conformal", "accepted", "coverage")
-        },
+        "limits of the ensemble and of each fold": [limits(one) for one in (together, *members)],
         "cost of a member and of the ensemble": cost(fold_folder(options.out, 1), options.out),
         "machine": read_config(options.out)["machine"],
     }

@@ -56,6 +56,17 @@ def test_the_model_answers_with_the_mean_of_its_folds(run, data):
     assert np.allclose(found.calibrated, found.logits / found.temperature)
 
 
+def test_it_judges_its_answers_by_the_features_of_all_members(run, data):
+    """The outlier score is a ratio of distances, so that of K networks side by side is as large as that of each."""
+    test = read_and_split(quick(data)).split("test")
+    parts = [engine.header.feature_mean for engine in members(run)]
+    ensemble = evaluate_engine(open_engine(run.folder), test, "test")
+    assert open_engine(run.folder).header.feature_mean == (*parts[0], *parts[1])
+    each = [evaluate_engine(engine, test, "test").outlier for engine in members(run)]
+    assert np.allclose(ensemble.outlier, np.mean(each, axis=0), atol=0.25 * np.abs(each).max())
+    assert ensemble.calibration.rejection.n == 16 and not ensemble.calibration.rejection.reliable
+
+
 def test_its_file_knows_every_picture_of_its_members_and_whose_score_it_carries(run, data):
     model, parts = read_model(run.model), [read_model(fold(run, k + 1) / "model.safetensors") for k in range(FOLDS)]
     assert {row.tobytes() for row in model.seen} == {row.tobytes() for part in parts for row in part.seen}
