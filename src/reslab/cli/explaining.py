@@ -19,13 +19,14 @@ from reslab.data.catalog import Picture
 from reslab.data.reader import load
 from reslab.engine.open import EngineName, find_model, open_engine
 from reslab.errors import BadPicture, ResLabError
-from reslab.evaluate.features import Neighbour, embed_pictures, find_near, find_picture
+from reslab.evaluate.features import Embedding, Neighbour, find_near, find_picture
 from reslab.evaluate.predict import expand
 from reslab.explain.cam import Explanation
 from reslab.explain.cam import explain as explained
 from reslab.explain.draw import draw_explanation
 from reslab.explain.neighbours import draw_neighbours
 from reslab.pixels.encode import encode_picture
+from reslab.pixels.fingerprint import fingerprint
 from reslab.pixels.preprocess import Preprocess
 from reslab.run.features import Searched, training_features
 from reslab.system.files import write_atomically
@@ -106,9 +107,10 @@ def _file_names(keys: Iterable[str]) -> list[str]:
 
 
 def _nearest(engine: Any, known: Searched, picture: Picture, pixels: np.ndarray) -> tuple[Neighbour, ...]:
-    """The training pictures that are nearest to one."""
-    pictures = [replace(picture, source=pixels, box=None)]
-    return find_near(known.table, pictures, embed_pictures(engine, pictures, workers=0), _NEAREST)[0].neighbours
+    """The training pictures that are nearest to one; its decoded pixels are given."""
+    features = engine.embed(engine.header.preprocess(pixels)[None]).features
+    found = Embedding(features, np.frombuffer(fingerprint(pixels), np.uint8)[None], {})
+    return find_near(known.table, [picture], found, _NEAREST)[0].neighbours
 
 
 def _shown(one: Neighbour, known: Searched, prepare: Preprocess) -> np.ndarray | None:

@@ -15,7 +15,7 @@ def draw_neighbours(drawn: Image.Image, rows: Sequence[tuple[Neighbour, np.ndarr
     Args:
         rows: each with its pixels, uint8 `[side, side, 3]`, or None where they cannot be shown.
     """
-    side = (drawn.width - MARGIN) // max(1, len(rows)) - MARGIN
+    side = (drawn.width - MARGIN) // max(3, len(rows)) - MARGIN
     canvas = Image.new("RGB", (drawn.width, drawn.height + side + TEXT + 2 * MARGIN), PAPER)
     canvas.paste(drawn, (0, 0))
     pen, font = ImageDraw.Draw(canvas), ImageFont.load_default(TEXT)

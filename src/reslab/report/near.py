@@ -12,8 +12,8 @@ from reslab.report.pictures import thumbnail
 from reslab.system.files import write_atomically
 from reslab.words.phrases import say
 
-SHOWN = 100
-"""Queries on a page: a thumbnail takes some 6 kB."""
+PICTURES = 1000
+"""On a page, about: a thumbnail takes some 6 kB."""
 
 
 def write_near(path: Path, model: str, catalog: Catalog, queries: Sequence[Picture], rows: Sequence[Near]) -> None:
@@ -25,7 +25,8 @@ def write_near(path: Path, model: str, catalog: Catalog, queries: Sequence[Pictu
         queries: the pictures of `rows`, in their order.
     """
     there = {picture.key: picture for picture in catalog.pictures}
-    shown = [_row(query, row, there) for query, row in zip(queries[:SHOWN], rows, strict=False)]
+    room = PICTURES // (1 + max((len(row.neighbours) for row in rows), default=0)) or 1
+    shown = [_row(query, row, there) for query, row in zip(queries[:room], rows, strict=False)]
     note = say("near.first", shown=len(shown), n=f"{len(rows):,}") if len(rows) > len(shown) else None
     view = {
         "title": say("near.title", data=catalog.name), "read": say("near.read", data=catalog.name, model=model),
