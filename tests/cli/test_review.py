@@ -81,6 +81,9 @@ def test_an_earlier_run_has_answers_only_and_an_empty_one_nothing(tmp_path, resl
     run = make_run(tmp_path / "run", splits=("val",))
     code, _, err = reslab("review", run)
     assert code == 0 and "an earlier version began it" in err
+    (run / MARGINS_NAME).write_text(MARGINS + "blue/000.png,blue,much,4,red\n")
+    code, _, err = reslab("review", run)
+    assert code == 2 and "damaged" in err
     code, _, err = reslab("review", make_run(tmp_path / "bare", splits=()))
     assert code == 2 and "neither margins" in err and "--folds 5" in err
 

@@ -103,7 +103,10 @@ def review_run(run: Path) -> Review:
     document = read_config(run)
     require(task_named(document.get("task", "single")), "review", "reslab review", "look at the mistakes in its report")
     classes = tuple(document["classes"])
-    margins, folds, answers = _margins(run), _out_of_fold(run, classes), _validation(run)
+    try:
+        margins, folds, answers = _margins(run), _out_of_fold(run, classes), _validation(run)
+    except (KeyError, ValueError) as error:
+        raise ResLabError(f"a table of answers or margins in {run} is damaged: {error}", "train anew") from None
     found = [evidence for evidence in (folds, answers, margins) if evidence]  # the first proposes
     if not found:
         raise ResLabError(
