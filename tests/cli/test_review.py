@@ -229,7 +229,8 @@ def test_only_so_many_are_kept_of_a_stream():
 
     kept = LeastCertain(most=2)
     for number, probability in enumerate((0.9, 0.4, None, 0.7, 0.4, 0.95)):
-        kept.add(Prediction(f"{number}.png", "blue", probability, (("blue", 0.9), ("red", 0.1))))
+        top = () if probability is None else (("blue", probability), ("red", 0.01))
+        kept.add(Prediction(f"{number}.png", "blue", probability, top))
     ((_, cases),) = kept.page("model", ("blue", "red"), "").tabs
     assert [case.path.rpartition("/")[2] for case in cases] == ["1.png", "4.png"]
 

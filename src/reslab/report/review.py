@@ -69,7 +69,7 @@ def render(page: Page) -> str:
             element=phrases.element,
             attribute=phrases.attribute,
             page=page,
-            tabs=[(name, [_card(case) for case in cases]) for name, cases in page.tabs],
+            tabs=[_tab(name, cases) for name, cases in page.tabs],
             gives_labels=any(case.label for _, cases in page.tabs for case in cases),
             many=len(page.classes) > len(_KEYS),
             drop=DROP,
@@ -80,6 +80,11 @@ def render(page: Page) -> str:
             languages=json.dumps(phrases.languages(), ensure_ascii=False),
         )
     )
+
+
+def _tab(name: str, cases: Sequence[Case]) -> dict[str, Any]:
+    text = say(f"review.read.{name}") if cases else say(f"review.none.{name}")
+    return {"name": name, "label": say(f"review.tab.{name}"), "text": text, "cards": [_card(case) for case in cases]}
 
 
 def _card(case: Case) -> dict[str, Any]:
