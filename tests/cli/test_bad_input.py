@@ -241,7 +241,8 @@ def test_a_stopped_run_resumes_to_the_same_bytes(colours, tmp_path, signal_numbe
     if signal_number == signal.SIGINT:
         assert process.returncode == 130 and f"reslab resume {parts}" in err
     assert run(["resume", str(parts)]) == 0
-    assert (whole / "model.safetensors").read_bytes() == (parts / "model.safetensors").read_bytes()
+    for name in ("model.safetensors", "margins.csv"):
+        assert (whole / name).read_bytes() == (parts / name).read_bytes()
     timeless = [
         [{k: v for k, v in json.loads(line).items() if k not in ("seconds", "images_per_second")} for line in text]
         for text in ((folder / "journal.jsonl").read_text().splitlines() for folder in (whole, parts))

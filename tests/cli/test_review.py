@@ -81,6 +81,9 @@ def test_an_earlier_run_has_answers_only_and_an_empty_one_nothing(tmp_path, resl
     run = make_run(tmp_path / "run", splits=("val",))
     code, _, err = reslab("review", run)
     assert code == 0 and "an earlier version began it" in err
+    (run / MARGINS_NAME).write_text(MARGINS + "blue/000.png,blue,much,4,red\n")
+    code, _, err = reslab("review", run)
+    assert code == 2 and "damaged" in err
     code, _, err = reslab("review", make_run(tmp_path / "bare", splits=()))
     assert code == 2 and "neither margins" in err and "--folds 5" in err
 
@@ -226,7 +229,8 @@ def test_only_so_many_are_kept_of_a_stream():
 
     kept = LeastCertain(most=2)
     for number, probability in enumerate((0.9, 0.4, None, 0.7, 0.4, 0.95)):
-        kept.add(Prediction(f"{number}.png", "blue", probability, (("blue", 0.9), ("red", 0.1))))
+        top = () if probability is None else (("blue", probability), ("red", 0.01))
+        kept.add(Prediction(f"{number}.png", "blue", probability, top))
     ((_, cases),) = kept.page("model", ("blue", "red"), "").tabs
     assert [case.path.rpartition("/")[2] for case in cases] == ["1.png", "4.png"]
 

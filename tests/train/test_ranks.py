@@ -86,7 +86,8 @@ def test_a_restart_goes_on_to_the_same_bytes(colours, tmp_path):
     os.kill(workers_of(process)[-1], signal.SIGKILL)
     _, err = process.communicate(timeout=240)
     assert process.returncode == 0, err[-3000:]
-    assert (tmp_path / "whole/model.safetensors").read_bytes() == (tmp_path / "parts/model.safetensors").read_bytes()
+    for name in ("model.safetensors", "margins.csv"):
+        assert (tmp_path / "whole" / name).read_bytes() == (tmp_path / "parts" / name).read_bytes()
 
 
 def test_a_cross_validation_of_two_processes(colours, tmp_path):

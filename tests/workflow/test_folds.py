@@ -241,7 +241,7 @@ def test_killed_and_resumed_it_ends_with_the_same_bytes(run, data, tmp_path, whe
     resume(tmp_path / "run", on_event=lambda e: done.append(e["event"]) if e["event"] == "epoch" else None)
     assert (where, begun) in [(1, [1]), (2, [1, 2]), (0, [1, 2, 3])]
     assert len(done) < 2 * (FOLDS + 1) and (where == 1 or tree(tmp_path / "run/fold-1/state") == states)
-    for name in ("model.safetensors", "evaluation-oof.json", "predictions-oof.csv", "split.csv"):
+    for name in ("model.safetensors", "evaluation-oof.json", "predictions-oof.csv", "split.csv", "margins.csv"):
         assert (tmp_path / "run" / name).read_bytes() == (run.folder / name).read_bytes(), name
     for number in range(1, FOLDS + 1):
         assert (tmp_path / f"run/fold-{number}/split.csv").read_bytes() == (

@@ -87,11 +87,12 @@ def predict(
     opened, pictures = load_model(model, foreign.assumed(), engine, sets.options()), expand(paths)
     uncertain = _least_certain(opened.header.task) if files.review else None
     answered = failed = 0
-    fresh = files.fresh or files.review is not None  # the page needs every answer anew
-    with show.bar("predicting") as progress, rows_in(files.csv, opened.engine, fresh) as table:
+    with show.bar("predicting") as progress, rows_in(files.csv, opened.engine, files.fresh) as table:
         if table:
             table.pass_over(pictures)
             answered, failed = table.answered, table.failed
+            if answered and files.review:
+                raise ResLabError("--review needs every answer anew", "add --fresh, or finish the CSV without --review")
             progress.move(answered)
         for row in opened.answer(pictures, workers):
             if table:

@@ -58,13 +58,18 @@ def render(page: Page) -> str:
     """The page as HTML."""
     view = {
         "page": page,
-        "tabs": [(name, [_card(case) for case in cases]) for name, cases in page.tabs],
+        "tabs": [_tab(name, cases) for name, cases in page.tabs],
         "gives_labels": any(case.label for _, cases in page.tabs for case in cases),
         "many": len(page.classes) > len(_KEYS),
         "drop": DROP,
         "store": f"reslab review {hashlib.sha256(page.about.encode(errors='replace')).hexdigest()[:16]}",
     }
     return render_template(_TEMPLATE, view, _STYLES, _SCRIPTS)
+
+
+def _tab(name: str, cases: Sequence[Case]) -> dict[str, Any]:
+    text = say(f"review.read.{name}") if cases else say(f"review.none.{name}")
+    return {"name": name, "label": say(f"review.tab.{name}"), "text": text, "cards": [_card(case) for case in cases]}
 
 
 def _card(case: Case) -> dict[str, Any]:

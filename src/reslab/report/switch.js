@@ -4,7 +4,7 @@
   const languages = JSON.parse(button.dataset.languages); // [table of words, tag of the language, name], English first
   const all = (name) => [...document.querySelectorAll(`[data-${languages[1][0]}${name}]`)];
   const texts = all("").map((e) => [e, e.textContent]);
-  const labels = ["alt", "label"].flatMap((name) => {
+  const labels = ["alt", "label", "placeholder"].flatMap((name) => {
     const attribute = name === "label" ? "aria-label" : name;
     return all(`-${name}`).map((e) => [e, name, attribute, e.getAttribute(attribute)]);
   });

@@ -30,7 +30,7 @@ from reslab.report.review import Case, Page, choose, render
 from reslab.system.files import write_atomically
 from reslab.tasks.table import task_named
 from reslab.tasks.task import require
-from reslab.words.phrases import Phrase, plain, say
+from reslab.words.phrases import Phrase, say
 
 TOP = 200
 """Pictures of a tab by default."""
@@ -104,7 +104,10 @@ def review_run(run: Path) -> Review:
     document = read_config(run)
     require(task_named(document.get("task", "single")), "review", "reslab review", "look at the mistakes in its report")
     classes = tuple(document["classes"])
-    margins, folds, answers = _margins(run), _out_of_fold(run, classes), _validation(run)
+    try:
+        margins, folds, answers = _margins(run), _out_of_fold(run, classes), _validation(run)
+    except (KeyError, ValueError) as error:
+        raise ResLabError(f"a table of answers or margins in {run} is damaged: {error}", "train anew") from None
     found = [evidence for evidence in (folds, answers, margins) if evidence]  # the first proposes
     if not found:
         raise ResLabError(
@@ -253,13 +256,13 @@ class LeastCertain:
 
     most: int = TOP
     heap: list[tuple[float, int, Prediction]] = field(default_factory=list)
-    numbers: Iterator[int] = field(default_factory=itertools.count)
-    """Of equal probabilities the first ones are kept."""
+    seen: int = 0
 
     def add(self, row: Prediction) -> None:
         """Take an answer; one for a picture that could not be read is passed over."""
-        if row.error is None:
-            heapq.heappush(self.heap, (-(row.probability or 0.0), -next(self.numbers), row))
+        if row.top:
+            self.seen += 1
+            heapq.heappush(self.heap, (-row.top[0][1], -self.seen, row))
             if len(self.heap) > self.most:
                 heapq.heappop(self.heap)
 
@@ -275,17 +278,14 @@ class LeastCertain:
         """
         rows = [row for *_, row in sorted(self.heap, key=lambda entry: (-entry[0], -entry[1]))]
         cases = [_case(row, classes) for row in rows]
-        notes = [] if cases else [say("review.none.unlabelled")]
         title = say("review.title_new", model=Path(model).name)
         command = f"reslab train {LABELS_NAME}"
-        return Page(title, notes, [("unlabelled", cases)], classes, LABELS_NAME, command, f"predict {digest}")
+        return Page(title, (), [("unlabelled", cases)], classes, LABELS_NAME, command, f"predict {digest}")
 
 
 def _case(row: Prediction, classes: tuple[str, ...]) -> Case:
     path = Path(row.path).absolute()
-    said = [plain(f"{label} {probability:.3f}") for label, probability in row.top[:3]]
-    reason = said[0]
-    for one in said[1:]:
-        reason = say("list", first=reason, next=one)
+    answers = ", ".join(f"{label} {probability:.3f}" for label, probability in row.top[:3])
+    reason = say("review.reason.answer", answers=answers)
     choices = choose(classes, (label for label, _ in row.top))
     return Case(path.as_posix(), "", row.label or "", reason, choices, Picture(path.as_posix(), path, ""))

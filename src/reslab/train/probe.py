@@ -47,7 +47,7 @@ class Probe:
     """float32 `[classes]`."""
     penalty: float
     logits: np.ndarray
-    """float64 `[n, classes]`, on the features that it was fitted to."""
+    """`[n, classes]`, on the features that it was fitted to."""
     loss: float
     """Their mean cross-entropy."""
     hits: int

@@ -579,5 +579,6 @@ TEXTS: dict[str, str] = {
     "review.reason.folds": "out of fold {answer} {top}, the label {own}",
     "review.reason.val": "validation answer {answer} {top}",
     "review.reason.margin": "mean margin {margin}, largest other class {rival}",
+    "review.reason.answer": "the network answers {answers}",
     "review.reason.copy": "same content as {other}, labelled {label}",
 }  # fmt: skip

@@ -503,5 +503,6 @@ TEXTS: dict[str, str] = {
     "review.reason.folds": "折外回答 {answer} {top}，原标签 {own}",
     "review.reason.val": "验证集回答 {answer} {top}",
     "review.reason.margin": "平均间隔 {margin}，得分最高的其他类别 {rival}",
+    "review.reason.answer": "网络回答：{answers}",
     "review.reason.copy": "与 {other} 内容相同，后者标签为 {label}",
 }  # fmt: skip
