@@ -45,7 +45,7 @@ class Multi(Task):
     gives = "each picture any number of labels"
     accepts = frozenset({"single", "multi"})
     lacks: frozenset[Feature] = frozenset(
-        {"balance", "teacher", "folds", "label smoothing", "search", "adopt", "int8", "study"}
+        {"balance", "teacher", "folds", "label smoothing", "search", "adopt", "int8", "study", "corruptions"}
     )
     headline, baseline = "mean_ap", "frequency_baseline"
     kept = ("n", "mean_ap", "nll")

@@ -17,7 +17,7 @@ from reslab.data.catalog import Catalog, Picture
 from reslab.errors import ResLabError, nearest
 from reslab.metrics.intervals import Spread
 
-Feature = Literal["balance", "teacher", "folds", "label smoothing", "search", "adopt", "int8", "study"]
+Feature = Literal["balance", "teacher", "folds", "label smoothing", "search", "adopt", "int8", "study", "corruptions"]
 """What a task may lack."""
 
 Severity = Literal["error", "warning", "note"]
