@@ -9,17 +9,19 @@ import numpy as np
 from cyclopts import Parameter
 
 from reslab.cli import show
+from reslab.cli.corruptions import print_corruptions
 from reslab.cli.foreign import FOREIGN_OPTIONS, ForeignOptions
 from reslab.cli.options import DATA_OPTIONS, DataOptions
 from reslab.cli.rows import spreadsheet
 from reslab.cli.scores import SCORES
 from reslab.engine.open import EngineName, find_model
+from reslab.evaluate.corruptions import Form
 from reslab.evaluate.evaluation import compare as compare_evaluations
 from reslab.evaluate.evaluation import shared_rows
 from reslab.metrics.paired import Comparison, compare_paired
 from reslab.model.run import OUT_OF_FOLD
 from reslab.report.page import write_report
-from reslab.run.evaluate import EvaluationOptions, out_of_fold
+from reslab.run.evaluate import EvaluationOptions, evaluate_corrupted, out_of_fold
 from reslab.run.evaluate import evaluate as evaluate_model
 from reslab.system.files import write_atomically
 
@@ -39,7 +41,23 @@ class EvalOptions:
     "auto, torch, onnxruntime or openvino: which library computes, where the file leaves a choice."
 
 
-_EVAL_OPTIONS = EvalOptions()
+@Parameter(name="*")
+@dataclass(frozen=True)
+class CorruptionOptions(EvalOptions):
+    """How a model is scored, corrupted pictures included."""
+
+    corruptions: Annotated[
+        tuple[Literal["short", "full"], ...] | None, Parameter(consume_multiple=(0, 1), negative="")
+    ] = None
+    "Also score corrupted pictures (noise, blur, weather, ...): short is 500 pictures at 3 severities, full all at 5."
+
+    @property
+    def form(self) -> Form | None:
+        """The form of the corruptions; None where there are none."""
+        return next(iter(self.corruptions), "short") if self.corruptions is not None else None
+
+
+_EVAL_OPTIONS, _CORRUPTION_OPTIONS = EvalOptions(), CorruptionOptions()
 
 
 def evaluate(
@@ -49,7 +67,7 @@ def evaluate(
     *,
     split: Literal["train", "val", "test"] | None = None,
     source: DataOptions = DATA_OPTIONS,
-    how: EvalOptions = _EVAL_OPTIONS,
+    how: CorruptionOptions = _CORRUPTION_OPTIONS,
     foreign: ForeignOptions = FOREIGN_OPTIONS,
     json: Annotated[bool, Parameter(negative="")] = False,
     csv: Path | None = None,
@@ -65,15 +83,26 @@ def evaluate(
     """
     foreign.refuse_for(find_model(model))
     judging = EvaluationOptions(how.allow_seen, how.mirror, how.workers, foreign.assumed(), how.engine)
+    corrupted = None
     with show.bar("scoring") as progress:
-        evaluation = evaluate_model(model, data, split, source.split(), judging, progress.move)
+        if how.form is None:
+            evaluation = evaluate_model(model, data, split, source.split(), judging, progress.move)
+        else:
+            evaluation, corrupted = evaluate_corrupted(
+                model, data, split, source.split(), judging, how.form, progress.move,
+                lambda total: progress.begin("scoring corrupted pictures", total),
+            )  # fmt: skip
     if csv:
         write_atomically(csv, spreadsheet(evaluation.table()).encode())
     document = evaluation.document() | {"mirrored": how.mirror}
+    if corrupted:
+        document["corruptions"] = corrupted.document()
     if json:
         show.print_json(document)
     else:
         _say(document, data)
+        if corrupted:
+            print_corruptions(document["corruptions"])
 
 
 def compare(

@@ -54,7 +54,7 @@ class SingleScores:
         balanced, baseline = (show.percent(document[key]) for key in ("balanced_accuracy", "majority_baseline"))
         say(f"             balanced {balanced}; always answering one class would score {baseline}")
         fit = document["calibration"]
-        say(f"calibration  {show.temperature(fit)}; ECE {fit['ece_before']:.3f} -> {fit['ece_after']:.3f}")
+        say(f"calibration  {show.temperature(fit)}; {_ece(document, 3)}")
         _say_limits(document, 13)
 
     def evaluation(self, document: dict[str, Any], heading: str, note: str) -> None:
@@ -65,8 +65,7 @@ class SingleScores:
         say(f"balanced {show.percent(document['balanced_accuracy'])}", end=", ")
         say(f"always answering one class {show.percent(document['majority_baseline'])}")
         fit = document["calibration"]
-        errors = f"ECE {fit['ece_before']:.4f} -> {fit['ece_after']:.4f}"
-        say(f"NLL {fit['nll_before']:.4f} -> {fit['nll_after']:.4f}, {errors}; {show.temperature(fit)}")
+        say(f"NLL {fit['nll_before']:.4f} -> {fit['nll_after']:.4f}, {_ece(document, 4)}; {show.temperature(fit)}")
         _say_limits(document, 9)
         unseen = document["top1_unseen"]
         _say_exceptions(document, unseen and unseen["value"])
@@ -135,6 +134,15 @@ SCORES: dict[str, Scores] = {"single": SingleScores(), "multi": MultiScores()}
 
 def _range(share: dict[str, float]) -> str:
     return f"{show.percent(share['value'])} ({100 * share['low']:.1f} to {100 * share['high']:.1f})"
+
+
+def _ece(document: dict[str, Any], digits: int) -> str:
+    """The calibration error before and after the temperature, with its 95 % interval."""
+    fit, span = document["calibration"], document["ece_interval"]
+    before, after, low, high = (
+        f"{v:.{digits}f}" for v in (fit["ece_before"], fit["ece_after"], span["low"], span["high"])
+    )
+    return f"ECE {before} -> {after} ({low} to {high})"
 
 
 def _difference(document: dict[str, Any]) -> str:

@@ -1,11 +1,15 @@
 """Confidence intervals of a proportion, and of the mean of several."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from math import sqrt
 from statistics import mean, stdev
 
+import numpy as np
+from jaxtyping import Int
+
 _Z95 = 1.959963984540054  # the 97.5 % point of the normal distribution
+_RESAMPLES, _SEED = 1_000, 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -13,6 +17,14 @@ class Proportion:
     """A share with its 95 % interval."""
 
     value: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True, slots=True)
+class Interval:
+    """A 95 % interval."""
+
     low: float
     high: float
 
@@ -57,3 +69,16 @@ def _lower(hits: int, n: int) -> float:
     """The smaller root p of `n (hits/n - p)^2 = z^2 p (1 - p)`, in the form that cancels nothing: 0 hits give exactly 0."""
     spread = _Z95 * sqrt(_Z95**2 + 4 * hits * (n - hits) / n)
     return 2 * hits**2 / n / (2 * hits + _Z95**2 + spread)
+
+
+def resamples(n: int) -> Iterator[Int[np.ndarray, " n"]]:
+    """1,000 bootstrap samples of n pictures (Efron 1979): how often each is drawn. The same n gives the same samples."""
+    dice = np.random.default_rng(_SEED)
+    for _ in range(_RESAMPLES):
+        yield np.bincount(dice.integers(n, size=n), minlength=n)
+
+
+def percentiles(values: np.ndarray) -> Interval:
+    """The middle 95 % of bootstrap values."""
+    low, high = np.quantile(values, (0.025, 0.975))
+    return Interval(float(low), float(high))

@@ -3,14 +3,13 @@
 A label's logit z stands for the probability 1 / (1 + exp(-z)) that the picture has it, whatever the other labels.
 """
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 
 import numpy as np
 from jaxtyping import Bool, Float64, Integer
 
 from reslab.metrics.calibration import Scores, fit_temperature
-from reslab.metrics.intervals import Proportion, proportion
+from reslab.metrics.intervals import Proportion, percentiles, proportion, resamples
 from reslab.metrics.paired import undecided
 from reslab.shapes import LABELS, LOGITS
 
@@ -19,9 +18,6 @@ Marks = Bool[np.ndarray, LOGITS]
 
 UNDECIDED = 0.5
 """The threshold of a label that no picture of the validation split has."""
-
-_RESAMPLES, _SEED = 1_000, 0
-_LEVEL = 0.05
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +91,7 @@ def mean_average_precision(scores: Scores, marks: Marks) -> float:
 def resample(scores: Scores, marks: Marks) -> Float64[np.ndarray, " resamples"]:
     """Mean average precision of 1,000 bootstrap samples of the pictures (Efron 1979); n pictures always get the same ones."""
     ranking = _Ranking(scores, marks)
-    return np.array([_mean(ranking.average_precisions(weights)) for weights in _samples(len(marks))])
+    return np.array([_mean(ranking.average_precisions(weights)) for weights in resamples(len(marks))])
 
 
 def best_thresholds(probabilities: Scores, marks: Marks) -> Float64[np.ndarray, " classes"]:
@@ -136,7 +132,7 @@ def score_labels(
     )
     return LabelsScore(
         n=len(marks),
-        mean_ap=Proportion(_mean(precisions), *_interval(resample(logits, marks))),
+        mean_ap=Proportion(_mean(precisions), *astuple(percentiles(resample(logits, marks)))),
         frequency_baseline=float(true[borne].mean() / len(marks)) if borne.any() else 0.0,
         exact_match=proportion(int((answers == marks).all(axis=1).sum()), len(marks)),
         hamming_loss=float((answers != marks).mean()),
@@ -167,7 +163,7 @@ def compared_labels(a: Scores, b: Scores, marks: Marks) -> LabelsComparison:
     """Compare two models by how well they rank the same pictures: both are scored on each bootstrap sample."""
     first, second = mean_average_precision(a, marks), mean_average_precision(b, marks)
     differences = resample(a, marks) - resample(b, marks)
-    low, high = _interval(differences)
+    low, high = astuple(percentiles(differences))
     verdict = "a is better" if low > 0 else "b is better" if high < 0 else ""
     verdict = verdict or undecided(max(float(differences.std()), 1 / len(marks)))
     return LabelsComparison(len(marks), first, second, first - second, low, high, verdict)
@@ -197,18 +193,6 @@ class _Ranking:
         total = found[-1]
         summed = (times * self.hits * precision).sum(axis=0)
         return np.where(total > 0, summed / np.maximum(total, 1), np.nan)
-
-
-def _samples(n: int) -> Iterator[np.ndarray]:
-    """How often each picture is drawn, sample by sample."""
-    dice = np.random.default_rng(_SEED)
-    for _ in range(_RESAMPLES):
-        yield np.bincount(dice.integers(n, size=n), minlength=n)
-
-
-def _interval(values: np.ndarray) -> tuple[float, float]:
-    low, high = np.quantile(values, [_LEVEL / 2, 1 - _LEVEL / 2])
-    return float(low), float(high)
 
 
 def _mean(precisions: np.ndarray) -> float:

@@ -8,11 +8,12 @@ from jaxtyping import Int
 from reslab.metrics.calibration import (
     Labels,
     Scores,
+    calibration_error_interval,
     expected_calibration_error,
     negative_log_likelihood,
     softmax,
 )
-from reslab.metrics.intervals import Proportion, proportion
+from reslab.metrics.intervals import Interval, Proportion, proportion
 
 TOP_K = 5
 
@@ -44,6 +45,8 @@ class Score:
     """Mean negative log likelihood, in nats."""
     ece: float
     """Expected calibration error over 15 bins of equal width."""
+    ece_interval: Interval
+    """See `calibration_error_interval`."""
     per_class: tuple[ClassScore, ...]
     confusion: tuple[tuple[int, ...], ...]
     """Row: true class; column: answer."""
@@ -63,7 +66,7 @@ def score(logits: Scores, labels: Labels, classes: tuple[str, ...]) -> Score:
         labels: int `[n]`, n > 0.
         classes: the names, in the order of the columns.
     """
-    answers = logits.argmax(axis=1)
+    answers, probabilities = logits.argmax(axis=1), softmax(logits)
     matrix = confusion(labels, answers, len(classes))
     per_class = _per_class(matrix, classes)
     return Score(
@@ -73,7 +76,8 @@ def score(logits: Scores, labels: Labels, classes: tuple[str, ...]) -> Score:
         balanced_accuracy=balanced_accuracy(answers, labels),
         majority_baseline=float(matrix.sum(axis=1).max() / len(labels)),
         nll=negative_log_likelihood(logits, labels),
-        ece=expected_calibration_error(softmax(logits), labels),
+        ece=expected_calibration_error(probabilities, labels),
+        ece_interval=calibration_error_interval(probabilities.max(axis=1), answers == labels),
         per_class=per_class,
         confusion=tuple(tuple(int(c) for c in row) for row in matrix),
         classes=classes,

@@ -26,6 +26,7 @@ STATE_NAME = "state"
 LOCK_NAME = ".lock"
 REPORT_NAME = "report.html"
 FEATURES_NAME = "features.npz"
+CORRUPTIONS_NAME = "corruptions.json"
 
 OUT_OF_FOLD = "out-of-fold"
 """The split name of a cross-validation's answers: each picture's, by the network that was not trained on it."""

@@ -8,6 +8,7 @@ from typing import Any
 from reslab.evaluate.feature_map import FeatureMap, read_map
 from reslab.model.file import read_header
 from reslab.model.run import (
+    CORRUPTIONS_NAME,
     MODEL_NAME,
     SCORED_SPLITS,
     evaluation_name,
@@ -85,6 +86,8 @@ class RunFolder:
     """The header of the model file; None where no epoch was finished."""
     judged: dict[str, Judged]
     """Split -> its answers."""
+    corrupted: dict[str, Any] | None = None
+    """`corruptions.json`, see `evaluate.corruptions`; None where it is of another model than the one now in the folder."""
 
     @property
     def config(self) -> dict[str, Any]:
@@ -147,7 +150,14 @@ def read_run(path: Path) -> RunFolder:
         shares=Counter((row.split, row.label) for row in read_split(path) or []),
         header=header,
         judged={split: found for split, found in judged.items() if found},
+        corrupted=_corrupted(path, header),
     )
+
+
+def _corrupted(path: Path, header: dict[str, Any] | None) -> dict[str, Any] | None:
+    file = path / CORRUPTIONS_NAME
+    found = read_json(file) if file.is_file() else None
+    return found if found and (header is None or header["sha256"] == found["model"]) else None
 
 
 def _judged(path: Path, split: str, header: dict[str, Any] | None) -> Judged | None:

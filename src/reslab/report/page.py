@@ -9,6 +9,7 @@ from reslab.figures import curves
 from reslab.figures.svg import Drawing, Point
 from reslab.model.run import REPORT_NAME, SHEET_NAME, fold_folder
 from reslab.report import pictures
+from reslab.report.corruptions import corruptions
 from reslab.report.findings import headline
 from reslab.report.folder import RunFolder, read_run
 from reslab.report.frame import render_template
@@ -54,9 +55,17 @@ def _view(run: RunFolder) -> dict[str, Any]:
         "kept": _kept(run),
         "validated": _best(run) is not None,
         "section": section,
-        "anchors": ["curves", *(section.parts if judged else ()), "input", "settings", "remake"],
+        "anchors": [
+            "curves",
+            *(section.parts if judged else ()),
+            *(["corruptions"] if run.corrupted else []),
+            "input",
+            "settings",
+            "remake",
+        ],  # fmt: skip
         "split": say(f"split.{judged.split}") if judged else None,
         "answers": section.view(judged, run) if judged else None,
+        "corruptions": corruptions(run),
         "sheet": pictures.sheet(run.path / SHEET_NAME),
         "network": _network(run),
         "settings": _settings(run),

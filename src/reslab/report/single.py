@@ -73,8 +73,11 @@ def _tiles(document: dict[str, Any]) -> list[tuple[Phrase, str, Phrase]]:
     }
     if document["top5"]:
         shares["top5"] = document["top5"]["value"]
-    shares["ece"] = document["ece"]
-    return [(say(f"score.{name}"), percent(share), say(f"score.{name}_why")) for name, share in shares.items()]
+    tiles = [(say(f"score.{name}"), percent(share), say(f"score.{name}_why")) for name, share in shares.items()]
+    why = say("score.ece_why")
+    if span := document.get("ece_interval"):
+        why = say("score.ece_span", why=why, low=percent(span["low"]), high=percent(span["high"]))
+    return [*tiles, (say("score.ece"), percent(document["ece"]), why)]
 
 
 def confusion(judged: Judged) -> dict[str, Any]:
@@ -141,7 +144,10 @@ def calibration(judged: Judged, ensemble: bool = False) -> dict[str, Any]:
     said = [overall, *_temperature(fit, judged.split)]
     if ensemble and judged.split == OUT_OF_FOLD and fit["temperature"] != 1:
         said.append(say("calibration.ensemble"))
-    return {"diagram": curves.reliability(bins), "bins": bins, "fit": fit, "few": curves.FEW, "sentences": said}
+    span = document.get("ece_interval")  # evaluations of earlier versions have none
+    return {
+        "diagram": curves.reliability(bins), "bins": bins, "fit": fit, "few": curves.FEW, "sentences": said, "span": span,
+    }  # fmt: skip
 
 
 def _temperature(fit: dict[str, Any], split: str) -> list[Phrase]:

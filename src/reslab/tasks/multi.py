@@ -58,6 +58,7 @@ class Multi(Task):
             "prediction sets",
             "map",
             "review",
+            "corruptions",
         }
     )
     headline, baseline = "mean_ap", "frequency_baseline"

@@ -8,8 +8,16 @@ from typing import Any
 import numpy as np
 
 from reslab.data.catalog import Picture
-from reslab.metrics.calibration import calibrate, fit_temperature, negative_log_likelihood, reliability, softmax
+from reslab.metrics.calibration import (
+    calibrate,
+    fit_temperature,
+    logits_calibration_error,
+    negative_log_likelihood,
+    reliability,
+    softmax,
+)
 from reslab.metrics.conformal import Conformal, fit_conformal, score_sets
+from reslab.metrics.intervals import proportion
 from reslab.metrics.paired import Comparison, compare_paired
 from reslab.metrics.rejection import Rejection, fit_rejection, score_rejection
 from reslab.metrics.scores import Score, balanced_accuracy
@@ -77,17 +85,17 @@ class Single(Task):
         return score_logits(answers.calibrated, answers.labels, answers.classes)
 
     def quick_score(self, answers: Answers) -> dict[str, float]:
-        return asdict(self.score(answers).top1)
+        return asdict(proportion(int(self.correct(answers.logits, answers.labels).sum()), len(answers.labels)))
 
     def calibration_document(self, answers: Answers, score: Score) -> dict[str, Any]:
-        before = score_logits(answers.logits, answers.labels, answers.classes)
+        logits, labels = answers.logits, answers.labels
         return {
             "calibration": {
                 "temperature": answers.temperature,
                 "n": answers.calibration.n,
-                "nll_before": before.nll,
+                "nll_before": negative_log_likelihood(logits, labels),
                 "nll_after": score.nll,
-                "ece_before": before.ece,
+                "ece_before": logits_calibration_error(logits, labels),
                 "ece_after": score.ece,
             },
             "reliability": [asdict(b) for b in reliability(softmax(answers.calibrated), answers.labels)],

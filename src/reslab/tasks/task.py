@@ -32,6 +32,7 @@ Feature = Literal[
     "prediction sets",
     "map",
     "review",
+    "corruptions",
 ]
 """What a task may lack."""
 

@@ -20,6 +20,7 @@ TEXTS: dict[str, str] = {
     "nav.calibration": "Calibration",
     "nav.rejection": "Doubts",
     "nav.mistakes": "Mistakes",
+    "nav.corruptions": "Corruptions",
     "nav.input": "Pictures",
     "nav.settings": "Settings",
     "nav.remake": "Reproduce",
@@ -106,6 +107,7 @@ TEXTS: dict[str, str] = {
     "score.ece_why": "mean gap between confidence and accuracy",
     "score.accepted": "Accepted answers",
     "score.accepted_why": "{accuracy} of them are right",
+    "score.ece_span": "{why}; 95 % interval {low} to {high}",
     # mistakes
     "mistakes.heading": "Worst mistakes",
     "mistakes.read":
@@ -513,6 +515,41 @@ TEXTS: dict[str, str] = {
     "rejection.axis.y": "error of the answered, %",
     "rejection.mark": "accepted: {share}",
     "rejection.point": "accepted {share}, error of the accepted {risk}",
+    # the corruptions
+    "corruption.heading": "Corruptions",
+    "corruption.figure": "Accuracy and calibration error under corruption",
+    "corruption.desc": "{kinds} kinds of corruption, {n} pictures each; the numbers are in the table below.",
+    "corruption.read":
+        "How the answers hold when pictures get worse: {n} of {of} pictures of the {split}, corrupted in {kinds} "
+        "ways at severities {severities} of 5. They are corrupted at the network's input size ({size} px), with "
+        "the constants of {constants}.",
+    "corruption.mean":
+        "Mean accuracy {mean} (95 % interval {low} to {high}), against {clean} on the same pictures as they are; "
+        "mean calibration error {ece}, against {clean_ece}.",
+    "corruption.plain":
+        "The mean is a plain one over kinds and severities, not divided by AlexNet's errors. The temperature is "
+        "the one fitted on clean pictures. Frost is drawn, not photographed.",
+    "corruption.kind": "corruption",
+    "corruption.severity": "severity",
+    "corruption.accuracy": "accuracy, %",
+    "corruption.ece": "calibration error (ECE), %",
+    "corruption.cell": "{kind}, severity {severity}: accuracy {accuracy} ({low} to {high}), ECE {ece}",
+    "corruption.clean": "none",
+    "corruption.gaussian_noise": "Gaussian noise",
+    "corruption.shot_noise": "shot noise",
+    "corruption.impulse_noise": "impulse noise",
+    "corruption.defocus_blur": "defocus blur",
+    "corruption.glass_blur": "glass blur",
+    "corruption.motion_blur": "motion blur",
+    "corruption.zoom_blur": "zoom blur",
+    "corruption.snow": "snow",
+    "corruption.frost": "frost",
+    "corruption.fog": "fog",
+    "corruption.brightness": "brightness",
+    "corruption.contrast": "contrast",
+    "corruption.elastic_transform": "elastic transform",
+    "corruption.pixelate": "pixelate",
+    "corruption.jpeg_compression": "JPEG compression",
     # the figures of a search, of a range test and of the study
     "figure.error": "error, %",
     "figure.rate": "peak learning rate",

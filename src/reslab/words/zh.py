@@ -19,6 +19,7 @@ TEXTS: dict[str, str] = {
     "nav.calibration": "校准",
     "nav.rejection": "拒识",
     "nav.mistakes": "错误",
+    "nav.corruptions": "损坏",
     "nav.input": "图片",
     "nav.settings": "配置",
     "nav.remake": "复现",
@@ -95,6 +96,7 @@ TEXTS: dict[str, str] = {
     "score.ece_why": "所报置信度与实际准确率的平均差距",
     "score.accepted": "采纳的回答",
     "score.accepted_why": "其中 {accuracy} 是对的",
+    "score.ece_span": "{why}；95 % 置信区间 {low} 至 {high}",
     # mistakes
     "mistakes.heading": "最严重的错误",
     "mistakes.read": "答错却很有把握：{split}上 {total} 个错误中的 {shown} 个，置信度最高的在前。其中有些可能是标签标错了。",
@@ -416,7 +418,8 @@ TEXTS: dict[str, str] = {
     # 拒识与预测集
     "rejection.heading": "模型何时对自己的回答存疑？",
     "rejection.read":
-        "只给出最有把握的回答，错误就会减少：曲线表示给出的回答所占的比例与其中的错误率（覆盖率与风险）。圆点是模型的实际做法：概率低于阈值的回答，"
+        "只给出最有把握的回答，错误就会减少：曲线表示给出的回答所占的比例与其中的错误率（覆盖率与风险）。"
+        "圆点是模型的实际做法：概率低于阈值的回答，"
         "模型认为“可能有误”；与训练图片不相像的图片，模型视为“陌生图片”。",
     "rejection.older": "这次评估由较早版本的 ResLab 完成，当时既不拟合阈值，也没有预测集：请重新训练并评估。",
     "rejection.none": "该模型没有阈值，所有回答一律采纳：没有留出用于拟合的图片，或者它由较早版本的 ResLab 训练。",
@@ -447,6 +450,36 @@ TEXTS: dict[str, str] = {
     "rejection.axis.y": "所答的错误率（%）",
     "rejection.mark": "采纳：{share}",
     "rejection.point": "采纳 {share}，其中错误率 {risk}",
+    # 图像损坏
+    "corruption.heading": "图像损坏",
+    "corruption.figure": "图像损坏下的准确率与校准误差",
+    "corruption.desc": "{kinds} 种损坏，每种 {n} 张图片；数值见下表。",
+    "corruption.read":
+        "图片质量变差时，预测还能保持多少：{split}的 {of} 张图片中取 {n} 张，施加 {kinds} 种损坏，严重程度取 5 级中的 {severities}。"
+        "损坏施加在网络的输入尺寸上（{size} 像素），常数取自 {constants}。",
+    "corruption.mean": "平均准确率 {mean}（95 % 置信区间 {low} 至 {high}），同样的图片未损坏时为 {clean}；平均校准误差 {ece}，未损坏时为 {clean_ece}。",
+    "corruption.plain": "这里的平均是对各种类和严重程度的简单平均，没有除以 AlexNet 的错误率。温度沿用在未损坏图片上拟合的值。霜是绘制的，不是照片。",
+    "corruption.kind": "损坏",
+    "corruption.severity": "严重程度",
+    "corruption.accuracy": "准确率（%）",
+    "corruption.ece": "校准误差 ECE（%）",
+    "corruption.cell": "{kind}，严重程度 {severity}：准确率 {accuracy}（{low} 至 {high}），ECE {ece}",
+    "corruption.clean": "无",
+    "corruption.gaussian_noise": "高斯噪声",
+    "corruption.shot_noise": "散粒噪声",
+    "corruption.impulse_noise": "脉冲噪声",
+    "corruption.defocus_blur": "散焦模糊",
+    "corruption.glass_blur": "玻璃模糊",
+    "corruption.motion_blur": "运动模糊",
+    "corruption.zoom_blur": "变焦模糊",
+    "corruption.snow": "雪",
+    "corruption.frost": "霜",
+    "corruption.fog": "雾",
+    "corruption.brightness": "亮度",
+    "corruption.contrast": "对比度",
+    "corruption.elastic_transform": "弹性形变",
+    "corruption.pixelate": "像素化",
+    "corruption.jpeg_compression": "JPEG 压缩",
     # 搜索、学习率测试与退化实验的图
     "figure.error": "错误率（%）",
     "figure.rate": "最高学习率",
@@ -470,7 +503,8 @@ TEXTS: dict[str, str] = {
     "review.title": "{data} 的哪些标签有误？",
     "review.title_new": "接下来标注哪些图片（{model}）",
     "review.how":
-        "按回车采纳建议，或按按钮上所示的键。减号键剔除图片，退格键撤销上一步，方向键移动。您的决定保存在本浏览器中；用下方按钮可下载为表格。",
+        "按回车采纳建议，或按按钮上所示的键。减号键剔除图片，退格键撤销上一步，方向键移动。"
+        "您的决定保存在本浏览器中；用下方按钮可下载为表格。",
     "review.script": "未启用 JavaScript 时，本页只能显示图片。",
     "review.use": "然后：",
     "review.decided": "张已决定",
