@@ -12,7 +12,7 @@ SIDE = 128
 """Shorter side at which sharpness and brightness are measured, in pixels."""
 
 _DARK, _DARK_TOP = 30, 80  # grey levels: the mean, and what all but 5 % of the pixels stay under
-_BLURRED = 0.002  # variance of the Laplacian over the variance of the grey values
+_BLURRED = 0.01  # variance of the Laplacian over the variance of the grey values
 _BLUR_SIDE = 64  # pixels: smaller pictures have no detail to miss
 _ODD_SIZE = 4  # times larger or smaller than the median
 _ODD_ASPECT = 2.5  # times wider or narrower than the median

@@ -61,9 +61,7 @@ def _flat_lines(picture: np.ndarray) -> int:
     return len(lines) if flat.all() else int(flat.argmin())
 
 
-def near_pairs(
-    smalls: np.ndarray, owners: np.ndarray, on_progress: Callable[[int], None] = ignore
-) -> list[NearPair]:
+def near_pairs(smalls: np.ndarray, owners: np.ndarray, on_progress: Callable[[int], None] = ignore) -> list[NearPair]:
     """All pairs of near-duplicates, the most similar first.
 
     Args:

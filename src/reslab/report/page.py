@@ -44,22 +44,27 @@ def write_report(run: Path) -> Path:
 
 def render(run: RunFolder) -> str:
     """The page as HTML."""
-    environment = Environment(
+    tools = {"say": say, "element": phrases.element, "attribute": phrases.attribute, "whisker": curves.whisker}
+    return environment().get_template(_TEMPLATE).render(tools | _view(run))
+
+
+def environment() -> Environment:
+    """What every template of this room is rendered with."""
+    made = Environment(
         loader=FileSystemLoader(_HERE), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
-    environment.filters |= {"percent": percent, "thousands": "{:,}".format, "fixed": _fixed}
-    tools = {"say": say, "element": phrases.element, "attribute": phrases.attribute, "whisker": curves.whisker}
-    return environment.get_template(_TEMPLATE).render(tools | _view(run))
+    made.filters |= {"percent": percent, "thousands": "{:,}".format, "fixed": _fixed}
+    return made
 
 
 def _view(run: RunFolder) -> dict[str, Any]:
     """Everything that the template shows."""
     judged, section = run.score, SECTIONS[run.task]
-    script, style = _part(_SCRIPT), _part(_STYLE)
+    script, style = part(_SCRIPT), part(_STYLE)
     return {
         "style": Markup(style),
         "script": Markup(script),
-        "policy": _policy(script),
+        "policy": policy(script),
         "languages": json.dumps(phrases.languages(), ensure_ascii=False),
         "run": run,
         "title": say("page.title", model=run.config["model"], data=_data_name(run)),
@@ -81,13 +86,14 @@ def _view(run: RunFolder) -> dict[str, Any]:
     }
 
 
-def _policy(script: str) -> str:
+def policy(script: str) -> str:
     """A content security policy under which the browser itself refuses whatever is not in this file."""
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     return f"default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'sha256-{digest}'"
 
 
-def _part(name: str) -> str:
+def part(name: str) -> str:
+    """A style sheet or a script of this room."""
     return (_HERE / name).read_text(encoding="utf-8").strip()
 
 
