@@ -10,7 +10,7 @@ from reslab.check.hashes import GREY, SIDE
 
 _STEPS = 5
 _OVERLAP = 0.6  # least share of the first picture that the second covers
-_WINDOW, _STRIDE = 8, 2  # pixels
+_WINDOW, _STRIDE = 5, 2  # pixels
 _NOISE = 10.0  # grey levels squared: added to the variance of a window, so that flat ones do not count
 _PLAIN = 4.0  # grey levels: pictures with less contrast have nothing to compare
 _BATCH = 1000
@@ -19,8 +19,8 @@ _BATCH = 1000
 def similarities(first: np.ndarray, second: np.ndarray, boxes: np.ndarray) -> np.ndarray:
     """How alike the pictures of each pair are once they are aligned, from about 0 (unrelated) to 1: float `[n]`.
 
-    The mean, weighted 10 : 5 : 2, of three correlations: of the grey values, mean over windows of 8 x 8 pixels; of the grey
-    gradients; and of the colour differences R - G and B - G.
+    The mean correlation of corresponding windows of 5 x 5 pixels: of their grey values, counted twice, and of their
+    colour differences R - G and B - G. Two grey pictures are compared by their grey values alone.
 
     Args:
         first, second: uint8 `[n, SIDE, SIDE, 3]`.
@@ -37,14 +37,14 @@ def _batch(first: np.ndarray, second: np.ndarray, boxes: np.ndarray) -> np.ndarr
     mask = _mask(rows, columns, SIDE)
     moved = np.stack([_warp(second[..., channel], rows, columns) for channel in range(3)], axis=3)
     one, other = first @ GREY, moved @ GREY
-    gradients = _correlation(*(np.stack(np.gradient(grey, axis=(1, 2)), axis=3) for grey in (one, other)), mask)
-    colours, coloured = [], []
-    for picture in (first, moved):
-        difference = np.stack([picture[..., 0] - picture[..., 1], picture[..., 2] - picture[..., 1]], axis=3)
-        colours.append(_centred(difference, mask[..., None]))
-        coloured.append(_deviation(colours[-1]) > _PLAIN / 2)
-    colour = np.where(coloured[0] | coloured[1], _correlation(*colours, mask), gradients)
-    alike = (_windows(one, other, mask) + 0.5 * gradients + 0.2 * colour) / 1.7
+    grey, colour = _windows(one, other, mask), np.zeros(len(first), np.float32)
+    coloured = np.zeros(len(first), bool)
+    for channel in (0, 2):
+        differences = [picture[..., channel] - picture[..., 1] for picture in (first, moved)]
+        colour += _windows(*differences, mask) / 2
+        for difference in differences:
+            coloured |= _deviation(_centred(difference, mask)) > _PLAIN
+    alike = np.where(coloured, (2 * grey + colour) / 3, grey)
     plain = np.minimum(_deviation(_centred(one, mask)), _deviation(_centred(other, mask))) < _PLAIN
     return np.where(plain | (mask.mean((1, 2)) < _OVERLAP), 0, alike)
 
@@ -125,16 +125,9 @@ def _deviation(centred: np.ndarray) -> np.ndarray:
     return np.sqrt((centred.reshape(len(centred), -1) ** 2).mean(1))
 
 
-def _correlation(one: np.ndarray, other: np.ndarray, mask: np.ndarray) -> np.ndarray:
-    """Correlation of two fields of vectors `[n, side, side, k]` about 0."""
-    dot, square, other_square = (
-        (a * b * mask[..., None]).sum((1, 2, 3)) for a, b in ((one, other), (one, one), (other, other))
-    )
-    return dot / np.maximum(np.sqrt(square * other_square), 1e-3)
-
-
 def _windows(one: np.ndarray, other: np.ndarray, mask: np.ndarray) -> np.ndarray:
-    """Mean correlation of corresponding windows."""
+    """The sum of the correlations of corresponding windows, over the geometric mean of their number and of the number of
+    those with detail: 1 for equal pictures that are full of detail, less the more of both is flat."""
 
     def cut(values: np.ndarray) -> np.ndarray:
         windows = np.lib.stride_tricks.sliding_window_view(values, (_WINDOW, _WINDOW), axis=(1, 2))
@@ -142,6 +135,8 @@ def _windows(one: np.ndarray, other: np.ndarray, mask: np.ndarray) -> np.ndarray
 
     left, right, inside = cut(one), cut(other), cut(mask).min(2)
     left, right = left - left.mean(2, keepdims=True), right - right.mean(2, keepdims=True)
-    spread = np.sqrt((left**2).mean(2) * (right**2).mean(2))
-    local = (left * right).mean(2) / (spread + _NOISE)
-    return (local * inside).sum(1) / np.maximum(inside.sum(1), 1)
+    variance, other_variance = (left**2).mean(2), (right**2).mean(2)
+    local = (left * right).mean(2) / (np.sqrt(variance * other_variance) + _NOISE)
+    most = np.maximum(variance, other_variance)
+    detailed = (most / (most + _NOISE) * inside).sum(1)
+    return (local * inside).sum(1) / np.sqrt(np.maximum(detailed * inside.sum(1), 1))

@@ -16,14 +16,13 @@ from reslab.check.hashes import SIDE
 from reslab.check.looks import Look, look, oddities, thrown_away
 from reslab.check.metadata import Leak, Metadata, camera, leak
 from reslab.check.near import NearPair, near_pairs, small
-from reslab.data.catalog import Catalog, Picture
+from reslab.data.catalog import SPLITS, Catalog, Picture, Split
 from reslab.metrics.intervals import proportion
 from reslab.pixels.decode import facts
 from reslab.pixels.fingerprint import fingerprint
 from reslab.system.events import ignore
 
 _TWIN_BYTES = 16
-_GROUP = 20  # pictures: of a larger group only so many pairs are named that they connect it
 _CROPPED = 0.15  # mean share outside the central square from which it is worth a note
 _ABOVE = 0.05  # what a tree on metadata must add to the majority baseline, beyond chance
 _CAMERA_SHARE, _CAMERA_LEAST = 0.8, 5  # of a class from one camera, and the pictures it must have
@@ -52,7 +51,7 @@ class Gallery:
         number = self._index[picture]
         whole, *inner = small(pixels)
         self._smalls[number] = whole
-        self._inner += [(number, part) for part in inner]
+        self._inner.extend((number, part) for part in inner)
         self._names[number] = fingerprint(pixels, _TWIN_BYTES)
         if self._deep:
             self._looks[number] = look(pixels)
@@ -60,16 +59,17 @@ class Gallery:
                 self._metadata[number] = _metadata(picture.source)
 
     def near_problems(self, on_progress: Callable[[int], None] = ignore) -> list[Problem]:
-        """One problem for each pair of near-duplicates; of equal pictures only the first is compared with others."""
+        """One problem for each pair of near-duplicates that is named; of equal pictures only the first takes part."""
         first = {self._names[number]: number for number in sorted(self._names, reverse=True)}
         ours = sorted(first.values())
-        inner = [(number, part) for number, part in sorted(self._inner, key=lambda one: one[0]) if number in set(ours)]
+        taking_part = set(ours)
+        inner = [one for one in sorted(self._inner, key=lambda one: one[0]) if one[0] in taking_part]
         smalls = np.concatenate([self._smalls[ours], *(part[None] for _, part in inner)])
         owners = np.array(ours + [number for number, _ in inner], np.int64)
         pairs = near_pairs(smalls, owners, on_progress) if ours else []
-        return [self._pair(pair, size) for pair, size in _named(pairs)]
+        return [self._pair(pair) for pair in _named(pairs, [picture.split for picture in self.catalog.pictures])]
 
-    def _pair(self, pair: NearPair, size: int) -> Problem:
+    def _pair(self, pair: NearPair) -> Problem:
         one, other = (self.catalog.pictures[number] for number in (pair.first, pair.second))
         mirrored = " in the mirror" if pair.mirrored else ""
         detail = f"looks like {other.key}{mirrored}: similarity {pair.similarity:.2f}"
@@ -77,8 +77,6 @@ class Gallery:
             detail += f"; in {one.split} and in {other.split}"
         if one.label != other.label:
             detail += f"; labelled {one.label or 'nothing'} and {other.label or 'nothing'}"
-        if size > _GROUP:
-            detail += f"; in a group of {size:,}"
         kind = "near duplicate" if one.split == other.split else "near duplicate across splits"
         return Problem(kind, one.key, detail, "warning", other.key)
 
@@ -130,25 +128,20 @@ def _metadata(path: Path) -> Metadata:
     return Metadata(header.width, header.height, size, header.format, header.mode, camera(path))
 
 
-def _named(pairs: Sequence[NearPair]) -> list[tuple[NearPair, int]]:
-    """The pairs that are named, each with the size of its group; a large group is named by pairs that connect it."""
-    parent: dict[int, int] = {}
+def _named(pairs: Sequence[NearPair], splits: Sequence[Split | None]) -> Iterator[NearPair]:
+    """Of each picture the most similar one of its split and, outside train, the most similar one of each earlier split.
 
-    def root(number: int) -> int:
-        parent.setdefault(number, number)
-        while parent[number] != number:
-            parent[number] = parent[parent[number]]
-            number = parent[number]
-        return number
-
-    connecting = []
+    In a group of many copies that is about one pair for each, not one for any two.
+    """
+    order = (None, *SPLITS)
+    met: set[tuple[int, Split | None]] = set()
     for pair in pairs:
-        one, other = root(pair.first), root(pair.second)
-        connecting.append(one != other)
-        parent[one] = other
-    sizes = Counter(root(number) for number in list(parent))
-    sized = [(pair, sizes[root(pair.first)]) for pair in pairs]
-    return [one for one, joins in zip(sized, connecting, strict=True) if joins or one[1] <= _GROUP]
+        ends = [(pair.first, splits[pair.second]), (pair.second, splits[pair.first])]
+        later = max(order.index(splits[pair.first]), order.index(splits[pair.second]))
+        ends = [(number, split) for number, split in ends if order.index(splits[number]) == later]
+        if not met.issuperset(ends):
+            yield pair
+        met.update(ends)
 
 
 def _cameras(rows: Sequence[tuple[str, str]]) -> Iterator[tuple[str, str, int]]:

@@ -20,8 +20,8 @@ BITS = 64
 _CROP = 0.92  # share of a side that the smaller crops keep: a copy cropped by 10 % is at most 5 % off one of them
 _TABLES = 32  # permutations
 _FOLLOWING = 8  # hashes that each is compared with in sorted order
-_DIFFERENT = 14  # bits in which two hashes may differ
-_ALIKE = 0.85  # least cosine between the coefficients of two candidates
+_DIFFERENT = 16  # bits in which two hashes may differ
+_ALIKE = 0.80  # least cosine between the coefficients of two candidates
 _BEST = 8  # candidates that each picture keeps
 _MANY = 2**22  # pairs in memory before the best are chosen
 
@@ -52,17 +52,17 @@ def _crop(low: float, high: float) -> np.ndarray:
     return (weights / weights.sum(1, keepdims=True)).astype(np.float32)
 
 
-def propose(vectors: np.ndarray, owners: np.ndarray, views: np.ndarray) -> np.ndarray:
+def propose(vectors: np.ndarray, owners: np.ndarray, mirrored: np.ndarray) -> np.ndarray:
     """Pairs of vectors that may belong to near-duplicates: int `[pairs, 2]`, one for each pair of pictures.
 
     Args:
         vectors: float16 `[n, BITS]` of length 1; their signs are the hashes.
         owners: int `[n]`, the picture of each.
-        views: bool `[n]`, whether it is mirrored: two mirror images need not be compared.
+        mirrored: bool `[n]`: two mirror images need not be compared.
     """
     hashes = pack(vectors > 0)
     waiting = [np.empty((0, 2), np.int64)]
-    for pairs in _neighbours(hashes, owners, views):
+    for pairs in _neighbours(hashes, owners, mirrored):
         waiting.append(pairs)
         if sum(map(len, waiting)) > _MANY:
             waiting = [_best(np.concatenate(waiting), vectors, owners)]
@@ -71,22 +71,36 @@ def propose(vectors: np.ndarray, owners: np.ndarray, views: np.ndarray) -> np.nd
 
 def pack(bits: np.ndarray) -> np.ndarray:
     """bool `[n, BITS]` as uint64 `[n]`, the first bit the highest."""
-    return np.ascontiguousarray(np.packbits(bits, axis=1)).view(">u8")[:, 0].astype(np.uint64)
+    return np.packbits(bits, axis=1).view(">u8")[:, 0].astype(np.uint64)
 
 
 def _neighbours(hashes: np.ndarray, owners: np.ndarray, mirrored: np.ndarray) -> Iterator[np.ndarray]:
     """For each permutation of the bits: pairs of hashes close to each other in sorted order that differ in few bits."""
-    bits = np.unpackbits(hashes.astype(">u8").view(np.uint8).reshape(-1, 8), axis=1)
     draws = np.random.default_rng(0)
     for _ in range(_TABLES):
-        permuted = pack(bits[:, draws.permutation(BITS)])
+        permuted = _permuted(hashes, draws.permutation(BITS))
         order = np.argsort(permuted)
-        permuted, owner, flipped = permuted[order], owners[order], mirrored[order]
+        permuted = permuted[order]
         for step in range(1, _FOLLOWING + 1):
-            close = np.bitwise_count(permuted[step:] ^ permuted[:-step]) <= _DIFFERENT
-            close &= (owner[step:] != owner[:-step]) & ~(flipped[step:] & flipped[:-step])
-            (place,) = np.nonzero(close)
-            yield np.sort(np.stack([order[place], order[place + step]], axis=1), axis=1)
+            (place,) = np.nonzero(_ones(permuted[step:] ^ permuted[:-step]) <= _DIFFERENT)
+            one, other = order[place], order[place + step]
+            wanted = (owners[one] != owners[other]) & ~(mirrored[one] & mirrored[other])
+            yield np.sort(np.stack([one[wanted], other[wanted]], axis=1), axis=1)
+
+
+def _ones(words: np.ndarray) -> np.ndarray:
+    """How many bits of each word are set."""
+    if hasattr(np, "bitwise_count"):  # NumPy 2
+        return np.bitwise_count(words)
+    return np.unpackbits(words.view(np.uint8).reshape(-1, 8), axis=1).sum(1)
+
+
+def _permuted(hashes: np.ndarray, order: np.ndarray) -> np.ndarray:
+    """The bits of each hash in another order."""
+    one, found = np.uint64(1), np.zeros_like(hashes)
+    for bit in order.astype(np.uint64):
+        found = found << one | hashes >> bit & one
+    return found
 
 
 def _best(pairs: np.ndarray, vectors: np.ndarray, owners: np.ndarray) -> np.ndarray:
