@@ -168,7 +168,8 @@ def test_the_page_holds_both_pictures_and_asks_nobody(leaking, tmp_path, capsys)
 
 
 def test_the_deeper_check_loads_no_torch(leaking, tmp_path):
-    code = "import sys; from reslab.cli.app import run; run(sys.argv[1:]); print({'torch', 'scipy', 'sklearn'} & set(sys.modules))"
+    code = "import sys; from reslab.cli.app import run; run(sys.argv[1:]); "
+    code += "print({'torch', 'scipy', 'sklearn'} & set(sys.modules))"
     words = ["check", str(leaking), "--deep", "--html", str(tmp_path / "a.html")]
     done = subprocess.run([sys.executable, "-c", code, *words], capture_output=True, text=True)
     assert done.stdout.endswith("set()\n"), done.stdout + done.stderr
