@@ -40,9 +40,9 @@ def _batch(first: np.ndarray, second: np.ndarray, boxes: np.ndarray) -> np.ndarr
     grey, colour = _windows(one, other, mask), np.zeros(len(first), np.float32)
     coloured = np.zeros(len(first), bool)
     for channel in (0, 2):
-        differences = [picture[..., channel] - picture[..., 1] for picture in (first, moved)]
-        colour += _windows(*differences, mask) / 2
-        for difference in differences:
+        left, right = (picture[..., channel] - picture[..., 1] for picture in (first, moved))
+        colour += _windows(left, right, mask) / 2
+        for difference in (left, right):
             coloured |= _deviation(_centred(difference, mask)) > _PLAIN
     alike = np.where(coloured, (2 * grey + colour) / 3, grey)
     plain = np.minimum(_deviation(_centred(one, mask)), _deviation(_centred(other, mask))) < _PLAIN
@@ -79,7 +79,7 @@ def _align(first: np.ndarray, second: np.ndarray, fit: np.ndarray) -> np.ndarray
         damping = 0.0025 * np.trace(normal, axis1=1, axis2=2) + 1e-6
         towards = jacobian.transpose(0, 2, 1) @ (fixed - moved).reshape(len(fit), -1, 1)
         change = np.linalg.solve(normal + damping[:, None, None] * np.eye(4, dtype=np.float32), towards)[..., 0]
-        most = np.float32([2, 0.05, 2, 0.05])
+        most = np.array([2, 0.05, 2, 0.05], np.float32)
         fit = fit + np.clip(change * fit[:, [1, 1, 3, 3]], -most, most)
         fit[:, 1::2] = np.clip(fit[:, 1::2], 0.75, 1.33)
     return best

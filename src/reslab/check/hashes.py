@@ -13,7 +13,7 @@ import numpy as np
 SIDE = 32
 """Pictures are compared at `SIDE x SIDE` pixels."""
 
-GREY = np.float32([0.299, 0.587, 0.114])
+GREY = np.array([0.299, 0.587, 0.114], np.float32)
 """Weights of red, green and blue in the grey value (ITU-R BT.601)."""
 
 BITS = 64

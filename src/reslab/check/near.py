@@ -10,9 +10,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from reslab.check.align import similarities
-from reslab.check.hashes import GREY, SIDE, VIEWS, propose, spectra
+from reslab.check.hashes import BITS, GREY, SIDE, VIEWS, propose, spectra
+from reslab.data.reader import map_in_order
 from reslab.pixels.preprocess import resized
 from reslab.system.events import ignore
+from reslab.system.machine import default_workers
 
 NEAR = 0.70
 """Similarity from which two pictures count as near-duplicates."""
@@ -20,7 +22,7 @@ NEAR = 0.70
 _LARGE = 8 * SIDE  # longest side at which a border is looked for, in pixels
 _FLAT, _SAME = 24, 12  # grey levels: spread within a line of a border, and difference between its lines
 _BORDER = 4  # a border takes at most one fourth of a side
-_BLOCK = 4096
+_BLOCK = 2048  # pictures, or pairs, at a time
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,20 +72,25 @@ def near_pairs(smalls: np.ndarray, owners: np.ndarray, on_progress: Callable[[in
         on_progress: called with the number of candidates that were compared since the last call.
     """
     views = len(VIEWS)
-    vectors = np.empty((len(smalls), views, 64), np.float16)
+    vectors = np.empty((len(smalls), views, BITS), np.float16)
     for start in range(0, len(smalls), _BLOCK):
         vectors[start : start + _BLOCK] = spectra(smalls[start : start + _BLOCK] @ GREY)
     mirrored = np.tile([view[0] for view in VIEWS], len(smalls))
     pairs = propose(vectors.reshape(-1, vectors.shape[2]), np.repeat(owners, views), mirrored)
-    boxes, flipped = np.float32([_box(*view) for view in VIEWS]), mirrored[pairs]
+    boxes = np.array([_box(*view) for view in VIEWS], np.float32)
+
+    def compare(block: np.ndarray) -> np.ndarray:
+        one, other = (_turned(smalls[block[:, side] // views], mirrored[block[:, side]]) for side in (0, 1))
+        return similarities(one, other, boxes[block % views])
+
+    workers = default_workers()
+    blocks = [pairs[start : start + _BLOCK] for start in range(0, len(pairs), _BLOCK)]
     found = []
-    for start in range(0, len(pairs), _BLOCK):
-        block, flips = pairs[start : start + _BLOCK], flipped[start : start + _BLOCK]
-        one, other = (_turned(smalls[block[:, side] // views], flips[:, side]) for side in (0, 1))
-        alike = similarities(one, other, boxes[block % views])
-        for (first, second), flip, value in zip(owners[block // views].tolist(), flips, alike.tolist(), strict=True):
-            if value >= NEAR:
-                found.append(NearPair(min(first, second), max(first, second), value, bool(flip[0] != flip[1])))
+    for block, alike in zip(blocks, map_in_order(compare, blocks, workers, ahead=workers), strict=True):
+        (place,) = np.nonzero(alike >= NEAR)
+        ends, flips = np.sort(owners[block[place] // views], axis=1), mirrored[block[place]]
+        rows = zip(ends.tolist(), alike[place].tolist(), (flips[:, 0] != flips[:, 1]).tolist(), strict=True)
+        found += [NearPair(first, second, value, flip) for (first, second), value, flip in rows]
         on_progress(len(block))
     return sorted(found, key=lambda pair: (-pair.similarity, pair.first, pair.second))
 
