@@ -28,7 +28,8 @@ TALK = re.compile(r"(connect|sendto|sendmsg|sendmmsg)\(.*(sin_port|sin6_port|res
 
 SMALL = ("--model", "resnet20", "--size", "16", "--layout", "channels-last", "--epochs", "1")
 COMMANDS = (
-    ("check", "data"), ("train", "data", *SMALL, "--out", "run"), ("resume", "run"), ("report", "run"), ("runs",), ("models",),
+    ("check", "data"), ("check", "data", "--deep", "--html", "check.html"),
+    ("train", "data", *SMALL, "--out", "run"), ("resume", "run"), ("report", "run"), ("runs",), ("models",),
     ("preview", "data", "--out", "sheet.png"), ("export", "run", "--out", "m.onnx"), ("predict", "m.onnx", "data"),
     ("predict", "m.onnx", "data", "--engine", "openvino"), ("eval", "m.onnx", "data", "--split", "val"),
     ("explain", str(GRAPH), "data/green/000.png", "--out", "heat.png"), ("embed", "run", "data"),

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from reslab.check.metadata import Leak
 from reslab.data.catalog import Catalog, Picture, Split
 from reslab.data.reader import load, map_in_order
 from reslab.data.splits import FINER, LONELY, lonely_groups
@@ -39,6 +40,8 @@ class Problem:
     """The picture, class or split that it is about."""
     detail: str
     severity: Severity
+    other: str = ""
+    """The second picture of a pair."""
 
     @property
     def blocks_training(self) -> bool:
@@ -59,6 +62,8 @@ class Verdict:
     skipped: dict[str, int]
     task: str = "single"
     """What a label is (`reslab.tasks`)."""
+    metadata: Leak | None = None
+    """Of the deeper check: how well a tree that sees no pixel predicts the label."""
 
     @property
     def ok(self) -> bool:
@@ -108,11 +113,16 @@ def examine(
     return Verdict(
         images=len(catalog.pictures),
         classes={name: counts[name] for name in sorted(counts)},
-        problems=tuple(sorted(problems, key=lambda p: (_SEVERITIES.index(p.severity), p.kind, p.path))),
+        problems=worst_first(problems),
         majority_baseline=task.chance(counts, len(catalog.pictures)),
         skipped=catalog.skipped,
         task=task.name,
     )
+
+
+def worst_first(problems: Iterable[Problem]) -> tuple[Problem, ...]:
+    """Errors, then warnings, then notes; each by kind and path."""
+    return tuple(sorted(problems, key=lambda p: (_SEVERITIES.index(p.severity), p.kind, p.path)))
 
 
 def _about_classes(catalog: Catalog, task: Task) -> list[Problem]:
@@ -214,6 +224,6 @@ def _about_twins(group: list[Picture]) -> Iterable[Problem]:
     for first, second in pairwise(group):
         if first.split != second.split:
             detail = f"the same picture as {second.key}: in {first.split} and in {second.split}"
-            yield Problem("duplicate across splits", first.key, detail, "error")
+            yield Problem("duplicate across splits", first.key, detail, "error", second.key)
         else:
-            yield Problem("duplicate", first.key, f"the same picture as {second.key}", "warning")
+            yield Problem("duplicate", first.key, f"the same picture as {second.key}", "warning", second.key)

@@ -26,6 +26,9 @@ def check(
     *,
     source: DataOptions = DATA_OPTIONS,
     corrections: Path | None = None,
+    near: Annotated[bool, Parameter(negative="")] = False,
+    deep: Annotated[bool, Parameter(negative="")] = False,
+    html: Path | None = None,
     json: Annotated[bool, Parameter(negative="")] = False,
 ) -> None:
     """Look at every picture of a data set, change nothing, and say what is wrong.
@@ -33,20 +36,27 @@ def check(
     Args:
         data: A folder, a CSV/TSV, or a name.
         corrections: As in train.
+        near: Also find near-duplicates: resized, re-encoded, brightened, mirrored, cropped by up to 10 %, with a border.
+        deep: As --near; also find blurred, dark and oddly sized pictures, and labels that follow from file names or metadata.
+        html: Also write a page with thumbnails, pairs side by side.
         json: Print JSON.
     """
+    outside_data(html, data, "--html")
     config, _ = apply(replace(recipe("standard"), data=data), (), source.given())
     config = replace(config, corrections=None if corrections is None else str(corrections))
     with show.bar("checking") as progress:
-        verdict = examine_data(config, progress.move)
+        verdict = examine_data(config, progress.move, near=near, deep=deep, html=html)
     problems = [dataclasses.asdict(p) for p in verdict.problems]
     if json:
         document = {"schema": 1, "ok": verdict.ok, "images": verdict.images, "classes": verdict.classes}
         document |= {"problems": problems, "skipped": verdict.skipped, "majority_baseline": verdict.majority_baseline}
         document |= {"task": verdict.task}
+        document |= {"metadata": verdict.metadata and dataclasses.asdict(verdict.metadata)} if deep else {}
         show.print_json(document)
     else:
         _say(verdict)
+    if html:
+        show.people.print(f"wrote {html}", soft_wrap=True)
     if not verdict.ok:
         errors = sum(p["severity"] == "error" for p in problems)
         raise GateNotMet(f"{errors} problem(s) in {data} must be fixed", "each line above says what")
@@ -84,6 +94,9 @@ def _say(verdict: Verdict) -> None:
     show.say(made)
     for reason, n in verdict.skipped.items():
         show.say(f"skipped: {n:,} {reason}")
+    if found := verdict.metadata:
+        accuracy, majority = show.percent(found.accuracy), show.percent(found.majority)
+        show.say(f"size, format and camera alone predict {accuracy} of the labels, the most frequent class {majority}")
     chance = SCORES[verdict.task].chance
     show.say(f"{verdict.images:,} pictures; {chance} {show.percent(verdict.majority_baseline)}")
     if not verdict.problems:

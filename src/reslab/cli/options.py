@@ -72,8 +72,8 @@ class DataOptions(_Options):
 RUN_OPTIONS, PICTURE_OPTIONS, DATA_OPTIONS = RunOptions(), PictureOptions(), DataOptions()
 
 
-def outside_data(out: Path | None, data: str) -> None:
+def outside_data(out: Path | None, data: str, flag: str = "--out") -> None:
     """Refuse an output inside the data folder, which is never written to."""
     folder = Path(data)
     if out is not None and folder.is_dir() and out.resolve().is_relative_to(folder.resolve()):
-        raise ResLabError(f"--out {out} lies inside {data}, which is never written to", "choose a folder beside it")
+        raise ResLabError(f"{flag} {out} lies inside {data}, which is never written to", "choose a folder beside it")

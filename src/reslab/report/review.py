@@ -57,6 +57,7 @@ def choose(classes: Sequence[str], likely: Iterable[str]) -> tuple[str, ...]:
 def render(page: Page) -> str:
     """The page as HTML."""
     view = {
+        "title": page.title,
         "page": page,
         "tabs": [_tab(name, cases) for name, cases in page.tabs],
         "gives_labels": any(case.label for _, cases in page.tabs for case in cases),

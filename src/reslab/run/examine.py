@@ -6,10 +6,11 @@ from pathlib import Path
 
 import numpy as np
 
-from reslab.check.data import Verdict, examine
+from reslab.check.data import Verdict, examine, worst_first
 from reslab.data.catalog import SPLITS, Catalog, Split
 from reslab.data.corrections import correct_labels
 from reslab.data.sources import path_of, read_data
+from reslab.system.files import write_atomically
 from reslab.tasks.table import task_named
 from reslab.tasks.task import require
 from reslab.train.config import TrainConfig
@@ -31,10 +32,34 @@ def examine_data(
     config: TrainConfig | str | Path,
     on_progress: Callable[[int], None] | None = None,
     splits: Collection[Split] = SPLITS,
+    near: bool = False,
+    deep: bool = False,
+    html: Path | None = None,
 ) -> Verdict:
-    """Check every split of a data set, given by a config or by its path or name alone. Without PyTorch."""
+    """Check every split of a data set, given by a config or by its path or name alone. Without PyTorch.
+
+    Args:
+        near: also look for near-duplicates.
+        deep: besides, look for pictures that stand out, and for labels that follow from something beside the picture.
+        html: also write what was found as a page with thumbnails.
+    """
     config = config if isinstance(config, TrainConfig) else TrainConfig(data=config)  # type: ignore[arg-type]
-    return examine(read_and_split(config).only(splits), on_progress=on_progress)
+    catalog = read_and_split(config).only(splits)
+    verdict = _deeper(catalog, on_progress, deep) if near or deep else examine(catalog, on_progress=on_progress)
+    if html:
+        from reslab.report.data_page import render
+
+        write_atomically(html, render(catalog, verdict).encode(errors="replace"))
+    return verdict
+
+
+def _deeper(catalog: Catalog, on_progress: Callable[[int], None] | None, deep: bool) -> Verdict:
+    from reslab.check.deep import Gallery
+
+    gallery = Gallery(catalog, deep)
+    verdict = examine(catalog, gallery.keep, on_progress=on_progress)
+    found = gallery.near_problems() + (gallery.other_problems() if deep else [])
+    return replace(verdict, problems=worst_first(verdict.problems + tuple(found)), metadata=gallery.leak)
 
 
 def contact_sheet(config: TrainConfig, columns: int = 8, rows: int = 6) -> np.ndarray:

@@ -455,10 +455,15 @@ TEXTS: dict[str, str] = {
     "corruption.figure": "图像损坏下的准确率与校准误差",
     "corruption.desc": "{kinds} 种损坏，每种 {n} 张图片；数值见下表。",
     "corruption.read":
-        "图片质量变差时，预测还能保持多少：{split}的 {of} 张图片中取 {n} 张，施加 {kinds} 种损坏，严重程度取 5 级中的 {severities}。"
+        "图片质量变差时，预测还能保持多少：{split}的 {of} 张图片中取 {n} 张，"
+        "施加 {kinds} 种损坏，严重程度取 5 级中的 {severities}。"
         "损坏施加在网络的输入尺寸上（{size} 像素），常数取自 {constants}。",
-    "corruption.mean": "平均准确率 {mean}（95 % 置信区间 {low} 至 {high}），同样的图片未损坏时为 {clean}；平均校准误差 {ece}，未损坏时为 {clean_ece}。",
-    "corruption.plain": "这里的平均是对各种类和严重程度的简单平均，没有除以 AlexNet 的错误率。温度沿用在未损坏图片上拟合的值。霜是绘制的，不是照片。",
+    "corruption.mean":
+        "平均准确率 {mean}（95 % 置信区间 {low} 至 {high}），同样的图片未损坏时为 {clean}；平均校准误差 {ece}，"
+        "未损坏时为 {clean_ece}。",
+    "corruption.plain":
+        "这里的平均是对各种类和严重程度的简单平均，没有除以 AlexNet 的错误率。"
+        "温度沿用在未损坏图片上拟合的值。霜是绘制的，不是照片。",
     "corruption.kind": "损坏",
     "corruption.severity": "严重程度",
     "corruption.accuracy": "准确率（%）",
@@ -539,4 +544,56 @@ TEXTS: dict[str, str] = {
     "review.reason.margin": "平均间隔 {margin}，得分最高的其他类别 {rival}",
     "review.reason.answer": "网络回答：{answers}",
     "review.reason.copy": "与 {other} 内容相同，后者标签为 {label}",
+    # 数据检查页
+    "data.title": "{data} 的数据检查",
+    "data.ok": "没有必须修正的问题",
+    "data.errors": "必须修正的问题：{n} 个",
+    "data.fact.pictures": "图片",
+    "data.fact.classes": "类别",
+    "data.fact.error": "错误",
+    "data.fact.warning": "警告",
+    "data.fact.note": "提示",
+    "data.severity.error": "错误",
+    "data.severity.warning": "警告",
+    "data.severity.note": "提示",
+    "data.pairs": "内容相同的图片",
+    "data.pairs_read":
+        "分属不同划分的图片对排在最前：网络若用其中一张训练过，就等于见过另一张，得分会偏高。同一划分内的重复只是让这张图片被算了两次。",
+    "data.no_pairs": "在本次检查的范围内，没有两张图片内容相同（加上 --near 还能找出改动过的副本）。",
+    "data.seen": "与众不同的图片",
+    "data.metadata": "不看图片能猜到多少",
+    "data.metadata_read":
+        "一棵只知道文件尺寸、格式、字节数和相机的决策树能猜对 {accuracy} 的标签；总是回答最常见的类别能猜对 {majority}"
+        "（{n} 张图片，五折交叉验证）。",
+    "data.asked": "它依据的是：{asked}。",
+    "data.rest": "其余发现",
+    "data.column.severity": "严重程度",
+    "data.column.kind": "问题",
+    "data.column.where": "位置",
+    "data.column.detail": "说明",
+    "data.alt": "{key}，标签为 {label}",
+    "data.gone": "无法显示",
+    "data.left": "另有 {n} 项：reslab check --json 会全部列出",
+    "data.foot": "由 ResLab 生成。整个页面就是一个文件：不加载任何外部内容，也不发送任何数据。",
+    "data.kind.duplicate": "重复",
+    "data.kind.duplicate across splits": "跨划分重复",
+    "data.kind.near duplicate": "近似重复",
+    "data.kind.near duplicate across splits": "跨划分近似重复",
+    "data.kind.blurred": "模糊",
+    "data.kind.dark": "过暗",
+    "data.kind.odd size": "尺寸异常",
+    "data.kind.odd shape": "长宽比异常",
+    "data.kind.one colour": "单一颜色",
+    "data.kind.almost blank": "几乎空白",
+    "data.kind.gif": "GIF",
+    "data.kind.animation": "动画",
+    "data.kind.centre crop": "中心裁剪",
+    "data.kind.label from metadata": "元数据泄露标签",
+    "data.kind.one camera": "单一相机",
+    "data.kind.label in file name": "文件名泄露标签",
+    "data.kind.conflicting labels": "标签冲突",
+    "data.kind.unreadable": "无法读取",
+    "data.kind.exif rotation": "EXIF 旋转",
+    "data.kind.colour mode": "颜色模式",
+    "data.kind.imbalance": "类别不平衡",
 }  # fmt: skip

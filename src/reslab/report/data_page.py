@@ -1,0 +1,80 @@
+"""What the data check found, as one self-contained page: pairs side by side, pictures that stand out, and the rest as a table."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from reslab.check.data import Problem, Verdict
+from reslab.data.catalog import Catalog, Picture
+from reslab.report import pictures
+from reslab.report.frame import render_template
+from reslab.words import phrases
+from reslab.words.phrases import Phrase, plain, say
+
+PAIRS, PICTURES, ROWS = 200, 200, 500
+"""The most that the page shows of each kind of finding; what is left out is counted."""
+
+_TEMPLATE, _STYLES = "data_page.html.j2", ("style.css", "data_page.css")
+_SEEN = ("blurred", "dark", "odd size", "odd shape", "one colour", "almost blank", "gif", "animation")
+"""Kinds of problem that one judges by looking at the picture."""
+
+
+def render(catalog: Catalog, verdict: Verdict) -> str:
+    """The page as HTML.
+
+    Args:
+        catalog: the data set that was checked; the pictures that are shown are decoded once more.
+    """
+    known = {picture.key: picture for picture in catalog.pictures}
+    pairs = [p for p in verdict.problems if p.other]
+    pairs.sort(key=lambda p: "across" not in p.kind)
+    seen = [p for p in verdict.problems if p.kind in _SEEN and not p.other and p.path in known]
+    shown = {*map(id, pairs), *map(id, seen)}
+    rest = [p for p in verdict.problems if id(p) not in shown]
+    view = {
+        "title": say("data.title", data=catalog.name),
+        "verdict": verdict,
+        "facts": _facts(verdict),
+        "state": say("data.ok") if verdict.ok else say("data.errors", n=_count(verdict, "error")),
+        "pairs": [_pair(problem, known) for problem in pairs[:PAIRS]],
+        "pairs_left": len(pairs) - PAIRS,
+        "seen": [_row(problem) | {"picture": _side(problem.path, known)} for problem in seen[:PICTURES]],
+        "seen_left": len(seen) - PICTURES,
+        "rest": [_row(problem) for problem in rest[:ROWS]],
+        "rest_left": len(rest) - ROWS,
+    }
+    return render_template(_TEMPLATE, view, _STYLES)
+
+
+def _facts(verdict: Verdict) -> Sequence[tuple[str, Phrase]]:
+    counts = (("pictures", verdict.images), ("classes", len(verdict.classes)))
+    severities = ((severity, _count(verdict, severity)) for severity in ("error", "warning", "note"))
+    return [(f"{n:,}", say(f"data.fact.{name}")) for name, n in (*counts, *severities)]
+
+
+def _count(verdict: Verdict, severity: str) -> int:
+    return sum(problem.severity == severity for problem in verdict.problems)
+
+
+def _row(problem: Problem) -> dict[str, Any]:
+    kind = f"data.kind.{problem.kind}"
+    return {
+        "severity": say(f"data.severity.{problem.severity}"),
+        "kind": say(kind) if kind in phrases.TABLES[phrases.ENGLISH] else plain(problem.kind),
+        "problem": problem,
+    }
+
+
+def _pair(problem: Problem, known: dict[str, Picture]) -> dict[str, Any]:
+    return _row(problem) | {"sides": [_side(key, known) for key in (problem.path, problem.other)]}
+
+
+def _side(key: str, known: dict[str, Picture]) -> dict[str, Any]:
+    picture = known.get(key)
+    label = picture.label if picture else ""
+    return {
+        "key": key,
+        "label": label,
+        "split": picture.split if picture else "",
+        "image": pictures.thumbnail(picture),
+        "alt": say("data.alt", key=key, label=label or "–"),
+    }
