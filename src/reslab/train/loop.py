@@ -26,7 +26,7 @@ from reslab.train.step.process_group import SINGLE, ProcessGroup
 from reslab.train.step.time_budget import TimeBudget
 
 _SMALLER = 0.75  # side of the pictures while they are to grow
-_OWN = 0.5  # share of a blended picture from which on its logits count for its own label
+_OWN = 0.5  # a blended picture counts for its own label alone where that has more than this share
 
 
 class Interrupted(ResLabError):
