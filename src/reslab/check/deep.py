@@ -21,6 +21,8 @@ from reslab.metrics.intervals import proportion
 from reslab.pixels.decode import facts
 from reslab.pixels.fingerprint import fingerprint
 from reslab.system.events import ignore
+from reslab.tasks.table import task_named
+from reslab.tasks.task import supports
 
 _TWIN_BYTES = 16
 _CROPPED = 0.15  # mean share outside the central square from which it is worth a note
@@ -90,7 +92,7 @@ class Gallery:
             detail += f", more than 40 % of {many:,} pictures" if many else ""
             detail += "; --resize pad keeps everything"
             problems.append(Problem("centre crop", self.catalog.root, detail, "note"))
-        return problems + list(self._about_labels()) if self.catalog.task == "single" else problems
+        return problems + list(self._about_labels()) if self._one_label_each else problems
 
     def _about_labels(self) -> Iterator[Problem]:
         root = self.catalog.root
@@ -110,10 +112,14 @@ class Gallery:
             detail = f"file names without their digits name {share:.1%} of the labels; shuffle them before people label again"
             yield Problem("label in file name", root, detail, "note")
 
+    @property
+    def _one_label_each(self) -> bool:
+        return supports(task_named(self.catalog.task), "review")
+
     @cached_property
     def leak(self) -> Leak | None:
         """The accuracy of a tree on metadata; None without `deep`, with several labels per picture, or with few files."""
-        if self.catalog.task != "single":
+        if not self._one_label_each:
             return None
         rows = self._with_metadata()
         return leak([self._metadata[number] for number, _ in rows], [picture.label for _, picture in rows])
