@@ -102,7 +102,8 @@ def test_the_matrix_is_the_evaluation(page, test_document):
 def test_calibration_before_and_after(page, test_document):
     fit = test_document["calibration"]
     rows = {row[0]: [plain(cell) for cell in row[1:]] for table in page.tables.values() for row in table}
-    assert rows["ECE, expected calibration error"] == [plain(percent(fit[f"ece_{w}"])) for w in ("before", "after")]
+    before, after = rows["ECE, expected calibration error"]
+    assert before == plain(percent(fit["ece_before"])) and after.startswith(plain(percent(fit["ece_after"])))
     assert rows["NLL, negative log likelihood (nats)"] == [f"{fit[f'nll_{w}']:.4f}" for w in ("before", "after")]
     assert rows["temperature"] == ["1", f"{fit['temperature']:.3f}"]
     bins = [b for b in test_document["reliability"] if b["n"]]
