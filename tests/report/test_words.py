@@ -17,7 +17,7 @@ from tests.report.folders import document, make_run
 from tests.report.reading import Page
 
 ENGLISH, CHINESE = TABLES["en"], re.compile(r"[\u4e00-\u9fff]")
-SAME = {"classes.n", "classes.f1", "curves.and", "labels.ap", "language.code", "list", "plain"}
+SAME = {"classes.n", "classes.f1", "curves.and", "data.kind.gif", "labels.ap", "language.code", "list", "plain"}
 """Texts without a word."""
 
 SOURCE = Path(phrases.__file__).parents[1]
