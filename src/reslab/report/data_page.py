@@ -53,6 +53,7 @@ def render(catalog: Catalog, verdict: Verdict) -> str:
             pairs_left=len(pairs) - PAIRS,
             seen=[_row(problem) | {"picture": _side(problem.path, known)} for problem in seen[:PICTURES]],
             seen_left=len(seen) - PICTURES,
+            columns=[say(f"data.column.{name}") for name in ("severity", "kind", "where", "detail")],
             rest=[_row(problem) for problem in rest[:ROWS]],
             rest_left=len(rest) - ROWS,
         )
