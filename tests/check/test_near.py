@@ -148,5 +148,6 @@ def test_a_border_is_cut_off_and_a_flat_picture_is_left_whole():
 
 
 def test_no_picture_and_one_picture_have_no_pair():
-    assert near_pairs(np.empty((0, SIDE, SIDE, 3), np.uint8), np.empty(0, int)) == []
-    assert near_pairs(np.asarray(scene(0, SIDE, SIDE))[None], np.zeros(1, int)) == []
+    none = np.empty(0, np.int64)
+    assert near_pairs(np.empty((0, SIDE, SIDE, 3), np.uint8), none, none) == []
+    assert near_pairs(np.asarray(scene(0, SIDE, SIDE))[None], np.zeros(1, np.int64), np.zeros(1, np.int64)) == []

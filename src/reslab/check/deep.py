@@ -42,8 +42,9 @@ class Gallery:
         """
         self.catalog, self._deep = catalog, deep
         self._index = {picture: number for number, picture in enumerate(catalog.pictures)}
-        self._smalls = np.empty((len(self._index), SIDE, SIDE, 3), np.uint8)
-        self._inner: list[tuple[int, np.ndarray]] = []
+        # Below those of the whole pictures, those without their borders; rows that are never written take no memory.
+        self._smalls = np.empty((2 * len(self._index), SIDE, SIDE, 3), np.uint8)
+        self._bordered: set[int] = set()
         self._names: dict[int, bytes] = {}
         self._looks: dict[int, Look] = {}
         self._metadata: dict[int, Metadata] = {}
@@ -51,9 +52,10 @@ class Gallery:
     def keep(self, picture: Picture, pixels: np.ndarray) -> None:
         """Take a decoded picture; may be called from several threads."""
         number = self._index[picture]
-        whole, *inner = small(pixels)
-        self._smalls[number] = whole
-        self._inner.extend((number, part) for part in inner)
+        for row, part in zip((number, number + len(self._index)), small(pixels), strict=False):
+            self._smalls[row] = part
+            if row != number:
+                self._bordered.add(number)
         self._names[number] = fingerprint(pixels, _TWIN_BYTES)
         if self._deep:
             self._looks[number] = look(pixels)
@@ -64,11 +66,9 @@ class Gallery:
         """One problem for each pair of near-duplicates that is named; of equal pictures only the first takes part."""
         first = {self._names[number]: number for number in sorted(self._names, reverse=True)}
         ours = sorted(first.values())
-        taking_part = set(ours)
-        inner = [one for one in sorted(self._inner, key=lambda one: one[0]) if one[0] in taking_part]
-        smalls = np.concatenate([self._smalls[ours], *(part[None] for _, part in inner)])
-        owners = np.array(ours + [number for number, _ in inner], np.int64)
-        pairs = near_pairs(smalls, owners, on_progress) if ours else []
+        owners = np.array(ours + [number for number in ours if number in self._bordered], np.int64)
+        rows = owners + len(self._index) * (np.arange(len(owners)) >= len(ours))
+        pairs = near_pairs(self._smalls, rows, owners, on_progress)
         return [self._pair(pair) for pair in _named(pairs, [picture.split for picture in self.catalog.pictures])]
 
     def _pair(self, pair: NearPair) -> Problem:

@@ -63,24 +63,28 @@ def _flat_lines(picture: np.ndarray) -> int:
     return len(lines) if flat.all() else int(flat.argmin())
 
 
-def near_pairs(smalls: np.ndarray, owners: np.ndarray, on_progress: Callable[[int], None] = ignore) -> list[NearPair]:
+def near_pairs(
+    smalls: np.ndarray, rows: np.ndarray, owners: np.ndarray, on_progress: Callable[[int], None] = ignore
+) -> list[NearPair]:
     """All pairs of near-duplicates, the most similar first.
 
     Args:
-        smalls: uint8 `[n, SIDE, SIDE, 3]`, of `small`.
-        owners: int `[n]`: the picture of each; no two pictures are equal.
+        smalls: uint8 `[m, SIDE, SIDE, 3]`, of `small`.
+        rows: int `[n]`: those that take part; no two pictures among them are equal.
+        owners: int `[n]`: the picture of each.
         on_progress: called with the number of candidates that were compared since the last call.
     """
     views = len(VIEWS)
-    vectors = np.empty((len(smalls), views, BITS), np.float16)
-    for start in range(0, len(smalls), _BLOCK):
-        vectors[start : start + _BLOCK] = spectra(smalls[start : start + _BLOCK] @ GREY)
-    mirrored = np.tile([view[0] for view in VIEWS], len(smalls))
-    pairs = propose(vectors.reshape(-1, vectors.shape[2]), np.repeat(owners, views), mirrored)
+    vectors = np.empty((len(rows), views, BITS), np.float16)
+    for start in range(0, len(rows), _BLOCK):
+        vectors[start : start + _BLOCK] = spectra(smalls[rows[start : start + _BLOCK]] @ GREY)
+    mirrored = np.tile([view[0] for view in VIEWS], len(rows))
+    pairs = propose(vectors.reshape(-1, BITS), np.repeat(owners, views), mirrored)
+    del vectors
     boxes = np.array([_box(*view) for view in VIEWS], np.float32)
 
     def compare(block: np.ndarray) -> np.ndarray:
-        one, other = (_turned(smalls[block[:, side] // views], mirrored[block[:, side]]) for side in (0, 1))
+        one, other = (_turned(smalls[rows[block[:, side] // views]], mirrored[block[:, side]]) for side in (0, 1))
         return similarities(one, other, boxes[block % views])
 
     workers = default_workers()
@@ -89,8 +93,8 @@ def near_pairs(smalls: np.ndarray, owners: np.ndarray, on_progress: Callable[[in
     for block, alike in zip(blocks, map_in_order(compare, blocks, workers, ahead=workers), strict=True):
         (place,) = np.nonzero(alike >= NEAR)
         ends, flips = np.sort(owners[block[place] // views], axis=1), mirrored[block[place]]
-        rows = zip(ends.tolist(), alike[place].tolist(), (flips[:, 0] != flips[:, 1]).tolist(), strict=True)
-        found += [NearPair(first, second, value, flip) for (first, second), value, flip in rows]
+        hits = zip(ends.tolist(), alike[place].tolist(), (flips[:, 0] != flips[:, 1]).tolist(), strict=True)
+        found += [NearPair(first, second, value, flip) for (first, second), value, flip in hits]
         on_progress(len(block))
     return sorted(found, key=lambda pair: (-pair.similarity, pair.first, pair.second))
 

@@ -585,7 +585,7 @@ TEXTS: dict[str, str] = {
     "data.kind.odd shape": "长宽比异常",
     "data.kind.one colour": "单一颜色",
     "data.kind.almost blank": "几乎空白",
-    "data.kind.gif": "GIF",
+    "data.kind.gif": "GIF 图片",
     "data.kind.animation": "动画",
     "data.kind.centre crop": "中心裁剪",
     "data.kind.label from metadata": "元数据泄露标签",
