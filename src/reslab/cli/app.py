@@ -89,7 +89,7 @@ def _refuse_nonsense(app: App, commands: tuple[str, ...], arguments: Any) -> Non
         name = argument.name.lstrip("-")
         kinds = {argument.hint, *get_args(argument.hint)}
         kinds |= {kind for each in kinds for kind in get_args(each)}
-        for value in [token.value for token in argument.tokens]:
+        for value in [token.value for token in argument.tokens if token.implicit_value != ()]:  # () is --option alone
             if not value and name != "PATHS" and bool not in kinds:  # an empty path has its row, a switch no value
                 raise ResLabError(f"{argument.name} is empty", "is a shell variable unset?")
             if {int, float} & kinds and _NUMBER.fullmatch(value):

@@ -149,10 +149,10 @@ def _ice(height: int, width: int, draw: Draw) -> Values:
     """
     side = max(height, width)
     light = draw("ice", 1)[0]
-    veins = 1 - np.abs(2 * plasma(draw, side, 1.35)[:height, :width] - 1)
+    veins = 1 - np.abs(2 * plasma(draw, side, 1.1)[:height, :width] - 1)
     veins = (veins - veins.mean()) / max(float(veins.std()), 1e-6)
     tint = (1 - light) * _DARK_ICE + light * _LIGHT_ICE
-    return np.clip(tint + 0.09 * veins[..., None], 0, 1)
+    return np.clip(tint + 0.08 * veins[..., None], 0, 1)
 
 
 def fog(x: Values, haze: tuple[float, float], draw: Draw) -> Values:

@@ -455,12 +455,12 @@ TEXTS: dict[str, str] = {
     "corruption.figure": "图像损坏下的准确率与校准误差",
     "corruption.desc": "{kinds} 种损坏，每种 {n} 张图片；数值见下表。",
     "corruption.read":
-        "图片质量变差时，预测还能保持多少：{split}的 {of} 张图片中取 {n} 张，"
-        "施加 {kinds} 种损坏，严重程度取 5 级中的 {severities}。"
+        "图片质量变差时，预测还能保持多少：{split}的 {of} 张图片中取 {n} 张"
+        "，施加 {kinds} 种损坏，严重程度取 5 级中的 {severities}。"
         "损坏施加在网络的输入尺寸上（{size} 像素），常数取自 {constants}。",
     "corruption.mean":
-        "平均准确率 {mean}（95 % 置信区间 {low} 至 {high}），同样的图片未损坏时为 {clean}；平均校准误差 {ece}，"
-        "未损坏时为 {clean_ece}。",
+        "平均准确率 {mean}（95 % 置信区间 {low} 至 {high}），同样的图片未损坏时为 {clean}；"
+        "平均校准误差 {ece}，未损坏时为 {clean_ece}。",
     "corruption.plain":
         "这里的平均是对各种类和严重程度的简单平均，没有除以 AlexNet 的错误率。"
         "温度沿用在未损坏图片上拟合的值。霜是绘制的，不是照片。",
