@@ -417,7 +417,9 @@ def test_thresholds_are_moved_and_put_back(browser, address, pictures, expected)
         assert page.is_disabled("#reset") and 95 <= float(page.input_value("#share")) < 97
 
         def says(found):
-            limits = {name: float(f"{getattr(found, name):.5g}") for name in ("min_confidence", "max_outlier")}  # as stored
+            limits = {
+                name: float(f"{getattr(found, name):.5g}") for name in ("min_confidence", "max_outlier")
+            }  # as stored
             score = score_rejection(replace(found, **limits), *arrays)
             accepted = round(score.accepted.value * len(arrays[0]))
             text = f"{100 * score.accepted.value:.1f} % of the stored validation answers are accepted. Of these, "
