@@ -13,6 +13,7 @@ from cyclopts import Parameter
 from reslab.cli import show
 from reslab.cli.foreign import FOREIGN_OPTIONS, ForeignOptions
 from reslab.cli.options import DATA_OPTIONS, DataOptions, outside_data
+from reslab.data.catalog import SPLITS
 from reslab.data.splits import SplitConfig
 from reslab.engine.open import EngineName, find_model, open_engine
 from reslab.errors import ResLabError
@@ -70,7 +71,8 @@ def embed(
     table = _embedded(engine, pictures, source, how)
     write_features(place, table)
     n, d = table.features.shape
-    splits = {split: count for split, count in Counter(table.splits).items() if split}
+    counts = Counter(table.splits)
+    splits = {split: counts[split] for split in SPLITS if counts[split]}
     if json:
         unreadable = [{"path": bad.name, "reason": bad.reason} for bad in table.unreadable]
         show.print_json({
