@@ -106,12 +106,21 @@ class Single(Task):
         return {"folds": folds, "worst_confusions": _worst_confusions(answers), **_limits(answers)}
 
     def table(self, answers: Answers) -> Iterator[Sequence[Any]]:
-        """Of a cross-validation with every class's probability, which a search for wrong labels needs."""
-        classes = answers.classes
-        yield "path", "label", "answer", "probability", "correct", *(f"p({c})" for c in classes if answers.folds)
-        for key, label, row in zip(answers.keys, answers.labels, softmax(answers.calibrated), strict=True):
+        """With the outlier score, where there is one; of a cross-validation also with every class's probability.
+
+        A search for wrong labels needs both.
+        """
+        classes, strange = answers.classes, answers.outlier
+        named = [*(["outlier"] if strange is not None else []), *(f"p({c})" for c in classes if answers.folds)]
+        yield "path", "label", "answer", "probability", "correct", *named
+        for i, (key, label, row) in enumerate(
+            zip(answers.keys, answers.labels, softmax(answers.calibrated), strict=True)
+        ):
             answer = int(row.argmax())
-            each = (f"{p:.6f}" for p in row if answers.folds)
+            each = [
+                *([f"{strange[i]:.6g}"] if strange is not None else []),
+                *(f"{p:.6f}" for p in row if answers.folds),
+            ]
             yield key, classes[label], classes[answer], f"{row[answer]:.6f}", int(answer == label), *each
 
     def compare(self, a: Answers, b: Answers) -> Comparison:
