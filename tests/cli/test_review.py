@@ -8,6 +8,7 @@ import shutil
 import pytest
 
 from reslab.data.table import read_table
+from reslab.model.file import read_tensors, write_tensors
 from reslab.model.run import (
     CORRECTIONS_NAME,
     MARGINS_NAME,
@@ -174,6 +175,18 @@ def test_its_own_copy_resumes_and_repeats_it(corrected, reslab, tmp_path):
     (run / CORRECTIONS_NAME).write_text("path,label\nblue/001.png,-\n")
     code, _, err = reslab("resume", run)
     assert code == 2 and "have another label" in err
+
+
+def test_a_run_of_an_earlier_version_goes_on_without_margins(corrected, reslab, tmp_path):
+    run = shutil.copytree(corrected / "run", tmp_path / "run")
+    (run / MARGINS_NAME).unlink()
+    for file in (run / "state").iterdir():
+        arrays, content = read_tensors(file)
+        earlier = {name: array for name, array in arrays.items() if not name.startswith("margins.")}
+        write_tensors(file, earlier, {k: v for k, v in content.items() if k != "sha256"})
+    code, _, err = reslab("resume", run)
+    assert code == 0 and "without the margins" in err and not (run / MARGINS_NAME).exists()
+    assert (run / "model.safetensors").read_bytes() == (corrected / "run" / "model.safetensors").read_bytes()
 
 
 def test_check_takes_corrections_too(corrected, reslab, tmp_path):

@@ -106,10 +106,11 @@ def review_run(run: Path) -> Review:
     classes = tuple(document["classes"])
     try:
         margins, folds, answers = _margins(run), _out_of_fold(run, classes), _validation(run)
+        found = [evidence for evidence in (folds, answers, margins) if evidence]  # the first proposes
+        suspects = _ranked(found)
     except (KeyError, ValueError) as error:
         raise ResLabError(f"a table of answers or margins in {run} is damaged: {error}", "train anew") from None
-    found = [evidence for evidence in (folds, answers, margins) if evidence]  # the first proposes
-    if not found:
+    if not suspects:
         raise ResLabError(
             f"{run} keeps neither margins of its training pictures nor answers for others",
             "train with this version, best with --folds 5, which answers for every picture",
@@ -117,19 +118,20 @@ def review_run(run: Path) -> Review:
     notes = [] if margins else [say("review.note.margins")]
     notes += [] if folds else [say("review.note.folds")]
     likely_wrong = folds.likely_wrong if folds else None
-    return Review(run, classes, tuple(_ranked(found)), likely_wrong, tuple(notes))
+    return Review(run, classes, suspects, likely_wrong, tuple(notes))
 
 
-def _ranked(found: Sequence[_Evidence]) -> list[Suspect]:
+def _ranked(found: Sequence[_Evidence]) -> tuple[Suspect, ...]:
+    if not found:
+        return ()
     keys = list(dict.fromkeys(itertools.chain.from_iterable(evidence.rows for evidence in found)))
     place = {key: number for number, key in enumerate(keys)}
     rankings = np.full((len(found), len(keys)), np.nan)
     for ranking, evidence in zip(rankings, found, strict=True):
         ranking[[place[key] for key in evidence.rows]] = rank_shares(evidence.doubt)
     scores = agreed_shares(list(rankings))
-    return [
-        _joined([e.rows[keys[i]] for e in found if keys[i] in e.rows], float(scores[i])) for i in np.argsort(scores)
-    ]
+    order = np.argsort(scores, kind="stable")
+    return tuple(_joined([e.rows[keys[i]] for e in found if keys[i] in e.rows], float(scores[i])) for i in order)
 
 
 def _joined(parts: list[dict[str, Any]], score: float) -> Suspect:
