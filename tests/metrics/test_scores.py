@@ -284,14 +284,14 @@ def test_the_interval_of_the_calibration_error_is_a_bootstrap_over_pictures():
 
 @pytest.mark.parametrize("gap", (0.0, 0.1))
 def test_the_interval_of_the_calibration_error_holds_the_true_one(gap):
-    """A calibrated model's error is 0, though its estimate never is; in at least 27 of 30 draws of 500 pictures."""
+    """In most of 50 draws of 500 pictures; the error of a calibrated model is 0, though its estimate never is."""
     held = 0
-    for seed in range(30):
+    for seed in range(50):
         dice = np.random.default_rng(seed)
         sure = dice.uniform(0.55, 1, 500)
         found = calibration_error_interval(sure, dice.random(500) < sure - gap)
         held += found.low <= gap <= found.high
-    assert held >= 27
+    assert held >= 43  # 90 % or more are expected, 96 % and 90 % of 200 were measured
 
 
 def test_one_sure_and_right_picture_has_no_calibration_error():
