@@ -136,7 +136,7 @@ def judged(data: Path, table: Path) -> None:
     with gzip.open(table, "rt") as file:
         rows = list(csv.DictReader(file))
     start = time.monotonic()
-    verdict = examine_data(data, near=True)
+    verdict = examine_data(TrainConfig(data=str(data), val=0), near=True)
     seconds = time.monotonic() - start
     named = {}
     for problem in verdict.problems:

@@ -38,7 +38,7 @@ def test_what_stands_out_is_named(plant):
         ("blurred", "a/blurred.png"), ("dark", "b/dark.png"), ("odd shape", "b/wide.png"), ("odd size", "b/tiny.png"),
     ]  # fmt: skip
     (crop,) = (p for p in verdict.problems if p.kind == "centre crop")
-    assert "of 1 pictures" in crop.detail and verdict.ok
+    assert "(1 lose more than 40 %)" in crop.detail and verdict.ok
     assert not kinds(examine_data(plant(tree), near=True), "blurred", "dark", "odd size", "odd shape", "centre crop")
 
 

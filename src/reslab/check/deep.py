@@ -89,7 +89,7 @@ class Gallery:
         share, many = thrown_away(self._looks.values())
         if share > _CROPPED:
             detail = f"a centre crop throws away {share:.0%} of the pixels on average"
-            detail += f", more than 40 % of {many:,} pictures" if many else ""
+            detail += f" ({many:,} lose more than 40 %)" if many else ""
             detail += "; --resize pad keeps everything"
             problems.append(Problem("centre crop", self.catalog.root, detail, "note"))
         return problems + list(self._about_labels()) if self._one_label_each else problems

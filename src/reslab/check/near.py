@@ -16,7 +16,7 @@ from reslab.pixels.preprocess import resized
 from reslab.system.events import ignore
 from reslab.system.machine import default_workers
 
-NEAR = 0.70
+NEAR = 0.55
 """Similarity from which two pictures count as near-duplicates."""
 
 _LARGE = 8 * SIDE  # longest side at which a border is looked for, in pixels
