@@ -1,5 +1,6 @@
 """`--keep-folds`: the networks of a cross-validation are the model, and every verb takes it like any other."""
 
+import csv
 import json
 from dataclasses import replace
 
@@ -13,6 +14,7 @@ from reslab.model.file import read_model
 from reslab.run.evaluate import evaluate
 from reslab.run.examine import read_and_split
 from reslab.run.list import list_runs
+from reslab.run.review import review_run
 from reslab.run.train import resume, train
 from reslab.train.plan.choices import refuse_contradictions
 from reslab.train.recipes import recipe
@@ -145,3 +147,25 @@ def test_folds_that_cannot_be_kept_are_refused(changes, user):
 def test_a_fold_of_it_can_be_repeated_alone(run, data, tmp_path):
     alone = train(quick(data, fold=2), tmp_path / "alone", {"fold"})
     assert alone.model.read_bytes() == (fold(run, 2) / "model.safetensors").read_bytes()
+
+
+def test_its_margins_are_the_means_of_those_of_the_folds(run):
+    def table(number):
+        with (fold(run, number) / "margins.csv").open() as file:
+            return {row["path"]: float(row["margin"]) for row in csv.DictReader(file)}
+
+    tables = [table(number) for number in range(1, FOLDS + 1)]
+    found = {one.path: one.margin for one in review_run(run.folder).suspects}
+    assert found.keys() == tables[0].keys() | tables[1].keys()
+    for path, margin in found.items():
+        assert margin == pytest.approx(np.mean([each[path] for each in tables if path in each]), abs=1e-5)
+
+
+def test_pictures_that_are_not_from_here_are_a_tab_of_the_review(run):
+    rejection = read_model(run.model).header.calibration.rejection
+    with (run.folder / "predictions-out-of-fold.csv").open() as file:
+        outlier = {row["path"]: float(row["outlier"]) for row in csv.DictReader(file)}
+    far = review_run(run.folder).far
+    strange = {path for path, score in outlier.items() if score > rejection.max_outlier}
+    assert {one.path for one in far} == strange
+    assert [outlier[one.path] for one in far] == sorted((outlier[path] for path in strange), reverse=True)

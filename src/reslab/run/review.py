@@ -4,7 +4,7 @@ import heapq
 import itertools
 import shlex
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -15,10 +15,14 @@ from reslab.data.catalog import Picture
 from reslab.errors import ResLabError
 from reslab.evaluate.predict import Prediction
 from reslab.metrics.label_errors import agreed_shares, confident_labels, rank_shares, self_confidence
+from reslab.model.file import read_header
 from reslab.model.run import (
     CORRECTIONS_NAME,
     MARGINS_NAME,
+    MODEL_NAME,
     OUT_OF_FOLD,
+    fold_folder,
+    is_ensemble,
     predictions_name,
     read_config,
     read_rows,
@@ -77,7 +81,7 @@ class Review:
     notes: tuple[Phrase, ...]
     """What the run lacks."""
     far: tuple[Suspect, ...] = ()
-    """Pictures that are unlike the others, most unlike first; empty until a run scores that."""
+    """Pictures with an answer that are unlike those of the training, most unlike first."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,7 +109,8 @@ def review_run(run: Path) -> Review:
     require(task_named(document.get("task", "single")), "review", "reslab review", "look at the mistakes in its report")
     classes = tuple(document["classes"])
     try:
-        margins, folds, answers = _margins(run), _out_of_fold(run, classes), _validation(run)
+        margins, folds, answers = _margins(run, document["config"]), _out_of_fold(run, classes), _validation(run)
+        far = tuple(_far(run))
         found = [evidence for evidence in (folds, answers, margins) if evidence]  # the first proposes
         suspects = _ranked(found)
     except (KeyError, ValueError) as error:
@@ -118,7 +123,7 @@ def review_run(run: Path) -> Review:
     notes = [] if margins else [say("review.note.margins")]
     notes += [] if folds else [say("review.note.folds")]
     likely_wrong = folds.likely_wrong if folds else None
-    return Review(run, classes, suspects, likely_wrong, tuple(notes))
+    return Review(run, classes, suspects, likely_wrong, tuple(notes), far)
 
 
 def _ranked(found: Sequence[_Evidence]) -> tuple[Suspect, ...]:
@@ -193,9 +198,23 @@ def _validation(run: Path) -> _Evidence | None:
     return _Evidence(doubt=doubt, rows=found)
 
 
-def _margins(run: Path) -> _Evidence | None:
+def _margin_rows(run: Path, config: Mapping[str, Any]) -> list[dict[str, str]]:
+    """The table of the training itself; of an ensemble the means over the folds that a picture trained."""
+    columns = ("path", "label", "margin", "seen", "rival")
+    if not is_ensemble(config):
+        return read_rows(run / MARGINS_NAME, columns) or []
+    each = defaultdict(list)
+    for number in range(1, config["folds"] + 1):
+        for row in read_rows(fold_folder(run, number) / MARGINS_NAME, columns) or []:
+            each[row["path"]].append(row)
+    mean = {path: np.mean([float(row["margin"]) for row in rows]) for path, rows in each.items()}
+    lowest = {path: min(rows, key=lambda row: float(row["margin"])) for path, rows in each.items()}
+    return [{**row, "margin": f"{mean[path]:.6f}"} for path, row in lowest.items()]
+
+
+def _margins(run: Path, config: Mapping[str, Any]) -> _Evidence | None:
     """What the training itself said."""
-    rows = read_rows(run / MARGINS_NAME, ("path", "label", "margin", "seen", "rival"))
+    rows = _margin_rows(run, config)
     if not rows:
         return None
     margins, found = np.array([float(row["margin"]) for row in rows]), {}
@@ -209,6 +228,24 @@ def _margins(run: Path) -> _Evidence | None:
             "margin": float(margin),
         }
     return _Evidence(doubt=margins, rows=found)
+
+
+def _far(run: Path) -> Iterator[Suspect]:
+    """Pictures that are not from here, by the model's own threshold, the strangest first."""
+    tables = (read_rows(run / predictions_name(split), ("path", "label", "answer")) for split in (OUT_OF_FOLD, "val"))
+    rows = [row for row in next((table for table in tables if table), []) if row.get("outlier")]
+    if not rows or not (run / MODEL_NAME).is_file():
+        return
+    rejection = (read_header(run / MODEL_NAME).get("calibration") or {}).get("rejection") or {}
+    limit = rejection.get("max_outlier")
+    rows.sort(key=lambda row: -float(row["outlier"]))
+    for number, row in enumerate(rows):
+        if limit is None or not float(row["outlier"]) > limit:
+            return
+        reason = say("review.reason.far", score=f"{float(row['outlier']):.4g}", limit=f"{limit:.4g}")
+        likely = (row["answer"], row["label"])
+        score = (number + 1) / len(rows)
+        yield Suspect(path=row["path"], label=row["label"], proposed="", score=score, reason=reason, likely=likely)
 
 
 # ------------------------------------------------------------------ the page

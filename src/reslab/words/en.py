@@ -604,7 +604,7 @@ TEXTS: dict[str, str] = {
     "review.none.suspects": "There is no picture to review.",
     "review.none.doubtful": "There is no further picture with an answer of a network that was not trained on it.",
     "review.none.duplicates": "No two pictures have the same content.",
-    "review.none.far": "This run has no score of how unlike a picture is to the others.",
+    "review.none.far": "No picture is unlike those of the training, or this run has no outlier scores.",
     "review.none.unlabelled": "No picture was answered.",
     "review.note.margins":
         "This run kept no margins of its training pictures (an earlier version began it), so only pictures with an answer are "
@@ -617,6 +617,7 @@ TEXTS: dict[str, str] = {
     "review.reason.val": "validation answer {answer} {top}",
     "review.reason.margin": "mean margin {margin}, largest other class {rival}",
     "review.reason.answer": "the network answers {answers}",
+    "review.reason.far": "outlier score {score}, above the threshold of {limit}",
     "review.reason.copy": "same content as {other}, labelled {label}",
     # the page of the data check
     "data.title": "The data check of {data}",

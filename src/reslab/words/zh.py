@@ -534,7 +534,7 @@ TEXTS: dict[str, str] = {
     "review.none.suspects": "没有需要检查的图片。",
     "review.none.doubtful": "没有更多由未见过该图片的网络作答的图片。",
     "review.none.duplicates": "没有内容相同的图片。",
-    "review.none.far": "本次运行没有衡量图片与其他图片差异的分数。",
+    "review.none.far": "没有与训练图片不相像的图片，或这次训练没有离群分数。",
     "review.none.unlabelled": "没有得到任何图片的回答。",
     "review.note.margins": "本次运行由较早的版本开始，没有保存训练图片的间隔，因此只对有回答的图片排序。",
     "review.note.folds": "训练图片仅按间隔排序：没有网络在未见过它们的情况下作答；用 train --folds 5 可得到这样的回答。",
@@ -543,6 +543,7 @@ TEXTS: dict[str, str] = {
     "review.reason.val": "验证集回答 {answer} {top}",
     "review.reason.margin": "平均间隔 {margin}，得分最高的其他类别 {rival}",
     "review.reason.answer": "网络回答：{answers}",
+    "review.reason.far": "离群分数 {score}，高于阈值 {limit}",
     "review.reason.copy": "与 {other} 内容相同，后者标签为 {label}",
     # 数据检查页
     "data.title": "{data} 的数据检查",
