@@ -11,6 +11,7 @@ from reslab.engine.open import open_engine
 from reslab.errors import ResLabError
 from reslab.evaluate.evaluation import evaluate_engine
 from reslab.model.file import read_model
+from reslab.model.run import OUT_OF_FOLD, predictions_name
 from reslab.run.evaluate import evaluate
 from reslab.run.examine import read_and_split
 from reslab.run.list import list_runs
@@ -163,7 +164,7 @@ def test_its_margins_are_the_means_of_those_of_the_folds(run):
 
 def test_pictures_that_are_not_from_here_are_a_tab_of_the_review(run):
     rejection = read_model(run.model).header.calibration.rejection
-    with (run.folder / "predictions-out-of-fold.csv").open() as file:
+    with (run.folder / predictions_name(OUT_OF_FOLD)).open(encoding="utf-8-sig") as file:
         outlier = {row["path"]: float(row["outlier"]) for row in csv.DictReader(file)}
     far = review_run(run.folder).far
     strange = {path for path, score in outlier.items() if score > rejection.max_outlier}
