@@ -90,7 +90,7 @@ class Gallery:
             detail += f" ({many:,} lose more than 40 %)" if many else ""
             detail += "; --resize pad keeps everything"
             problems.append(Problem("centre crop", self.catalog.root, detail, "note"))
-        return problems + list(self._about_labels()) if self.catalog.task == "single" else problems
+        return problems + list(self._about_labels())
 
     def _about_labels(self) -> Iterator[Problem]:
         root = self.catalog.root
@@ -112,9 +112,7 @@ class Gallery:
 
     @cached_property
     def leak(self) -> Leak | None:
-        """The accuracy of a tree on metadata; None without `deep`, with several labels per picture, or with few files."""
-        if self.catalog.task != "single":
-            return None
+        """The accuracy of a tree on metadata; None without `deep` or with few files. Several labels count as one together."""
         rows = self._with_metadata()
         return leak([self._metadata[number] for number, _ in rows], [picture.label for _, picture in rows])
 
