@@ -13,7 +13,7 @@ _OVERLAP = 0.6  # least share of the first picture that the second covers
 _WINDOW, _STRIDE = 5, 2  # pixels
 _NOISE = 10.0  # grey levels squared: added to the variance of a window, so that flat ones do not count
 _PLAIN = 4.0  # grey levels: pictures with less contrast have nothing to compare
-_BATCH = 1000
+_BATCH = 250
 
 
 def similarities(first: np.ndarray, second: np.ndarray, boxes: np.ndarray) -> np.ndarray:

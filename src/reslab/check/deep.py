@@ -21,8 +21,6 @@ from reslab.metrics.intervals import proportion
 from reslab.pixels.decode import facts
 from reslab.pixels.fingerprint import fingerprint
 from reslab.system.events import ignore
-from reslab.tasks.table import task_named
-from reslab.tasks.task import supports
 
 _TWIN_BYTES = 16
 _CROPPED = 0.15  # mean share outside the central square from which it is worth a note
@@ -92,7 +90,7 @@ class Gallery:
             detail += f" ({many:,} lose more than 40 %)" if many else ""
             detail += "; --resize pad keeps everything"
             problems.append(Problem("centre crop", self.catalog.root, detail, "note"))
-        return problems + list(self._about_labels()) if self._one_label_each else problems
+        return problems + list(self._about_labels())
 
     def _about_labels(self) -> Iterator[Problem]:
         root = self.catalog.root
@@ -112,15 +110,9 @@ class Gallery:
             detail = f"file names without their digits name {share:.1%} of the labels; shuffle them before people label again"
             yield Problem("label in file name", root, detail, "note")
 
-    @property
-    def _one_label_each(self) -> bool:
-        return supports(task_named(self.catalog.task), "review")
-
     @cached_property
     def leak(self) -> Leak | None:
-        """The accuracy of a tree on metadata; None without `deep`, with several labels per picture, or with few files."""
-        if not self._one_label_each:
-            return None
+        """The accuracy of a tree on metadata; None without `deep` or with few files. Several labels count as one together."""
         rows = self._with_metadata()
         return leak([self._metadata[number] for number, _ in rows], [picture.label for _, picture in rows])
 

@@ -23,7 +23,7 @@ _FOLLOWING = 8  # hashes that each is compared with in sorted order
 _DIFFERENT = 16  # bits in which two hashes may differ
 _ALIKE = 0.80  # least cosine between the coefficients of two candidates
 _BEST = 8  # candidates that each picture keeps
-_MANY = 2**21  # pairs in memory before the best are chosen
+_MANY = 2**19  # pairs in memory before the best are chosen
 
 _LOW, _HIGH, _MIDDLE, _ALL = (0, _CROP), (1 - _CROP, 1), ((1 - _CROP) / 2, (1 + _CROP) / 2), (0, 1)
 _CROPS = ((_ALL, _ALL), (_LOW, _LOW), (_LOW, _HIGH), (_HIGH, _LOW), (_HIGH, _HIGH), (_MIDDLE, _MIDDLE))

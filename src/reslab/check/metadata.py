@@ -18,6 +18,7 @@ from reslab.pixels.tiff import Directory
 DEPTH, FOLDS = 3, 5
 _LEAST = 10  # pictures in a leaf
 _CUTS = 32  # thresholds tried for a number
+_MOST = 5000  # pictures, drawn at random from more
 _VALUES = 16  # most frequent values of a text that get a column
 _HEAD = 2**17  # bytes of a file in which an EXIF block is looked for
 _TEXT = 64  # bytes of a text
@@ -78,9 +79,10 @@ def leak(rows: Sequence[Metadata], labels: Sequence[str]) -> Leak | None:
     """Cross-validate a tree that predicts the label from metadata; None for fewer than `FOLDS` x `_LEAST` pictures."""
     if len(rows) < FOLDS * _LEAST or len(set(labels)) < 2:
         return None
+    drawn = np.sort(np.random.default_rng(0).permutation(len(rows))[:_MOST])
+    rows, labels = [rows[i] for i in drawn], [labels[i] for i in drawn]
     columns, names = _columns(rows)
-    classes = sorted(set(labels))
-    target = np.array([classes.index(label) for label in labels])
+    classes, target = np.unique(labels, return_inverse=True)
     fold = np.random.default_rng(0).permutation(len(rows)) % FOLDS
     right = hits = 0
     for number in range(FOLDS):
@@ -121,14 +123,13 @@ def _grow(columns: np.ndarray, target: np.ndarray, classes: int, depth: int) -> 
     if depth == 0 or counts.max() == len(target):
         return leaf
     best, question = (counts**2).sum() / len(target), None
-    onehot = np.eye(classes)[target]
     for column, values in enumerate(columns.T):
         for cut in np.unique(np.quantile(values, np.linspace(0, 1, _CUTS + 2)[1:-1], method="lower")):
             low = values <= cut
             if not _LEAST <= low.sum() <= len(target) - _LEAST:
                 continue
-            parts = onehot[low].sum(0), onehot[~low].sum(0)
-            purity = sum((part**2).sum() / part.sum() for part in parts)
+            below = np.bincount(target[low], minlength=classes)
+            purity = sum((part**2).sum() / part.sum() for part in (below, counts - below))
             if purity > best + 1e-9:
                 best, question = purity, (column, cut)
     if question is None:
