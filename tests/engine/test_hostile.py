@@ -126,7 +126,7 @@ def test_numbers_that_are_none_are_refused_with_the_tensors_name(odd, graph, tmp
 @pytest.mark.parametrize(
     ("change", "sentence"),
     [
-        ({"classes": ["a", "b"]}, "names 2 classes"),
+        ({"classes": ["a", "b"], "calibration": {}}, "names 2 classes"),
         ({"classes": ["a"] * 10}, "two classes are named 'a': number 1 and number 2"),
         ({"calibration": {"temperature": 0}}, "temperature 0 is not positive"),
         ({"calibration": {"temperature": None}}, "calibration.temperature is None, not a number"),

@@ -22,7 +22,7 @@ from safetensors.numpy import load_file, save
 from reslab.engine.onnx import open_exported
 from reslab.engine.torch import network_from_file
 from reslab.errors import ResLabError
-from reslab.evaluate.predict import Model
+from reslab.evaluate.predict import Model, SetOptions
 from reslab.model.file import KEY, header_document, read_header, read_model
 from reslab.model.run import (
     CONFIG_NAME,
@@ -192,7 +192,7 @@ def _graph(folder: Path, data: bytes) -> None:
     engine = open_exported(folder / "model.onnx")
     size = engine.header.preprocess.size
     list(Model(engine).rows(["a"], engine.embed(np.zeros((1, size, size, 3), np.uint8))))
-    to_json(model_document(engine, Limits(), True, "0"))
+    to_json(model_document(engine, SetOptions(), Limits(), True, "0"))
 
 
 def _config(folder: Path, data: bytes) -> None:

@@ -302,7 +302,7 @@ def test_the_model_card(browser, address):
         ):
             assert word in card
         opened.page.click("aside summary")
-        assert opened.page.locator("aside details li").all_inner_texts() == list(header.classes)
+        assert opened.page.locator("aside details").first.locator("li").all_inner_texts() == list(header.classes)
 
 
 def test_a_split_that_chose_the_model_is_called_one(browser, address):
@@ -523,6 +523,7 @@ def test_several_labels_with_their_thresholds(browser, address, pictures):
 
     def model(route):
         card = route.fetch().json() | {"task": "multi", "classes": classes, "thresholds": thresholds}
+        card["calibration"] |= {"rejection": None, "conformal": None}
         card["scores"] = {"val": {"n": 80, "mean_ap": {"value": 0.8, "low": 0.7, "high": 0.9}, "chose_the_model": True}}
         route.fulfill(json=card)
 

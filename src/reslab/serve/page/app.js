@@ -724,11 +724,20 @@ function certificate(held) {
   if (!held) return say("model.certificate.none");
   const { n, pictures, max_difference: difference, limit, engines } = held;
   const lead = engines && difference !== undefined
-    ? say("model.certificate.says", { n: whole(n), pictures, before: engines[0], difference: difference.toPrecision(2), limit: limit.toPrecision(2) })
+    ? say("model.certificate.says", { n: whole(n), pictures: pictureSet(pictures), before: engines[0], difference: difference.toPrecision(2), limit: limit.toPrecision(2) })
     : "";
   const lines = Object.entries(held).map(([key, value]) =>
     element("li", {}, element("code", {}, key), " ", typeof value === "object" ? JSON.stringify(value) : String(value)));
   return folded(lead, say("model.certificate.show"), element("ul", {}, ...lines));
+}
+
+/** What a certificate was measured on, as `run/export.py` writes it, in the page's language. */
+function pictureSet(pictures) {
+  const parts = /^([\d,]+) parts of scikit-learn's photographs$/.exec(pictures);
+  if (parts) return say("model.certificate.parts", { n: parts[1] });
+  const split = /^([\d,]+) (validation|test) pictures of (.*)$/.exec(pictures);
+  if (split) return say(split[2] === "test" ? "model.certificate.test" : "model.certificate.validation", { n: split[1], data: split[3] });
+  return pictures;
 }
 
 function hash(sha256) {

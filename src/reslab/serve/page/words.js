@@ -226,8 +226,11 @@ export const WORDS = {
   "model.certificate.none": ["none: the file has no certificate", "无：文件中没有证书"],
   "model.certificate.says": [
     "On {n} pictures ({pictures}) it gives the same labels as {before}; logits differ by {difference} at most, where {limit} is allowed.",
-    "在 {n} 张图片（{pictures}）上，给出的标签与 {before} 完全相同；logits 最大相差 {difference}，允许 {limit}。",
+    "在 {n} 张图片上（{pictures}），给出的标签与 {before} 完全相同；logits 最大相差 {difference}，允许 {limit}。",
   ],
+  "model.certificate.parts": ["{n} parts of scikit-learn's photographs", "{n} 块 scikit-learn 照片的局部"],
+  "model.certificate.test": ["{n} test pictures of {data}", "{data} 的 {n} 张测试图片"],
+  "model.certificate.validation": ["{n} validation pictures of {data}", "{data} 的 {n} 张验证图片"],
   "model.certificate.show": ["Show everything", "查看全文"],
   "model.limits": ["Limits", "限制"],
   "model.limits.value": [
