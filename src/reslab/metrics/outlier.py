@@ -61,7 +61,7 @@ def generalized_entropy(logits: Scores, gamma: float = 0.1, top: int = 100) -> O
     return ((p * (1 - p)) ** gamma).sum(1)
 
 
-def neighbour_distance(features: Features, known: Features, k: int = 50) -> OutlierScores:
+def neighbour_distance(features: Features, known: Float[np.ndarray, "m d"], k: int = 50) -> OutlierScores:
     """Distance to the k-th nearest training picture, features at unit length (Sun et al. 2022, arXiv:2204.06507).
 
     Args:

@@ -116,14 +116,14 @@ def fit_rejection(confidence: Values, outlier: Values | None, correct: Bool[np.n
     )
 
 
-def auroc(known: Values, unknown: Values) -> float:
+def auroc(known: Values, unknown: Float[np.ndarray, "m"]) -> float:
     """Probability that an unknown picture scores higher than a known one, ties counted half (Mann-Whitney)."""
     every = np.sort(known)
     below, not_above = (np.searchsorted(every, unknown, side) for side in ("left", "right"))
     return float((below + not_above).mean() / (2 * len(every)))
 
 
-def false_positive_rate(known: Values, unknown: Values, keep: float = KEEP) -> float:
+def false_positive_rate(known: Values, unknown: Float[np.ndarray, "m"], keep: float = KEEP) -> float:
     """Share of unknown pictures that pass the threshold which keeps `keep` of the known ones: FPR@95."""
     threshold = np.sort(known)[max(0, int(np.ceil(keep * len(known))) - 1)]
     return float((np.asarray(unknown) <= threshold).mean())

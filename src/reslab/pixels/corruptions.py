@@ -17,6 +17,7 @@ from PIL import Image
 
 from reslab.pixels.filters import (
     Draw,
+    Number,
     Values,
     blur,
     convolve,
@@ -74,18 +75,18 @@ def _rounded(x: Values) -> UInt8[np.ndarray, PICTURE]:
 # ---------------------------------------------------------------- noise
 
 
-def gaussian_noise(x: Values, std: float, draw: Draw) -> Values:
+def gaussian_noise(x: Values, std: Number, draw: Draw) -> Values:
     """Normal noise on each value."""
     return x + std * normals(draw, "noise", x.shape)
 
 
-def shot_noise(x: Values, photons: float, draw: Draw) -> Values:
+def shot_noise(x: Values, photons: Number, draw: Draw) -> Values:
     """Poisson noise: white is so many photons."""
     uniforms = draw("noise", x.size).reshape(x.shape)
     return poisson(uniforms, np.rint(255 * x).astype(int), photons) / photons
 
 
-def impulse_noise(x: Values, share: float, draw: Draw) -> Values:
+def impulse_noise(x: Values, share: Number, draw: Draw) -> Values:
     """That share of the values becomes 0 or 1 (salt and pepper)."""
     uniforms = draw("noise", x.size).reshape(x.shape)
     return np.where(uniforms < share, uniforms < share / 2, x)
@@ -94,12 +95,12 @@ def impulse_noise(x: Values, share: float, draw: Draw) -> Values:
 # ---------------------------------------------------------------- blur
 
 
-def defocus_blur(x: Values, lens: tuple[float, float], draw: Draw) -> Values:
+def defocus_blur(x: Values, lens: tuple[Number, Number], draw: Draw) -> Values:
     """Convolution with a disk: its radius, and the width of its soft edge."""
     return convolve(x, disk(*lens))
 
 
-def glass_blur(x: Values, glass: tuple[float, int, int], draw: Draw) -> Values:
+def glass_blur(x: Values, glass: tuple[Number, int, int], draw: Draw) -> Values:
     """A blur, pixels moved to near places, a blur again: its width, how far, how often."""
     sigma, reach, times = glass
     height, width = x.shape[:2]
@@ -109,12 +110,12 @@ def glass_blur(x: Values, glass: tuple[float, int, int], draw: Draw) -> Values:
     return blur(flat.reshape(x.shape), sigma)
 
 
-def motion_blur(x: Values, streak: tuple[int, float], draw: Draw) -> Values:
+def motion_blur(x: Values, streak: tuple[int, Number], draw: Draw) -> Values:
     """A streak of a radius and a width, at an angle within 45 degrees of the horizontal."""
     return motion(x, *streak, 90 * draw("angle", 1)[0] - 45)
 
 
-def zoom_blur(x: Values, zooms: tuple[float, float], draw: Draw) -> Values:
+def zoom_blur(x: Values, zooms: tuple[Number, Number], draw: Draw) -> Values:
     """The mean of the picture and of its enlargements, from 1 up to below a limit: the limit, and the step."""
     factors = np.arange(1, *zooms)
     return (x + sum(zoom(x, float(factor)) for factor in factors)) / (len(factors) + 1)
@@ -123,7 +124,7 @@ def zoom_blur(x: Values, zooms: tuple[float, float], draw: Draw) -> Values:
 # ---------------------------------------------------------------- weather
 
 
-def snow(x: Values, fall: tuple[float, float, float, float, int, float, float], draw: Draw) -> Values:
+def snow(x: Values, fall: tuple[Number, Number, Number, Number, int, Number, Number], draw: Draw) -> Values:
     """Streaks of bright flakes, also turned upside down, over a whitened picture.
 
     The constants: mean and standard deviation of the noise, its enlargement, the least value that is a flake, radius and
@@ -137,7 +138,7 @@ def snow(x: Values, fall: tuple[float, float, float, float, int, float, float], 
     return share * x + (1 - share) * white + flakes + flakes[::-1, ::-1]
 
 
-def frost(x: Values, ice: tuple[float, float], draw: Draw) -> Values:
+def frost(x: Values, ice: tuple[Number, Number], draw: Draw) -> Values:
     """A weighted sum of the picture and of drawn ice: both weights."""
     return ice[0] * x + ice[1] * _ice(x.shape[0], x.shape[1], draw)
 
@@ -155,7 +156,7 @@ def _ice(height: int, width: int, draw: Draw) -> Values:
     return np.clip(tint + 0.08 * veins[..., None], 0, 1)
 
 
-def fog(x: Values, haze: tuple[float, float], draw: Draw) -> Values:
+def fog(x: Values, haze: tuple[Number, Number], draw: Draw) -> Values:
     """A fractal is added, and the sum kept as bright as the picture: its amount, and how smooth it is."""
     amount, decay = haze
     height, width = x.shape[:2]
@@ -166,20 +167,20 @@ def fog(x: Values, haze: tuple[float, float], draw: Draw) -> Values:
 # ---------------------------------------------------------------- digital
 
 
-def brightness(x: Values, more: float, draw: Draw) -> Values:
+def brightness(x: Values, more: Number, draw: Draw) -> Values:
     """More value at the same hue and saturation (HSV), which scales the three channels alike."""
     value = x.max(axis=2, keepdims=True)
     brighter = np.minimum(value + more, 1)
     return np.where(value > 0, x * (brighter / np.maximum(value, 1 / 255)), brighter)
 
 
-def contrast(x: Values, share: float, draw: Draw) -> Values:
+def contrast(x: Values, share: Number, draw: Draw) -> Values:
     """That share of the distance from each channel's mean."""
     mean = x.mean(axis=(0, 1), keepdims=True)
     return mean + share * (x - mean)
 
 
-def elastic_transform(x: Values, stretch: tuple[float, float, float], draw: Draw) -> Values:
+def elastic_transform(x: Values, stretch: tuple[Number, Number, Number], draw: Draw) -> Values:
     """A random affine map, then smoothly varying shifts.
 
     The constants, as shares of the shorter side: size of the shifts, the width that they vary over, and how far each of
@@ -195,7 +196,7 @@ def elastic_transform(x: Values, stretch: tuple[float, float, float], draw: Draw
     return sample(x, rows + shifts[..., 0], columns + shifts[..., 1])
 
 
-def _affine(x: Values, far: float, draw: Draw) -> Values:
+def _affine(x: Values, far: Number, draw: Draw) -> Values:
     """The picture under an affine map that moves three corners of its inner square by at most `far` pixels each way."""
     height, width = x.shape[:2]
     centre, arm = np.array([width // 2, height // 2]), min(height, width) // 3
@@ -207,7 +208,7 @@ def _affine(x: Values, far: float, draw: Draw) -> Values:
     return sample(x, places[..., 1], places[..., 0])
 
 
-def pixelate(x: Values, share: float, draw: Draw) -> Values:
+def pixelate(x: Values, share: Number, draw: Draw) -> Values:
     """Averaged to that share of its sides, and enlarged again without smoothing."""
     height, width = x.shape[:2]
     few = max(1, int(width * share)), max(1, int(height * share))

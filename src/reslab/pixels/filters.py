@@ -12,6 +12,8 @@ from typing import Literal
 import numpy as np
 from jaxtyping import Float64, Int
 
+Number = int | float
+
 Draw = Callable[[str, int], np.ndarray]
 """(purpose, count) -> float64 `[count]` in [0, 1)."""
 
@@ -29,7 +31,7 @@ def normals(draw: Draw, purpose: str, shape: tuple[int, ...]) -> np.ndarray:
     return np.concatenate([radius * np.cos(angle), radius * np.sin(angle)])[:count].reshape(shape)
 
 
-def poisson(uniforms: np.ndarray, values: np.ndarray, rate: float) -> np.ndarray:
+def poisson(uniforms: np.ndarray, values: np.ndarray, rate: Number) -> np.ndarray:
     """Poisson numbers with the means `rate * values / 255`, by inversion of the distribution function.
 
     Args:
@@ -41,7 +43,7 @@ def poisson(uniforms: np.ndarray, values: np.ndarray, rate: float) -> np.ndarray
 
 
 @lru_cache
-def _poisson_table(rate: float) -> tuple[np.ndarray, int]:
+def _poisson_table(rate: Number) -> tuple[np.ndarray, int]:
     """The distribution functions of the 256 means one after the other, each raised by its value; and their length."""
     counts = np.arange(math.ceil(rate + _REACH * math.sqrt(rate) + _REACH))
     means = rate * np.arange(256)[:, None] / 255
@@ -53,7 +55,7 @@ def _poisson_table(rate: float) -> tuple[np.ndarray, int]:
     return (below + np.arange(256)[:, None]).ravel(), len(counts)
 
 
-def blur(x: Values, sigma: float, edge: Literal["edge", "symmetric"] = "edge", truncate: float = 4.0) -> Values:
+def blur(x: Values, sigma: Number, edge: Literal["edge", "symmetric"] = "edge", truncate: Number = 4) -> Values:
     """Gaussian blur, one axis after the other by Fourier transforms.
 
     Args:
@@ -74,12 +76,12 @@ def blur(x: Values, sigma: float, edge: Literal["edge", "symmetric"] = "edge", t
     return x
 
 
-def _gaussian(reach: int, sigma: float) -> Float64[np.ndarray, " length"]:
+def _gaussian(reach: int, sigma: Number) -> Float64[np.ndarray, " length"]:
     weights = np.exp(-0.5 * (np.arange(-reach, reach + 1) / sigma) ** 2)
     return weights / weights.sum()
 
 
-def convolve(x: Values, kernel: Map) -> Values:
+def convolve(x: Values, kernel: Float64[np.ndarray, "rows columns"]) -> Values:
     """Convolution with a square kernel of odd side, by Fourier transforms; the picture is mirrored at its outermost pixels."""
     reach = len(kernel) // 2
     padded = np.pad(x, ((reach, reach), (reach, reach), (0, 0)), "reflect")
@@ -89,7 +91,7 @@ def convolve(x: Values, kernel: Map) -> Values:
 
 
 @lru_cache
-def disk(radius: float, sigma: float) -> Map:
+def disk(radius: Number, sigma: Number) -> Map:
     """A disk of `radius` pixels whose sum is 1, its edge softened by a Gaussian of 3 x 3 pixels (5 x 5 beyond radius 8)."""
     soft = 1 if radius <= 8 else 2
     reach = math.floor(radius) + 2 * soft  # a rim of zeros, which may be mirrored
@@ -99,7 +101,7 @@ def disk(radius: float, sigma: float) -> Map:
     return convolve(inside[..., None] / inside.sum(), np.outer(weights, weights))[..., 0]
 
 
-def motion(x: Values, radius: int, sigma: float, angle: float) -> Values:
+def motion(x: Values, radius: int, sigma: Number, angle: Number) -> Values:
     """A streak: the mean of the picture and of copies shifted against `angle` (in degrees), weighted by half a Gaussian.
 
     Replaces ImageMagick's motion blur as `imagecorruptions` does, with whole pixels and repeated edges.
@@ -119,7 +121,7 @@ def motion(x: Values, radius: int, sigma: float, angle: float) -> Values:
     return blurred
 
 
-def zoom(x: Values, factor: float) -> Values:
+def zoom(x: Values, factor: Number) -> Values:
     """The middle of a picture, enlarged to its size by linear interpolation.
 
     The grid is that of `scipy.ndimage.zoom`: the outermost places fall together, and what is too much is cut off evenly.
@@ -154,7 +156,7 @@ def _mirrored(places: Int[np.ndarray, "..."], length: int) -> Int[np.ndarray, ".
     return np.minimum(folded, 2 * length - 1 - folded)
 
 
-def plasma(draw: Draw, side: int, decay: float) -> Map:
+def plasma(draw: Draw, side: int, decay: Number) -> Map:
     """A fractal `[side, side]` in [0, 1] by the diamond-square algorithm (Fournier et al. 1982).
 
     It is made on a torus whose side is the next power of two; each level's noise is `decay` squared times weaker.
