@@ -15,7 +15,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from reslab.engine.base import block_logits, forward_of
 from reslab.engine.open import open_engine
 from reslab.engine.torch import TorchEngine
-from reslab.evaluate.predict import Model, Prediction
+from reslab.evaluate.predict import Model, Prediction, SetOptions
 from reslab.explain.cam import explain
 from reslab.explain.draw import draw_explanation
 from reslab.model.file import Calibration, Header, write_model
@@ -175,6 +175,16 @@ def test_the_card_of_the_model(client, engine):
     assert card["limits"] == {"bytes": 32 * 2**20, "pixels": 50_000_000, "files": 64} and card["version"]
     top1 = card["scores"]["test"]["top1"]
     assert top1["low"] < top1["value"] < top1["high"]
+
+
+@pytest.mark.parametrize("sets", [SetOptions(0.99), SetOptions(0.9, "raps"), SetOptions(0.9, "class")])
+def test_the_sets_that_were_asked_for_are_answered(engine, sets):
+    pictures = [file_of(noise(seed)) for seed in range(3)]
+    expected = [row.prediction_set for row in Model(engine, sets).predict(pictures)]
+    with served(engine, sets=sets) as client:
+        rows = [client.post("/predict", content=picture).json()["predictions"][0] for picture in pictures]
+        assert [tuple(row["prediction_set"]) for row in rows] == expected
+        assert client.get("/model").json()["prediction_sets"] == dataclasses.asdict(sets)
 
 
 def test_a_certificate_is_shown(engine):

@@ -13,36 +13,15 @@ from cyclopts import Parameter
 from reslab.cli import show
 from reslab.cli.foreign import FOREIGN_OPTIONS, ForeignOptions
 from reslab.cli.rows import rows_in
+from reslab.cli.sets import DEFAULT_SETS, SetChoice
 from reslab.engine.open import EngineName, find_model
 from reslab.errors import ResLabError
-from reslab.evaluate.predict import TOP, Prediction, SetOptions, expand, load_model
-from reslab.metrics.conformal import Method
+from reslab.evaluate.predict import TOP, Prediction, expand, load_model
 from reslab.tasks.table import task_named
 from reslab.tasks.task import require
 
 if TYPE_CHECKING:
     from reslab.run.review import LeastCertain
-
-
-@Parameter(name="*")
-@dataclasses.dataclass(frozen=True)
-class SetChoice:
-    """Which prediction sets are answered."""
-
-    coverage: float | None = None
-    "Probability that a prediction set contains the true label: 0.9, 0.95 (default) or 0.99."
-    sets: Method | None = None
-    "lac: smallest prediction sets, empty where no label is likely enough; raps: growing with difficulty; class: a promise each."
-
-    def options(self) -> SetOptions | None:
-        """None where nothing was chosen: then a model without sets is no error."""
-        if self.coverage is None and self.sets is None:
-            return None
-        plain = SetOptions()
-        return SetOptions(self.coverage or plain.coverage, self.sets or plain.method)
-
-
-_NO_CHOICE = SetChoice()
 
 
 @Parameter(name="*")
@@ -70,7 +49,7 @@ def predict(
     files: FileOptions = _FILE_OPTIONS,
     workers: int | None = None,
     engine: EngineName = "auto",
-    sets: SetChoice = _NO_CHOICE,
+    sets: SetChoice = DEFAULT_SETS,
 ) -> None:
     """Answer for pictures: one row per input, unreadable ones included with the reason.
 

@@ -8,6 +8,7 @@ from cyclopts import Parameter
 
 from reslab.cli import show
 from reslab.cli.foreign import FOREIGN_OPTIONS, ForeignOptions
+from reslab.cli.sets import DEFAULT_SETS, SetChoice
 from reslab.engine.open import EngineName, find_model
 from reslab.errors import ResLabError
 from reslab.serve.limits import Limits
@@ -27,6 +28,7 @@ def serve(
     limits: Annotated[Limits, Parameter(name="*")] = _LIMITS,
     foreign: ForeignOptions = FOREIGN_OPTIONS,
     engine: EngineName = "auto",
+    sets: SetChoice = DEFAULT_SETS,
 ) -> None:
     """Answer over HTTP: POST /predict, POST /explain, GET /model, the web page at /.
 
@@ -50,7 +52,7 @@ def serve(
     with bind_socket(host, port) as listener:
         local = ipaddress.ip_address(listener.getsockname()[0]).is_loopback
         served = open_for_serving(model, foreign.assumed(), show.people.print, engine)
-        app = create_app(served, limits, token, local=local and token is None)
+        app = create_app(served, limits, token, local=local and token is None, sets=sets.options())
         if not local and token is None:
             show.people.print(
                 f"warning: anyone who can reach {host} can use this server; set {TOKEN_VARIABLE} to require a token"

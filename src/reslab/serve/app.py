@@ -16,6 +16,7 @@ from starlette.exceptions import HTTPException
 
 from reslab.engine.base import Engine
 from reslab.errors import BadPicture, ResLabError
+from reslab.evaluate.predict import SetOptions
 from reslab.serve.body import read_uploads
 from reslab.serve.documents import (
     ErrorDocument,
@@ -69,15 +70,25 @@ _IMAGES = {
 }
 
 
-def create_app(engine: Engine, limits: Limits | None = None, token: str | None = None, local: bool = False) -> FastAPI:
+def create_app(
+    engine: Engine,
+    limits: Limits | None = None,
+    token: str | None = None,
+    local: bool = False,
+    sets: SetOptions | None = None,
+) -> FastAPI:
     """The server of one model, as an ASGI app.
 
     Args:
         token: required in `Authorization: Bearer`; by default none is.
         local: refuse requests for hosts other than this machine's own names, and those of other servers' pages.
+        sets: which prediction sets are answered; by default those of 95 %, where the model file holds them.
+
+    Raises:
+        ResLabError: the model file holds no quantiles for `sets`.
     """
     version = importlib.metadata.version("reslab")
-    service = Service(engine, limits or Limits(), version)
+    service = Service(engine, limits or Limits(), version, sets)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:

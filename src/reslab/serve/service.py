@@ -11,7 +11,7 @@ from PIL import Image
 
 from reslab.engine.base import Engine
 from reslab.errors import BadPicture, NoAnswer
-from reslab.evaluate.predict import Model, Prediction, failed
+from reslab.evaluate.predict import Model, Prediction, SetOptions, failed
 from reslab.explain import cam
 from reslab.explain.draw import draw_explanation, overlay
 from reslab.pixels.encode import encode_picture
@@ -30,7 +30,7 @@ Result = TypeVar("Result")
 class Service:
     """One model with its limits and metrics."""
 
-    def __init__(self, engine: Engine, limits: Limits, version: str) -> None:
+    def __init__(self, engine: Engine, limits: Limits, version: str, sets: SetOptions | None = None) -> None:
         self.limits, self.version, self.sha256 = limits, version, engine.sha256
         self.admission = Admission(limits)
         self.metrics = Metrics(lambda: self.admission.waiting, lambda: self.running)
@@ -40,7 +40,7 @@ class Service:
         self.draining = False
         """New requests are refused; the server ends after the last running one."""
         self._engine: Any = engine
-        self._model = Model(engine)
+        self._model = Model(engine, sets)
         self._batcher = Batcher(engine, limits.batch, self._model.needs_features, self.metrics.batch)
         self.decoders = create_decoders(engine.header.preprocess, limits)
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="reslab-worker")  # one, so that memory is bounded
