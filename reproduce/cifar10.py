@@ -9,26 +9,16 @@ each seed's score with and without the mirror image, seconds of training, and th
 import argparse
 import json
 import statistics
-import subprocess
-import sys
 from pathlib import Path
+
+from trials import reslab, train_or_resume
 
 from reslab.model.run import read_config, read_journal
 
 
-def reslab(*words: str) -> str:
-    return subprocess.run(
-        [sys.executable, "-m", "reslab", *words], check=True, stdout=subprocess.PIPE, text=True
-    ).stdout
-
-
 def trained(data: str, recipe: str, seed: int, out: Path) -> Path:
     run = out / f"{recipe}-{seed}"
-    if (run / "config.json").is_file():
-        reslab("resume", str(run))
-    else:
-        reslab("train", data, "--recipe", recipe, "--val", "none", "--seed", str(seed), "--out", str(run))
-    return run
+    return train_or_resume(run, data, "--recipe", recipe, "--val", "none", "--seed", str(seed))
 
 
 def scored(run: Path, data: str) -> dict:

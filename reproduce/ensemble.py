@@ -11,8 +11,6 @@ the test pictures best, and the mean of probabilities in place of that of logits
 
 import argparse
 import json
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
@@ -21,13 +19,14 @@ from typing import Any
 
 import numpy as np
 from sklearn.metrics import roc_auc_score
+from trials import train_or_resume
 
 from reslab.engine.base import Engine, batch_size
 from reslab.engine.open import open_engine
 from reslab.evaluate.evaluation import Evaluation, evaluate_engine
 from reslab.metrics.calibration import fit_temperature, logits_calibration_error, negative_log_likelihood, softmax
 from reslab.metrics.paired import compare_paired
-from reslab.model.run import CONFIG_NAME, MODEL_NAME, OUT_OF_FOLD, evaluation_name, fold_folder, read_config
+from reslab.model.run import MODEL_NAME, OUT_OF_FOLD, evaluation_name, fold_folder, read_config
 from reslab.run.examine import read_and_split
 from reslab.system.files import read_json, write_json
 from reslab.train.plan.document import config_like
@@ -35,14 +34,6 @@ from reslab.train.plan.document import config_like
 RESAMPLES = 500
 SUREST = 0.9
 ROUNDS = 30
-
-
-def trained(data: str, folds: int, flags: list[str], out: Path) -> None:
-    if (out / CONFIG_NAME).is_file():
-        words = ["resume", str(out)]
-    else:
-        words = ["train", data, "--folds", str(folds), "--keep-folds", "--out", str(out), *flags]
-    subprocess.run([sys.executable, "-m", "reslab", *words], check=True, stdout=subprocess.DEVNULL)
 
 
 def figures(logits: np.ndarray, labels: np.ndarray) -> dict[str, float]:
@@ -124,7 +115,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("runs/ensemble"))
     parser.add_argument("--folds", type=int, default=5)
     options, flags = parser.parse_known_args()
-    trained(options.data, options.folds, flags, options.out)
+    train_or_resume(options.out, options.data, "--folds", str(options.folds), "--keep-folds", *flags)
 
     pictures = read_and_split(config_like(options.out)).split("test")
     together = judged(options.out, pictures)

@@ -12,14 +12,12 @@ pictures: McNemar's test per seed, and the mean over seeds with a bootstrap inte
 
 import argparse
 import json
-import subprocess
-import sys
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from trials import interval
+from trials import interval, reslab, train_or_resume
 
 from reslab.evaluate.evaluation import Evaluation, compare
 from reslab.run.evaluate import evaluate
@@ -36,20 +34,10 @@ VARIANTS = {
 }
 
 
-def reslab(*words: str) -> str:
-    return subprocess.run(
-        [sys.executable, "-m", "reslab", *words], check=True, stdout=subprocess.PIPE, text=True
-    ).stdout
-
-
 def trained(data: str, variant: str, seed: int, out: Path) -> Path:
     run = out / f"{variant}-s{seed}"
-    if (run / "config.json").is_file():
-        reslab("resume", str(run))
-    else:
-        words = [word for pair in (OPTIONS | VARIANTS[variant]).items() for word in pair]
-        reslab("train", data, *words, "--seed", str(seed), "--out", str(run))
-    return run
+    flags = [word for pair in (OPTIONS | VARIANTS[variant]).items() for word in pair]
+    return train_or_resume(run, data, *flags, "--seed", str(seed))
 
 
 def judged(run: Path, options: argparse.Namespace) -> Evaluation:

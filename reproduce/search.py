@@ -14,23 +14,17 @@ a sign-flip test of the same differences (each picture's, averaged over the seed
 import argparse
 import csv
 import json
-import subprocess
 import sys
 from pathlib import Path
 
 import numpy as np
+from trials import reslab
 
 from reslab.data.sources import read_data
 from reslab.metrics.paired import compare_paired
 from reslab.model.run import read_config
 
 DRAWS = 10_000
-
-
-def reslab(*words: str) -> str:
-    return subprocess.run(
-        [sys.executable, "-m", "reslab", *words], check=True, stdout=subprocess.PIPE, text=True
-    ).stdout
 
 
 def cut(data: str, each: int, out: Path) -> str:

@@ -2,6 +2,8 @@
 
 import dataclasses
 import statistics
+import subprocess
+import sys
 import time
 from collections.abc import Iterable
 from pathlib import Path
@@ -13,6 +15,21 @@ from reslab.model.run import CONFIG_NAME
 from reslab.run.evaluate import evaluate
 from reslab.run.train import resume, train
 from reslab.train.recipes import recipe
+
+
+def reslab(*words: str) -> str:
+    """What a verb prints on stdout."""
+    command = [sys.executable, "-m", "reslab", *words]
+    return subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
+
+
+def train_or_resume(run: Path, data: str, *flags: str) -> Path:
+    """Train into a run folder, or finish what was begun there."""
+    if (run / CONFIG_NAME).is_file():
+        reslab("resume", str(run))
+    else:
+        reslab("train", data, *flags, "--out", str(run))
+    return run
 
 
 def link(pictures: Iterable[Picture], target: Path) -> Path:

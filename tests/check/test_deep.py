@@ -15,9 +15,9 @@ from sklearn.tree import DecisionTreeClassifier
 from tests.check.test_near import scene
 
 from reslab.check.deep import _cameras, _named, _names_tell
-from reslab.check.looks import Look, look, thrown_away
 from reslab.check.metadata import Metadata, camera, leak
 from reslab.check.near import NearPair
+from reslab.check.quality import Quality, cropped_share, measure_quality
 from reslab.cli.app import run
 from reslab.run.examine import examine_data
 
@@ -43,9 +43,9 @@ def test_what_stands_out_is_named(plant):
 
 
 def test_the_share_outside_the_centre_is_that_of_the_rectangle():
-    looks = [look(np.zeros((3, 4, 3), np.uint8)), look(np.zeros((10, 4, 3), np.uint8))]
-    assert thrown_away(looks) == (pytest.approx((0.25 + 0.6) / 2), 1)
-    assert thrown_away([]) == (0.0, 0) and looks[0] == Look(4, 3, 0.0, 0.0, 1.0)
+    looks = [measure_quality(np.zeros((3, 4, 3), np.uint8)), measure_quality(np.zeros((10, 4, 3), np.uint8))]
+    assert cropped_share(looks) == (pytest.approx((0.25 + 0.6) / 2), 1)
+    assert cropped_share([]) == (0.0, 0) and looks[0] == Quality(4, 3, 0.0, 0.0, 1.0)
 
 
 # ------------------------------------------------------------------ metadata

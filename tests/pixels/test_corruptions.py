@@ -21,6 +21,7 @@ from reslab.data.draws import uniforms
 from reslab.pixels.corruptions import CORRUPTIONS, SEVERITIES, corrupt
 from reslab.pixels.filters import blur, convolve, disk, motion, plasma, sample, scatter, zoom
 from reslab.pixels.preprocess import resized
+from reslab.pixels.rgb import LUMA
 
 GOLDEN = json.loads((Path(__file__).parent / "golden" / "corruptions.json").read_text())
 
@@ -171,3 +172,8 @@ def test_a_fractal_fills_its_range_and_grows_smoother_with_its_decay():
     assert (rough.min(), rough.max()) == (0, 1)
     assert np.abs(np.diff(rough)).mean() > 2 * np.abs(np.diff(smooth)).mean()
     assert plasma(draw(), 50, 2).shape == (50, 50)
+
+
+def test_grey_values_are_those_of_pillow():
+    pixels = np.random.default_rng(0).integers(0, 256, (20, 20, 3), dtype=np.uint8)
+    assert np.abs(pixels @ LUMA - np.asarray(Image.fromarray(pixels).convert("L"))).max() <= 0.51

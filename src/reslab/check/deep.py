@@ -1,6 +1,6 @@
 """The deeper data check: near-duplicates, pictures that stand out, and labels that follow from something beside the picture.
 
-A `Gallery` is given every picture while `data.examine` decodes it, and keeps a small version and a few numbers of each.
+A `DeepCheck` is given every picture while `data.examine` decodes it, and keeps a small version and a few numbers of each.
 """
 
 import re
@@ -13,9 +13,9 @@ import numpy as np
 
 from reslab.check.data import Problem
 from reslab.check.hashes import SIDE
-from reslab.check.looks import Look, look, oddities, thrown_away
 from reslab.check.metadata import Leak, Metadata, camera, leak
 from reslab.check.near import NearPair, near_pairs, small
+from reslab.check.quality import Quality, cropped_share, measure_quality, unusual_pictures
 from reslab.data.catalog import SPLITS, Catalog, Picture, Split
 from reslab.metrics.intervals import proportion
 from reslab.pixels.decode import facts
@@ -30,7 +30,7 @@ _NAMED = 0.9  # accuracy of file names from which they are mentioned
 _DIGITS = re.compile(r"[\d\W_]+")
 
 
-class Gallery:
+class DeepCheck:
     """What the deeper check keeps of a data set: 3 KB of each picture."""
 
     def __init__(self, catalog: Catalog, deep: bool = False) -> None:
@@ -44,7 +44,7 @@ class Gallery:
         self._smalls = np.empty((2 * len(self._index), SIDE, SIDE, 3), np.uint8)
         self._bordered: set[int] = set()
         self._names: dict[int, bytes] = {}
-        self._looks: dict[int, Look] = {}
+        self._quality: dict[int, Quality] = {}
         self._metadata: dict[int, Metadata] = {}
 
     def keep(self, picture: Picture, pixels: np.ndarray) -> None:
@@ -56,7 +56,7 @@ class Gallery:
                 self._bordered.add(number)
         self._names[number] = fingerprint(pixels, _TWIN_BYTES)
         if self._deep:
-            self._looks[number] = look(pixels)
+            self._quality[number] = measure_quality(pixels)
             if isinstance(picture.source, Path) and picture.box is None:
                 self._metadata[number] = _metadata(picture.source)
 
@@ -82,9 +82,9 @@ class Gallery:
 
     def other_problems(self) -> list[Problem]:
         """Pictures that stand out, and what predicts the label beside the picture."""
-        keys = [(self.catalog.pictures[number].key, seen) for number, seen in sorted(self._looks.items())]
-        problems = [Problem(kind, key, detail, "note") for kind, key, detail in oddities(keys)]
-        share, many = thrown_away(self._looks.values())
+        keys = [(self.catalog.pictures[number].key, seen) for number, seen in sorted(self._quality.items())]
+        problems = [Problem(kind, key, detail, "note") for kind, key, detail in unusual_pictures(keys)]
+        share, many = cropped_share(self._quality.values())
         if share > _CROPPED:
             detail = f"a centre crop throws away {share:.0%} of the pixels on average"
             detail += f" ({many:,} lose more than 40 %)" if many else ""

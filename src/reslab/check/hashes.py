@@ -10,11 +10,12 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from reslab.pixels.rgb import LUMA
+
 SIDE = 32
 """Pictures are compared at `SIDE x SIDE` pixels."""
 
-GREY = np.array([0.299, 0.587, 0.114], np.float32)
-"""Weights of red, green and blue in the grey value (ITU-R BT.601)."""
+GREY = LUMA.astype(np.float32)
 
 BITS = 64
 _CROP = 0.92  # share of a side that the smaller crops keep: a copy cropped by 10 % is at most 5 % off one of them

@@ -1,9 +1,7 @@
 """`explain`: class activation maps as pictures."""
 
 import dataclasses
-import json as json_format
 import re
-import sys
 from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
@@ -123,16 +121,10 @@ def _print_row(
 ) -> None:
     x, y = found.peak(size)
     if json:
-        document: dict[str, Any] = {
-            "schema": 1,
-            "path": name,
-            "out": str(place),
-            "peak": [x, y],
-            **dataclasses.asdict(found),
-        }
+        document: dict[str, Any] = {"path": name, "out": str(place), "peak": [x, y], **dataclasses.asdict(found)}
         document["heat"] = np.round(found.heat, 5).tolist()
         document["near"] = None if nearest is None else [dataclasses.asdict(one) for one in nearest]
-        sys.stdout.write(json_format.dumps(document, ensure_ascii=False, allow_nan=False) + "\n")
+        show.print_json_line(document)
     else:
         show.say(
             f"{name}: {found.label} {found.probability:.3f}; strongest at ({x:.0f}, {y:.0f}) of {size} px; {place}"

@@ -1,8 +1,6 @@
 """`embed`, `near`: the pooled features of pictures, and which pictures are near each other by them."""
 
 import dataclasses
-import json as json_format
-import sys
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
@@ -150,9 +148,7 @@ def _embedded(engine: Any, pictures: PictureSet, source: DataOptions, how: Featu
 
 def _print_row(row: Near, json: bool) -> None:
     if json:
-        sys.stdout.write(
-            json_format.dumps({"schema": 1, **dataclasses.asdict(row)}, ensure_ascii=False, allow_nan=False) + "\n"
-        )
+        show.print_json_line(dataclasses.asdict(row))
         return
     if row.error is not None:
         show.say(f"{row.path}: cannot compare: {row.error}")

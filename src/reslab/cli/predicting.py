@@ -2,8 +2,6 @@
 
 import dataclasses
 import itertools
-import json as json_format
-import sys
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -107,8 +105,7 @@ def _doubts(row: Prediction) -> str:
 
 def _print_row(row: Prediction, json: bool) -> None:
     if json:
-        document = {"schema": 1, **dataclasses.asdict(row)}
-        sys.stdout.write(json_format.dumps(document, ensure_ascii=False, allow_nan=False) + "\n")
+        show.print_json_line(dataclasses.asdict(row))
     elif row.error is not None:
         show.say(f"{row.path}: cannot answer: {row.error}")
     else:

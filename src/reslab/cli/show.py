@@ -51,6 +51,11 @@ def print_json(document: Any) -> None:
     sys.stdout.write(json.dumps(document, ensure_ascii=False, indent=1, allow_nan=False) + "\n")
 
 
+def print_json_line(row: dict[str, Any]) -> None:
+    """One row of JSON Lines on stdout."""
+    sys.stdout.write(json.dumps({"schema": 1, **row}, ensure_ascii=False, allow_nan=False) + "\n")
+
+
 def say(what: Any = "", **style: Any) -> None:
     """Print a result: a table as wide as the terminal, a line without breaks."""
     if isinstance(what, str):

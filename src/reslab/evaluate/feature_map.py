@@ -8,6 +8,7 @@ import numpy as np
 from reslab.errors import ResLabError
 from reslab.metrics.components import principal_components
 from reslab.system.files import SCHEMA, read_json, write_json
+from reslab.system.sampling import evenly_spaced
 from reslab.system.values import build_known
 
 LARGEST = 2000
@@ -37,7 +38,7 @@ def make_map(features: np.ndarray) -> FeatureMap | None:
     n, d = features.shape
     if n < 3 or d < 2:
         return None
-    rows = np.unique(np.linspace(0, n - 1, min(n, LARGEST)).astype(int))
+    rows = evenly_spaced(n, LARGEST)
     coordinates, explained = principal_components(features[rows])
     x, y = (tuple(float(f"{value:.5g}") for value in column) for column in coordinates.T)
     first, second = (float(f"{share:.5g}") for share in explained)

@@ -10,6 +10,7 @@ from reslab.data.catalog import Picture
 from reslab.engine.base import Outputs, stream_outputs
 from reslab.errors import ResLabError
 from reslab.metrics.outlier import boundary_distance, class_gaps
+from reslab.system.sampling import evenly_spaced
 
 MEAN_OF = 512
 """Training pictures whose mean features stand for all."""
@@ -47,7 +48,7 @@ def mean_features(engine: Any, pictures: Sequence[Picture], read: Any) -> tuple[
     Args:
         read: gives the pixels of a picture.
     """
-    chosen = np.unique(np.linspace(0, len(pictures) - 1, min(len(pictures), MEAN_OF)).astype(int))
+    chosen = evenly_spaced(len(pictures), MEAN_OF)
     parts = stream_outputs(engine, [pictures[i] for i in chosen], read=read, embed=True)
     features = np.concatenate([outputs.features for _, outputs in parts if outputs.features is not None])
     return tuple(float(f"{value:.7g}") for value in features.mean(0, dtype=np.float64))

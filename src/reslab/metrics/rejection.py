@@ -10,6 +10,7 @@ import numpy as np
 from jaxtyping import Bool, Float
 
 from reslab.metrics.intervals import Proportion, proportion
+from reslab.system.sampling import evenly_spaced
 
 KEEP = 0.95
 """Share of the validation pictures whose answers are accepted."""
@@ -77,7 +78,7 @@ def score_rejection(
     wrong, strange = rejection.may_be_wrong(confidence), rejection.not_from_here(outlier)
     accepted = ~wrong if strange is None else ~(wrong | strange)
     coverage, risk = risk_coverage(confidence, correct)
-    points = np.unique(np.linspace(0, len(correct) - 1, min(len(correct), _POINTS)).astype(int))
+    points = evenly_spaced(len(correct), _POINTS)
     return RejectionScore(
         accepted=proportion(int(accepted.sum()), len(correct)),
         accuracy=proportion(int(correct[accepted].sum()), int(accepted.sum())) if accepted.any() else None,
@@ -105,7 +106,7 @@ def fit_rejection(confidence: Values, outlier: Values | None, correct: Bool[np.n
         return int((kept if outlier is None or high is None else kept & (outlier <= high[rejected])).sum())
 
     most = max(k for k in range(int(n * (1 - KEEP)) + 1) if k == 0 or accepted(k) >= KEEP * n)
-    chosen = np.unique(np.linspace(0, n - 1, min(n, STORED)).astype(int))
+    chosen = evenly_spaced(n, STORED)
     return Rejection(
         n=n,
         min_confidence=float(low[most]),

@@ -11,8 +11,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from reslab.data.catalog import Catalog
 from reslab.data.corrections import correct_labels
 from reslab.data.reader import load
@@ -22,6 +20,7 @@ from reslab.errors import BadPicture, ResLabError
 from reslab.model.run import CORRECTIONS_NAME, SplitRow, read_config, read_split
 from reslab.pixels.fingerprint import fingerprint
 from reslab.system.files import write_atomically
+from reslab.system.sampling import evenly_spaced
 
 _COMPARED = 64  # pictures whose content is compared before anything is written into a run
 
@@ -88,7 +87,7 @@ def _is_of(run: Path, catalog: Catalog) -> bool:
     if not rows or describe_difference(rows, catalog, bool(read_config(run)["config"].get("skip_bad"))):
         return False
     here, known = {p.key: p for p in catalog.pictures}, [row for row in rows if row.fingerprint]
-    chosen = np.unique(np.linspace(0, len(known) - 1, min(_COMPARED, len(known))).astype(int))
+    chosen = evenly_spaced(len(known), _COMPARED)
     try:
         return all(fingerprint(load(here[known[i].path])).hex() == known[i].fingerprint for i in chosen)
     except BadPicture:

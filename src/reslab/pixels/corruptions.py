@@ -30,6 +30,7 @@ from reslab.pixels.filters import (
     scatter,
     zoom,
 )
+from reslab.pixels.rgb import LUMA
 from reslab.shapes import PICTURE
 
 SEVERITIES = (1, 2, 3, 4, 5)
@@ -37,7 +38,6 @@ SEVERITIES = (1, 2, 3, 4, 5)
 SMALL = 85
 """Up to this longer side, in pixels, the constants of CIFAR-10-C hold: the geometric mean of 32 and 224."""
 
-_GREY = np.array([0.299, 0.587, 0.114])  # ITU-R BT.601
 _DARK_ICE, _LIGHT_ICE = np.array([0.33, 0.50, 0.56]), np.array([0.78, 0.80, 0.83])
 
 
@@ -134,7 +134,7 @@ def snow(x: Values, fall: tuple[Number, Number, Number, Number, int, Number, Num
     flakes = zoom(mean + std * normals(draw, "flakes", (*x.shape[:2], 1)), enlargement)
     flakes = np.where(flakes < least, 0, np.clip(flakes, 0, 1))
     flakes = motion(flakes, radius, sigma, -135 + 90 * draw("angle", 1)[0])
-    white = np.maximum(x, 1.5 * (x @ _GREY)[..., None] + 0.5)
+    white = np.maximum(x, 1.5 * (x @ LUMA)[..., None] + 0.5)
     return share * x + (1 - share) * white + flakes + flakes[::-1, ::-1]
 
 

@@ -14,6 +14,9 @@ _RANGES = (1.0, 255.0, 65535.0)
 _EIGHT_BITS = np.rint(np.arange(65536) * (255.0 / 65535)).astype(np.uint8)
 """16-bit sample -> 8 bits."""
 
+LUMA = np.array([0.299, 0.587, 0.114])
+"""Weights of red, green and blue in a grey value (ITU-R BT.601), as in Pillow's mode L."""
+
 Box = tuple[int, int, int, int]
 
 

@@ -54,12 +54,12 @@ def examine_data(
 
 
 def _deeper(catalog: Catalog, on_progress: Callable[[int], None] | None, deep: bool) -> Verdict:
-    from reslab.check.deep import Gallery
+    from reslab.check.deep import DeepCheck
 
-    gallery = Gallery(catalog, deep)
-    verdict = examine(catalog, gallery.keep, on_progress=on_progress)
-    found = gallery.near_problems() + (gallery.other_problems() if deep else [])
-    return replace(verdict, problems=worst_first(verdict.problems + tuple(found)), metadata=gallery.leak)
+    deeper = DeepCheck(catalog, deep)
+    verdict = examine(catalog, deeper.keep, on_progress=on_progress)
+    found = deeper.near_problems() + (deeper.other_problems() if deep else [])
+    return replace(verdict, problems=worst_first(verdict.problems + tuple(found)), metadata=deeper.leak)
 
 
 def contact_sheet(config: TrainConfig, columns: int = 8, rows: int = 6) -> np.ndarray:

@@ -26,6 +26,7 @@ from reslab.model.file import ModelMetadata
 from reslab.model.run import CONFIG_NAME, PACKAGED, packaged_file, read_config
 from reslab.model.run_data import data_location, find_run_data
 from reslab.pixels.preprocess import Preprocess
+from reslab.system.sampling import evenly_spaced
 from reslab.tasks.table import task_named
 from reslab.tasks.task import require, supports
 
@@ -185,8 +186,7 @@ def _reference_pictures(
 
 def _evenly(pictures: tuple[Picture, ...], most: int) -> tuple[Picture, ...]:
     """At most so many, from the first to the last."""
-    chosen = np.unique(np.linspace(0, len(pictures) - 1, min(most, len(pictures))).astype(int))
-    return tuple(pictures[i] for i in chosen)
+    return tuple(pictures[i] for i in evenly_spaced(len(pictures), most))
 
 
 def _readable(

@@ -28,6 +28,7 @@ from reslab.nn.zoo import ZOO
 from reslab.system import device
 from reslab.system.events import Listener, ignore
 from reslab.system.files import write_json
+from reslab.system.sampling import evenly_spaced
 from reslab.tasks.table import task_named
 from reslab.tasks.task import require
 from reslab.train.config import Plan, TrainConfig
@@ -157,7 +158,7 @@ def _row(name: str, config: TrainConfig, catalog: Catalog, folder: Path, listene
 def _before_and_after(plan: Plan, stores: Stores, folder: Path) -> dict[str, list[float]]:
     """Gradient norms on the same pictures, before and after training."""
     fit_to = preprocess_of(plan)
-    chosen = np.linspace(0, len(stores.train) - 1, min(_BATCH, len(stores.train))).astype(int)
+    chosen = evenly_spaced(len(stores.train), _BATCH)
     pixels = np.stack([fit_to(stores.train[int(i)]) for i in chosen])
     labels = np.array([plan.classes.index(stores.train.pictures[int(i)].label) for i in chosen])
     path = folder / MODEL_NAME

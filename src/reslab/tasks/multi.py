@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 
@@ -44,23 +44,7 @@ class Multi(Task):
     name, format = "multi", 2
     gives = "each picture any number of labels"
     accepts = frozenset({"single", "multi"})
-    lacks: frozenset[Feature] = frozenset(
-        {
-            "balance",
-            "teacher",
-            "folds",
-            "label smoothing",
-            "logit norm",
-            "search",
-            "adopt",
-            "int8",
-            "study",
-            "prediction sets",
-            "map",
-            "review",
-            "corruptions",
-        }
-    )
+    lacks: frozenset[Feature] = frozenset(get_args(Feature))
     headline, baseline = "mean_ap", "frequency_baseline"
     kept = ("n", "mean_ap", "nll")
     empty_class = "no picture has it; remove its column"

@@ -3,6 +3,7 @@
 import numpy as np
 
 from reslab.data.store import Store
+from reslab.system.sampling import evenly_spaced
 from reslab.train.config import Plan
 from reslab.train.inputs import augment_of, preprocess_of
 
@@ -20,7 +21,7 @@ def sheet(plan: Plan, store: Store, columns: int = 8, rows: int = 6) -> np.ndarr
     Returns:
         uint8 `[height, width, 3]`; small pictures are enlarged by a whole factor, pixels kept.
     """
-    chosen = np.unique(np.linspace(0, len(store) - 1, rows).astype(np.int64))
+    chosen = evenly_spaced(len(store), rows)
     prepare, augment = preprocess_of(plan), augment_of(plan)
     cells = [[prepare(store[int(i)]) for i in chosen]]
     cells += [list(augment.pictures([store[int(i)] for i in chosen], e, chosen)) for e in range(columns - 1)]

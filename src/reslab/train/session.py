@@ -340,19 +340,16 @@ def _keep(job: Job, training: Training) -> None:
 
 
 def _finish(job: Job) -> Evaluation | None:
-    """Evaluate the kept weights on the validation pictures that are in memory, and calibrate them."""
-    store, path = job.stores.val, job.folder / MODEL_NAME
+    """Find the mean of the features, evaluate the kept weights on the validation pictures, and calibrate them."""
+    train, store, path = job.stores.train, job.stores.val, job.folder / MODEL_NAME
     model = read_model(path)
-    if not model.header.feature_mean:
-        train = job.stores.train
-        engine = TorchEngine(network_from_file(model, path), model.header)
-        mean = mean_features(engine, train.pictures, lambda picture: train.read(picture)[0])
-        header = dataclasses.replace(model.header, feature_mean=mean)
-        write_model(path, model.tensors, header, [row.tobytes() for row in model.seen])
-        model = read_model(path)
-    if not len(store):
-        return None
     engine = TorchEngine(network_from_file(model, path), model.header, model.sha256, model.seen)
+    mean = mean_features(engine, train.pictures, lambda picture: train.read(picture)[0])
+    engine.header = dataclasses.replace(model.header, feature_mean=mean)
+    model = dataclasses.replace(model, header=engine.header)
+    if not len(store):
+        write_model(path, model.tensors, model.header, [row.tobytes() for row in model.seen])
+        return None
     evaluation = evaluate_engine(engine, store.pictures, "val", source=store.read)
     return calibrate_and_save(path, model, evaluation, chose_the_model=not job.plan.config.folds)
 

@@ -8,6 +8,7 @@ from reslab.data.store import Store
 from reslab.nn.layers import Whitening, to_images
 from reslab.nn.resnet import ResNet
 from reslab.pixels.preprocess import Preprocess
+from reslab.system.sampling import evenly_spaced
 
 _PICTURES = 5000
 _SOFTEN = 5e-4  # added to the variances: directions without variation are left small
@@ -21,7 +22,7 @@ def whiten(network: ResNet, store: Store, preprocess: Preprocess) -> None:
     """
     if not isinstance(network.stem, Whitening):
         return
-    chosen = np.unique(np.linspace(0, len(store) - 1, _PICTURES).astype(np.int64))
+    chosen = evenly_spaced(len(store), _PICTURES)
     pixels = torch.from_numpy(np.stack([preprocess(store[int(i)]) for i in chosen]))
     weight = network.stem.conv.weight
     with torch.no_grad():

@@ -1,4 +1,4 @@
-"""How pictures look beside the others of their set: blurred, dark, of an odd size or shape."""
+"""Picture quality: blurred and dark pictures, and those of an unusual size or shape beside the others of their set."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ _CROPPED = 0.4  # share of a picture that a centre crop throws away
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
+class Quality:
     """A few numbers of one picture."""
 
     width: int
@@ -33,7 +33,7 @@ class Look:
     """Variance of the Laplacian (Pech-Pacheco et al., 2000) over that of the grey values; 1 where it says nothing."""
 
 
-def look(picture: np.ndarray) -> Look:
+def measure_quality(picture: np.ndarray) -> Quality:
     """Measure a decoded picture, uint8 `[height, width, 3]`."""
     height, width = picture.shape[:2]
     grey = shrunk(picture, SIDE) @ GREY
@@ -43,17 +43,17 @@ def look(picture: np.ndarray) -> Look:
         inner = grey[1:-1, 1:-1]
         laplacian = grey[:-2, 1:-1] + grey[2:, 1:-1] + grey[1:-1, :-2] + grey[1:-1, 2:] - 4 * inner
         sharpness = float(laplacian.var()) / spread
-    return Look(width, height, float(grey.mean()), float(np.percentile(grey, 95)), sharpness)
+    return Quality(width, height, float(grey.mean()), float(np.percentile(grey, 95)), sharpness)
 
 
-def oddities(looks: Iterable[tuple[str, Look]]) -> Iterable[tuple[str, str, str]]:
+def unusual_pictures(measured: Iterable[tuple[str, Quality]]) -> Iterable[tuple[str, str, str]]:
     """(kind, key, detail) of the pictures that stand out."""
-    looks = list(looks)
-    if not looks:
+    measured = list(measured)
+    if not measured:
         return
-    side = float(np.median([max(look.width, look.height) for _, look in looks]))
-    aspect = float(np.median([look.width / look.height for _, look in looks]))
-    for key, seen in looks:
+    side = float(np.median([max(one.width, one.height) for _, one in measured]))
+    aspect = float(np.median([one.width / one.height for _, one in measured]))
+    for key, seen in measured:
         size = f"{seen.width} x {seen.height} pixels"
         if seen.mean < _DARK and seen.top < _DARK_TOP:
             yield "dark", key, f"mean grey level {seen.mean:.0f} of 255"
@@ -65,7 +65,7 @@ def oddities(looks: Iterable[tuple[str, Look]]) -> Iterable[tuple[str, str, str]
             yield "odd shape", key, f"{size}; the median width over height is {aspect:.2f}"
 
 
-def thrown_away(looks: Iterable[Look]) -> tuple[float, int]:
+def cropped_share(measured: Iterable[Quality]) -> tuple[float, int]:
     """The mean share of a picture outside its central square, and how many pictures lose more than 40 %."""
-    shares = [1 - min(look.width, look.height) / max(look.width, look.height) for look in looks]
+    shares = [1 - min(one.width, one.height) / max(one.width, one.height) for one in measured]
     return float(np.mean(shares)) if shares else 0.0, sum(share > _CROPPED for share in shares)
