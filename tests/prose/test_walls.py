@@ -10,8 +10,8 @@ SOURCE = Path(__file__).parents[2] / "src"
 
 WALLS = {
     "torch": (
-        "bench/network", "data/augment", "data/loader", "engine/torch", "export", "model/checkpoint", "nn", "run/export",
-        "study", "system/device", "train",
+        "bench/network", "data/augment", "data/loader", "engine/torch", "export", "learn/exercises", "model/checkpoint", "nn",
+        "run/export", "study", "system/device", "train",
     ),
     "torchvision": ("data/named",),
     "sklearn": ("run/export", "train/probe"),
@@ -37,9 +37,9 @@ WALLS = {
 """Library -> the rooms and files that may import it, at the top or inside a function."""
 
 REACH_TORCH = (
-    "bench/network", "data/loader", "data/named", "engine/checkpoint", "engine/torch", "export", "model/checkpoint",
-    "nn/blocks", "nn/ensemble", "nn/layers", "nn/resnet", "nn/weights", "run/cross_validation", "run/export", "study/degradation",
-    "system/device", "train",
+    "bench/network", "data/loader", "data/named", "engine/checkpoint", "engine/torch", "export", "learn/exercises",
+    "model/checkpoint", "nn/blocks", "nn/ensemble", "nn/layers", "nn/resnet", "nn/weights", "run/cross_validation", "run/export",
+    "study/degradation", "system/device", "train",
 )  # fmt: skip
 """The rooms and files whose import may load PyTorch; whatever else is imported answers without it."""
 

@@ -1,6 +1,6 @@
 """Lessons are Markdown whose Python is executed: quotes come from the source, outputs and figures from the run.
 
-    ```python quote=reslab.nn.blocks:Block.forward     filled with that symbol's source; not executed
+    ```python quote=reslab.nn.blocks:Block.forward     filled with that symbol's source and where it is; not executed
     ```python                                          executed, all in one namespace; what it prints stands below
     ```python figure=2-gradients                       the same; its variable `figure` becomes lessons/figures/2-gradients.svg
 
@@ -24,9 +24,11 @@ from reslab.figures.svg import Drawing
 LANGUAGES = ("en", "zh")
 
 BLOCK = re.compile(
-    r"^```python(?: (?P<key>quote|figure)=(?P<name>\S+))?\n(?P<code>.*?)^```\n(?:\n```text\n.*?^```\n)?", re.M | re.S
+    r"^```python(?: (?P<key>quote|figure)=(?P<name>\S+))?\n(?P<code>.*?)^```\n"
+    r"(?:\n```text\n.*?^```\n|\n\*(?:Source: |源码：)[^\n]+\n)?",
+    re.M | re.S,
 )
-"""A block of Python and, if it stands directly below, what it prints."""
+"""A block of Python and, if it stands directly below, what it prints or where it is quoted from."""
 
 _NUMBER = re.compile(r"-?\d+(?:\.\d+)?")
 _PLACE, _SHADE = 0.25, 0.02  # what another machine's rounding may move: pixels, and what has two decimals
@@ -59,6 +61,16 @@ def source_of(symbol: str) -> str:
         raise ResLabError(f"a lesson quotes {symbol}, but {module} defines no such name")
     first = min([node.lineno, *(d.lineno for d in getattr(node, "decorator_list", []))])
     return "\n".join(line[node.col_offset :] for line in lines[first - 1 : node.end_lineno]) + "\n"
+
+
+def _source_line(symbol: str, language: str) -> str:
+    """Which file a quote is from, as a link, and which class a method belongs to."""
+    module, _, path = symbol.partition(":")
+    file = f"src/{module.replace('.', '/')}.py"
+    link, owner = f"[`{file}`](../../{file})", path.rpartition(".")[0]
+    if language == "zh":
+        return f"*源码：{link}" + (f"，类 `{owner}`*" if owner else "*")
+    return f"*Source: {link}" + (f", class `{owner}`*" if owner else "*")
 
 
 def _names(node: ast.stmt) -> list[str]:
@@ -100,7 +112,7 @@ def render(text: str, language: str) -> Page:
     def fill(match: re.Match[str]) -> str:
         head = match[0].split("\n", 1)[0]
         if match["key"] == "quote":
-            return f"{head}\n{source_of(match['name'])}```\n"
+            return f"{head}\n{source_of(match['name'])}```\n\n{_source_line(match['name'], language)}\n"
         printed, figure = next(outcomes)
         if match["key"] == "figure":
             if figure is None:
