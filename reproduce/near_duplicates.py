@@ -2,6 +2,7 @@
 
     python reproduce/near_duplicates.py planted DATA [--pictures 0] [--each 100]
     python reproduce/near_duplicates.py judged DATA LIST
+    python reproduce/near_duplicates.py features FEATURES LIST
     python reproduce/near_duplicates.py scale [--most 1000000]
 
 planted: DATA is a folder; `--pictures N` takes N of its training pictures, 0 all pictures. Copies of each kind are written
@@ -10,6 +11,9 @@ beside them into a temporary folder, which is checked. Other pairs that are name
 judged: DATA is CIFAR-10 as a folder with train/ and test/, LIST the table of the pairs between test and train that people
 judged. Counted are the pairs between test and train that the check names: of each test picture the most similar training
 picture. A judged pair is found directly if it is named itself; and its test picture is flagged if it is named with any.
+
+features: FEATURES is what `reslab embed MODEL DATA` wrote for the same folder. Where the training picture of a judged pair
+stands among all neighbours of its test picture, by cosine; and how many other test pictures have a neighbour that is as near.
 
 scale: draws hashes at random, one picture in ten a copy of another with one bit in ten changed; searches them as the check
 does, at one plain and one mirrored view for each picture.
@@ -156,6 +160,24 @@ def judged(data: Path, table: Path) -> None:
     }))  # fmt: skip
 
 
+def features(file: Path, table: Path) -> None:
+    with gzip.open(table, "rt") as rows, np.load(file) as stored:
+        pairs = [(row["test"], row["train"]) for row in csv.DictReader(rows)]
+        vectors, keys, splits = stored["features"], stored["keys"].tolist(), stored["splits"]
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    place, train = {key: n for n, key in enumerate(keys)}, np.flatnonzero(splits == "train")
+    similar = vectors[[place[test] for test, _ in pairs]] @ vectors[train].T
+    cosines = np.array([vectors[place[a]] @ vectors[place[b]] for a, b in pairs])
+    ranks = (similar > cosines[:, None] + 1e-6).sum(axis=1)
+    blocks = np.array_split(np.flatnonzero(splits == "test"), 20)
+    nearest = np.concatenate([(vectors[block] @ vectors[train].T).max(axis=1) for block in blocks])
+    report = {f"among the {most} nearest": int((ranks < most).sum()) for most in (1, 10, 100)}
+    for share in (0.5, 0.8, 0.9):
+        least = np.quantile(cosines, 1 - share)
+        report[f"test pictures with a neighbour as near as {share:.0%} of the pairs"] = int((nearest >= least).sum())
+    print(json.dumps({"pairs": len(pairs), **report}))
+
+
 def scale(most: int) -> None:
     count = 10_000
     while count <= most:
@@ -191,12 +213,17 @@ def main() -> None:
     pairs = verbs.add_parser("judged")
     pairs.add_argument("data", type=Path)
     pairs.add_argument("list", type=Path)
+    judged_by = verbs.add_parser("features")
+    judged_by.add_argument("file", type=Path)
+    judged_by.add_argument("list", type=Path)
     verbs.add_parser("scale").add_argument("--most", type=int, default=1_000_000)
     options = parser.parse_args()
     if options.verb == "planted":
         planted(options.data, options.pictures, options.each)
     elif options.verb == "judged":
         judged(options.data, options.list)
+    elif options.verb == "features":
+        features(options.file, options.list)
     else:
         scale(options.most)
 
