@@ -8,7 +8,7 @@ define torch
 echo "Setting up $(VENV), 2 of 3: torch and torchvision (minutes; 5.4 GB on disk with the GPU libraries that Linux gets)" && $(PIP) torch torchvision
 endef
 
-.PHONY: demo test check lessons bench browser audit clean
+.PHONY: demo test check lessons site bench browser audit clean
 
 demo: $(VENV)/.train
 	$(BIN)/reslab demo
@@ -18,13 +18,17 @@ test: $(VENV)/.dev
 	$(BIN)/python -m pytest -n 2
 
 check: $(VENV)/.dev
-	$(BIN)/ruff format --check src tests benchmarks reproduce
-	$(BIN)/ruff check src tests benchmarks reproduce
+	$(BIN)/ruff format --check src tests benchmarks reproduce docs
+	$(BIN)/ruff check src tests benchmarks reproduce docs
 	$(BIN)/lint-imports
 	$(BIN)/pyrefly check
 
 lessons: $(VENV)/.train
 	$(BIN)/python -m reslab.learn.lesson lessons
+
+# The documentation, into site/: open site/index.html, or serve the folder.
+site: $(VENV)/.dev
+	$(BIN)/python docs/build.py
 
 bench: $(VENV)/.dev
 	$(BIN)/python benchmarks/training.py $(DATA)
@@ -55,8 +59,8 @@ $(VENV)/.train: pyproject.toml constraints.txt | $(VENV)/bin/python
 $(VENV)/.dev: pyproject.toml constraints.txt | $(VENV)/bin/python
 	@$(torch)
 	@echo "Setting up $(VENV), 3 of 3: ResLab and the other packages, those for its tests too (about 1 GB)"
-	@$(PIP) -e '.[train,track,search,serve,openvino,dev]'
+	@$(PIP) -e '.[train,track,search,serve,openvino,docs,dev]'
 	@touch $@ $(VENV)/.train
 
 clean:
-	rm -rf $(VENV) .audit .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) .audit site .pytest_cache .ruff_cache .hypothesis

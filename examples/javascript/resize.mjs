@@ -1,4 +1,4 @@
-// From a decoded picture to the network's pixels: section 2 of docs/pixels.md, byte for byte. Needs nothing.
+// From a decoded picture to the network's pixels: section 2 of docs/en/reference/pixels.md, byte for byte. Needs nothing.
 //
 // A picture is { width, height, data }: red, green and blue of every pixel, row by row, each 0 to 255.
 

@@ -1,4 +1,4 @@
-"""Writes the golden vectors of docs/pixels.md: tiny pictures, and what decoding and preparing must make of them.
+"""Writes the golden vectors of docs/en/reference/pixels.md: tiny pictures, and what decoding and preparing must make of them.
 
     python tests/pixels/make_golden.py
 

@@ -1,4 +1,4 @@
-"""Pictures whose data end early although their file ends as it should (docs/pixels.md, 1.11): each is refused."""
+"""Pictures whose data end early although their file ends as it should (docs/en/reference/pixels.md, 1.11): each is refused."""
 
 import io
 import struct

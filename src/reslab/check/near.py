@@ -1,7 +1,7 @@
 """Near-duplicates: copies that were resized, re-encoded, brightened, mirrored, cropped a little or given a border.
 
 A hash proposes (`hashes`), aligned pixels decide (`align`). Thresholds were chosen on CIFAR-10's training pictures and on copies
-made of them (docs/data_check.md).
+made of them (docs/en/reference/data_check.md).
 """
 
 from collections.abc import Callable

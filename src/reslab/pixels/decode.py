@@ -1,6 +1,6 @@
 """Decode a picture file to what a person sees: RGB, uint8, upright. Every command and the server decode with it.
 
-The rule, which `docs/pixels.md` publishes with golden vectors:
+The rule, which `docs/en/reference/pixels.md` publishes with golden vectors:
 
 - the EXIF orientation is applied; of an animation, the first frame is taken;
 - transparency is laid over white; grey, palette, 1-bit, CMYK and other colour spaces become RGB;

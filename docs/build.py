@@ -1,0 +1,112 @@
+"""Build the documentation site: one native tree per language, from `docs/` and `lessons/`.
+
+    python docs/build.py [--out site]
+
+Sources of a language are copied together (its pages, its lessons, the figures; links to code become links to the repository),
+the reference of the command line is written from the verbs' own help, and Sphinx makes `site/en` and `site/zh`. Nothing on a
+page asks another server for anything.
+"""
+
+import argparse
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+REPOSITORY = "https://github.com/reslab/reslab/blob/main"
+LANGUAGES = {"en": "en", "zh": "zh_CN"}
+"""Folder -> Sphinx's name of the language."""
+
+_LINK = re.compile(r"^```.*?^```|`[^`\n]+`|\]\((?P<target>[^)#:\s]+)(?P<anchor>#[^)\s]*)?\)", re.M | re.S)
+"""A link to a file; or code, which is passed over."""
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--out", type=Path, default=ROOT / "site")
+    out = parser.parse_args().out.resolve()
+    with tempfile.TemporaryDirectory() as folder:
+        sources = {language: gather(language, Path(folder) / language) for language in LANGUAGES}
+        for language, name in LANGUAGES.items():
+            (other,) = sources.keys() - {language}
+            alone = pages_of(sources[language]) - pages_of(sources[other])
+            words = [sys.executable, "-m", "sphinx", "-q", "-W", "--keep-going", "-b", "html", "-c", str(ROOT / "docs")]
+            words += ["-D", f"language={name}", "-A", f"untranslated={' '.join(sorted(alone))}"]
+            words += ["-d", str(Path(folder) / f"{language}-trees"), str(sources[language]), str(out / language)]
+            subprocess.run(words, check=True)
+    shutil.copy(ROOT / "docs" / "index.html", out / "index.html")
+    print(f"{out / 'index.html'}")
+
+
+def gather(language: str, folder: Path) -> Path:
+    """All sources of a language in one folder; gives that folder."""
+    shutil.copytree(ROOT / "docs" / language, folder)
+    shutil.copytree(ROOT / "lessons" / language, folder / "lessons")
+    (folder / "reference" / "cli.md").write_text(describe_commands(), encoding="utf-8")
+    (folder / "lessons" / "index.md").write_text(list_lessons(folder / "lessons", language), encoding="utf-8")
+    for page in sorted(folder.rglob("*.md")):
+        text = page.read_text(encoding="utf-8")
+        page.write_text(_LINK.sub(lambda found: relocate(found, page, folder, language), text), encoding="utf-8")
+    return folder
+
+
+def pages_of(folder: Path) -> set[str]:
+    """The names of its pages, as Sphinx has them."""
+    return {page.relative_to(folder).with_suffix("").as_posix() for page in folder.rglob("*.md")}
+
+
+def relocate(found: re.Match[str], page: Path, folder: Path, language: str) -> str:
+    """A link as it must be in the gathered sources: figures are copied, code is linked in the repository."""
+    target, anchor = found["target"], found["anchor"] or ""
+    if not target or (page.parent / target).exists():
+        return found[0]
+    inside = page.relative_to(folder)
+    place = ROOT / ("lessons" if inside.parts[0] == "lessons" else "docs") / language
+    original = (place / Path(*inside.parts[1:] if inside.parts[0] == "lessons" else inside.parts)).parent / target
+    original = original.resolve()
+    if not original.exists():
+        raise SystemExit(f"{inside}: {target} leads nowhere")
+    known = original.relative_to(ROOT)
+    for top, base in (("docs", folder), ("lessons", folder / "lessons")):
+        if known.parts[:2] == (top, language):
+            moved = base / Path(*known.parts[2:])
+            return f"]({Path(*['..'] * len(inside.parts[:-1])) / moved.relative_to(folder)}{anchor})"
+    if known.suffix in (".svg", ".png"):
+        (page.parent / known.name).write_bytes(original.read_bytes())
+        return f"]({known.name})"
+    return f"]({REPOSITORY}/{known.as_posix()}{anchor})"
+
+
+def list_lessons(folder: Path, language: str) -> str:
+    """The page above the lessons: their titles in order, then the other pages of the course."""
+    pages = sorted(folder.glob("*.md"), key=lambda page: (not page.stem[0].isdigit(), _number(page), page.stem))
+    title = "课程" if language == "zh" else "The course"
+    entries = "\n".join(page.stem for page in pages if page.stem != "index")
+    return f"# {title}\n\n```{{toctree}}\n:maxdepth: 1\n\n{entries}\n```\n"
+
+
+def _number(page: Path) -> int:
+    return int(page.stem.split("-")[0]) if page.stem[0].isdigit() else 0
+
+
+def describe_commands() -> str:
+    """The verbs and their options as a page of Markdown."""
+    from reslab.cli.app import build_app
+
+    return "# Command line\n\n" + "\n".join(_sections(build_app().generate_docs(output_format="markdown")))
+
+
+def _sections(text: str) -> Iterator[str]:
+    """The generated text without its title, headings one level deeper than ours."""
+    for line in text.splitlines():
+        if line.startswith("# "):
+            continue
+        yield line
+
+
+if __name__ == "__main__":
+    main()
