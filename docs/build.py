@@ -14,6 +14,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
@@ -21,8 +22,20 @@ REPOSITORY = "https://github.com/reslab/reslab/blob/main"
 LANGUAGES = {"en": "en", "zh": "zh_CN"}
 """Folder -> Sphinx's name of the language."""
 
+HEADS = {
+    "en": (
+        "Networks and recipes", "| network | layers | parameters | 10⁹ multiply-accumulates | source |",
+        "Recipes", "| recipe | what it is |",
+    ),
+    "zh": ("网络与配方", "| 网络 | 层数 | 参数量 | 乘加（10⁹） | 来源 |", "配方", "| 配方 | 说明（英文） |"),
+}  # fmt: skip
+
 _LINK = re.compile(r"^```.*?^```|`[^`\n]+`|\]\((?P<target>[^)#:\s]+)(?P<anchor>#[^)\s]*)?\)", re.M | re.S)
 """A link to a file; or code, which is passed over."""
+
+
+_OTHER = re.compile(r"\[(?P<text>[^\]]+)\]\((?:\.\./)+en/(?P<page>[^)]+)\.md\)")
+"""A link of a Chinese page to an English one."""
 
 
 def main() -> None:
@@ -47,10 +60,15 @@ def gather(language: str, folder: Path) -> Path:
     shutil.copytree(ROOT / "docs" / language, folder)
     shutil.copytree(ROOT / "lessons" / language, folder / "lessons")
     (folder / "reference" / "cli.md").write_text(describe_commands(), encoding="utf-8")
+    (folder / "reference" / "zoo.md").write_text(describe_networks(language), encoding="utf-8")
     (folder / "lessons" / "index.md").write_text(list_lessons(folder / "lessons", language), encoding="utf-8")
     for page in sorted(folder.rglob("*.md")):
         text = page.read_text(encoding="utf-8")
-        page.write_text(_LINK.sub(lambda found: relocate(found, page, folder, language), text), encoding="utf-8")
+        to_site = "../" * len(page.relative_to(folder).parts)
+        text = _OTHER.sub(rf'<a href="{to_site}en/\g<page>.html">\g<text></a>', text)
+        page.write_text(
+            _LINK.sub(partial(relocate, page=page, folder=folder, language=language), text), encoding="utf-8"
+        )
     return folder
 
 
@@ -62,7 +80,8 @@ def pages_of(folder: Path) -> set[str]:
 def relocate(found: re.Match[str], page: Path, folder: Path, language: str) -> str:
     """A link as it must be in the gathered sources: figures are copied, code is linked in the repository."""
     target, anchor = found["target"], found["anchor"] or ""
-    if not target or (page.parent / target).exists():
+    beside = (page.parent / target).resolve() if target else folder
+    if beside.is_relative_to(folder) and beside.exists():
         return found[0]
     inside = page.relative_to(folder)
     place = ROOT / ("lessons" if inside.parts[0] == "lessons" else "docs") / language
@@ -79,6 +98,22 @@ def relocate(found: re.Match[str], page: Path, folder: Path, language: str) -> s
         (page.parent / known.name).write_bytes(original.read_bytes())
         return f"]({known.name})"
     return f"]({REPOSITORY}/{known.as_posix()}{anchor})"
+
+
+def describe_networks(language: str) -> str:
+    """The zoo and the recipes as two tables."""
+    from reslab.nn.count import macs, parameters
+    from reslab.nn.zoo import SOURCES, ZOO, native_size
+    from reslab.train.recipes import RECIPES
+
+    titles = HEADS[language]
+    lines = [f"# {titles[0]}", "", titles[1], "|---|---|---|---|---|"]
+    for name, config in ZOO.items():
+        billions = macs(config, native_size(config)) / 1e9
+        lines.append(f"| `{name}` | {config.layers} | {parameters(config):,} | {billions:.3f} | {SOURCES[name]} |")
+    lines += ["", f"## {titles[2]}", "", titles[3], "|---|---|"]
+    lines += [f"| `{name}` | {(made.__doc__ or '').splitlines()[0]} |" for name, made in RECIPES.items()]
+    return "\n".join(lines) + "\n"
 
 
 def list_lessons(folder: Path, language: str) -> str:

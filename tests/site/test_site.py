@@ -45,8 +45,32 @@ def test_links_lead_somewhere(site):
 
 def test_every_language_has_the_lessons_and_the_guides_of_the_other(site):
     for part in ("lessons", "how-to"):
-        english, chinese = (sorted(p.name for p in (site / language / part).glob("*.html")) for language in ("en", "zh"))
+        english, chinese = (
+            sorted(p.name for p in (site / language / part).glob("*.html")) for language in ("en", "zh")
+        )
         assert english == chinese and len(english) > 3
+
+
+@pytest.mark.parametrize("language", ["en", "zh"])
+def test_what_the_guides_show_exists(language, capsys):
+    from reslab.cli.app import VERBS, run
+
+    helps = {}
+    for verb in VERBS:
+        run([verb, "--help"])
+        helps[verb] = capsys.readouterr().out
+    for page in sorted((ROOT / "docs" / language / "how-to").glob("*.md")):
+        shown = re.findall(r"reslab ([a-z-]+)([^`\n]*)", page.read_text(encoding="utf-8"))
+        for verb, rest in shown:
+            flags = re.findall(r"--[a-z][a-z0-9-]*", rest)
+            assert verb in helps and all(flag in helps[verb] for flag in flags), (page.name, verb, rest)
+
+
+def test_the_guides_of_both_languages_show_the_same_commands():
+    for page in sorted((ROOT / "docs" / "en" / "how-to").glob("*.md")):
+        twin = ROOT / "docs" / "zh" / "how-to" / page.name
+        one, other = (re.findall(r"^```\n(.*?)^```", p.read_text(encoding="utf-8"), re.M | re.S) for p in (page, twin))
+        assert one == other, page.name
 
 
 def test_every_verb_is_described(site):
