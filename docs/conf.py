@@ -11,11 +11,12 @@ from sphinx.search.zh import SearchChinese
 
 project = "ResLab"
 author = "The ResLab authors"
+copyright = "the ResLab authors"
 extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
 source_suffix = {".md": "markdown"}
 myst_enable_extensions = ["dollarmath"]
 myst_heading_anchors = 3
-nitpicky = False
+highlight_language = "none"
 
 html_theme = "furo"
 html_title = "ResLab"
