@@ -10,6 +10,7 @@ FROM python:3.12-slim
 WORKDIR /build
 COPY pyproject.toml README.md LICENSE docker.lock ./
 COPY src ./src
+COPY lessons ./lessons
 RUN pip install --no-cache-dir --disable-pip-version-check --require-hashes --only-binary=:all: -r docker.lock
 RUN pip install --no-cache-dir --disable-pip-version-check --no-deps --no-build-isolation .
 

@@ -64,6 +64,7 @@ VERBS = {
     "lr-find": ("search:lr_find", "Measure the loss over the learning rate, and suggest one."),
     "bench": ("benching:bench", "Measure images per second, latency and memory on this machine."),
     "study": ("study:study", "Why residual networks: plain against residual, by depth."),
+    "learn": ("learning:app", "The course: lessons, and exercises that judge your own code."),
     "report": ("evaluating:report", "One self-contained HTML page about a run."),
 }
 """Verb -> module and function, and its line of help."""

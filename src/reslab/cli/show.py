@@ -3,8 +3,10 @@
 import json
 import os
 import sys
+import webbrowser
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 from rich.console import Console
@@ -61,6 +63,15 @@ def say(what: Any = "", **style: Any) -> None:
     if isinstance(what, str):
         style = {"soft_wrap": True, **style}
     results.print(what, **style)
+
+
+def open_page(path: Path) -> None:
+    """Show a page in the browser, where a person sits at a terminal of a machine with a screen."""
+    screen = (
+        os.name == "nt" or sys.platform == "darwin" or os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")
+    )
+    if sys.stdout.isatty() and screen:
+        webbrowser.open(path.resolve().as_uri())
 
 
 def percent(value: float) -> str:

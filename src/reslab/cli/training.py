@@ -1,9 +1,6 @@
 """`demo`, `train`, `resume`, `runs`."""
 
 import dataclasses
-import os
-import sys
-import webbrowser
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -139,8 +136,7 @@ def demo(*, out: Path | None = None, epochs: int | None = None) -> None:
     say("  reslab serve digits.onnx                  a web page and an HTTP API: http://127.0.0.1:8000")
     say("  reslab check path/to/your/pictures        one folder per class")
     say("  reslab train path/to/your/pictures")
-    if sys.stdout.isatty() and (os.name == "nt" or sys.platform == "darwin" or os.environ.get("DISPLAY")):
-        webbrowser.open(result.report.resolve().as_uri())
+    show.open_page(result.report)
 
 
 def _within(minutes: float, config: TrainConfig, user: set[str]) -> tuple[TrainConfig, set[str]]:

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 from markupsafe import Markup, escape
 
+from reslab.system.language import reader_language
 from reslab.words.phrases import ENGLISH, Phrase, other_languages
 
 Words = str | Phrase
@@ -32,7 +33,7 @@ text { fill: var(--ink); font-size: 10px; }
 .dot.hollow { fill: var(--card); } .dot.ringed { fill: none; }
 .frame { fill: none; stroke: var(--rule); } .plus { fill: var(--ink); } .minus { fill: var(--amber); }
 """)
-"""The colours of a run's page (`report/style.css`), as far as files need them."""
+"""The colours of a run's page (`report/palette.css`), as far as files need them."""
 
 _MARGIN, _SCALE = 16, 1.5
 
@@ -90,6 +91,10 @@ class Drawing:
             "svg", *names, *self.parts, class_="chart", role="img", viewBox=f"0 0 {self.width:g} {self.height:g}",
             aria_labelledby=f"{self.key}-title {self.key}-desc",
         ).markup(None)  # fmt: skip
+
+    def _repr_svg_(self) -> str:
+        """What a notebook shows."""
+        return self.file(reader_language())
 
     def file(self, language: str) -> str:
         """An SVG file in that language, with its own colours, on a card that is legible on any page."""

@@ -2,13 +2,15 @@
 
 import importlib
 import re
+import sys
 from functools import lru_cache
 from typing import Any
 
 from reslab.errors import ResLabError
-from reslab.learn.exercise import Exercise, Verdict, judge
-
-LESSONS = 17
+from reslab.learn.course import LESSONS
+from reslab.learn.exercise import Exercise, Text, Verdict, judge
+from reslab.learn.progress import keep_passed
+from reslab.system.language import LANGUAGES, reader_language
 
 _NUMBER = re.compile(r"(\d+)\.(\d+)")
 
@@ -48,8 +50,22 @@ def exercise(number: str) -> Exercise:
     raise ResLabError(f"there is no exercise {number}", f"lesson {found[1]} has {names}")
 
 
+def numbers_of(word: str) -> list[str]:
+    """The number of an exercise, or those of all exercises of a lesson.
+
+    Raises:
+        ResLabError: neither, or a lesson without exercises.
+    """
+    if not word.isdecimal():
+        return [exercise(word).number]
+    numbers = [each.number for each in exercises_of(int(word))]
+    if not numbers:
+        raise ResLabError(f"lesson {word} has no exercises that are checked", "reslab learn lists the lessons")
+    return numbers
+
+
 def check(number: str, answer: Any) -> Verdict:
-    """Judge an answer, and print one line about it; for notebooks and lessons.
+    """Judge an answer, and print one line about it, in the language of RESLAB_LANG; for notebooks and lessons.
 
     Args:
         number: As in "6.2".
@@ -59,5 +75,19 @@ def check(number: str, answer: Any) -> Verdict:
         ResLabError: there is no such exercise.
     """
     verdict = judge(exercise(number), answer)
-    print(f"{number} {'✔' if verdict.right else '✘'} {verdict.says.en}")
+    line = line_of(verdict)
+    heard = getattr(sys.stdout, "heard", None)  # a lesson is executed once, for the pages of both languages
+    if heard is None:
+        print(line[LANGUAGES.index(reader_language())])
+        if verdict.right:
+            keep_passed(number)
+    else:
+        print(line.en)
+        heard.append(line)
     return verdict
+
+
+def line_of(verdict: Verdict) -> Text:
+    """A verdict as one line."""
+    start = f"{verdict.number} {'✔' if verdict.right else '✘'}"
+    return Text(*(f"{start} {said}" for said in verdict.says))

@@ -4,7 +4,7 @@
     ```python                                          executed, all in one namespace; what it prints stands below
     ```python figure=2-gradients                       the same; its variable `figure` becomes lessons/figures/2-gradients.svg
 
-`python -m reslab.learn.lesson lessons` updates every lesson of the folder.
+`python -m reslab.learn.lesson lessons` updates every lesson of the folder, `… lessons 6` one.
 """
 
 import ast
@@ -20,8 +20,7 @@ from typing import Any
 
 from reslab.errors import ResLabError
 from reslab.figures.svg import Drawing
-
-LANGUAGES = ("en", "zh")
+from reslab.system.language import LANGUAGES
 
 BLOCK = re.compile(
     r"^```python(?: (?P<key>quote|figure)=(?P<name>\S+))?\n(?P<code>.*?)^```\n"
@@ -32,6 +31,21 @@ BLOCK = re.compile(
 
 _NUMBER = re.compile(r"-?\d+(?:\.\d+)?")
 _PLACE, _SHADE = 0.25, 0.02  # what another machine's rounding may move: pixels, and what has two decimals
+
+
+class Printed(io.StringIO):
+    """What a block prints, in English; `heard` has the lines that exist in both languages (`check.check`)."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.heard: list[tuple[str, str]] = []
+
+    def text(self, language: str) -> str:
+        """All of it in that language."""
+        printed = self.getvalue()
+        for english, chinese in self.heard if language == "zh" else ():
+            printed = printed.replace(f"{english}\n", f"{chinese}\n", 1)
+        return printed
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,19 +97,19 @@ def _names(node: ast.stmt) -> list[str]:
 
 
 @lru_cache
-def run(codes: tuple[str, ...]) -> tuple[tuple[str, Drawing | None], ...]:
-    """Execute blocks one after the other in one namespace; returns the output and the figure of each.
+def run(codes: tuple[str, ...]) -> tuple[tuple[Printed, Drawing | None], ...]:
+    """Execute blocks one after the other in one namespace; returns what each prints and its figure.
 
     Cached, so that translations with the same code run once.
     """
     namespace: dict[str, Any] = {"__name__": "lesson"}
     outcomes = []
     for number, code in enumerate(codes, start=1):
-        printed = io.StringIO()
+        printed = Printed()
         namespace.pop("figure", None)
         with redirect_stdout(printed):
             exec(compile(code, f"<block {number}: {code.splitlines()[0]}>", "exec"), namespace)
-        outcomes.append((printed.getvalue(), namespace.get("figure")))
+        outcomes.append((printed, namespace.get("figure")))
     return tuple(outcomes)
 
 
@@ -117,10 +131,11 @@ def render(text: str, language: str) -> Page:
         if match["key"] == "figure":
             if figure is None:
                 raise ResLabError(f"the block of {match['name']} does not set `figure`")
-            drawn = {each: figure.file(each) for each in LANGUAGES}
-            alone = len(set(drawn.values())) == 1  # a figure without words serves both languages
-            figures[f"{match['name']}.svg" if alone else f"{match['name']}.{language}.svg"] = drawn[language]
-        below = f"\n```text\n{printed}```\n" if printed else ""
+            files: dict[str, str] = {each: figure.file(each) for each in LANGUAGES}
+            alone = len(set(files.values())) == 1  # a figure without words serves both languages
+            figures[f"{match['name']}.svg" if alone else f"{match['name']}.{language}.svg"] = files[language]
+        shown = printed.text(language)
+        below = f"\n```text\n{shown}```\n" if shown else ""
         return f"{head}\n{match['code']}```\n{below}"
 
     return Page(BLOCK.sub(fill, text), figures)
@@ -135,7 +150,7 @@ def bring_up_to_date(path: Path) -> list[str]:
     """Rewrite what is stale; returns its names."""
     page, old = _compared(path)
     for name in old:
-        file, text = (path, page.text) if name == path.name else (_drawn(path, name), page.figures[name])
+        file, text = (path, page.text) if name == path.name else (drawn(path, name), page.figures[name])
         file.parent.mkdir(exist_ok=True)
         file.write_text(text, encoding="utf-8")
     return old
@@ -146,13 +161,14 @@ def _compared(path: Path) -> tuple[Page, list[str]]:
     page = render(text, path.parent.name)
     old = [] if page.text == text else [path.name]
     for name, figure in page.figures.items():
-        file = _drawn(path, name)
+        file = drawn(path, name)
         if not file.is_file() or not alike(file.read_text(encoding="utf-8"), figure):
             old.append(name)
     return page, old
 
 
-def _drawn(path: Path, name: str) -> Path:
+def drawn(path: Path, name: str) -> Path:
+    """Where a figure of a lesson lies."""
     return path.parents[1] / "figures" / name
 
 
@@ -164,11 +180,11 @@ def alike(one: str, other: str) -> bool:
     return all(abs(float(a) - float(b)) < (_SHADE if re.search(r"\.\d\d", a) else _PLACE) for a, b in pairs)
 
 
-def lessons(folder: Path) -> list[Path]:
-    """Every lesson of a folder, in both languages."""
-    return sorted(path for language in LANGUAGES for path in (folder / language).glob("*.md"))
+def lessons(folder: Path, number: str = "*") -> list[Path]:
+    """Every lesson of a folder, or the one of that number, in both languages."""
+    return sorted(path for language in LANGUAGES for path in (folder / language).glob(f"{number}-*.md"))
 
 
 if __name__ == "__main__":
-    for lesson in lessons(Path(sys.argv[1])):
+    for lesson in lessons(Path(sys.argv[1]), *sys.argv[2:3]):
         print(lesson, *(bring_up_to_date(lesson) or ["up to date"]))

@@ -16,7 +16,7 @@ from reslab.words import phrases
 from reslab.words.phrases import percent, say
 
 _HERE = Path(__file__).parent
-_STYLE, _SCRIPT = "style.css", "switch.js"
+_PALETTE, _STYLE, _SCRIPT = "palette.css", "style.css", "switch.js"
 
 
 def render_template(
@@ -35,9 +35,9 @@ def render_template(
     environment.filters |= {"percent": percent, "thousands": "{:,}".format, "fixed": _fixed}
     script = _joined(scripts)
     frame = {
-        "style": Markup(_joined(styles)),
+        "style": Markup(_joined([_PALETTE, *styles])),
         "script": Markup(script),
-        "policy": _policy(script),
+        "policy": policy(script),
         "languages": json.dumps(phrases.languages(), ensure_ascii=False),
         "version": version("reslab"),
     }
@@ -45,7 +45,12 @@ def render_template(
     return environment.get_template(name).render(tools | frame | dict(view))
 
 
-def _policy(script: str) -> str:
+def palette() -> str:
+    """The colours of every page, for light and dark, and its fonts, as CSS."""
+    return _joined([_PALETTE])
+
+
+def policy(script: str) -> str:
     """A content security policy under which the browser itself refuses whatever is not in this file."""
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     return f"default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'sha256-{digest}'"

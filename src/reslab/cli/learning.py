@@ -1,0 +1,187 @@
+"""`learn` and what belongs to it: `start`, `check`, `hint`, `notebook`."""
+
+import re
+import textwrap
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import App, Parameter
+
+from reslab.cli import show
+from reslab.errors import ResLabError
+from reslab.learn import course
+from reslab.learn.progress import Progress, file, keep_passed, next_hint, read_progress
+from reslab.system.files import write_atomically, write_json
+from reslab.system.language import Language, reader_language
+from reslab.words.phrases import text
+
+app = App(name="learn")
+
+Flag = Annotated[bool, Parameter(negative="")]
+_WIDTH = 88
+
+
+@app.default
+def learn(lesson: int | None = None, *, open: bool = True, lang: Language | None = None, json: Flag = False) -> None:
+    """List the lessons with your progress or, with a number, show that lesson in the browser.
+
+    Args:
+        lesson: The lesson to show; its page is one file in the cache folder.
+        open: Open the browser; where that cannot be, and with --no-open, the path is printed only.
+        lang: The language; by default that of RESLAB_LANG, or English.
+        json: Print JSON.
+    """
+    language = reader_language(lang)
+    if lesson is None:
+        _list(language, json)
+        return
+    chosen = course.lesson(lesson, language)
+    from reslab.learn.page.write import page_of
+
+    page = page_of(chosen)
+    if json:
+        show.print_json({"schema": 1, "lesson": lesson, "language": language, "page": str(page)})
+    else:
+        show.say(str(page))
+        if open:
+            show.open_page(page)
+
+
+@app.command
+def start(exercise: str, *, out: Path | None = None, overwrite: Flag = False, lang: Language | None = None) -> None:
+    """Write a file to begin an exercise with: what it asks, and a stub.
+
+    Args:
+        exercise: The number, as in 6.2.
+        out: The file; by default exercise_6_2.py in this folder.
+        overwrite: Replace a file that is there.
+        lang: The language; by default that of RESLAB_LANG, or English.
+    """
+    from reslab.learn.check import exercise as find
+
+    found, language = find(exercise), reader_language(lang)
+    path = out or Path(f"exercise_{exercise.replace('.', '_')}.py")
+    lesson = course.lesson(int(exercise.split(".")[0]), language)
+    asked = lesson.statements.get(exercise, "")
+    title = text("learn.exercise", language, lesson=lesson.number, number=exercise, title=lesson.title)
+    comment = "\n".join(f"# {line}".rstrip() for line in [title, "", *_wrapped(asked)])
+    _write(path, f"{comment}\n\n{found.stub}", overwrite)
+    show.say(text("learn.started", language, file=path, number=exercise))
+
+
+@app.command
+def check(exercise: str, file: Path, *, lang: Language | None = None, json: Flag = False) -> int:
+    """Judge your code; exit code 1 if anything is wrong.
+
+    Args:
+        exercise: The number, as in 6.2; with that of a lesson, each of its exercises that the file answers.
+        file: Your Python file. It runs in a process of its own, for at most a minute.
+        lang: The language; by default that of RESLAB_LANG, or English.
+        json: Print JSON.
+    """
+    from reslab.learn.answer import judge_file
+    from reslab.learn.check import line_of, numbers_of
+
+    language = reader_language(lang)
+    verdicts = judge_file(file, numbers_of(exercise), language)
+    for verdict in verdicts:
+        if verdict.right:
+            keep_passed(verdict.number)
+        if not json:
+            show.say(getattr(line_of(verdict), language))
+    right = all(verdict.right for verdict in verdicts)
+    if json:
+        rows = [{"exercise": v.number, "right": v.right, "says": getattr(v.says, language)} for v in verdicts]
+        show.print_json({"schema": 1, "language": language, "right": right, "verdicts": rows})
+    else:
+        lesson = course.lesson(int(exercise.split(".")[0]), language)
+        show.say(_passed(lesson, read_progress(), language))
+    return 0 if right else 1
+
+
+@app.command
+def hint(exercise: str, *, lang: Language | None = None) -> None:
+    """Show the next of three hints at each call, from a nudge to nearly the solution.
+
+    Args:
+        exercise: The number, as in 6.2.
+        lang: The language; by default that of RESLAB_LANG, or English.
+    """
+    from reslab.learn.check import exercise as find
+
+    hints, language = find(exercise).hints, reader_language(lang)
+    at = next_hint(exercise, len(hints))
+    shown = getattr(hints[at - 1], language)
+    show.say(text("learn.hint", language, at=at, of=len(hints), hint=shown))
+
+
+@app.command
+def notebook(lesson: int, *, out: Path | None = None, overwrite: Flag = False, lang: Language | None = None) -> None:
+    """Write a lesson as a Jupyter notebook, with its outputs and figures, and a cell for each exercise.
+
+    Args:
+        lesson: The lesson.
+        out: The file; by default the lesson's name with .ipynb in this folder.
+        overwrite: Replace a file that is there.
+        lang: The language; by default that of RESLAB_LANG, or English.
+    """
+    language = reader_language(lang)
+    chosen = course.lesson(lesson, language)
+    from reslab.learn.notebook import notebook as made
+
+    path = out or Path(f"{chosen.slug}.{language}.ipynb")
+    _refuse_to_replace(path, overwrite)
+    write_json(path, made(chosen, language))
+    show.say(str(path))
+
+
+def _list(language: Language, json: bool) -> None:
+    progress, lessons = read_progress(), course.lessons(language)
+    if json:
+        rows = [
+            {
+                "lesson": each.number,
+                "title": each.title,
+                "exercises": [*each.statements],
+                "passed": _right(each, progress),
+            }
+            for each in lessons
+        ]
+        show.print_json({"schema": 1, "language": language, "progress": str(file()), "lessons": rows})
+        return
+    columns = [text(f"learn.column.{name}", language) for name in ("lesson", "title", "exercises")]
+    made = show.table(*columns, right=(0, 2))
+    for each in lessons:
+        made.add_row(str(each.number), each.title, f"{len(_right(each, progress))} / {len(each.statements)}")
+    show.say(made)
+    show.say(text("learn.next_step", language, number=lessons[0].number))
+
+
+def _right(lesson: course.Lesson, progress: Progress) -> list[str]:
+    return [number for number in lesson.statements if number in progress.passed]
+
+
+def _passed(lesson: course.Lesson, progress: Progress, language: Language) -> str:
+    passed, of = len(_right(lesson, progress)), len(lesson.statements)
+    return text("learn.passed", language, number=lesson.number, passed=passed, all=of)
+
+
+def _wrapped(asked: str) -> list[str]:
+    """Markdown as lines for a comment: paragraphs folded, code as it is."""
+    lines: list[str] = []
+    for part in re.split(r"(^```.*?^```$)", asked, flags=re.M | re.S):
+        if part.startswith("```"):
+            lines += part.splitlines()
+        else:
+            lines += [line for each in part.splitlines() for line in textwrap.wrap(each, _WIDTH) or [""]]
+    return lines
+
+
+def _write(path: Path, content: str, overwrite: bool) -> None:
+    _refuse_to_replace(path, overwrite)
+    write_atomically(path, content.encode())
+
+
+def _refuse_to_replace(path: Path, overwrite: bool) -> None:
+    if path.exists() and not overwrite:
+        raise ResLabError(f"{path} is there already", "choose another file with --out, or replace it with --overwrite")

@@ -1,0 +1,125 @@
+"""Judge a file of the reader's: it is run in a process of its own, for a limited time.
+
+`python -m reslab.learn.answer FILE NUMBER…` is that process. What the file prints goes to stderr; the verdicts are JSON.
+"""
+
+import json
+import os
+import subprocess
+import sys
+import traceback
+from collections.abc import Sequence
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from reslab.errors import ResLabError, nearest
+from reslab.learn.check import exercise
+from reslab.learn.exercise import Text, Verdict, judge
+from reslab.system.language import reader_language
+from reslab.words.phrases import text
+
+SECONDS = 60.0
+"""A check may take, the import of PyTorch included."""
+
+_LARGEST = 2**20  # bytes of a file
+
+
+def judge_file(file: Path, numbers: Sequence[str], language: str, seconds: float = SECONDS) -> list[Verdict]:
+    """The verdicts on those of the exercises whose names the file defines.
+
+    Raises:
+        ResLabError: the file cannot be read or run, defines none of the names, or takes too long.
+    """
+    _refuse(file)
+    package = str(Path(__file__).parents[2])
+    paths = os.pathsep.join(filter(None, [package, os.environ.get("PYTHONPATH")]))
+    child = [sys.executable, "-P", "-m", __name__, str(file), *numbers]
+    environment = os.environ | {"PYTHONPATH": paths, "RESLAB_LANG": language}
+    try:
+        done = subprocess.run(child, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, timeout=seconds)
+    except subprocess.TimeoutExpired:
+        hint = text("learn.endless_hint", language)
+        raise ResLabError(text("learn.endless", language, file=file, seconds=f"{seconds:g}"), hint) from None
+    if not done.stdout:
+        raise ResLabError(text("learn.ended", language, file=file, code=done.returncode))
+    document = json.loads(done.stdout)
+    if "error" in document:
+        raise ResLabError(*document["error"])
+    return [Verdict(each["number"], each["right"], Text(*each["says"])) for each in document["verdicts"]]
+
+
+def _refuse(file: Path) -> None:
+    """Say so at once if this cannot be a file of Python."""
+    if file.suffix == ".ipynb":
+        hint = 'in the notebook: from reslab.learn.check import check; check("6.2", my_function)'
+        raise ResLabError(f"{file} is a notebook", hint)
+    if not file.is_file():
+        what = "is a folder" if file.is_dir() else "does not exist"
+        raise ResLabError(f"{file} {what}", "reslab learn start NUMBER writes a file to begin with")
+    if file.stat().st_size > _LARGEST:
+        raise ResLabError(f"{file} has {file.stat().st_size:,} bytes", "an answer is a short file of Python")
+
+
+def _verdicts(file: Path, numbers: Sequence[str]) -> list[Verdict]:
+    """In the child: run the file, judge what it defines."""
+    defined = _run(file)
+    asked = [exercise(number) for number in numbers]
+    found = [each for each in asked if each.name in defined]
+    if not found:
+        language, names = reader_language(), ", ".join(dict.fromkeys(each.name for each in asked))
+        own = [name for name in defined if not name.startswith("_")]
+        hint = nearest(asked[0].name, own) if len(asked) == 1 and own else None
+        raise ResLabError(text("learn.nameless", language, file=file, names=names), hint)
+    return [judge(each, defined[each.name]) for each in found]
+
+
+def _run(file: Path) -> dict[str, Any]:
+    """What the file defines; it is not `__main__`, and what lies beside it can be imported.
+
+    Raises:
+        ResLabError: it is not Python, or raises an exception.
+    """
+    module = ModuleType("answer")
+    module.__file__ = str(file)
+    sys.modules["answer"] = module
+    sys.path.append(str(file.resolve().parent))
+    sys.dont_write_bytecode = True  # the folder is the reader's
+    try:
+        exec(compile(file.read_bytes(), str(file), "exec"), module.__dict__)
+    except (SyntaxError, ValueError) as error:
+        if isinstance(error, SyntaxError) and error.filename == str(file):
+            raise ResLabError(_told(file, error.lineno, error.msg, error)) from None
+        raise ResLabError(_told(file, _line(file, error), str(error), error)) from None
+    except BaseException as error:
+        raise ResLabError(_told(file, _line(file, error), str(error), error)) from None
+    return {name: value for name, value in vars(module).items() if not name.startswith("__")}
+
+
+def _told(file: Path, line: int | None, said: str, error: BaseException) -> str:
+    where = f"{file}:{line}" if line else str(file)
+    return text("learn.raised", reader_language(), where=where, kind=type(error).__name__, said=said or "-")
+
+
+def _line(file: Path, error: BaseException) -> int | None:
+    """The innermost line of the file that led to an exception."""
+    lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == str(file)]
+    return lines[-1] if lines else None
+
+
+def _main(file: Path, numbers: Sequence[str]) -> None:
+    answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    os.dup2(2, 1)  # what the file prints is no verdict
+    try:
+        verdicts = _verdicts(file, numbers)
+    except ResLabError as error:
+        document: dict[str, Any] = {"error": [error.message, error.hint]}
+    else:
+        document = {"verdicts": [{"number": v.number, "right": v.right, "says": [*v.says]} for v in verdicts]}
+    sys.stdout.flush()
+    json.dump(document, answers)
+    answers.close()
+
+
+if __name__ == "__main__":
+    _main(Path(sys.argv[1]), sys.argv[2:])
