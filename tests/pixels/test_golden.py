@@ -1,4 +1,4 @@
-"""The published rule: docs/en/reference/pixels.md, its golden vectors, and its program, which must agree with ours byte for byte."""
+"""The published rule (docs/en/reference/pixels.md), its golden vectors, and its program: they agree with ours byte for byte."""
 
 import hashlib
 import json

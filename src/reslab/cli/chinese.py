@@ -7,6 +7,8 @@ here stay English. So no verb knows of this table, and JSON and files are never 
 import re
 from functools import cache
 
+from reslab.system.language import reader_language
+
 HELP = {
     "From a folder of pictures to a classifier that you can understand, train, trust and ship.":
         "从一个图片文件夹，到看得懂、训得动、信得过、用得上的分类器。",
@@ -33,6 +35,7 @@ HELP = {
     "Measure the loss over the learning rate, and suggest one.": "测量损失随学习率的变化，并给出建议值。",
     "Measure images per second, latency and memory on this machine.": "测量这台机器上的每秒图片数、延迟和内存。",
     "Why residual networks: plain against residual, by depth.": "为什么用残差网络：按深度比较普通网络与残差网络。",
+    "The course: lessons, and exercises that judge your own code.": "课程：课文，以及由程序评判的练习。",
     "One self-contained HTML page about a run.": "关于一次训练的独立网页报告。",
 }  # fmt: skip
 """The lines of `reslab --help`."""
@@ -126,19 +129,24 @@ ERRORS = {
     "give a whole number from {}, up to {}": "请给出 {} 到 {} 之间的整数",
     "predict needs at least one picture, folder or pattern": "predict 至少需要一张图片、一个文件夹或一个通配符",
     "{} has no column {}": "{} 没有 {} 列",
+    "if {} names the pictures, call it path; it names {}": "如果 {} 列是图片路径，请把列名改为 path；现有的列：{}",
     "{} holds no run": "{} 不是运行文件夹",
     "give a run folder, such as those that reslab runs lists": "请给出运行文件夹，reslab runs 会列出它们",
     "{} holds no model.safetensors": "{} 里没有 model.safetensors",
     "give a run folder whose training got past one epoch": "请给出至少训练完一轮的运行文件夹",
     "{} does not say a format": "{} 没有说明格式",
     "end it in .onnx, .xml (OpenVINO) or .pt2, or say --format": "请以 .onnx、.xml（OpenVINO）或 .pt2 结尾，或写明 --format",
+    "the smallest input is {} pixels, the largest {}": "输入最小为 {} 像素，最大为 {}",
     "{} is negative": "{} 是负数",
     "{} is too small": "{} 太小",
     "{} is empty": "{} 为空",
     "is a shell variable unset?": "是不是有个 shell 变量没有设置？",
     "{} could not be downloaded: {}": "{} 无法下载：{}",
     "{} needs {} pictures of every class, and {} has {}": "{} 要求每类至少有 {} 张图片，而 {} 只有 {} 张",
+    "reslab predict MODEL photos/": "例如：reslab predict MODEL photos/",
+    "reslab {} --help": "见 reslab {} --help",
     "add some, or leave the class out": "请增加图片，或去掉该类别",
+    "use {}, or add some": "请用 {}，或增加图片",
     "there is no picture in the {} split": "{} 划分里没有图片",
     "this needs the package {}": "需要安装 {} 包",
     "the disk is full": "磁盘已满",
@@ -147,6 +155,11 @@ ERRORS = {
 """Errors and hints."""
 
 TEMPLATES = HELP | SCORES | ERRORS
+
+
+def in_readers_language(line: str) -> str:
+    """A line of the terminal as the reader wants it."""
+    return translate(line) if reader_language() == "zh" else line
 
 
 def translate(line: str) -> str:

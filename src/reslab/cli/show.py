@@ -22,6 +22,7 @@ from rich.progress import (
 from rich.table import Table
 from rich.text import Text
 
+from reslab.cli.chinese import in_readers_language
 from reslab.errors import visible
 
 _WIDE = 200  # a file or a pipe has no width: do not fold tables
@@ -30,11 +31,11 @@ _SILENT = os.environ.get("RANK", "0") != "0"  # of processes that train together
 
 
 class _Literal(Console):
-    """A console that prints every text literally: no markup, no emoji, no control characters."""
+    """A console that prints every text literally, in the reader's language: no markup, no emoji, no control characters."""
 
     def render_str(self, text: str, **style: Any) -> Text:
         """The text with its control characters, line breaks included, spelt out."""
-        return super().render_str(visible(text), **style)
+        return super().render_str(in_readers_language(visible(text)), **style)
 
 
 _LITERAL: dict[str, Any] = {"markup": False, "emoji": False, "highlight": False, "quiet": _SILENT}
