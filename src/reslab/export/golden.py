@@ -21,8 +21,8 @@ from reslab.system.files import write_atomically, write_json
 GOLDEN_NAME = "golden.json"
 _ABOUT = (
     "Golden vectors of one model. Decode `picture`, prepare it as `preprocess` says (docs/en/reference/pixels.md of ResLab): "
-    "the result must be `prepared`, byte for byte. Give it to the model as `input`: logits and probabilities must be those written "
-    "here, within `tolerance`. pixels.bin (uint8 [n, size, size, 3]), logits.bin, probabilities.bin (little-endian "
+    "the result must be `prepared`, byte for byte. Give it to the model as `input`: logits and probabilities must be those "
+    "written here, within `tolerance`. pixels.bin (uint8 [n, size, size, 3]), logits.bin, probabilities.bin (little-endian "
     "float32 [n, classes]) and tolerance.bin (two float32) hold the same for programs that read no PNG or JSON."
 )
 
