@@ -1,0 +1,205 @@
+"""Judge modules: see in which order a reader's layers run, give them our weights, and tell which mistakes they show.
+
+Names play no part: convolutions are known by when they run, norms by what they are fed with.
+"""
+
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cache
+from itertools import combinations
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from reslab.learn.exercise import Raised, same
+from reslab.nn.weights import translate_names
+
+Variant = frozenset[str]
+"""Which of the known mistakes a wrong answer makes."""
+
+
+@dataclass(slots=True)
+class Trace:
+    """What ran, in order."""
+
+    convolutions: list[nn.Conv2d] = field(default_factory=list)
+    outputs: list[tuple[int, ...]] = field(default_factory=list)
+    """The shape that each convolution gave, as it ran."""
+    norm_of: dict[nn.Module, nn.Module] = field(default_factory=dict)
+    """The norm behind a convolution."""
+    linear: list[nn.Linear] = field(default_factory=list)
+
+    def path(self, projections: bool) -> list[nn.Conv2d]:
+        """The convolutions of the shortcuts, which are 1x1, or the others."""
+        return [each for each in self.convolutions if (each.kernel_size == (1, 1)) == projections]
+
+
+def trace(network: nn.Module, x: Tensor) -> Trace:
+    """Run a network on `x` in evaluation mode and note what runs; an exception ends the list."""
+    seen, sources, kept = Trace(), {}, []
+
+    def note(module: nn.Module, given: tuple[Any, ...], output: Tensor) -> None:
+        if isinstance(module, nn.Conv2d):
+            if module not in seen.convolutions:
+                seen.convolutions.append(module)
+            seen.outputs.append(tuple(output.shape))
+            sources[id(output)] = module
+            kept.append(output)  # so that no later tensor has its id
+        elif isinstance(module, nn.Linear):
+            seen.linear.append(module)
+        elif hasattr(module, "running_mean") and id(given[0]) in sources:
+            seen.norm_of[sources[id(given[0])]] = module
+
+    hooks = [module.register_forward_hook(note) for module in network.modules()]
+    try:
+        with torch.no_grad():
+            network.eval()(x.clone())
+    except Exception:  # where it stops is part of what is judged; the answer itself is judged elsewhere
+        pass
+    finally:
+        for hook in hooks:
+            hook.remove()
+    return seen
+
+
+def give_weights(network: nn.Module, x: Tensor, ours: Mapping[str, Tensor]) -> None:
+    """Copy our tensors into a reader's network: by the order in which layers run, or by the name table if that finds more.
+
+    Parameters that have no counterpart get fixed numbers, so that two networks with the same mistake answer alike.
+
+    Args:
+        ours: `….conv.weight`, `….norm.…`, and `head.…`; the main path in the order of execution, shortcuts beside it.
+    """
+    with torch.no_grad():
+        for name, parameter in network.named_parameters():
+            _fill(name, parameter)
+        theirs = network.state_dict()
+        found = max(_by_order(network, trace(network, x), ours), _by_names(theirs, ours), key=len)
+        for name, target in found.items():
+            target.copy_(ours[name])
+
+
+def randomise(network: nn.Module, seed: int = 0) -> nn.Module:
+    """Norms as after some training, so that no two of them are alike."""
+    dice = torch.Generator().manual_seed(seed)
+    with torch.no_grad():
+        for module in network.modules():
+            if isinstance(module, nn.BatchNorm2d):
+                for tensor in (module.weight, module.running_var):
+                    tensor.copy_(torch.rand(tensor.shape, generator=dice) + 0.5)
+                for tensor in (module.bias, module.running_mean):
+                    tensor.copy_(torch.randn(tensor.shape, generator=dice) * 0.2)
+    return network
+
+
+def count(network: nn.Module) -> int:
+    """The number of trainable parameters."""
+    return sum(parameter.numel() for parameter in network.parameters())
+
+
+class Diagnosis:
+    """Tells mistakes apart by what an answer gives: each combination of them is tried, smaller ones first."""
+
+    def __init__(
+        self,
+        make: Callable[[Variant], Any],
+        groups: Sequence[Sequence[str]],
+        observe: Callable[[Any, tuple[Any, ...]], Any],
+        cases: Callable[[], Sequence[tuple[Any, ...]]],
+        most: int = 2,
+    ) -> None:
+        """Prepare to try answers.
+
+        Args:
+            make: an answer with these mistakes.
+            groups: mistakes; those of one group exclude each other.
+            most: mistakes at a time.
+        """
+        self.make, self.groups, self.observe, self.cases, self.most = make, groups, observe, cases, most
+        self.tried: dict[tuple[Variant, int], Any] = {}
+
+    def shows(self, mistake: str) -> Callable[[list[Any], list[Any]], bool]:
+        """Whether that is the first mistake of the smallest combination that gives the same."""
+
+        def when(given: list[Any], expected: list[Any]) -> bool:
+            if all(isinstance(result, Raised) and result.kind != "RuntimeError" for result in given):
+                return False  # the answer does not run at all
+            found = next((v for v in self._variants() if self._gives(v, given)), frozenset())
+            return next((name for group in self.groups for name in group if name in found), None) == mistake
+
+        return when
+
+    def _variants(self) -> Iterator[Variant]:
+        names = [(name, number) for number, group in enumerate(self.groups) for name in group]
+        for size in range(1, self.most + 1):
+            for chosen in combinations(names, size):
+                if len({number for _, number in chosen}) == size:
+                    yield frozenset(name for name, _ in chosen)
+
+    def _gives(self, variant: Variant, given: Sequence[Any]) -> bool:
+        """Whether an answer with these mistakes gives the same in every case; it runs up to the first that differs."""
+        for number, (case, result) in enumerate(zip(self.cases(), given, strict=True)):
+            if (variant, number) not in self.tried:
+                try:
+                    self.tried[variant, number] = self.observe(self.make(variant), case)
+                except Exception as error:
+                    self.tried[variant, number] = Raised(type(error).__name__, str(error))
+            if not alike(result, self.tried[variant, number]):
+                return False
+        return True
+
+
+def alike(given: Any, theirs: Any) -> bool:
+    """Whether two answers give the same in a case; of errors about shapes the sizes count, too."""
+    return same(given, theirs, 1e-5) and _sizes(given) == _sizes(theirs)
+
+
+def _sizes(result: Any) -> list[str]:
+    return sorted(re.findall(r"\d+", result.message)[:2]) if isinstance(result, Raised) else []
+
+
+@cache
+def _numbers(shape: tuple[int, ...]) -> Tensor:
+    inputs = max(1, torch.Size(shape[1:]).numel())
+    return torch.randn(shape, generator=torch.Generator().manual_seed(0)) * (2 / inputs) ** 0.5
+
+
+def _fill(name: str, parameter: Tensor) -> None:
+    if parameter.ndim > 1:
+        parameter.copy_(_numbers(tuple(parameter.shape)))
+    else:
+        parameter.fill_(0.0 if name.endswith("bias") else 1.0)
+
+
+def _by_order(network: nn.Module, seen: Trace, ours: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Our names -> the reader's tensors of the same shape, layer by layer as they run."""
+    layers = [name.removesuffix(".conv.weight") for name in ours if name.endswith(".conv.weight")]
+    found: dict[str, Tensor] = {}
+    for projections in (False, True):
+        names = [name for name in layers if ("shortcut" in name) == projections]
+        for name, convolution in zip(names, seen.path(projections), strict=False):
+            pairs = {f"{name}.conv": convolution, f"{name}.norm": seen.norm_of.get(convolution)}
+            for place, module in pairs.items():
+                found |= _tensors(place, module, ours)
+    for module in seen.linear[:1]:
+        found |= _tensors("head", module, ours)
+    return found
+
+
+def _tensors(place: str, module: nn.Module | None, ours: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    if module is None:
+        return {}
+    theirs = {f"{place}.{leaf}": tensor for leaf, tensor in module.state_dict().items()}
+    return {name: tensor for name, tensor in theirs.items() if name in ours and tensor.shape == ours[name].shape}
+
+
+def _by_names(theirs: Mapping[str, Tensor], ours: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The same by the table that reads other libraries' checkpoints."""
+    try:
+        names = translate_names(theirs)[1]
+    except (LookupError, TypeError, ValueError):
+        return {}
+    pairs = {our: theirs[their] for our, their in names.items() if our in ours}
+    return {name: tensor for name, tensor in pairs.items() if tensor.shape == ours[name].shape}
