@@ -129,7 +129,8 @@ class BatchNorm2d(nn.Module):
         Mistake(
             _slipped("biased average"),
             Text(
-                "the running variance is too small: it receives the variance divided by N - 1, while the batch is normalised "
+                "the running variance is too small: it receives the variance divided by N - 1, while the batch is "
+                "normalised "
                 "with the one divided by N",
                 "滑动平均里的方差偏小：归一化这一批用的是除以 N 的方差，而存入滑动平均的应是除以 N - 1 的方差",
             ),
@@ -225,7 +226,8 @@ class BatchNorm2d(nn.Module):
             "用 register_buffer 保存滑动平均；当前处于哪种模式，看 self.training。",
         ),
         Text(
-            "mean(dim=(0, 2, 3)) and var(dim=(0, 2, 3), correction=0); the running variance gets the latter times N / (N - 1).",
+            "mean(dim=(0, 2, 3)) and var(dim=(0, 2, 3), correction=0); the running variance gets the latter times N / "
+            "(N - 1).",
             "x.mean(dim=(0, 2, 3)) 与 x.var(dim=(0, 2, 3), correction=0)；后者乘以 N / (N - 1) 再存入方差的滑动平均。",
         ),
     ),

@@ -194,7 +194,8 @@ from torch import nn
 
 
 def recalibrate(network, batches):
-    """Measure the running averages of every BatchNorm2d on these batches; all else stays as it was (evaluation mode, too)."""
+    """Measure the running averages of every BatchNorm2d on these batches; all else stays as it was (evaluation mode, "
+    "too)."""
     for module in network.modules():
         if isinstance(module, nn.BatchNorm2d):
             module.momentum = None
@@ -261,7 +262,8 @@ def recalibrate(network, batches):
         Mistake(
             _recalibrated("momentum lost"),
             Text(
-                "momentum is still None: in a later training the running averages would never forget; put the old value back",
+                "momentum is still None: in a later training the running averages would never forget; put the old "
+                "value back",
                 "momentum 还是 None：以后再训练，滑动平均就永远不会遗忘旧值；请恢复原来的值",
             ),
             when=_only(3),
@@ -275,7 +277,8 @@ def recalibrate(network, batches):
         ),
         Text(
             "reset_running_stats(), momentum = None, network.train(), the batches, the old momentum back, network.eval().",
-            "依次是：reset_running_stats()，momentum = None，network.train()，让各批通过，恢复原来的 momentum，network.eval()。",
+            "依次是：reset_running_stats()，momentum = None，network.train()，让各批通过，恢复原来的 momentum，"
+            "network.eval()。",
         ),
     ),
 )
