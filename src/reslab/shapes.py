@@ -23,6 +23,9 @@ IMAGES = "batch channels height width"
 FEATURES = "batch features map_height map_width"
 """The last feature map, before pooling."""
 
+ANY_MAP = "batch _ _ _"
+"""The map of one stage among several, each of a size of its own."""
+
 LOGITS = "batch classes"
 """Scores before softmax."""
 

@@ -168,6 +168,17 @@ def test_forward_is_classify_after_features():
     assert torch.allclose(network.classify(features), network.head(features.mean((2, 3))))
 
 
+@pytest.mark.parametrize("name", ["resnet20", "preact_resnet18", "fast_resnet8"])
+def test_the_last_of_the_stages_maps_are_the_features(name):
+    """In a pre-activation network with norm and ReLU: the maps may be used as they are."""
+    network = build_named(name).eval()
+    images = torch.rand(2, 3, 32, 48)
+    maps = network.stage_maps(images)
+    assert torch.equal(maps[-1], network.features(images))
+    assert [m.shape[1] for m in maps] == list(network.config.widths)
+    assert torch.equal(maps[0], network.stages[0](network.stem(images)))
+
+
 def test_normalisation_is_the_first_operation():
     config = ResNetConfig((1,), (4,), stem="3x3", num_classes=2, mean=(0.5, 0.4, 0.3), std=(0.5, 0.25, 0.2))
     network = build(config).eval()

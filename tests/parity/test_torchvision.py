@@ -38,6 +38,20 @@ def test_same_weights_same_logits(name):
     assert (got - expected).abs().max() <= RELATIVE * max(1.0, expected.abs().max())
 
 
+@pytest.mark.parametrize("name", ["resnet18", "resnet50"])
+@torch.no_grad()
+def test_the_maps_of_all_stages_are_theirs(name):
+    opponent = theirs(name)
+    ours = load_foreign(build_named(name), opponent.state_dict()).eval()
+    layers = {f"layer{stage}": str(stage) for stage in (1, 2, 3, 4)}
+    images = torch.rand(2, 3, 64, 96)
+    expected = torchvision.models._utils.IntermediateLayerGetter(opponent, layers)(images)
+    maps = ours.stage_maps(images)
+    assert [m.shape[2:] for m in maps] == [(16, 24), (8, 12), (4, 6), (2, 3)]
+    for got, wanted in zip(maps, expected.values(), strict=True):
+        assert (got - wanted).abs().max() <= RELATIVE * max(1.0, wanted.abs().max())
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_weights_there_and_back(name):
     opponent = fresh(name)

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from reslab.nn.blocks import BLOCKS, Block
 from reslab.nn.config import ResNetConfig
 from reslab.nn.layers import ConvNorm, ConvNormRelu, Normalize, NormRelu, PooledConvNorm, Whitening, conv
-from reslab.shapes import FEATURES, IMAGES, LOGITS, OUTPUT
+from reslab.shapes import ANY_MAP, FEATURES, IMAGES, LOGITS, OUTPUT
 from reslab.system.bounds import SEED
 
 
@@ -55,6 +55,14 @@ class ResNet(nn.Module):
     def features(self, images: Float[Tensor, IMAGES]) -> Float[Tensor, FEATURES]:
         """The last feature map, before pooling."""
         return self.last(self.stages(self.stem(self.normalize(images))))
+
+    def stage_maps(self, images: Float[Tensor, IMAGES]) -> list[Float[Tensor, ANY_MAP]]:
+        """The map that each stage gives, the finest first, for detection and segmentation; the last is `features(images)`."""
+        x, maps = self.stem(self.normalize(images)), []
+        for stage in self.stages:
+            x = stage(x)
+            maps.append(x)
+        return [*maps[:-1], self.last(x)]
 
     def classify(self, features: Float[Tensor, FEATURES]) -> Float[Tensor, LOGITS]:
         """Global average pooling, then one linear layer."""
