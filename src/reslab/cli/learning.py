@@ -80,10 +80,10 @@ def check(exercise: str, file: Path, *, lang: Language | None = None, json: Flag
         json: Print JSON.
     """
     from reslab.learn.answer import judge_file
-    from reslab.learn.check import line_of, numbers_of
+    from reslab.learn.check import line_of
 
     language = reader_language(lang)
-    verdicts = judge_file(file, numbers_of(exercise), language)
+    verdicts = judge_file(file, exercise, language)
     for verdict in verdicts:
         if verdict.right:
             keep_passed(verdict.number)
