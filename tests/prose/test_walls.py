@@ -31,6 +31,10 @@ WALLS = {
     "optuna": ("search",),
     "pyarrow": ("evaluate/feature_file",),
     "jinja2": ("report",),
+    "markdown_it": ("learn/page",),
+    "mdit_py_plugins": ("learn/page",),
+    "pygments": ("learn/page",),
+    "latex2mathml": ("learn/page",),
     "tensorboard": ("train/track",),
     "pickle": (),
 }  # fmt: skip

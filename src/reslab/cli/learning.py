@@ -8,7 +8,7 @@ from typing import Annotated
 from cyclopts import App, Parameter
 
 from reslab.cli import show
-from reslab.errors import ResLabError
+from reslab.errors import ResLabError, nearest
 from reslab.learn import course
 from reslab.learn.progress import Progress, file, keep_passed, next_hint, read_progress
 from reslab.system.files import write_atomically, write_json
@@ -35,12 +35,12 @@ def learn(lesson: int | None = None, *, open: bool = True, lang: Language | None
     if lesson is None:
         _list(language, json)
         return
-    chosen = course.lesson(lesson, language)
+    chosen = _chosen(lesson, language)
     from reslab.learn.page.write import page_of
 
     page = page_of(chosen)
     if json:
-        show.print_json({"schema": 1, "lesson": lesson, "language": language, "page": str(page)})
+        show.print_json({"schema": 1, "lesson": chosen.number, "language": language, "page": str(page)})
     else:
         show.say(str(page))
         if open:
@@ -64,7 +64,7 @@ def start(exercise: str, *, out: Path | None = None, overwrite: Flag = False, la
     lesson = course.lesson(int(exercise.split(".")[0]), language)
     asked = lesson.statements.get(exercise, "")
     title = text("learn.exercise", language, lesson=lesson.number, number=exercise, title=lesson.title)
-    comment = "\n".join(f"# {line}".rstrip() for line in [title, "", *_wrapped(asked)])
+    comment = "\n".join(f"# {line}".rstrip() for line in [title, *([""] if asked else []), *_wrapped(asked)])
     _write(path, f"{comment}\n\n{found.stub}", overwrite)
     show.say(text("learn.started", language, file=path, number=exercise))
 
@@ -80,10 +80,10 @@ def check(exercise: str, file: Path, *, lang: Language | None = None, json: Flag
         json: Print JSON.
     """
     from reslab.learn.answer import judge_file
-    from reslab.learn.check import line_of, numbers_of
+    from reslab.learn.check import line_of
 
     language = reader_language(lang)
-    verdicts = judge_file(file, numbers_of(exercise), language)
+    verdicts = judge_file(file, exercise, language)
     for verdict in verdicts:
         if verdict.right:
             keep_passed(verdict.number)
@@ -116,7 +116,7 @@ def hint(exercise: str, *, lang: Language | None = None) -> None:
 
 
 @app.command
-def notebook(lesson: int, *, out: Path | None = None, overwrite: Flag = False, lang: Language | None = None) -> None:
+def notebook(lesson: str, *, out: Path | None = None, overwrite: Flag = False, lang: Language | None = None) -> None:
     """Write a lesson as a Jupyter notebook, with its outputs and figures, and a cell for each exercise.
 
     Args:
@@ -126,13 +126,22 @@ def notebook(lesson: int, *, out: Path | None = None, overwrite: Flag = False, l
         lang: The language; by default that of RESLAB_LANG, or English.
     """
     language = reader_language(lang)
-    chosen = course.lesson(lesson, language)
+    chosen = _chosen(lesson, language)
     from reslab.learn.notebook import notebook as made
 
     path = out or Path(f"{chosen.slug}.{language}.ipynb")
     _refuse_to_replace(path, overwrite)
     write_json(path, made(chosen, language))
     show.say(str(path))
+
+
+def _chosen(word: str, language: Language) -> course.Lesson:
+    """The lesson of a number as a person types it."""
+    if word.isdecimal():
+        return course.lesson(int(word), language)
+    if re.fullmatch(r"\d+\.\d+", word):
+        raise ResLabError(f"{word} is an exercise", f"reslab learn start {word} begins it")
+    raise ResLabError(f"there is no lesson {word!r}", nearest(word, ["start", "check", "hint", "notebook"]))
 
 
 def _list(language: Language, json: bool) -> None:

@@ -1,6 +1,6 @@
 """Judge a file of the reader's: it is run in a process of its own, for a limited time.
 
-`python -m reslab.learn.answer FILE NUMBER…` is that process. What the file prints goes to stderr; the verdicts are JSON.
+`python -m reslab.learn.answer FILE EXERCISES` is that process. What the file prints goes to stderr; the verdicts are JSON.
 """
 
 import json
@@ -8,13 +8,12 @@ import os
 import subprocess
 import sys
 import traceback
-from collections.abc import Sequence
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 from reslab.errors import ResLabError, nearest
-from reslab.learn.check import exercise
+from reslab.learn.check import exercise, numbers_of
 from reslab.learn.exercise import Text, Verdict, judge
 from reslab.system.language import reader_language
 from reslab.words.phrases import text
@@ -25,8 +24,11 @@ SECONDS = 60.0
 _LARGEST = 2**20  # bytes of a file
 
 
-def judge_file(file: Path, numbers: Sequence[str], language: str, seconds: float = SECONDS) -> list[Verdict]:
+def judge_file(file: Path, exercises: str, language: str, seconds: float = SECONDS) -> list[Verdict]:
     """The verdicts on those of the exercises whose names the file defines.
+
+    Args:
+        exercises: As in "6.2"; "6" for those of a lesson.
 
     Raises:
         ResLabError: the file cannot be read or run, defines none of the names, or takes too long.
@@ -34,7 +36,7 @@ def judge_file(file: Path, numbers: Sequence[str], language: str, seconds: float
     _refuse(file)
     package = str(Path(__file__).parents[2])
     paths = os.pathsep.join(filter(None, [package, os.environ.get("PYTHONPATH")]))
-    child = [sys.executable, "-P", "-m", __name__, str(file), *numbers]
+    child = [sys.executable, "-P", "-m", __name__, str(file), exercises]
     environment = os.environ | {"PYTHONPATH": paths, "RESLAB_LANG": language}
     try:
         done = subprocess.run(child, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, timeout=seconds)
@@ -61,10 +63,10 @@ def _refuse(file: Path) -> None:
         raise ResLabError(f"{file} has {file.stat().st_size:,} bytes", "an answer is a short file of Python")
 
 
-def _verdicts(file: Path, numbers: Sequence[str]) -> list[Verdict]:
+def _verdicts(file: Path, exercises: str) -> list[Verdict]:
     """In the child: run the file, judge what it defines."""
     defined = _run(file)
-    asked = [exercise(number) for number in numbers]
+    asked = [exercise(number) for number in numbers_of(exercises)]
     found = [each for each in asked if each.name in defined]
     if not found:
         language, names = reader_language(), ", ".join(dict.fromkeys(each.name for each in asked))
@@ -107,11 +109,11 @@ def _line(file: Path, error: BaseException) -> int | None:
     return lines[-1] if lines else None
 
 
-def _main(file: Path, numbers: Sequence[str]) -> None:
+def _main(file: Path, exercises: str) -> None:
     answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)  # what the file prints is no verdict
     try:
-        verdicts = _verdicts(file, numbers)
+        verdicts = _verdicts(file, exercises)
     except ResLabError as error:
         document: dict[str, Any] = {"error": [error.message, error.hint]}
     else:
@@ -122,4 +124,4 @@ def _main(file: Path, numbers: Sequence[str]) -> None:
 
 
 if __name__ == "__main__":
-    _main(Path(sys.argv[1]), sys.argv[2:])
+    _main(Path(sys.argv[1]), sys.argv[2])

@@ -4,6 +4,7 @@ A mistake in the bank is a wrong answer. A reader's answer that is not right is 
 as one does, whatever its code looks like, the reader gets the sentence that belongs to that mistake.
 """
 
+import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -36,6 +37,8 @@ class Raised:
 
     kind: str
     message: str = ""
+    line: int | None = None
+    """The innermost of the reader's own lines that led to it."""
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Raised) and self.kind == other.kind
@@ -139,8 +142,18 @@ def _observed(exercise: Exercise, answer: Any, cases: Sequence[tuple[Any, ...]])
         try:
             results.append(exercise.observe(answer, _copied(case)))
         except Exception as error:
-            results.append(Raised(type(error).__name__, str(error)))
+            results.append(Raised(type(error).__name__, str(error), _line(error)))
     return results
+
+
+def _line(error: Exception) -> int | None:
+    """Of the reader's file (`answer`) or notebook (`__main__`)."""
+    lines = [
+        line
+        for frame, line in traceback.walk_tb(error.__traceback__)
+        if frame.f_globals.get("__name__") in ("answer", "__main__")
+    ]
+    return lines[-1] if lines else None
 
 
 def _copied(case: tuple[Any, ...]) -> tuple[Any, ...]:
@@ -156,6 +169,10 @@ def _praise(cases: int) -> Text:
 
 def _difference(given: Any, expected: Any, wrong: int, cases: int) -> Text:
     """The first case that differs, in words."""
+    if isinstance(given, Raised) and given.kind == NotImplementedError.__name__:
+        return Text(
+            "there is no answer yet: the stub raises NotImplementedError", "还没有作答：存根引发 NotImplementedError"
+        )
     if cases > 1:
         where = Text(
             f"different in {wrong} of {cases} cases; the first gives ",
@@ -163,14 +180,17 @@ def _difference(given: Any, expected: Any, wrong: int, cases: int) -> Text:
         )
     else:
         where = Text("not right: it gives ", "不对：给出 ")
-    ours, theirs = _shown(given), _shown(expected)
-    return Text(f"{where.en}{ours}, expected {theirs}", f"{where.zh}{ours}，应为 {theirs}")
+    return Text(
+        f"{where.en}{_shown(given, 'line')}, expected {_shown(expected, 'line')}",
+        f"{where.zh}{_shown(given, '行')}，应为 {_shown(expected, '行')}",
+    )
 
 
-def _shown(result: Any) -> str:
-    """A result as short text: an exception, a shape with the first numbers, or the value."""
+def _shown(result: Any, word: str) -> str:
+    """A result as short text: an exception with its line, a shape with the first numbers, or the value."""
     if isinstance(result, Raised):
-        text = f"{result.kind}: {result.message}"
+        kind = f"{result.kind} ({word} {result.line})" if result.line else result.kind
+        text = f"{kind}: {result.message}".removesuffix(": ")
     else:
         array = as_numpy(result)
         if isinstance(array, np.ndarray) and array.size > 1:

@@ -15,7 +15,7 @@ class Progress:
     """Numbers as in "6.2"."""
 
     schema: int = SCHEMA
-    passed: list[str] = field(default_factory=list)
+    passed: tuple[str, ...] = ()
     hints: dict[str, int] = field(default_factory=dict)
     """Which of its hints was shown last, from 1."""
 
@@ -44,7 +44,7 @@ def keep_passed(number: str) -> None:
     with suppress(ResLabError):
         before = read_progress()
         if number not in before.passed:
-            _write(Progress(passed=[*before.passed, number], hints=before.hints))
+            _write(Progress(passed=(*before.passed, number), hints=before.hints))
 
 
 def next_hint(number: str, of: int) -> int:
