@@ -113,7 +113,7 @@ def preactivated(x, norm1, conv1, norm2, conv2, project):
         Mistake(
             _raw_projection,
             Text(
-                "the projection reads x behind the first norm and ReLU (He et al. 2016, appendix); only the identity takes x itself",
+                "the projection reads x behind the first norm and ReLU (He et al. 2016, appendix); only the identity takes x",
                 "投影读取的是经过第一个归一化与 ReLU 之后的 x（He 等，2016，附录）；只有恒等捷径才直接取 x",
             ),
         ),
