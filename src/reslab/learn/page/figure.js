@@ -18,7 +18,7 @@ figure.live { --card: #ffffff; --soft: #f1efe9; --ink: #1d2329; --quiet: #58626c
 :root[data-theme="dark"] figure.live { --card: #1b1f23; --soft: #252a30; --ink: #e4e6e8; --quiet: #9aa4ae; --rule: #2f353b;
   --edge: #6f7983; --blue: #7fb0e6; --amber: #eda05a; --green: #7cc79a; color-scheme: dark; }
 figure.live > [hidden] { display: none; }
-.live-body, .live-body * { box-sizing: border-box; }
+.live-body, .live-body * { box-sizing: border-box; line-height: 1.5; }
 .live-body { color: var(--ink); background: var(--card); border: 1px solid var(--rule); border-radius: 12px; padding: 14px;
   font: 15px/1.5 system-ui, -apple-system, "Segoe UI", Roboto, "PingFang SC", "Microsoft YaHei", "Noto Sans CJK SC", sans-serif;
   text-align: start; }
