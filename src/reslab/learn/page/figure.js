@@ -75,6 +75,9 @@ const label = (x, y, text, attributes = {}) => s("text", { x, y, ...attributes }
 const speaker = (language) => (key, values = {}) =>
   WORDS[key][language === "zh" ? 1 : 0].replace(/\{(\w+)\}/g, (_, name) => values[name]);
 
+/** Sentences one after the other; Chinese has no blank between them. */
+const sentences = (language, ...parts) => parts.filter(Boolean).join(language === "zh" ? "" : " ");
+
 // ---------------------------------------------------------------- numbers
 
 const minus = (text) => String(text).replace(/-/g, "\u2212");
