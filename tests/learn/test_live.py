@@ -1,5 +1,7 @@
 """The figures that move: their data are current, their arithmetic is PyTorch's, and they work in a real Chromium."""
 
+import base64
+import hashlib
 import json
 import os
 import re
@@ -160,6 +162,7 @@ def test_every_word_is_asked_for_and_every_word_that_is_asked_for_exists():
 
 
 def test_the_script_is_small_plain_and_asks_nobody():
+    assert live.script([]) == live.script(["unknown"]) == ""
     assert sorted(CODE) == sorted(["figure", "words", *live.KINDS])
     assert all(len(code.splitlines()) <= 400 for code in CODE.values())
     everything = live.script()
@@ -199,11 +202,15 @@ def opened(browser, tmp_path):
         page.on("pageerror", lambda error: complaints.append(str(error)))
         data = (text or json.dumps(DATA[OF[kind]])).replace("</", "<\\/")
         file = tmp_path / "page.html"
+        script = live.script([kind])
+        digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+        policy = f"default-src 'none'; img-src file:; style-src 'unsafe-inline'; script-src 'sha256-{digest}'"
         file.write_text(
             f'<!doctype html><html lang="{language}"><meta charset="utf-8"><meta name="viewport" content="width=device-width">'
+            f'<meta http-equiv="Content-Security-Policy" content="{policy}">'
             f'<body><figure class="live" data-figure="{kind}"><img alt="still" src="{(FIGURES / OF[kind]).as_uri()}.svg">'
             f'<script type="application/json">{data}</script><figcaption>Caption</figcaption></figure>'
-            f"<script>{live.script([kind])}</script>",
+            f"<script>{script}</script>",
             encoding="utf-8",
         )
         page.goto(file.as_uri())
@@ -378,19 +385,32 @@ def test_the_gain_is_moved_by_keys(opened):
 @pytest.mark.browser
 def test_the_map_is_walked_by_keys(opened):
     page = opened("resnet18-map")
-    assert "11,689,512 parameters and 1,814,073,344 MACs" in page.locator(".map-total").inner_text()
+    assert "11,689,512 parameters and 1,814,073,344 multiply-accumulates (MACs)" in page.locator(".map-total").inner_text()
     page.get_by_role("button", name="7 × 7, 64").focus()
     page.keyboard.press("End")
     assert "head" in said(page) and "512,000" in said(page)
     page.keyboard.press("ArrowUp")
-    assert "stages.3.1.second" in said(page) and "435 × 435 pixels: more than the picture has" in said(page)
+    assert "stages.3.1.second" in said(page) and "435 × 435 pixels, wider than the picture" in said(page)
     assert "self.second = last(width, width, kernel=3)" in said(page) and "class BasicBlock" in said(page)
     page.get_by_role("slider").focus()
     for _ in range(20):
         page.keyboard.press("ArrowRight")
     assert "435 × 435 pixels" in said(page) or page.get_by_role("slider").input_value() == "512"
-    assert f"{macs(ZOO['resnet18'], 512):,} MACs" in page.locator(".map-total").inner_text()
+    assert f"{macs(ZOO['resnet18'], 512):,} multiply-accumulates" in page.locator(".map-total").inner_text()
     assert page.locator(".map-row[tabindex='0']").count() == 1
+
+
+@in_browser
+@pytest.mark.browser
+@pytest.mark.parametrize("width", [PHONE["width"], 736])
+def test_choosing_a_layer_moves_nothing(opened, width):
+    page = opened("resnet18-map", viewport=PHONE | {"width": width})
+    rows = page.locator(".map-row")
+    places = set()
+    for number in range(rows.count()):
+        rows.nth(number).click()
+        places.add((height(page), page.locator(".map-key").bounding_box()["y"] + page.evaluate("scrollY")))
+    assert len(places) == 1
 
 
 @in_browser

@@ -44,8 +44,11 @@ _GAINS = {"g = 1": 1.0, "g = √2": math.sqrt(2), "g = 2": 2.0}
 
 
 def script(kinds: Sequence[str] = KINDS) -> str:
-    """The JavaScript that moves figures of these kinds: a plain script for the end of a page."""
-    files = ["figure", "words", *sorted(set(kinds))]
+    """The JavaScript that moves figures of these kinds, for the end of a page; empty if there are none that move."""
+    moving = sorted(set(kinds) & set(KINDS))
+    if not moving:
+        return ""
+    files = ["figure", "words", *moving]
     parts = [(_PAGE / f"{name}.js").read_text(encoding="utf-8") for name in files]
     return "\n".join(['(() => {\n"use strict";', *parts, "start();\n})();\n"])
 

@@ -77,7 +77,7 @@ KINDS["fifty-layers"] = (element, data, language) => {
     chart.replaceChildren(drawn.svg);
     histograms.replaceChildren(...shown.map((layer) => histogram(layer, signals[layer])));
     const factor = (sizes.at(-1) / sizes[1]) ** (1 / (data.layers - 1));
-    told.textContent = say("fifty.says", { size: short(sizes.at(-1)), factor: short(factor) }) + " " + expected();
+    told.textContent = sentences(language, say("fifty.says", { size: short(sizes.at(-1)), factor: short(factor) }), expected());
   }
 
   /** What the theory expects of one layer. */

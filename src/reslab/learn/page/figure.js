@@ -18,7 +18,7 @@ figure.live { --card: #ffffff; --soft: #f1efe9; --ink: #1d2329; --quiet: #58626c
 :root[data-theme="dark"] figure.live { --card: #1b1f23; --soft: #252a30; --ink: #e4e6e8; --quiet: #9aa4ae; --rule: #2f353b;
   --edge: #6f7983; --blue: #7fb0e6; --amber: #eda05a; --green: #7cc79a; color-scheme: dark; }
 figure.live > [hidden] { display: none; }
-.live-body, .live-body * { box-sizing: border-box; }
+.live-body, .live-body * { box-sizing: border-box; line-height: 1.5; }
 .live-body { color: var(--ink); background: var(--card); border: 1px solid var(--rule); border-radius: 12px; padding: 14px;
   font: 15px/1.5 system-ui, -apple-system, "Segoe UI", Roboto, "PingFang SC", "Microsoft YaHei", "Noto Sans CJK SC", sans-serif;
   text-align: start; }
@@ -74,6 +74,9 @@ const label = (x, y, text, attributes = {}) => s("text", { x, y, ...attributes }
 /** A phrase of the table in that language, its {blanks} filled in. */
 const speaker = (language) => (key, values = {}) =>
   WORDS[key][language === "zh" ? 1 : 0].replace(/\{(\w+)\}/g, (_, name) => values[name]);
+
+/** Sentences one after the other; Chinese has no blank between them. */
+const sentences = (language, ...parts) => parts.filter(Boolean).join(language === "zh" ? "" : " ");
 
 // ---------------------------------------------------------------- numbers
 

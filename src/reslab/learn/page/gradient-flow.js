@@ -9,7 +9,7 @@ KINDS["gradient-flow"] = (element, data, language) => {
     data.series.some((each) => Object.entries({ ...chosen, ...change }).every(([key, value]) => key === "layer" || each[key] === value));
   const depths = [...new Set(data.series.map((each) => each.depth))];
   const all = data.series.flatMap((each) => each.values).filter((value) => value > 0);
-  const y = { low: Math.floor(Math.log10(Math.min(...all))), high: Math.ceil(Math.log10(Math.max(...all))) };
+  const y = { low: Math.floor(Math.log10(Math.min(...all))), high: Math.ceil(Math.log10(Math.max(...all))) + 1 }; // room for the names of the stages
 
   const depth = choice(say("flow.depth"), depths.map((n) => [n, n]), chosen.depth, (n) => pick({ depth: n }));
   const norm = choice(say("flow.norm"), [[true, say("yes")], [false, say("no")]], true, (on) => pick({ norm: on }));
@@ -79,8 +79,9 @@ KINDS["gradient-flow"] = (element, data, language) => {
     }
     const [plain, residual] = drawn.parts.map(({ points }) => points.map(([, value]) => value));
     const ratio = (list) => short(list[0] / list.at(-1), 1);
-    told.textContent = say("flow.says", { layer: to, count: plain.length, plain: short(plain[to - 1]), residual: short(residual[to - 1]) })
-      + (to === 1 ? ` ${say("flow.ratio", { plain: ratio(plain), residual: ratio(residual) })}` : "");
+    told.textContent = sentences(language,
+      say("flow.says", { layer: to, count: plain.length, plain: short(plain[to - 1]), residual: short(residual[to - 1]) }),
+      to === 1 && say("flow.ratio", { plain: ratio(plain), residual: ratio(residual) }));
   }
 
   layer.set(1, { max: count() });

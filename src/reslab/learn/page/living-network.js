@@ -168,7 +168,8 @@ KINDS["living-network"] = (element, data, language) => {
     });
     const whole_ = softmax(residualForward(data, picture).logits), before = winner(whole_);
     told.textContent = empty ? say("net.empty")
-      : say("net.answer", { digit: answer, share: percent(p[answer]) }) + (state.off.some(Boolean) ? ` ${say("net.whole", { digit: before, share: percent(whole_[before]) })}` : "");
+      : sentences(language, say("net.answer", { digit: answer, share: percent(p[answer]) }),
+        state.off.some(Boolean) && say("net.whole", { digit: before, share: percent(whole_[before]) }));
   }
 
   /** The digit as the network sees it, and over it what each quarter adds to the logit. */
@@ -183,7 +184,7 @@ KINDS["living-network"] = (element, data, language) => {
     return s("svg", { viewBox: "0 0 8 8", role: "img", "aria-label": say("net.evidence"), class: "net-square" }, ...pixels, ...quarters);
   }
 
-  for (const watched of [globalThis.matchMedia("(prefers-color-scheme: dark)")]) watched.addEventListener("change", () => show({}));
+  globalThis.matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => show({})); // the colours of the canvases
   new MutationObserver(() => show({})).observe(document.documentElement, { attributeFilter: ["data-theme"] });
   example(3);
 };
@@ -252,7 +253,7 @@ const NET_STYLE = `
 .live-body .net-number { font-size: 1px; text-anchor: middle; paint-order: stroke; stroke: var(--card); stroke-width: 0.22px; }
 .net-sum { margin: 6px 0 0; font-size: 12px; color: var(--quiet); font-variant-numeric: tabular-nums; min-height: 4.5em; }
 .net-under, .net-examples { display: flex; flex-wrap: wrap; gap: 6px; margin-top: 6px; }
-.live-body .net-examples button { padding: 3px 0; width: 34px; }
+.live-body .net-examples button { padding: 3px 0; width: 31px; }
 .net-class { display: grid; grid-template-columns: 18px 1ch 1fr 4.6em; gap: 8px; align-items: center; min-height: 21px; font-size: 14px; cursor: pointer; border-radius: 4px; }
 .net-class input { margin: 0; accent-color: var(--blue); }
 .net-track { height: 10px; background: var(--soft); border-radius: 3px; overflow: hidden; } .net-bar { display: block; height: 100%; background: var(--quiet); }

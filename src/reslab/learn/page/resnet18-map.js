@@ -17,7 +17,7 @@ KINDS["resnet18-map"] = (element, data, language) => {
   const box = h("div"), total = h("p", { class: "map-total" });
   const details = h("div", { class: "map-details", role: "status" });
   element.append(h("style", {}, MAP_STYLE), row(size), total, h("div", { class: "map-parts" }, h("div", {}, h("div", { class: "map-key live-name" },
-    h("span", {}, h("i", { class: "blue" }), say("map.parameters")), h("span", {}, h("i", { class: "amber" }), say("map.macs"))), box), details));
+    h("span", {}, h("i", { class: "blue" }), say("map.parameters")), h("span", {}, h("i", { class: "amber" }), say("map.short"))), box), details));
 
   const HIGH = 25, y = (i) => 4 + i * HIGH;
   const kindOf = (layer) => (layer.kind === "conv" ? `${layer.kernel} × ${layer.kernel}, ${layer.channels}${layer.stride > 1 ? ", /2" : ""}` : say(`map.${layer.kind}`));
@@ -77,7 +77,7 @@ KINDS["resnet18-map"] = (element, data, language) => {
       ...line(say("map.layer"), kindOf(layer) + (layer.kind === "conv" ? say(layer.relu ? "map.then_relu" : layer.shortcut ? "map.then_shortcut" : "map.then_sum") : "")),
       ...line(say("map.shape"), shape),
       ...line(say("map.parameters"), layer.weights ? whole(layer.weights) + norm : "0"),
-      ...line(say("map.macs"), macs ? `${product} = ${whole(macs)}` : "0"),
+      ...line(say("map.short"), macs ? `${product} = ${whole(macs)}` : "0"),
       ...line(say("map.receptive"), layer.kind === "head" ? say("map.all") : say(layer.receptive > state.size ? "map.larger" : "map.pixels", { n: layer.receptive }))),
       h("div", { class: "quiet map-file" }, say("map.source", { file: layer.file, owner: layer.owner })), h("pre", {}, h("code", {}, layer.code)));
   }
@@ -94,9 +94,9 @@ const MAP_STYLE = `
 .map-row[aria-pressed="true"] .map-hit { fill: var(--soft); stroke: var(--blue); }
 .map-box { fill: var(--card); stroke: var(--edge); } .map-row[aria-pressed="true"] .map-box { stroke: var(--blue); stroke-width: 2; }
 .map-arc { fill: none; stroke: var(--green); stroke-width: 2; } .map-sum { fill: var(--card); stroke: var(--green); stroke-width: 1.5; } .map-plus { stroke: var(--green); stroke-width: 1.5; }
-.map-details { position: sticky; top: 12px; border: 1px solid var(--rule); border-radius: 10px; padding: 12px 14px; min-height: 23em; }
+.map-details { position: sticky; top: 12px; border: 1px solid var(--rule); border-radius: 10px; padding: 12px 14px; min-height: 29em; background: var(--card); }
 .map-details dl { display: grid; gap: 0; margin: 6px 0; } .map-details dt { color: var(--quiet); font-size: 13px; } .map-details dd { margin: 0 0 6px; font-variant-numeric: tabular-nums; overflow-wrap: anywhere; }
 .map-file { font-size: 13px; overflow-wrap: anywhere; } .map-details pre { margin: 4px 0 0; white-space: pre-wrap; overflow-wrap: anywhere; font-size: 12.5px; background: var(--soft); padding: 6px 8px; border-radius: 6px; }
-@media (max-width: 640px) { .map-parts { grid-template-columns: minmax(0, 1fr); } .map-details { order: -1; top: 0; min-height: 15em; padding: 8px 12px; font-size: 13.5px; z-index: 3; background: var(--card); }
+@media (max-width: 640px) { .map-parts { grid-template-columns: minmax(0, 1fr); } .map-details { order: -1; top: 0; min-height: 0; height: 20em; overflow: auto; padding: 8px 12px; font-size: 13.5px; z-index: 3; }
   .map-details dl { grid-template-columns: auto minmax(0, 1fr); gap: 0 10px; margin: 2px 0; } .map-details dd { margin: 0; } .map-details pre { font-size: 11px; } }
 `;
