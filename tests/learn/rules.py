@@ -13,7 +13,7 @@ from reslab.learn.lesson import lessons
 
 ROOT = Path(__file__).parents[2]
 FOLDER = ROOT / "lessons"
-PAGES = lessons(FOLDER)
+PAGES = [page for page in lessons(FOLDER) if page.name[0].isdigit()]
 ENGLISH = [page for page in PAGES if page.parent.name == "en"]
 WORDS, SMALL = 1200, 12
 

@@ -180,9 +180,10 @@ def alike(one: str, other: str) -> bool:
     return all(abs(float(a) - float(b)) < (_SHADE if re.search(r"\.\d\d", a) else _PLACE) for a, b in pairs)
 
 
-def lessons(folder: Path, number: str = "*") -> list[Path]:
-    """Every lesson of a folder, or the one of that number, in both languages."""
-    return sorted(path for language in LANGUAGES for path in (folder / language).glob(f"{number}-*.md"))
+def lessons(folder: Path, name: str = "*") -> list[Path]:
+    """Every page of the course in a folder, or those of that name or number, in both languages."""
+    pages = [path for language in LANGUAGES for path in (folder / language).glob("*.md")]
+    return sorted(path for path in pages if name in ("*", path.stem, path.stem.split("-")[0]))
 
 
 if __name__ == "__main__":
