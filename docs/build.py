@@ -8,6 +8,8 @@ page asks another server for anything.
 """
 
 import argparse
+import base64
+import html
 import re
 import shutil
 import subprocess
@@ -33,6 +35,8 @@ HEADS = {
 _LINK = re.compile(r"^```.*?^```|`[^`\n]+`|\]\((?P<target>[^)#:\s]+)(?P<anchor>#[^)\s]*)?\)", re.M | re.S)
 """A link to a file; or code, which is passed over."""
 
+
+_FIGURE = re.compile(r"^!\[(?P<alt>[^\]]*)\]\((?P<file>\.\./figures/[^)]+)\)$", re.M)
 
 _OTHER = re.compile(r"\[(?P<text>[^\]]+)\]\((?:\.\./)+en/(?P<page>[^)]+)\.md\)")
 """A link of a Chinese page to an English one."""
@@ -64,6 +68,7 @@ def gather(language: str, folder: Path) -> Path:
     (folder / "lessons" / "index.md").write_text(list_lessons(folder / "lessons", language), encoding="utf-8")
     for page in sorted(folder.rglob("*.md")):
         text = page.read_text(encoding="utf-8")
+        text = _FIGURE.sub(partial(move_figure, page=page, language=language), text)
         to_site = "../" * len(page.relative_to(folder).parts)
         text = _OTHER.sub(rf'<a href="{to_site}en/\g<page>.html">\g<text></a>', text)
         page.write_text(
@@ -75,6 +80,16 @@ def gather(language: str, folder: Path) -> Path:
 def pages_of(folder: Path) -> set[str]:
     """The names of its pages, as Sphinx has them."""
     return {page.relative_to(folder).with_suffix("").as_posix() for page in folder.rglob("*.md")}
+
+
+def move_figure(found: re.Match[str], page: Path, language: str) -> str:
+    """A figure that moves as HTML; other figures as they are."""
+    from reslab.learn.page.render import moving
+
+    file = ROOT / "lessons" / language / found["file"]
+    coded = base64.b64encode(file.read_bytes()).decode()
+    made = moving(file, f'<img src="data:image/svg+xml;base64,{coded}" alt="{html.escape(found["alt"])}">')
+    return made or found[0]
 
 
 def relocate(found: re.Match[str], page: Path, folder: Path, language: str) -> str:

@@ -5,9 +5,12 @@ from pathlib import Path
 from typing import Any
 
 from docutils.nodes import Element, SkipNode
-from latex2mathml.converter import convert
 from sphinx.application import Sphinx
 from sphinx.search.zh import SearchChinese
+
+from reslab.learn.live import script
+from reslab.learn.page.formula import mathml
+from reslab.learn.page.render import kinds_of
 
 project = "ResLab"
 author = "The ResLab authors"
@@ -38,16 +41,23 @@ autodoc_member_order = "bysource"
 def setup(app: Sphinx) -> None:
     app.add_html_math_renderer("mathml", (inline_math, None), (display_math, None))
     app.connect("config-inited", add_terms)
+    app.connect("html-page-context", add_moving_figures)
+
+
+def add_moving_figures(app: Sphinx, page: str, template: str, context: dict[str, Any], document: Any) -> None:
+    """The module that makes figures move, on the pages that have such figures."""
+    if code := script(kinds_of(context.get("body", ""))):
+        context["body"] += f'<script type="module">{code}</script>'
 
 
 def inline_math(translator: Any, node: Element) -> None:
     """A formula as MathML, which browsers draw themselves."""
-    translator.body.append(convert(node.astext()))
+    translator.body.append(mathml(node.astext(), block=False))
     raise SkipNode
 
 
 def display_math(translator: Any, node: Element) -> None:
-    translator.body.append(convert(node.astext(), display="block"))
+    translator.body.append(mathml(node.astext(), block=True))
     raise SkipNode
 
 

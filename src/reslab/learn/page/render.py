@@ -18,6 +18,7 @@ from pygments.formatters import HtmlFormatter
 from pygments.lexers import BashLexer, PythonLexer
 
 from reslab.learn.course import LESSONS, Lesson
+from reslab.learn.live import script
 from reslab.learn.page.formula import mathml
 from reslab.report.frame import palette, policy
 from reslab.system.language import LANGUAGES
@@ -62,26 +63,20 @@ def render_page(path: Path, language: str, course: Sequence[Lesson] = ()) -> str
         course: Every lesson of that language, for the way to the one before and the one after.
     """
     body = _markdown().render(path.read_text(encoding="utf-8"), {"path": path, "language": language})
-    script = _live() if 'class="live"' in body else ""
+    code = script(kinds_of(body))
     at = next((n for n, each in enumerate(course) if each.path == path), None)
     heading = re.search(r"^# (.+)$", path.read_text(encoding="utf-8"), re.M)
     return _PAGE.format(
         tag=_TAGS[language],
-        policy=policy(script),
+        policy=policy(code),
         title=html.escape(heading[1].replace("`", "") if heading else path.stem),
         style=palette() + "\n" + (_HERE / "style.css").read_text(encoding="utf-8").strip(),
         bar=_bar(path, language, None if at is None else course[at].number),
         main=body,
         turn="" if at is None else _turn(course, at, language),
         foot=text("page.foot", language, version=version("reslab")),
-        script=f'<script type="module">{script}</script>\n' if script else "",
+        script=f'<script type="module">{code}</script>\n' if code else "",
     )
-
-
-def _live() -> str:
-    """What makes figures move; without it they stand still."""
-    file = _HERE / "figure.js"
-    return file.read_text(encoding="utf-8").strip() if file.is_file() else ""
 
 
 def _bar(path: Path, language: str, number: int | None) -> str:
@@ -159,9 +154,19 @@ def _picture(_: Any, tokens: Sequence[Token], at: int, __: Any, env: dict[str, A
     shown = f'<img src="data:image/{KINDS[file.suffix]};base64,{coded}" alt="{html.escape(token.content)}">'
     if not token.meta.get("lone"):
         return shown
+    return moving(file, shown) or f"<figure>{shown}</figure>\n"
+
+
+def kinds_of(body: str) -> list[str]:
+    """The kinds of the figures of a page that move."""
+    return re.findall(r'<figure class="live" data-figure="([^"]+)"', body)
+
+
+def moving(file: Path, shown: str) -> str | None:
+    """A picture, as HTML `shown`, with the data beside its file that make it move; None where there are none."""
     data = file.with_name(file.name.split(".")[0] + ".json")
     if not data.is_file():
-        return f"<figure>{shown}</figure>\n"
+        return None
     numbers = json.loads(data.read_text(encoding="utf-8"))
     inside = json.dumps(numbers, ensure_ascii=False, separators=(",", ":")).replace("</", "<\\/")
     kind = html.escape(numbers["figure"])
