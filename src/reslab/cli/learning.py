@@ -22,7 +22,7 @@ _WIDTH = 88
 
 
 @app.default
-def learn(lesson: int | None = None, *, open: bool = True, lang: Language | None = None, json: Flag = False) -> None:
+def learn(lesson: str | None = None, *, open: bool = True, lang: Language | None = None, json: Flag = False) -> None:
     """List the lessons with your progress or, with a number, show that lesson in the browser.
 
     Args:
