@@ -180,9 +180,10 @@ def alike(one: str, other: str) -> bool:
     return all(abs(float(a) - float(b)) < (_SHADE if re.search(r"\.\d\d", a) else _PLACE) for a, b in pairs)
 
 
-def lessons(folder: Path, number: str = "*") -> list[Path]:
-    """Every lesson of a folder, or the one of that number, in both languages."""
-    return sorted(path for language in LANGUAGES for path in (folder / language).glob(f"{number}-*.md"))
+def lessons(folder: Path, number: str = "") -> list[Path]:
+    """Every page of a folder, or the lesson of that number, in both languages."""
+    names = f"{number}-*.md" if number else "*.md"
+    return sorted(path for language in LANGUAGES for path in (folder / language).glob(names))
 
 
 if __name__ == "__main__":

@@ -62,7 +62,7 @@ def render_page(path: Path, language: str, course: Sequence[Lesson] = ()) -> str
         course: Every lesson of that language, for the way to the one before and the one after.
     """
     body = _markdown().render(path.read_text(encoding="utf-8"), {"path": path, "language": language})
-    script = _live() if 'class="live"' in body else ""
+    script = _live(re.findall(r'<figure class="live" data-figure="([\w-]+)">', body))
     at = next((n for n, each in enumerate(course) if each.path == path), None)
     heading = re.search(r"^# (.+)$", path.read_text(encoding="utf-8"), re.M)
     return _PAGE.format(
@@ -74,14 +74,17 @@ def render_page(path: Path, language: str, course: Sequence[Lesson] = ()) -> str
         main=body,
         turn="" if at is None else _turn(course, at, language),
         foot=text("page.foot", language, version=version("reslab")),
-        script=f'<script type="module">{script}</script>\n' if script else "",
+        script=f"<script>{script}</script>\n" if script else "",
     )
 
 
-def _live() -> str:
-    """What makes figures move; without it they stand still."""
-    file = _HERE / "figure.js"
-    return file.read_text(encoding="utf-8").strip() if file.is_file() else ""
+def _live(kinds: Sequence[str]) -> str:
+    """What moves figures of these kinds, in one scope: `figure.js`, the words, a file for each kind; else they stand still."""
+    moving = [kind for kind in sorted(set(kinds)) if (_HERE / f"{kind}.js").is_file()]
+    if not moving:
+        return ""
+    parts = [(_HERE / f"{name}.js").read_text(encoding="utf-8").strip() for name in ("figure", "words", *moving)]
+    return "\n".join(['(() => {\n"use strict";', *parts, "start();\n})();"])
 
 
 def _bar(path: Path, language: str, number: int | None) -> str:
