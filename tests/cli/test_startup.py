@@ -42,6 +42,9 @@ AT_ONCE = {
     "lr-find": [["--help"], ["nowhere"]],
     "bench": [["--help"], ["nowhere"]],
     "study": [["--help"], [], ["degradation", "--json"]],
+    "learn": [
+        ["--help"], [], ["--json", "--lang", "zh"], ["99"], ["check", "--help"], ["check", "2.1", "nowhere.py"], ["hint", "x"],
+    ],
     "report": [["--help"], ["nowhere"]],
 }  # fmt: skip
 """Verb -> what it answers with nothing of HEAVY."""

@@ -13,8 +13,8 @@ from reslab.learn.lesson import lessons
 
 ROOT = Path(__file__).parents[2]
 FOLDER = ROOT / "lessons"
-PAGES = [page for page in lessons(FOLDER) if page.name[0].isdigit()]
-ENGLISH = [page for page in PAGES if page.parent.name == "en"]
+PAGES = lessons(FOLDER)
+LESSONS = [page for page in PAGES if page.name[0].isdigit()]
 WORDS, SMALL = 1200, 12
 
 FENCE = re.compile(r"^```([^\n]*)\n(.*?)^```$", re.M | re.S)
@@ -25,6 +25,7 @@ EXERCISES = re.compile(r"^## (?:Exercises|练习)$", re.M)
 DETAILS = re.compile(r"^<details>.*?^</details>", re.M | re.S)
 HAN = "[\u4e00-\u9fff\u3000-\u303f\uff00-\uffef“”‘’…—]"
 
+QUOTATION = re.compile(r"“[^”]*”")
 YEAR = r"(?:19|20)\d\d"
 AUTHOR = re.compile(
     rf"et al\b|等|[A-Z][\w’'-]+ (?:and|&|和|与) [A-Z]\w|\b(?!In|Since|From|Until)[A-Z][\w’'-]+,? ?[(（]?{YEAR}"
@@ -120,27 +121,37 @@ def values(text):
 
 def sentences(text):
     text = " ".join(text.replace("et al.", "et al").split())
-    return re.split(r"(?<=[.!?:;]) (?=\W*[A-Z])|(?<=[。！？；：])", text)
+    return re.split(r"(?<=[.!?]) (?=\W*[A-Z])|(?<=[。！？])", text)
 
 
 def unproven_numbers(text, given=""):
-    """Numbers in prose that no block above shows, that come from no paper, and that are not small.
+    """Numbers in prose that no block shows, that come from no paper, and that are neither small nor a year.
+
+    A block proves the numbers of the paragraphs below it and of the one directly above it; in the opening, where the question
+    is asked, and in the exercises any block of the page does. Headings and quotations (“…”) are not looked at.
 
     Args:
-        given: what exercises may also name: their stubs. In the exercises the blocks of the whole page count.
+        given: what exercises may also name: their stubs.
     """
     seen, faults, found = set(), [], parts(text)
-    for part in found:
+    everywhere = set().union(*(values(part.text) for part in found if part.fence is not None))
+    opening, exercises = True, False
+    for part, after in zip(found, [*found[1:], Part(None, "")], strict=True):
         if part.fence is not None:
             seen |= values(part.text)
+        elif part.text.startswith("## "):
+            opening, exercises = False, exercises or EXERCISES.match(part.text)
+        if part.fence is not None or part.text.startswith("#"):
             continue
-        if EXERCISES.match(part.text):
-            seen |= values(given).union(*(values(each.text) for each in found if each.fence is not None))
-        for sentence in sentences(plain(part.text)):
+        proven = (
+            everywhere if opening or exercises else seen | (values(after.text) if after.fence is not None else set())
+        )
+        for sentence in sentences(QUOTATION.sub(" ", plain(part.text))):
             if re.search(YEAR, sentence) and AUTHOR.search(sentence):
                 continue
-            said = [number.replace(",", "") for number in SAID.findall(sentence)]
-            faults += [n for n in said if Decimal(n) not in seen and not (n.isdigit() and int(n) <= SMALL)]
+            said = [number.replace(",", "") for number in SAID.findall(sentence) if not re.fullmatch(YEAR, number)]
+            known = proven | values(given) if exercises else proven
+            faults += [n for n in said if Decimal(n) not in known and not (n.isdigit() and int(n) <= SMALL)]
     return faults
 
 
@@ -165,23 +176,26 @@ def undefined(course, number, language, table):
     """
     words = {(row.en if language == "en" else row.zh): row.lesson for row in table}
     anyone = re.compile("|".join(spelling(word) for word in sorted(words, key=len, reverse=True)), re.I)
-    until_now = "\n\n".join(
-        re.sub(r"^#.*$|!?\[[^\]]*\]", " ", prose(text), flags=re.M)
+    before = {
+        at: re.sub(r"^#.*$|!?\[[^\]]*\]", " ", prose(text), flags=re.M)
         for at, text in sorted(course.items())
         if at <= number
-    )
+    }
     faults = []
     for word in [word for word, lesson in words.items() if lesson == number]:
-        here, wanted = prose(course[number]), spelling(word)
-        if not re.search(rf"(?<!\*)\*{wanted}\*(?!\*)", here, re.I):
+        wanted = spelling(word)
+        if not re.search(rf"(?<!\*)\*{wanted}\*(?!\*)", before[number], re.I):
             faults.append(f"{word} is not defined")
             continue
-        uses = [m for m in anyone.finditer(until_now) if re.fullmatch(wanted, m[0], re.I)]
-        first = next(
-            (n for n, m in enumerate(uses) if until_now[m.start() - 1] == until_now[m.end()] == "*"), len(uses)
-        )
-        if first > 1:
-            faults.append(f"{word} is used {first} times before it is defined")
+        uses = [
+            (at, text[m.start() - 1 : m.start()] == text[m.end() : m.end() + 1] == "*")
+            for at, text in before.items()
+            for m in anyone.finditer(text)
+            if re.fullmatch(wanted, m[0], re.I)
+        ]
+        early = [at for at, _ in uses[: next(n for n, (_, italic) in enumerate(uses) if italic)]]
+        if len(early) > 1 and len(word) > 1:  # a single 字 is part of many words
+            faults.append(f"{word} is used before it is defined, in lessons {sorted(set(early))}")
     return faults
 
 
@@ -200,6 +214,6 @@ def unchecked_answers(text):
         answer = DETAILS.match(text, asked.end())
         blocks = FENCE.findall(answer[0]) if answer else []
         checked = any(f'check("{asked[1]}"' in code for kind, code in blocks if kind == "python")
-        if not (checked and any(code.startswith(f"{asked[1]} ✔") for kind, code in blocks if kind == "text")):
+        if not (checked and any(re.search(rf"^{asked[1]} ✔", code, re.M) for kind, code in blocks if kind == "text")):
             faults.append(asked[1])
     return faults

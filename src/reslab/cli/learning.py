@@ -19,14 +19,15 @@ app = App(name="learn")
 
 Flag = Annotated[bool, Parameter(negative="")]
 _WIDTH = 88
+_VERBS = ("start", "check", "hint", "notebook")
 
 
 @app.default
-def learn(lesson: int | None = None, *, open: bool = True, lang: Language | None = None, json: Flag = False) -> None:
+def learn(lesson: str | None = None, *, open: bool = True, lang: Language | None = None, json: Flag = False) -> None:
     """List the lessons with your progress or, with a number, show that lesson in the browser.
 
     Args:
-        lesson: The lesson to show; its page is one file in the cache folder.
+        lesson: The number of a lesson, or the name of a page; it is shown as one file in the cache folder.
         open: Open the browser; where that cannot be, and with --no-open, the path is printed only.
         lang: The language; by default that of RESLAB_LANG, or English.
         json: Print JSON.
@@ -120,7 +121,7 @@ def notebook(lesson: str, *, out: Path | None = None, overwrite: Flag = False, l
     """Write a lesson as a Jupyter notebook, with its outputs and figures, and a cell for each exercise.
 
     Args:
-        lesson: The lesson.
+        lesson: The number of a lesson, or the name of a page.
         out: The file; by default the lesson's name with .ipynb in this folder.
         overwrite: Replace a file that is there.
         lang: The language; by default that of RESLAB_LANG, or English.
@@ -136,12 +137,15 @@ def notebook(lesson: str, *, out: Path | None = None, overwrite: Flag = False, l
 
 
 def _chosen(word: str, language: Language) -> course.Lesson:
-    """The lesson of a number as a person types it."""
+    """The lesson of a number, or the page of a name, as a person types it."""
     if word.isdecimal():
         return course.lesson(int(word), language)
+    names = {page.slug: page for page in course.pages(language)}
+    if word in names:
+        return names[word]
     if re.fullmatch(r"\d+\.\d+", word):
         raise ResLabError(f"{word} is an exercise", f"reslab learn start {word} begins it")
-    raise ResLabError(f"there is no lesson {word!r}", nearest(word, ["start", "check", "hint", "notebook"]))
+    raise ResLabError(f"there is no lesson {word!r}", nearest(word, [*_VERBS, *names]))
 
 
 def _list(language: Language, json: bool) -> None:
@@ -163,6 +167,9 @@ def _list(language: Language, json: bool) -> None:
     for each in lessons:
         made.add_row(str(each.number), each.title, f"{len(_right(each, progress))} / {len(each.statements)}")
     show.say(made)
+    for page in course.pages(language):
+        if not page.number:
+            show.say(f"{page.title}: reslab learn {page.slug}")
     show.say(text("learn.next_step", language, number=lessons[0].number))
 
 

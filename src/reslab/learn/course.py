@@ -1,4 +1,4 @@
-"""The course as it lies on the disk: which lessons there are, what they are called, what their exercises ask."""
+"""The course as it lies on the disk: which pages there are, what they are called, what their exercises ask."""
 
 import re
 from dataclasses import dataclass
@@ -14,14 +14,15 @@ LESSONS = 17
 STATEMENT = re.compile(r"^\*\*(\d+\.\d+)\*\*[ \n]*(.*?)(?=^<details>|^\*\*\d+\.\d+\*\*|\Z)", re.M | re.S)
 """An exercise of a page: its number, and what it asks for up to the answer."""
 
-_NAME = re.compile(r"(\d+)-[\w-]+\.md")
+_NUMBERED = re.compile(r"(\d+)-")
 
 
 @dataclass(frozen=True, slots=True)
 class Lesson:
-    """One lesson in one language."""
+    """One lesson in one language, or another page of the course."""
 
     number: int
+    """0 for pages that are no lesson."""
     path: Path
     title: str
     statements: dict[str, str]
@@ -47,18 +48,19 @@ def folder() -> Path:
 
 
 @lru_cache
-def lessons(language: str, place: Path | None = None) -> tuple[Lesson, ...]:
-    """Every lesson that there is, in order.
+def pages(language: str, place: Path | None = None) -> tuple[Lesson, ...]:
+    """Every lesson that there is, in order, then the other pages.
 
     Args:
         place: The folder of the lessons; by default that of this installation.
     """
-    pages = [
-        (int(named[1]), path)
-        for path in ((place or folder()) / language).glob("*.md")
-        if (named := _NAME.fullmatch(path.name))
-    ]
-    return tuple(_read(number, path) for number, path in sorted(pages))
+    found = [_read(path) for path in ((place or folder()) / language).glob("*.md")]
+    return tuple(sorted(found, key=lambda page: (page.number or LESSONS + 1, page.slug)))
+
+
+def lessons(language: str, place: Path | None = None) -> tuple[Lesson, ...]:
+    """Every lesson that there is, in order."""
+    return tuple(page for page in pages(language, place) if page.number)
 
 
 def lesson(number: int, language: str) -> Lesson:
@@ -75,7 +77,12 @@ def lesson(number: int, language: str) -> Lesson:
     raise ResLabError(f"there is no lesson {number}", f"lessons are 1 to {LESSONS}; reslab learn lists them")
 
 
-def _read(number: int, path: Path) -> Lesson:
-    text = path.read_text(encoding="utf-8")
+def _read(path: Path) -> Lesson:
+    text, numbered = path.read_text(encoding="utf-8"), _NUMBERED.match(path.name)
     title = text.split("\n", 1)[0].removeprefix("# ").strip()
-    return Lesson(number, path, title, {found[1]: found[2].strip() for found in STATEMENT.finditer(text)})
+    return Lesson(
+        int(numbered[1]) if numbered else 0,
+        path,
+        title,
+        {found[1]: found[2].strip() for found in STATEMENT.finditer(text)},
+    )

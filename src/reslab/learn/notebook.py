@@ -43,7 +43,7 @@ def notebook(lesson: Lesson, language: str) -> Json:
     for block in BLOCK.finditer(text):
         if block["key"] != "quote" and not any(start <= block.start() < end for start, end in answers):
             stops.append((*block.span(), _block(block, lesson.path, language)))
-    stubs = {each.number: each for each in exercises_of(lesson.number)}
+    stubs = {each.number: each for each in (exercises_of(lesson.number) if lesson.number else ())}
     for asked in STATEMENT.finditer(text):
         if asked[1] in stubs:
             stops.append((asked.end(), asked.end(), _code(_ask(stubs[asked[1]]))))

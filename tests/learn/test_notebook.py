@@ -1,0 +1,67 @@
+"""Notebooks: valid, from the same run as the page, and their cells run."""
+
+import contextlib
+import io
+
+import nbformat
+import pytest
+
+from reslab.learn import course
+from reslab.learn.check import exercises_of
+from reslab.learn.lesson import executed
+from reslab.learn.notebook import notebook
+from tests.learn.rules import DETAILS
+
+LESSONS = [
+    pytest.param(lesson, language, id=f"{language}-{lesson.slug}")
+    for language in ("en", "zh")
+    for lesson in course.lessons(language)
+]
+RUN = 1
+"""The number of the lesson whose cells are executed."""
+
+
+def cells(document, kind):
+    return [cell for cell in document["cells"] if cell["cell_type"] == kind]
+
+
+@pytest.mark.parametrize(("lesson", "language"), LESSONS)
+def test_a_notebook_is_valid_and_has_all_of_the_page(lesson, language):
+    document = notebook(lesson, language)
+    nbformat.validate(nbformat.from_dict(document))
+    page = lesson.path.read_text(encoding="utf-8")
+    code = [cell["source"] for cell in cells(document, "code")]
+    blocks = executed(DETAILS.sub("", page))
+    assert [source.removesuffix("\nfigure") for source in code[1 : 1 + len(blocks)]] == [
+        block.rstrip() for block in blocks
+    ]
+    asked = [each for each in exercises_of(lesson.number) if each.number in lesson.statements]
+    pairs = zip(asked, code[1 + len(blocks) :], strict=True)
+    assert all(
+        f'check("{each.number}", {each.name});' in source and each.stub.rstrip() in source for each, source in pairs
+    )
+    words = "".join(cell["source"] for cell in cells(document, "markdown"))
+    assert "](../" not in words and words.count("<details>") == page.count("<details>") and "quote=" not in words
+    figures = [
+        out["data"]
+        for cell in cells(document, "code")
+        for out in cell["outputs"]
+        if out["output_type"] == "display_data"
+    ]
+    assert len(figures) == page.count("```python figure=") and all("<svg" in data["image/svg+xml"] for data in figures)
+
+
+def test_its_cells_run_and_print_what_stands_below_them(monkeypatch):
+    lesson = course.lesson(RUN, "zh")
+    document = notebook(lesson, "zh")
+    monkeypatch.setenv("RESLAB_LANG", "en")  # the first cell sets it
+    namespace = {"__name__": "__main__"}
+    for cell in cells(document, "code"):
+        printed = io.StringIO()
+        with contextlib.redirect_stdout(printed):
+            exec(cell["source"], namespace)
+        expected = [out["text"] for out in cell["outputs"] if out["output_type"] == "stream"]
+        if "check(" not in cell["source"]:  # a stub is no answer yet
+            assert [printed.getvalue()] == (expected or [""])
+        if cell["source"].endswith("\nfigure"):
+            assert namespace["figure"]._repr_svg_() == namespace["figure"].file("zh")
