@@ -24,7 +24,7 @@ class Grid:
 
     name: str
     values: np.ndarray
-    """`[height, width]`; below zero the ink is amber."""
+    """`[height, width]`, in ink, amber below zero; or the colours of pixels, uint8 `[height, width, 3]`, without numbers."""
     marked: Window | None = None
     """Framed in blue."""
     windows: tuple[Window, ...] = ()
@@ -48,8 +48,14 @@ def grids(shown: Sequence[Grid], full: float | None = None) -> Drawing:
 
 
 def _grid(grid: Grid, left: float, full: float) -> list[Element]:
-    rows, columns = grid.values.shape
+    rows, columns = grid.values.shape[:2]
     parts = [text(left, 12, grid.name)]
+    if grid.values.ndim == 3:
+        for row, column in np.ndindex(rows, columns):
+            colour = "#" + bytes(grid.values[row, column].tolist()).hex()
+            x, y = left + column * _CELL, _TOP + row * _CELL
+            parts.append(rect("", x, y, _CELL - 1, _CELL - 1, fill=colour))
+        return parts
     for (row, column), value in np.ndenumerate(grid.values):
         x, y, share = left + column * _CELL, _TOP + row * _CELL, min(1.0, abs(float(value)) / full)
         parts.append(rect("minus" if value < 0 else "plus", x, y, _CELL - 1, _CELL - 1, fill_opacity=f"{share:.2f}"))
