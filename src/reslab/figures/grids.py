@@ -12,6 +12,7 @@ from reslab.figures.svg import Drawing, Element, rect, text
 
 _CELL, _GAP, _TOP = 21, 26, 24
 _DARK = 0.55  # ink from here on takes a number in the colour of the card
+_LONG, _NARROW = 4, "font-size: 8px"  # numbers of so many characters are written smaller
 
 Window = tuple[int, int, int, int]
 """First row, first column, rows and columns of a part of a grid."""
@@ -23,7 +24,7 @@ class Grid:
 
     name: str
     values: np.ndarray
-    """`[height, width]`; below zero the ink is amber."""
+    """`[height, width]`, in ink, amber below zero; or the colours of pixels, uint8 `[height, width, 3]`, without numbers."""
     marked: Window | None = None
     """Framed in blue."""
     windows: tuple[Window, ...] = ()
@@ -47,15 +48,22 @@ def grids(shown: Sequence[Grid], full: float | None = None) -> Drawing:
 
 
 def _grid(grid: Grid, left: float, full: float) -> list[Element]:
-    rows, columns = grid.values.shape
+    rows, columns = grid.values.shape[:2]
     parts = [text(left, 12, grid.name)]
+    if grid.values.ndim == 3:
+        for row, column in np.ndindex(rows, columns):
+            colour = "#" + bytes(grid.values[row, column].tolist()).hex()
+            x, y = left + column * _CELL, _TOP + row * _CELL
+            parts.append(rect("", x, y, _CELL - 1, _CELL - 1, fill=colour))
+        return parts
     for (row, column), value in np.ndenumerate(grid.values):
         x, y, share = left + column * _CELL, _TOP + row * _CELL, min(1.0, abs(float(value)) / full)
         parts.append(rect("minus" if value < 0 else "plus", x, y, _CELL - 1, _CELL - 1, fill_opacity=f"{share:.2f}"))
-        style = "number over" if share > _DARK else "number"
-        parts.append(text(x + _CELL / 2, y + _CELL / 2 + 3.5, f"{value:g}".replace("-", "−"), style, "middle"))
+        style, number = "number over" if share > _DARK else "number", f"{value:g}".replace("-", "−")
+        narrow = _NARROW if len(number) >= _LONG else ""
+        parts.append(text(x + _CELL / 2, y + _CELL / 2 + 3.5, number, style, "middle", style_=narrow))
     parts.append(_frame("frame", (0, 0, rows, columns), left))
-    parts += [_frame("rule", window, left, fill="none") for window in grid.windows]
+    parts += [_frame("axis", window, left, fill="none") for window in grid.windows]
     return parts if grid.marked is None else [*parts, _frame("line blue", grid.marked, left)]
 
 
