@@ -577,6 +577,11 @@ TEXTS: dict[str, str] = {
     "block.convolution": "convolution {n}",
     "block.shortcut": "shortcut",
     "block.output": "output",
+    "gradients.title": "size of the gradient, layer by layer",
+    "gradients.start": "size of the gradient before training, {depth} layers",
+    "gradients.end": "size of the gradient after training, {depth} layers",
+    "lesion.title": "accuracy of the network without one of its blocks",
+    "lesion.block": "removed block",
     # pictures to decide about
     "review.title": "Which labels of {data} are wrong?",
     "review.title_new": "What to label next, for {model}",

@@ -512,6 +512,11 @@ TEXTS: dict[str, str] = {
     "block.convolution": "卷积层 {n}",
     "block.shortcut": "捷径",
     "block.output": "输出",
+    "gradients.title": "各层梯度的大小",
+    "gradients.start": "训练前的梯度大小，{depth} 层",
+    "gradients.end": "训练后的梯度大小，{depth} 层",
+    "lesion.title": "去掉一个残差块之后的准确率",
+    "lesion.block": "去掉的块",
     # pictures to decide about
     "review.title": "{data} 的哪些标签有误？",
     "review.title_new": "接下来标注哪些图片（{model}）",

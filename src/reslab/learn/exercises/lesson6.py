@@ -10,62 +10,11 @@ from torch.nn import functional as F
 from reslab.learn.exercise import Exercise, Mistake, Text
 from reslab.learn.exercises.lesson6_more import BUG_HUNT, PADDED_IDENTITY
 from reslab.learn.exercises.modules import Diagnosis, Variant, count, give_weights, randomise
+from reslab.learn.exercises.plain import Block
 from reslab.nn import blocks
 from reslab.nn.zoo import ZOO
 
 _SHAPES = [(8, 8, 1), (8, 12, 1), (8, 8, 2), (8, 12, 2)]
-
-
-class _Block(nn.Module):
-    """The block as torchvision writes it, with some mistakes."""
-
-    def __init__(self, in_channels: int, out_channels: int, stride: int = 1, mistakes: Variant = frozenset()) -> None:
-        super().__init__()
-        self.mistakes = mistakes
-        bias, padding = "bias" in mistakes, 0 if "no padding" in mistakes else 1
-        second_stride = stride if {"both stride", "second strides"} & mistakes else 1
-        first_stride = 1 if "second strides" in mistakes else stride
-        between = in_channels if "second counts wrong" in mistakes else out_channels
-        self.conv1 = nn.Conv2d(in_channels, out_channels, 3, first_stride, padding, bias=bias)
-        self.bn1 = nn.BatchNorm2d(out_channels)
-        self.conv2 = nn.Conv2d(between, out_channels, 3, second_stride, padding, bias=bias)
-        self.bn2 = self.bn1 if "one norm" in mistakes else nn.BatchNorm2d(out_channels)
-        if "no second norm" in mistakes:
-            self.bn2 = nn.Identity()
-        self.shortcut = nn.Sequential()
-        if self._projects(in_channels, out_channels, stride):
-            along = 1 if "shortcut without stride" in mistakes else stride
-            self.shortcut.append(nn.Conv2d(in_channels, out_channels, 1, along, bias=bias))
-            if "shortcut without norm" not in mistakes:
-                self.shortcut.append(nn.BatchNorm2d(out_channels))
-
-    def _projects(self, in_channels: int, out_channels: int, stride: int) -> bool:
-        if "projection everywhere" in self.mistakes:
-            return True
-        if "no projection" in self.mistakes:
-            return False
-        if "asks only for channels" in self.mistakes:
-            return in_channels != out_channels
-        return stride != 1 if "asks only for stride" in self.mistakes else stride != 1 or in_channels != out_channels
-
-    def forward(self, x: Tensor) -> Tensor:
-        wrong = self.mistakes
-        out = self.bn1(self.conv1(x))
-        out = self.bn2(self.conv2(out if "no ReLU between" in wrong else F.relu(out)))
-        if "series" in wrong:
-            return F.relu(self.shortcut(out))
-        if "no sum" in wrong:
-            return F.relu(out)
-        if "ReLU before the sum" in wrong:
-            return F.relu(out) + self.shortcut(x)
-        if "ReLU twice" in wrong:
-            out = F.relu(out)
-        if "in place" in wrong:
-            along = self.shortcut(x)
-            along += out
-            return F.relu(along)
-        out = out + self.shortcut(x)
-        return out if "no ReLU after" in wrong else F.relu(out)
 
 
 def _cases() -> list[tuple[Any, ...]]:
@@ -196,7 +145,7 @@ _SAYS = {
 
 
 def _make(mistakes: Variant) -> Any:
-    return partial(_Block, mistakes=mistakes)
+    return partial(Block, mistakes=mistakes)
 
 
 _DIAGNOSIS = Diagnosis(_make, _GROUPS, _observe, _cases)

@@ -25,11 +25,13 @@ class Trace:
     """What ran, in order."""
 
     convolutions: list[nn.Conv2d] = field(default_factory=list)
-    outputs: list[tuple[int, ...]] = field(default_factory=list)
-    """The shape that each convolution gave, as it ran."""
+    outputs: dict[nn.Module, tuple[int, ...]] = field(default_factory=dict)
+    """The shape that each convolution gives."""
     norm_of: dict[nn.Module, nn.Module] = field(default_factory=dict)
     """The norm behind a convolution."""
     linear: list[nn.Linear] = field(default_factory=list)
+    error: Exception | None = None
+    """What ended it."""
 
     def path(self, projections: bool) -> list[nn.Conv2d]:
         """The convolutions of the shortcuts, which are 1x1, or the others."""
@@ -44,7 +46,7 @@ def trace(network: nn.Module, x: Tensor) -> Trace:
         if isinstance(module, nn.Conv2d):
             if module not in seen.convolutions:
                 seen.convolutions.append(module)
-            seen.outputs.append(tuple(output.shape))
+            seen.outputs[module] = tuple(output.shape)
             sources[id(output)] = module
             kept.append(output)  # so that no later tensor has its id
         elif isinstance(module, nn.Linear):
@@ -56,8 +58,8 @@ def trace(network: nn.Module, x: Tensor) -> Trace:
     try:
         with torch.no_grad():
             network.eval()(x.clone())
-    except Exception:  # where it stops is part of what is judged; the answer itself is judged elsewhere
-        pass
+    except Exception as error:  # where it stops is part of what is judged
+        seen.error = error
     finally:
         for hook in hooks:
             hook.remove()
@@ -109,6 +111,7 @@ class Diagnosis:
         observe: Callable[[Any, tuple[Any, ...]], Any],
         cases: Callable[[], Sequence[tuple[Any, ...]]],
         most: int = 2,
+        tolerance: float = 1e-5,
     ) -> None:
         """Prepare to try answers.
 
@@ -116,8 +119,10 @@ class Diagnosis:
             make: an answer with these mistakes.
             groups: mistakes; those of one group exclude each other.
             most: mistakes at a time.
+            tolerance: of numbers, as the exercise has it.
         """
         self.make, self.groups, self.observe, self.cases, self.most = make, groups, observe, cases, most
+        self.tolerance = tolerance
         self.tried: dict[tuple[Variant, int], Any] = {}
 
     def shows(self, mistake: str) -> Callable[[list[Any], list[Any]], bool]:
@@ -146,14 +151,14 @@ class Diagnosis:
                     self.tried[variant, number] = self.observe(self.make(variant), case)
                 except Exception as error:
                     self.tried[variant, number] = Raised(type(error).__name__, str(error))
-            if not alike(result, self.tried[variant, number]):
+            if not alike(result, self.tried[variant, number], self.tolerance):
                 return False
         return True
 
 
-def alike(given: Any, theirs: Any) -> bool:
+def alike(given: Any, theirs: Any, tolerance: float) -> bool:
     """Whether two answers give the same in a case; of errors about shapes the sizes count, too."""
-    return same(given, theirs, 1e-5) and _sizes(given) == _sizes(theirs)
+    return same(given, theirs, tolerance) and _sizes(given) == _sizes(theirs)
 
 
 def _sizes(result: Any) -> list[str]:
