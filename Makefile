@@ -18,8 +18,8 @@ test: $(VENV)/.dev
 	$(BIN)/python -m pytest -n 2
 
 check: $(VENV)/.dev
-	$(BIN)/ruff format --check src tests benchmarks reproduce
-	$(BIN)/ruff check src tests benchmarks reproduce
+	$(BIN)/ruff format --check src tests benchmarks reproduce examples
+	$(BIN)/ruff check src tests benchmarks reproduce examples
 	$(BIN)/lint-imports
 	$(BIN)/pyrefly check
 
