@@ -18,8 +18,8 @@ test: $(VENV)/.dev
 	$(BIN)/python -m pytest -n 2
 
 check: $(VENV)/.dev
-	$(BIN)/ruff format --check src tests benchmarks reproduce docs
-	$(BIN)/ruff check src tests benchmarks reproduce docs
+	$(BIN)/ruff format --check src tests benchmarks reproduce docs examples
+	$(BIN)/ruff check src tests benchmarks reproduce docs examples
 	$(BIN)/lint-imports
 	$(BIN)/pyrefly check
 
