@@ -119,6 +119,12 @@ def test_a_figure_moves_where_there_are_data_for_it(folder, monkeypatch):
     assert order == sorted(order) and "script-src 'sha256-" in page
 
 
+def test_a_figure_that_is_not_drawn_yet_is_described(folder):
+    (folder / "figures" / "1-dot.svg").unlink()
+    page = render_page(folder / "en" / "1-one.md", "en")
+    assert "[A dot]" in page and "Beside [text] words." in page and "<img" not in page
+
+
 def test_a_page_knows_its_neighbours_and_its_twin(folder):
     page = render_page(folder / "zh" / "1-one.md", "zh", course.lessons("zh", folder))
     assert '<html lang="zh-CN">' in page and "<title>1-one &lt;b&gt;</title>" in page
