@@ -97,6 +97,14 @@ def folder(tmp_path):
     return tmp_path
 
 
+def test_pages_are_written_again_when_a_picture_changes(folder, monkeypatch):
+    monkeypatch.setenv("RESLAB_CACHE", str(folder / "cache"))
+    lesson = course.lessons("en", folder)[0]
+    before = page_of(lesson).read_text("utf-8")
+    (folder / "figures" / "1-dot.svg").write_text("<svg />")
+    assert page_of(lesson).read_text("utf-8") != before
+
+
 def test_a_figure_moves_where_there_are_data_for_it(folder, monkeypatch):
     path, lessons = folder / "en" / "1-one.md", course.lessons("en", folder)
     assert '<figure><img src="data:image/svg+xml;base64,' in render_page(path, "en", lessons)
