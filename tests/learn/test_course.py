@@ -35,6 +35,16 @@ def test_lessons_are_in_order_and_have_titles():
             course.lesson(number, "en")
 
 
+def test_other_pages_come_after_the_lessons(tmp_path):
+    (tmp_path / "en").mkdir()
+    for name in ("article", "10-steps", "2-two"):
+        (tmp_path / "en" / f"{name}.md").write_text(f"# About {name}\n")
+    assert [(page.number, page.slug) for page in course.pages("en", tmp_path)] == [
+        (2, "2-two"), (10, "10-steps"), (0, "article"),
+    ]  # fmt: skip
+    assert [page.title for page in course.lessons("en", tmp_path)] == ["About 2-two", "About 10-steps"]
+
+
 def test_what_an_exercise_asks_ends_where_its_answer_begins():
     first = "**6.1** Write\nit.\n\n```python\nx = 1\n```\n\n<details>\nno\n</details>\n\n"
     text = f"# T\n\n## Exercises\n\n{first}**6.2** *Hunt.*\n\n**6.3** A\n"

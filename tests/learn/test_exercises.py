@@ -1,10 +1,12 @@
 """Every exercise: its stub is no answer, its oracle is right, each banked mistake gets its own sentence, in both languages."""
 
+import dataclasses
+
 import pytest
 
 from reslab.errors import ResLabError
 from reslab.learn.check import LESSONS, check, exercise, exercises_of
-from reslab.learn.exercise import Exercise, Raised, Text, judge, same, value
+from reslab.learn.exercise import Exercise, Mistake, Raised, Text, judge, same, value
 
 EXERCISES = [each for lesson in range(1, LESSONS + 1) for each in exercises_of(lesson)]
 SLIPS = [
@@ -41,6 +43,25 @@ def test_a_banked_mistake_gets_its_own_sentence(each, mistake):
     assert not verdict.right and verdict.says == mistake.says
 
 
+class Strange:
+    """Neither a module nor a number, whatever it is given."""
+
+    def __init__(self, *_, **__):
+        pass
+
+    def __call__(self, *_, **__):
+        return [object(), "text"]
+
+
+STRANGE = ("text", Strange, lambda *_, **__: None)
+
+
+@pytest.mark.parametrize("each", EXERCISES, ids=number_of)
+def test_no_answer_is_too_strange_to_be_judged(each):
+    verdicts = [judge(each, answer) for answer in STRANGE]
+    assert not any(verdict.right for verdict in verdicts) and all(chinese(verdict.says.zh) for verdict in verdicts)
+
+
 @pytest.mark.parametrize("each", EXERCISES, ids=number_of)
 def test_a_bank_is_large_enough_and_speaks_both_languages(each):
     assert len(each.mistakes) >= (LEAST if coding(each) else 1)
@@ -64,9 +85,22 @@ def adder(**options):
     return Exercise("0.1", "add", "", lambda a, b: a + b, (), (Text("", ""),) * 3, lambda: [(1, 2), (3, 4)], **options)
 
 
+def unwritten(a, b):
+    raise NotImplementedError
+
+
+def test_a_rule_that_cannot_be_applied_recognises_nothing():
+    says = Text("larger", "更大")
+    slip = Mistake(None, says, when=lambda given, expected: given[0] > expected[0])
+    bank = dataclasses.replace(adder(), mistakes=(slip,))
+    assert judge(bank, lambda a, b: a + b + 1).says == says and judge(bank, lambda a, b: "3").says != says
+
+
 def test_an_unknown_mistake_is_described_by_its_first_case():
     assert judge(adder(), lambda a, b: a * b).says.en == "different in 2 of 2 cases; the first gives 2, expected 3"
     assert "ZeroDivisionError" in judge(adder(), lambda a, b: a // 0).says.en
+    assert "return" in judge(adder(), lambda a, b: None).says.en
+    assert "no answer yet" in judge(adder(), unwritten).says.en
     assert judge(adder(), None).says.en.startswith("different in 2 of 2 cases; the first gives TypeError")
 
 

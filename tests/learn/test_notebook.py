@@ -2,6 +2,7 @@
 
 import contextlib
 import io
+import os
 
 import nbformat
 import pytest
@@ -65,3 +66,4 @@ def test_its_cells_run_and_print_what_stands_below_them(monkeypatch):
             assert [printed.getvalue()] == (expected or [""])
         if cell["source"].endswith("\nfigure"):
             assert namespace["figure"]._repr_svg_() == namespace["figure"].file("zh")
+    assert os.environ["RESLAB_LANG"] == "zh"

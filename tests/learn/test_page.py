@@ -97,6 +97,14 @@ def folder(tmp_path):
     return tmp_path
 
 
+def test_pages_are_written_again_when_a_picture_changes(folder, monkeypatch):
+    monkeypatch.setenv("RESLAB_CACHE", str(folder / "cache"))
+    lesson = course.lessons("en", folder)[0]
+    before = page_of(lesson).read_text("utf-8")
+    (folder / "figures" / "1-dot.svg").write_text("<svg />")
+    assert page_of(lesson).read_text("utf-8") != before
+
+
 def test_a_figure_moves_where_there_are_data_for_it(folder, monkeypatch):
     path, lessons = folder / "en" / "1-one.md", course.lessons("en", folder)
     assert '<figure><img src="data:image/svg+xml;base64,' in render_page(path, "en", lessons)
@@ -117,6 +125,12 @@ def test_a_figure_moves_where_there_are_data_for_it(folder, monkeypatch):
         assert page.count("<script>") == moves
     order = [page.index(f"// '<b>' {name}") for name in ("figure", "words", "dot")]
     assert order == sorted(order) and "script-src 'sha256-" in page
+
+
+def test_a_figure_that_is_not_drawn_yet_is_described(folder):
+    (folder / "figures" / "1-dot.svg").unlink()
+    page = render_page(folder / "en" / "1-one.md", "en")
+    assert "[A dot]" in page and "Beside [text] words." in page and "<img" not in page
 
 
 def test_a_page_knows_its_neighbours_and_its_twin(folder):

@@ -6,6 +6,7 @@ as one does, whatever its code looks like, the reader gets the sentence that bel
 
 import traceback
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -97,14 +98,22 @@ def judge(exercise: Exercise, answer: Any) -> Verdict:
     if not wrong:
         return Verdict(exercise.number, True, _praise(len(cases)))
     for mistake in exercise.mistakes:
-        if mistake.when:
-            found = mistake.when(given, expected)
-        else:
-            theirs = _observed(exercise, mistake.answer, cases)
-            found = all(same(g, t, exercise.tolerance) for g, t in zip(given, theirs, strict=True))
-        if found:
+        if _recognised(mistake, exercise, cases, given, expected):
             return Verdict(exercise.number, False, mistake.says)
-    return Verdict(exercise.number, False, _difference(given[wrong[0]], expected[wrong[0]], len(wrong), len(cases)))
+    return Verdict(
+        exercise.number, False, _difference(exercise, given[wrong[0]], expected[wrong[0]], len(wrong), len(cases))
+    )
+
+
+def _recognised(
+    mistake: Mistake, exercise: Exercise, cases: Sequence[tuple[Any, ...]], given: list[Any], expected: list[Any]
+) -> bool:
+    if mistake.when:
+        with suppress(Exception):  # what an answer gives may be anything; what cannot be compared is another mistake
+            return bool(mistake.when(given, expected))
+        return False
+    theirs = _observed(exercise, mistake.answer, cases)
+    return all(same(g, t, exercise.tolerance) for g, t in zip(given, theirs, strict=True))
 
 
 def same(given: Any, expected: Any, tolerance: float) -> bool:
@@ -167,12 +176,14 @@ def _praise(cases: int) -> Text:
     return Text(f"right in all {cases} cases", f"{cases} 个用例全部正确")
 
 
-def _difference(given: Any, expected: Any, wrong: int, cases: int) -> Text:
+def _difference(exercise: Exercise, given: Any, expected: Any, wrong: int, cases: int) -> Text:
     """The first case that differs, in words."""
     if isinstance(given, Raised) and given.kind == NotImplementedError.__name__:
         return Text(
             "there is no answer yet: the stub raises NotImplementedError", "还没有作答：存根引发 NotImplementedError"
         )
+    if given is None and exercise.observe is call:
+        return Text("it returns None: is a `return` missing?", "返回了 None：是不是漏写了 return？")
     if cases > 1:
         where = Text(
             f"different in {wrong} of {cases} cases; the first gives ",

@@ -146,12 +146,15 @@ def _fence(_: Any, tokens: Sequence[Token], at: int, *__: Any) -> str:
     return f'<pre class="code {kind or "shell"}"><code>{code}</code></pre>\n'
 
 
-def _picture(_: Any, tokens: Sequence[Token], at: int, __: Any, env: dict[str, Any]) -> str:
+def _picture(renderer: Any, tokens: Sequence[Token], at: int, options: Any, env: dict[str, Any]) -> str:
     """A picture inside the page; beside data of the same name, one that moves."""
     token = tokens[at]
     file = env["path"].parent / str(token.attrs["src"])
+    words = html.escape(renderer.renderInlineAsText(token.children, options, env))
+    if not file.is_file():  # of a lesson that is being written: not drawn yet
+        return f"[{words}]"
     coded = base64.b64encode(file.read_bytes()).decode()
-    shown = f'<img src="data:image/{KINDS[file.suffix]};base64,{coded}" alt="{html.escape(token.content)}">'
+    shown = f'<img src="data:image/{KINDS[file.suffix]};base64,{coded}" alt="{words}">'
     if not token.meta.get("lone"):
         return shown
     return moving(file, shown) or f"<figure>{shown}</figure>\n"
