@@ -31,8 +31,8 @@ def _cases() -> list[tuple[Tensor, Tensor, Tensor]]:
 
 def _backward(x: Tensor, weight: Tensor, grad: Tensor) -> _Gradients:
     """By PyTorch's automatic differentiation."""
-    inputs = [x.requires_grad_(), weight.requires_grad_(), torch.zeros(len(weight)).requires_grad_()]
-    grad_x, grad_weight, grad_bias = torch.autograd.grad(F.conv2d(*inputs), inputs, grad)
+    x, weight, bias = (each.detach().requires_grad_() for each in (x, weight, torch.zeros(len(weight))))
+    grad_x, grad_weight, grad_bias = torch.autograd.grad(F.conv2d(x, weight, bias), (x, weight, bias), grad)
     return grad_x, grad_weight, grad_bias
 
 
@@ -41,7 +41,7 @@ def _with(part: int, wrong: Callable[[Tensor, Tensor, Tensor], Tensor]) -> Calla
 
     def answer(x: Tensor, weight: Tensor, grad: Tensor) -> _Gradients:
         gradients = list(_backward(x, weight, grad))
-        gradients[part] = wrong(x.detach(), weight.detach(), grad)
+        gradients[part] = wrong(x, weight, grad)
         return gradients[0], gradients[1], gradients[2]
 
     return answer
