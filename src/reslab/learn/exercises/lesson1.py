@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from reslab.learn.exercise import Exercise, Mistake, Text, value
+from reslab.learn.exercise import Exercise, Mistake, Text, same, value
 from reslab.learn.exercises.lesson1_more import PREPARE
 from reslab.nn import layers
 
@@ -27,6 +27,14 @@ def _pictures() -> list[tuple[Tensor]]:
 def _reshaped(pixels: Tensor) -> Tensor:
     batch, height, width, _ = pixels.shape
     return pixels.reshape(batch, 3, height, width).float() / 255
+
+
+def _only_type_differs(given: list[Any], expected: list[Any]) -> bool:
+    """The right numbers, as another type."""
+    return all(
+        isinstance(one, tuple) and one[0] != right[0] and same(one[1], right[1], 1e-5)
+        for one, right in zip(given, expected, strict=True)
+    )
 
 
 def _each_stretched(pixels: Tensor) -> Tensor:
@@ -85,10 +93,16 @@ def to_images(pixels):
             lambda pixels: pixels.permute(0, 3, 1, 2).double() / 255,
             Text("the numbers are float64; networks compute in float32: use .float(), and divide a tensor, not a NumPy array",
                  "数的类型是 float64；网络用 float32 计算：请用 .float()，并且对张量而不是 NumPy 数组做除法"),
+            when=_only_type_differs,
         ),
         Mistake(
             lambda pixels: layers.to_images(pixels) * 2 - 1,
             Text("this is [-1, 1]; the exercise asks for [0, 1]", "这是 [-1, 1]；题目要的是 [0, 1]"),
+        ),
+        Mistake(
+            lambda pixels: pixels.permute(0, 3, 1, 2).float() / pixels.max(),
+            Text("divide by 255, not by the greatest number of these pictures: a dark batch would come out light",
+                 "应当除以 255，而不是这批图片里的最大值：否则暗的图片会变亮"),
         ),
         Mistake(
             _each_stretched,
@@ -136,6 +150,12 @@ def _undone(images: Tensor, mean: Tensor, std: Tensor) -> Tensor:
     return (images * _column(std) + _column(mean)) * 255
 
 
+def _last(images: Tensor) -> tuple[int, int, int, int]:
+    """The shape with the channels last."""
+    batch, channels, height, width = images.shape
+    return batch, height, width, channels
+
+
 def _wrapped(images: Tensor) -> Tensor:
     """Without clamping, a byte keeps the remainder of 256."""
     return images.round().remainder(256).to(torch.uint8).permute(0, 2, 3, 1)
@@ -164,6 +184,20 @@ def undo(images, mean, std):
                  "转换成字节时小数部分被截掉了，126.9999 会变成 126：先四舍五入"),
         ),
         Mistake(
+            lambda images, mean, std: _wrapped(_undone(images, mean, std).trunc()),
+            Text("neither rounded nor clamped: fractions are cut off, and numbers out of 0..255 wrap around",
+                 "既没有四舍五入，也没有限制范围：小数被截掉，超出 0 到 255 的数会绕回去"),
+        ),
+        Mistake(
+            lambda images, mean, std: _as_pixels((images / _column(std) + _column(mean)) * 255),
+            Text("multiply by std: normalisation divided by it", "应当乘以标准差：归一化时除的就是它"),
+        ),
+        Mistake(
+            lambda images, mean, std: _as_pixels(_undone(images, mean, std)).permute(0, 3, 1, 2).reshape(_last(images)),
+            Text("reshape leaves the numbers in their old order; permute moves the channels to the end",
+                 "reshape 不改变数的排列；要用 permute 把通道移到最后"),
+        ),
+        Mistake(
             lambda images, mean, std: _wrapped(_undone(images, mean, std)),
             Text("a number above 255 starts again at 0, and light spots become dark: clamp to 0..255 before the conversion",
                  "大于 255 的数会从 0 重新算起，亮点变成暗点：转换之前先用 clamp 限制在 0 到 255"),
@@ -184,8 +218,9 @@ def undo(images, mean, std):
         ),
         Mistake(
             lambda images, mean, std: _undone(images, mean, std).round().clamp(0, 255).permute(0, 2, 3, 1),
-            Text("the values are right, but still floats: convert to torch.uint8",
-                 "数值对了，但仍是浮点数：请转换成 torch.uint8"),
+            Text("the values are right, but they are no bytes: convert to torch.uint8",
+                 "数值对了，但类型不是字节：请转换成 torch.uint8"),
+            when=_only_type_differs,
         ),
         Mistake(
             lambda images, mean, std: _as_pixels(images * _column(std) + _column(mean)),

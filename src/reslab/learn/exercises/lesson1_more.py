@@ -9,7 +9,7 @@ import torch
 from PIL import Image, ImageOps
 from torch import Tensor
 
-from reslab.learn.exercise import Exercise, Mistake, Raised, Text, as_numpy
+from reslab.learn.exercise import Exercise, Mistake, Raised, Text, as_numpy, same
 from reslab.pixels.decode import decode
 
 _ORIENTATION = 0x0112  # the EXIF tag
@@ -93,6 +93,20 @@ def _stub(data: bytes, mean: Sequence[float], std: Sequence[float]) -> Tensor:
     return (images - torch.tensor(mean).view(3, 1, 1)) / torch.tensor(std).view(3, 1, 1) / 255
 
 
+def _upright(given: list[Any], *answers: Any) -> bool:
+    """The upright colour picture comes out as with one of these answers, whatever happens to the others."""
+    return any(same(given[_UPRIGHT], answer(*_cases()[_UPRIGHT]), 1e-4) for answer in answers)
+
+
+def _scrambled(given: list[Any], expected: list[Any]) -> bool:
+    """Numbers in reading order: normalised before or after that."""
+    if _upright(given, _reshaped, _stub):
+        return True
+    rights = (expected[_UPRIGHT], _late_division(*_cases()[_UPRIGHT]))
+    orders = [right.permute(1, 2, 0).reshape(right.shape) for right in rights]
+    return any(same(given[_UPRIGHT], order, 1e-4) for order in orders)
+
+
 def _greys_fail(given: list[Any], expected: list[Any]) -> bool:
     """Every colour picture has a result, the grey one none, or one of another shape."""
     colour = [number for number in range(len(given)) if number != _GREY]
@@ -136,6 +150,7 @@ def prepare(data, mean, std):
             _stub,
             Text("this is as it was: the EXIF orientation is ignored, reshape scrambles the channels, and 255 comes too late",
                  "还是原样：没有处理 EXIF 方向，reshape 打乱了通道，除以 255 也太晚了"),
+            when=lambda given, expected: _upright(given, _stub) and np.shape(as_numpy(given[_SIDEWAYS])) == (3, 5, 8),
         ),
         Mistake(
             _sideways,
@@ -147,21 +162,25 @@ def prepare(data, mean, std):
             _reshaped,
             Text("reshape scrambles the numbers: it keeps their order and only counts them off anew; use permute(2, 0, 1)",
                  "reshape 打乱了数据：它不改变数的先后，只是重新分组；应当用 permute(2, 0, 1)"),
+            when=_scrambled,
         ),
         Mistake(
             _late_division,
             Text("mean and std are in [0, 1], so divide by 255 before subtracting the mean",
                  "均值和标准差是按 [0, 1] 算的，所以要先除以 255，再减均值"),
+            when=lambda given, expected: _upright(given, _late_division),
         ),
         Mistake(
             _no_division,
             Text("the division by 255 has gone: bytes are 255 times too large for this mean and std",
                  "除以 255 这一步丢了：字节值比这组均值和标准差大 255 倍"),
+            when=lambda given, expected: _upright(given, _no_division),
         ),
         Mistake(
             _bgr,
             Text("red and blue are exchanged: Pillow gives RGB already, only OpenCV's imread gives BGR",
                  "红色与蓝色弄反了：Pillow 给出的已经是 RGB，只有 OpenCV 的 imread 给出 BGR"),
+            when=lambda given, expected: _upright(given, _bgr),
         ),
         Mistake(
             _transposed,

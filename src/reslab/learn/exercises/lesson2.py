@@ -1,5 +1,6 @@
 """Lesson 2, convolution by hand: the exercises 2.1 and 2.3; the gradient (2.2) and the bug hunt (2.4) are in `lesson2_more`."""
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -37,14 +38,6 @@ def _right_and_below(x: Tensor, weight: Tensor, stride: int, padding: int) -> Te
     return F.conv2d(F.pad(x, (0, 2 * padding, 0, 2 * padding)), weight, stride=stride)
 
 
-def _one_side_once(x: Tensor, weight: Tensor, stride: int, padding: int) -> Tensor:
-    return F.conv2d(F.pad(x, (0, padding, 0, padding)), weight, stride=stride)
-
-
-def _above_and_left(x: Tensor, weight: Tensor, stride: int, padding: int) -> Tensor:
-    return F.conv2d(F.pad(x, (padding, 0, padding, 0)), weight, stride=stride)
-
-
 def _edge_values(x: Tensor, weight: Tensor, stride: int, padding: int) -> Tensor:
     return F.conv2d(F.pad(x, (padding,) * 4, mode="replicate"), weight, stride=stride)
 
@@ -55,6 +48,11 @@ def _no_padding(x: Tensor, weight: Tensor, stride: int, padding: int) -> Tensor:
 
 def _no_stride(x: Tensor, weight: Tensor, stride: int, padding: int) -> Tensor:
     return _conv2d(x, weight, 1, padding)
+
+
+def _stride_in_size_only(x: Tensor, weight: Tensor, stride: int, padding: int) -> Tensor:
+    right = _conv2d(x, weight, stride, padding)
+    return _conv2d(x, weight, 1, padding)[:, :, : right.shape[2], : right.shape[3]]
 
 
 def _rows_only(x: Tensor, weight: Tensor, stride: int, padding: int) -> Tensor:
@@ -91,10 +89,20 @@ def _ends_early(given: list[Any], expected: list[Any]) -> bool:
     return short > 0
 
 
-_ONE_SIDE = (
-    "the padding is not on all sides: put `padding` rows and columns of zeros above, below, left and right",
-    "填充没有做全：上、下、左、右四边都要各补 padding 圈零",
-)
+def _partly_padded(en: str, zh: str, sides: Callable[[int], tuple[int, int, int, int]]) -> Mistake:
+    """Padding on two sides only; `sides` as in `F.pad`: left, right, above, below."""
+
+    def answer(x: Tensor, weight: Tensor, stride: int, padding: int) -> Tensor:
+        return F.conv2d(F.pad(x, sides(padding)), weight, stride=stride)
+
+    return Mistake(
+        answer,
+        Text(
+            f"your padding is {en} only; put `padding` rows or columns of zeros on all four sides",
+            f"您只在{zh}做了填充；四边都要各补 padding 圈零",
+        ),
+    )
+
 
 CONV2D = Exercise(
     number="2.1",
@@ -111,106 +119,83 @@ def conv2d(x, weight, stride, padding):
     mistakes=(
         Mistake(
             _flipped,
-            Text(
-                "your filter is turned by 180°: this is the mathematicians' convolution; networks slide it as it is",
-                "您把卷积核旋转了 180°：那是数学意义上的卷积；神经网络直接滑动卷积核，不翻转（互相关）",
-            ),
+            Text("your filter is turned by 180°: this is the mathematicians' convolution; networks slide it as it is",
+                 "您把卷积核旋转了 180°：那是数学意义上的卷积；神经网络直接滑动卷积核，不翻转（互相关）"),
+        ),
+        Mistake(
+            lambda x, weight, stride, padding: _conv2d(x, weight.flip(3), stride, padding),
+            Text("your filter is mirrored, left and right are exchanged", "您的卷积核左右镜像了"),
+        ),
+        Mistake(
+            lambda x, weight, stride, padding: _conv2d(x, weight.flip(2), stride, padding),
+            Text("your filter is mirrored, above and below are exchanged", "您的卷积核上下镜像了"),
         ),
         Mistake(
             _transposed,
-            Text(
-                "rows and columns of the filter are exchanged: weight[o, c, m, n] meets x[b, c, i + m, j + n]",
-                "卷积核的行与列弄反了：与 weight[o, c, m, n] 相乘的是 x[b, c, i + m, j + n]",
-            ),
+            Text("rows and columns of the filter are exchanged: weight[o, c, m, n] meets x[b, c, i + m, j + n]",
+                 "卷积核的行与列弄反了：与 weight[o, c, m, n] 相乘的是 x[b, c, i + m, j + n]"),
         ),
         Mistake(
             _right_and_below,
-            Text(
-                "the output has the right size, but all padding is at the right and below; half of it belongs on the other sides",
-                "输出尺寸对了，但填充全补在右侧和下侧；应当四边各补 padding 圈零",
-            ),
+            Text("the output has the right size, but all padding is at the right and below; half of it belongs above and left",
+                 "输出尺寸对了，但填充全补在右侧和下侧；应当四边各补 padding 圈零"),
         ),
-        Mistake(
-            _one_side_once,
-            Text(_ONE_SIDE[0] + " (yours is at the right and below only)", _ONE_SIDE[1] + "（现在只补了右侧和下侧）"),
-        ),
-        Mistake(
-            _above_and_left,
-            Text(_ONE_SIDE[0] + " (yours is above and left only)", _ONE_SIDE[1] + "（现在只补了上侧和左侧）"),
-        ),
+        _partly_padded("right and below", "右侧和下侧", lambda p: (0, p, 0, p)),
+        _partly_padded("above and left", "上侧和左侧", lambda p: (p, 0, p, 0)),
+        _partly_padded("above and below", "上侧和下侧", lambda p: (0, 0, p, p)),
+        _partly_padded("left and right", "左侧和右侧", lambda p: (p, p, 0, 0)),
         Mistake(
             _edge_values,
-            Text(
-                "the padding repeats the pixels of the border; it should be zeros",
-                "填充时重复了边缘像素；这里要补的是零",
-            ),
+            Text("the padding repeats the pixels of the border; it should be zeros", "填充时重复了边缘像素；这里要补的是零"),
         ),
         Mistake(
             _no_padding,
-            Text(
-                "the padding is ignored: your output is right for padding = 0 only",
-                "没有用到 padding：只有 padding = 0 时结果才对",
-            ),
+            Text("the padding is ignored: your output is right for padding = 0 only",
+                 "没有用到 padding：只有 padding = 0 时结果才对"),
         ),
         Mistake(
             _no_stride,
-            Text(
-                "the stride is ignored: the window must move by `stride` pixels",
-                "没有用到 stride：窗口每次要移动 stride 个像素",
-            ),
+            Text("the stride is ignored: the window must move by `stride` pixels",
+                 "没有用到 stride：窗口每次要移动 stride 个像素"),
+        ),
+        Mistake(
+            _stride_in_size_only,
+            Text("the size is right, but the windows begin at (i, j); with a stride they begin at (i * stride, j * stride)",
+                 "尺寸对了，但窗口的起点是 (i, j)；有步幅时应为 (i * stride, j * stride)"),
         ),
         Mistake(
             _rows_only,
-            Text(
-                "the stride is used for the rows only; columns need it, too",
-                "只有行方向用了 stride，列方向也要用",
-            ),
+            Text("the stride is used for the rows only; columns need it, too", "只有行方向用了 stride，列方向也要用"),
         ),
         Mistake(
             _last_missing,
-            Text(
-                "the last row and column are missing: there are (n + 2p - k) // s + 1 positions, the first one counts, too",
-                "少了最后一行和最后一列：位置共有 (n + 2p - k) // s + 1 个，起始位置也算",
-            ),
+            Text("the last row and column are missing: there are (n + 2p - k) // s + 1 positions, the first one counts, too",
+                 "少了最后一行和最后一列：位置共有 (n + 2p - k) // s + 1 个，起始位置也算"),
             when=_ends_early,
         ),
         Mistake(
             _one_channel,
-            Text(
-                "only the first input channel is used: the products of all input channels are added up",
-                "只用了第一个输入通道：所有输入通道的乘积要加在一起",
-            ),
+            Text("only the first input channel is used: the products of all input channels are added up",
+                 "只用了第一个输入通道：所有输入通道的乘积要加在一起"),
         ),
         Mistake(
             _mean,
-            Text(
-                "you take the mean of the products; convolution takes their sum",
-                "您对乘积取了平均；卷积求的是和",
-            ),
+            Text("you take the mean of the products; convolution takes their sum", "您对乘积取了平均；卷积求的是和"),
         ),
         Mistake(
             _one_picture,
-            Text(
-                "only the first picture of the batch is computed, the others are zero",
-                "只算了批中的第一张图片，其余都是零",
-            ),
+            Text("only the first picture of the batch is computed, the others are zero", "只算了批中的第一张图片，其余都是零"),
         ),
     ),
     hints=(
-        Text(
-            "How many positions does the window have in each direction? The lesson has the formula.",
-            "窗口在每个方向上有多少个位置？课文里有公式。",
-        ),
-        Text(
-            "Pad first, into a tensor of zeros. Output (i, j) needs the k × k window whose corner is (i * stride, j * stride).",
-            "先把 x 放进一个更大的全零张量完成填充。输出 (i, j) 用到的是左上角在 (i * stride, j * stride) 的 k × k 窗口。",
-        ),
-        Text(
-            'One position: torch.einsum("bcmn,ocmn->bo", window, weight).',
-            '一个位置的结果：torch.einsum("bcmn,ocmn->bo", window, weight)。',
-        ),
+        Text("How many positions does the window have in each direction? The lesson has the formula.",
+             "窗口在每个方向上有多少个位置？课文里有公式。"),
+        Text("Pad first, into a tensor of zeros. Output (i, j) needs the k × k window whose corner is (i * stride, j * stride).",
+             "先把 x 放进一个更大的全零张量完成填充。输出 (i, j) 用到的是左上角在 (i * stride, j * stride) 的 k × k 窗口。"),
+        Text('One position: torch.einsum("bcmn,ocmn->bo", window, weight).',
+             '一个位置的结果：torch.einsum("bcmn,ocmn->bo", window, weight)。'),
     ),
-)
+)  # fmt: skip
 
 _Layers = list[tuple[int, int]]
 

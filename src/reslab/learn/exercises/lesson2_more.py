@@ -31,8 +31,8 @@ def _cases() -> list[tuple[Tensor, Tensor, Tensor]]:
 
 def _backward(x: Tensor, weight: Tensor, grad: Tensor) -> _Gradients:
     """By PyTorch's automatic differentiation."""
-    inputs = [x.requires_grad_(), weight.requires_grad_(), torch.zeros(len(weight)).requires_grad_()]
-    grad_x, grad_weight, grad_bias = torch.autograd.grad(F.conv2d(*inputs), inputs, grad)
+    x, weight, bias = (each.detach().requires_grad_() for each in (x, weight, torch.zeros(len(weight))))
+    grad_x, grad_weight, grad_bias = torch.autograd.grad(F.conv2d(x, weight, bias), (x, weight, bias), grad)
     return grad_x, grad_weight, grad_bias
 
 
@@ -41,7 +41,7 @@ def _with(part: int, wrong: Callable[[Tensor, Tensor, Tensor], Tensor]) -> Calla
 
     def answer(x: Tensor, weight: Tensor, grad: Tensor) -> _Gradients:
         gradients = list(_backward(x, weight, grad))
-        gradients[part] = wrong(x.detach(), weight.detach(), grad)
+        gradients[part] = wrong(x, weight, grad)
         return gradients[0], gradients[1], gradients[2]
 
     return answer
@@ -69,6 +69,21 @@ def _full(grad: Tensor, weight: Tensor) -> Tensor:
 def _weight_gradients(x: Tensor, grad: Tensor) -> Tensor:
     """`[out, in, k, k]`"""
     return F.conv2d(x.transpose(0, 1), grad.transpose(0, 1)).transpose(0, 1)
+
+
+def _last_window(x: Tensor, weight: Tensor, grad: Tensor) -> Tensor:
+    """Each output writes its window of the gradient of x, the last one stays."""
+    result, k = torch.zeros_like(x), weight.shape[-1]
+    for o in range(len(weight)):
+        for i in range(grad.shape[2]):
+            for j in range(grad.shape[3]):
+                result[:, :, i : i + k, j : j + k] = grad[:, o, i, j].view(-1, 1, 1, 1) * weight[o]
+    return result
+
+
+def _last_place(x: Tensor, weight: Tensor, grad: Tensor) -> Tensor:
+    k = weight.shape[-1]
+    return grad[-1, :, -1, -1].view(-1, 1, 1, 1) * x[-1, :, -k:, -k:]
 
 
 def _reordered(x: Tensor, weight: Tensor, grad: Tensor) -> _Gradients:
@@ -110,6 +125,26 @@ def backward(x, weight, grad):
                  "x 的梯度：您对输出通道取了平均；各输出通道的贡献应当相加"),
         ),
         _slip(
+            _X, lambda x, w, g: _last_window(x, w, g),
+            Text("gradient of x: each window overwrites the one before; a pixel lies in several windows, so add with +=",
+                 "x 的梯度：后一个窗口覆盖了前一个；一个像素属于好几个窗口，要用 += 累加"),
+        ),
+        _slip(
+            _WEIGHT, lambda x, w, g: _weight_gradients(x[-1:], g[-1:]),
+            Text("gradient of the weight: only the last picture counts; set it to zero once, before all loops",
+                 "权重的梯度：每张图片都重新开始，只剩下最后一张；清零只能在循环之前做一次"),
+        ),
+        _slip(
+            _WEIGHT, lambda x, w, g: _last_place(x, w, g),
+            Text("gradient of the weight: only the last place of the last picture counts; add up with +=",
+                 "权重的梯度：只剩下最后一张图片的最后一个位置；要用 += 累加"),
+        ),
+        _slip(
+            _BIAS, lambda x, w, g: g.mean(dim=(2, 3)).sum(dim=0),
+            Text("gradient of the bias: you divide by the number of places; it is a sum over places and pictures",
+                 "偏置的梯度：您除以了位置数；它是对所有位置、所有图片求和"),
+        ),
+        _slip(
             _WEIGHT, lambda x, w, g: _weight_gradients(x, g) / len(x),
             Text("gradient of the weight: you take the mean over the batch; the pictures' contributions are added up",
                  "权重的梯度：您对批取了平均；各张图片的贡献应当相加"),
@@ -137,6 +172,11 @@ def backward(x, weight, grad):
             _BIAS, lambda x, w, g: g.sum(dim=(2, 3)),
             Text("gradient of the bias is not summed over the batch: there is one number for each output channel",
                  "偏置的梯度没有对批求和：每个输出通道只有一个数"),
+        ),
+        Mistake(
+            lambda x, w, g: _backward(x, w, g)[:2],
+            Text("there are three gradients to return: of x, of weight, of the bias", "要返回三个梯度：x、weight、偏置"),
+            when=lambda given, expected: all(isinstance(one, (tuple, list)) and len(one) == 2 for one in given),
         ),
         Mistake(
             _reordered,

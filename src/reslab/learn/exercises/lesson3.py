@@ -87,6 +87,17 @@ def _to_all_equal(x: Tensor, grad: Tensor, k: int, stride: int, padding: int) ->
     return _spread(x, (windows == windows.amax(dim=-1, keepdim=True)) * grad[..., None], k, stride, padding)
 
 
+def _shared_by_equals(x: Tensor, grad: Tensor, k: int, stride: int, padding: int) -> Tensor:
+    windows = _windows(x, k, stride, padding)
+    equals = (windows == windows.amax(dim=-1, keepdim=True)).float()
+    return _spread(x, equals / equals.sum(dim=-1, keepdim=True) * grad[..., None], k, stride, padding)
+
+
+def _to_last_equal(x: Tensor, grad: Tensor, k: int, stride: int, padding: int) -> Tensor:
+    last = k * k - 1 - _windows(x, k, stride, padding).flip(-1).argmax(dim=-1)
+    return _spread(x, F.one_hot(last, k * k) * grad[..., None], k, stride, padding)
+
+
 def _shared(x: Tensor, grad: Tensor, k: int, stride: int, padding: int) -> Tensor:
     every = (grad / k**2)[..., None].expand(*grad.shape, k * k)
     return _spread(x, every, k, stride, padding)
@@ -147,6 +158,26 @@ def max_pool(x, grad, k, stride, padding):
                  "一个窗口里有多个相等的最大值时，您让它们都得到了梯度；应当只给第一个"),
         ),
         _slip(
+            _GRADIENT, _shared_by_equals,
+            Text("where several numbers of a window are the greatest, they share the gradient; the first should get all of it",
+                 "一个窗口里有多个相等的最大值时，您让它们平分了梯度；应当全部给第一个"),
+        ),
+        _slip(
+            _GRADIENT, _to_last_equal,
+            Text("where several numbers of a window are the greatest, the last gets the gradient; the first, row by row, should",
+                 "一个窗口里有多个相等的最大值时，您把梯度给了最后一个；应当按逐行的顺序给第一个"),
+        ),
+        _slip(
+            _GRADIENT, lambda x, g, k, s, p: _max_pool(x, torch.ones_like(g), k, s, p)[1],
+            Text("each maximum gets 1; it should get the gradient of its output, `grad`",
+                 "每个最大值得到的是 1；应当得到对应输出的梯度 grad"),
+        ),
+        _slip(
+            _GRADIENT, lambda x, g, k, s, p: F.pad(_max_pool(x, g, k, s, p)[1], (p,) * 4),
+            Text("the gradient still has the padding; cut it off, so that it has the shape of x",
+                 "梯度里还带着填充部分；要切掉，使形状与 x 相同"),
+        ),
+        _slip(
             _GRADIENT, _shared,
             Text("the gradient is shared by the whole window, as in average pooling; here the greatest number gets all of it",
                  "梯度平分给了整个窗口，那是平均池化；这里应当全部给最大的那个数"),
@@ -176,7 +207,7 @@ def _maps() -> list[tuple[Tensor, Tensor, Tensor]]:
     """Last maps of several sizes, and a head's weights and biases."""
     dice = torch.Generator().manual_seed(32)
     weight, bias = torch.randn(4, 5, generator=dice), torch.randn(4, generator=dice)
-    sizes = [(3, 5, 2, 2), (2, 5, 7, 7), (2, 5, 3, 8), (1, 5, 1, 1)]
+    sizes = [(3, 5, 2, 2), (2, 5, 7, 7), (2, 5, 3, 8), (2, 5, 1, 5), (1, 5, 1, 1)]
     return [(torch.randn(*size, generator=dice), weight, bias) for size in sizes]
 
 
@@ -229,6 +260,11 @@ def head(features, weight, bias):
             lambda features, weight, bias: F.linear(features[:, :, 0, 0], weight, bias),
             Text("only the first place of each channel is used; take the mean of all places",
                  "每个通道只用了第一个位置；应当对所有位置取平均"),
+        ),
+        Mistake(
+            lambda features, weight, bias: F.linear(features.mean(dim=1).flatten(1), weight, bias),
+            Text("you take the mean over the channels; take it over height and width, dim=(2, 3), so that each channel keeps one",
+                 "您对通道取了平均；应当对高和宽取平均，即 dim=(2, 3)，每个通道留下一个数"),
         ),
         Mistake(
             lambda features, weight, bias: F.linear(features.mean(dim=(2, 3)), weight),

@@ -46,21 +46,29 @@ def _flat(self: _Network, x: Tensor) -> Tensor:
     return self.head(x.flatten(1))
 
 
-def _answers(answer: Callable[[], nn.Module], case: tuple[Any, ...]) -> tuple[int, Tensor]:
-    """How many parameters there are, and logits with given weights for pictures of one size."""
+def _answers(answer: Callable[[], nn.Module], case: tuple[Any, ...]) -> tuple[int, Tensor | Raised]:
+    """How many parameters there are, and logits with given weights for pictures of one size, or the exception."""
     network = answer()
     dice = torch.Generator().manual_seed(34)
     with torch.no_grad():
         for parameter in network.parameters():
             parameter.copy_(torch.randn(parameter.shape, generator=dice) / max(1, parameter[0].numel()) ** 0.5)
         pictures = torch.rand(3, 1, *case, generator=dice)
-        return sum(parameter.numel() for parameter in network.parameters()), network(pictures)
+        count = sum(parameter.numel() for parameter in network.parameters())
+        try:
+            return count, network(pictures)
+        except Exception as error:
+            return count, Raised(type(error).__name__, str(error))
 
 
 def _one_size(given: list[Any], expected: list[Any]) -> bool:
-    """One size at most gives logits, or none: the fully connected layer has the inputs of a whole map."""
-    works = [one for one in given if not isinstance(one, Raised)]
-    return len(works) <= 1 and all(one[0] > expected[0][0] for one in works)
+    """One size at most gives logits: the fully connected layer has the inputs of a whole map."""
+    built = [one for one in given if not isinstance(one, Raised) and one[0] > expected[0][0]]
+    return len(built) == len(given) and sum(not isinstance(one[1], Raised) for one in built) <= 1
+
+
+def _channels_apart(self: _Network, x: Tensor) -> Tensor:
+    return self.head(x.mean(dim=(2, 3), keepdim=True))
 
 
 NETWORK = Exercise(
@@ -103,6 +111,20 @@ class Network(nn.Module):
             _but("Stepping", pool=_pool(), padding=0),
             Text("the head is right. Both the pooling (stride 2, padding 1) and the second convolution (padding 1) are not yet",
                  "网络末端对了；但池化（步幅 2、填充 1）和第二个卷积（填充 1）都还不对"),
+        ),
+        Mistake(
+            _but("NotFlattened", finish=_channels_apart),
+            Text("the means still have the axes of the map, [batch, 16, 1, 1]; flatten them before the fully connected layer",
+                 "平均值还带着特征图的轴，形状是 [batch, 16, 1, 1]；进全连接层之前要展平"),
+        ),
+        Mistake(
+            _but("Smaller", pool=_pool(stride=2), padding=0),
+            Text("both the pooling and the second convolution lack their padding of 1", "池化和第二个卷积都少了填充 1"),
+        ),
+        Mistake(
+            _but("Coarser", pool=_pool(padding=1), padding=0),
+            Text("the pooling needs stride=2 (its default is its side), and the second convolution a padding of 1",
+                 "池化要写 stride=2（默认等于窗口边长），第二个卷积要加填充 1"),
         ),
         Mistake(
             _but("DefaultStride", pool=_pool(padding=1)),
