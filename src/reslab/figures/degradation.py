@@ -3,7 +3,7 @@
 from typing import Any
 
 from reslab.figures.axes import Axes, Scale, counts, panel, powers, shares, side_by_side
-from reslab.figures.svg import Element
+from reslab.figures.svg import Drawing, Element
 from reslab.words.phrases import say
 
 _COLOURS = {20: "blue", 56: "amber", 110: "green"}
@@ -14,12 +14,25 @@ Panel = tuple[Axes, list[Element]]
 
 def draw(document: dict[str, Any], language: str = "en") -> str:
     """The figure of a study (`degradation.study`) as an SVG file."""
-    rows = {row["name"]: row for row in document["networks"]}
+    rows = _rows(document)
+    panels = [*_error_panels(rows), _gradient_panel(rows)]
+    return side_by_side(say("study.title"), panels).file(language)
+
+
+def error_curves(document: dict[str, Any]) -> Drawing:
+    """The panels of errors alone."""
+    return side_by_side(say("study.title"), _error_panels(_rows(document)))
+
+
+def _rows(document: dict[str, Any]) -> dict[str, Any]:
+    return {row["name"]: row for row in document["networks"]}
+
+
+def _error_panels(rows: dict[str, Any]) -> list[Panel]:
     highest = max(
         epoch[kind] for row in rows.values() for epoch in row["epochs"] for kind in ("val_error", "train_error")
     )
-    panels = [_error_panel(kind, rows, shares(0, highest)) for kind in ("plain", "resnet")]
-    return side_by_side(say("study.title"), [*panels, _gradient_panel(rows)]).file(language)
+    return [_error_panel(kind, rows, shares(0, highest)) for kind in ("plain", "resnet")]
 
 
 def _error_panel(kind: str, rows: dict[str, Any], errors: Scale) -> Panel:
