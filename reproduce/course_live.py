@@ -61,7 +61,13 @@ def main() -> None:
 def origin() -> dict[str, Any]:
     """How and where a result was made."""
     today = datetime.datetime.now(datetime.UTC).date().isoformat()
-    return {"command": shlex.join(["python", *sys.argv]), "machine": device.describe(), "date": today}
+    command = [
+        "python",
+        f"reproduce/{Path(sys.argv[0]).name}",
+        *sys.argv[1:2],
+        *(["DATA"] if len(sys.argv) > 2 else []),
+    ]
+    return {"command": shlex.join(command), "machine": device.describe(), "date": today}
 
 
 # ---------------------------------------------------------------- the network that is drawn
