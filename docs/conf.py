@@ -47,7 +47,7 @@ def setup(app: Sphinx) -> None:
 def add_moving_figures(app: Sphinx, page: str, template: str, context: dict[str, Any], document: Any) -> None:
     """The module that makes figures move, on the pages that have such figures."""
     if code := script(kinds_of(context.get("body", ""))):
-        context["body"] += f'<script>{code}</script>'
+        context["body"] += f"<script>{code}</script>"
 
 
 def inline_math(translator: Any, node: Element) -> None:

@@ -37,7 +37,12 @@ def _no_words(given: list[Any], expected: list[Any]) -> bool:
 DIAGNOSES = Exercise(
     number="5.1",
     name="diagnoses",
-    stub="""# For A, B, C and D one of "overfitting", "degradation", "underfitting", "leak".
+    stub="""# Errors in percent on pictures of training, test, later; shallow network | deep network
+# A   6,  9,  9 |  1, 12, 12
+# B   3,  3, 24 |  1,  1, 25
+# C   9, 10, 10 | 16, 17, 17
+# D  41, 42, 42 | 39, 40, 40
+# For A, B, C and D one of "overfitting", "degradation", "underfitting", "leak".
 diagnoses = ("", "", "", "")
 """,
     expected=_DIAGNOSES,

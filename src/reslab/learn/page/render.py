@@ -75,7 +75,7 @@ def render_page(path: Path, language: str, course: Sequence[Lesson] = ()) -> str
         main=body,
         turn="" if at is None else _turn(course, at, language),
         foot=text("page.foot", language, version=version("reslab")),
-        script=f'<script>{code}</script>\n' if code else "",
+        script=f"<script>{code}</script>\n" if code else "",
     )
 
 
