@@ -70,7 +70,8 @@ python reproduce/packaged.py LENDER DATA --run RUNS/cifar10_resnet20-0
 ```
 
 It knows ten kinds of small pictures. What is none of them it often calls *not from here*, and not always: see
-docs/en/reference/trust.md. As a start for other pictures it shows how fine-tuning works, not what weights trained on ImageNet would give.
+docs/en/reference/trust.md. As a start for other pictures it shows how fine-tuning works, not what weights trained on ImageNet
+would give.
 """
 
 
