@@ -132,8 +132,9 @@ def test_a_missing_name_and_a_loop_without_an_end(place):
     assert "did not end within 0.5 seconds" in told.value.message and "loop" in told.value.hint
 
 
-def test_the_readers_folder_shadows_nothing(place):
+def test_the_readers_folder_shadows_nothing_and_stays_as_it_is(place, monkeypatch):
     """A file named like a module, beside the answer or being it, is not imported in its place."""
+    monkeypatch.delenv("PYTHONDONTWRITEBYTECODE", raising=False)
     (place / "random.py").write_text("raise SystemExit('shadowed')")
     (place / "helper.py").write_text("from torch.nn.functional import conv2d as theirs")
     (place / "torch.py").write_text(

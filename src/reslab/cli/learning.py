@@ -18,7 +18,7 @@ from reslab.words.phrases import text
 app = App(name="learn")
 
 Flag = Annotated[bool, Parameter(negative="")]
-_WIDTH = 88
+_WIDTH = {"en": 88, "zh": 44}  # characters
 _VERBS = ("start", "check", "hint", "notebook")
 
 
@@ -65,7 +65,7 @@ def start(exercise: str, *, out: Path | None = None, overwrite: Flag = False, la
     lesson = course.lesson(int(exercise.split(".")[0]), language)
     asked = lesson.statements.get(exercise, "")
     title = text("learn.exercise", language, lesson=lesson.number, number=exercise, title=lesson.title)
-    comment = "\n".join(f"# {line}".rstrip() for line in [title, *([""] if asked else []), *_wrapped(asked)])
+    comment = "\n".join(f"# {line}".rstrip() for line in [title, *([""] if asked else []), *_wrapped(asked, language)])
     _write(path, f"{comment}\n\n{found.stub}", overwrite)
     show.say(text("learn.started", language, file=path, number=exercise))
 
@@ -182,14 +182,14 @@ def _passed(lesson: course.Lesson, progress: Progress, language: Language) -> st
     return text("learn.passed", language, number=lesson.number, passed=passed, all=of)
 
 
-def _wrapped(asked: str) -> list[str]:
+def _wrapped(asked: str, language: Language) -> list[str]:
     """Markdown as lines for a comment: paragraphs folded, code as it is."""
     lines: list[str] = []
     for part in re.split(r"(^```.*?^```$)", asked, flags=re.M | re.S):
         if part.startswith("```"):
             lines += part.splitlines()
         else:
-            lines += [line for each in part.splitlines() for line in textwrap.wrap(each, _WIDTH) or [""]]
+            lines += [line for each in part.splitlines() for line in textwrap.wrap(each, _WIDTH[language]) or [""]]
     return lines
 
 
