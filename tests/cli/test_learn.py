@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from reslab.cli.learning import _columns, _folded
 from reslab.errors import ResLabError
 from reslab.learn import answer, course
 from reslab.learn.check import exercise
@@ -74,6 +75,14 @@ def test_a_stub_is_written_once(reslab, place):
     assert code == 2 and "is there already" in err and file.read_text() == "mine"
     assert reslab("learn", "start", "2.1", "--overwrite", "--lang", "zh")[0] == 0
     assert file.read_text().startswith("# 第 2 课，练习 2.1：")
+
+
+def test_what_an_exercise_asks_is_folded_by_columns():
+    asked = "Repair " + "these words " * 12 + "now.\n\n```python\nx = 1\n```\n\n" + "请把这个网络修好，" * 12
+    first, *rest = _folded(asked)
+    assert len(first) <= 88 < len(f"{first} these") and first.startswith("Repair these")
+    assert "".join(rest).endswith("修好，") and not any("x = 1" in line or line.startswith("，") for line in rest)
+    assert max(map(_columns, rest)) in (87, 88)
 
 
 def test_hints_follow_one_another(reslab):
