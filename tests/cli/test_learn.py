@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from reslab.cli.learning import _columns, _folded
 from reslab.errors import ResLabError
 from reslab.learn import answer, course
 from reslab.learn.check import exercise
@@ -76,6 +77,14 @@ def test_a_stub_is_written_once(reslab, place):
     assert file.read_text().startswith("# 第 2 课，练习 2.1：")
 
 
+def test_what_an_exercise_asks_is_folded_by_columns():
+    asked = "Repair " + "these words " * 12 + "now.\n\n```python\nx = 1\n```\n\n" + "请把这个网络修好，" * 12
+    first, *rest = _folded(asked)
+    assert len(first) <= 88 < len(f"{first} these") and first.startswith("Repair these")
+    assert "".join(rest).endswith("修好，") and not any("x = 1" in line or line.startswith("，") for line in rest)
+    assert max(map(_columns, rest)) in (87, 88)
+
+
 def test_hints_follow_one_another(reslab):
     told = [reslab("learn", "hint", "2.1", *words)[1] for words in ([], ["--lang", "zh"], [], [])]
     hints = exercise("2.1").hints
@@ -132,8 +141,9 @@ def test_a_missing_name_and_a_loop_without_an_end(place):
     assert "did not end within 0.5 seconds" in told.value.message and "loop" in told.value.hint
 
 
-def test_the_readers_folder_shadows_nothing(place):
+def test_the_readers_folder_shadows_nothing_and_stays_as_it_is(place, monkeypatch):
     """A file named like a module, beside the answer or being it, is not imported in its place."""
+    monkeypatch.delenv("PYTHONDONTWRITEBYTECODE", raising=False)
     (place / "random.py").write_text("raise SystemExit('shadowed')")
     (place / "helper.py").write_text("from torch.nn.functional import conv2d as theirs")
     (place / "torch.py").write_text(

@@ -97,8 +97,8 @@ def folder(tmp_path):
     return tmp_path
 
 
-def test_pages_are_written_again_when_a_picture_changes(folder, monkeypatch):
-    monkeypatch.setenv("RESLAB_CACHE", str(folder / "cache"))
+def test_pages_are_written_again_when_a_picture_changes(folder, tmp_path_factory, monkeypatch):
+    monkeypatch.setenv("RESLAB_CACHE", str(tmp_path_factory.mktemp("cache")))
     lesson = course.lessons("en", folder)[0]
     before = page_of(lesson).read_text("utf-8")
     (folder / "figures" / "1-dot.svg").write_text("<svg />")

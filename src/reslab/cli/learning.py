@@ -1,7 +1,7 @@
 """`learn` and what belongs to it: `start`, `check`, `hint`, `notebook`."""
 
 import re
-import textwrap
+import unicodedata
 from pathlib import Path
 from typing import Annotated
 
@@ -18,7 +18,10 @@ from reslab.words.phrases import text
 app = App(name="learn")
 
 Flag = Annotated[bool, Parameter(negative="")]
-_WIDTH = 88
+_WIDTH = 88  # columns
+_WORDS = re.compile(r"(?:[!-~]+ ?|.)[，。；：、！？”）》]*")
+"""What is not divided at the end of a line: a word, or a Chinese character with the punctuation behind it."""
+
 _VERBS = ("start", "check", "hint", "notebook")
 
 
@@ -65,7 +68,7 @@ def start(exercise: str, *, out: Path | None = None, overwrite: Flag = False, la
     lesson = course.lesson(int(exercise.split(".")[0]), language)
     asked = lesson.statements.get(exercise, "")
     title = text("learn.exercise", language, lesson=lesson.number, number=exercise, title=lesson.title)
-    comment = "\n".join(f"# {line}".rstrip() for line in [title, *([""] if asked else []), *_wrapped(asked)])
+    comment = "\n".join(f"# {line}".rstrip() for line in [title, *([""] if asked else []), *_folded(asked)])
     _write(path, f"{comment}\n\n{found.stub}", overwrite)
     show.say(text("learn.started", language, file=path, number=exercise))
 
@@ -182,15 +185,21 @@ def _passed(lesson: course.Lesson, progress: Progress, language: Language) -> st
     return text("learn.passed", language, number=lesson.number, passed=passed, all=of)
 
 
-def _wrapped(asked: str) -> list[str]:
-    """Markdown as lines for a comment: paragraphs folded, code as it is."""
+def _folded(asked: str) -> list[str]:
+    """Markdown as lines for a comment: paragraphs folded, code left out, since the stub or the page has it."""
     lines: list[str] = []
-    for part in re.split(r"(^```.*?^```$)", asked, flags=re.M | re.S):
-        if part.startswith("```"):
-            lines += part.splitlines()
-        else:
-            lines += [line for each in part.splitlines() for line in textwrap.wrap(each, _WIDTH) or [""]]
+    for paragraph in re.sub(r"^```.*?^```$\n?", "", asked, flags=re.M | re.S).strip().splitlines():
+        lines.append("")
+        for word in _WORDS.findall(paragraph):
+            if _columns(lines[-1] + word.rstrip()) > _WIDTH:
+                lines.append("")
+            lines[-1] += word
     return lines
+
+
+def _columns(line: str) -> int:
+    """The width of a line in a terminal: a Chinese character takes two columns."""
+    return sum(2 if unicodedata.east_asian_width(letter) in "WF" else 1 for letter in line)
 
 
 def _write(path: Path, content: str, overwrite: bool) -> None:
