@@ -94,7 +94,7 @@ def _boxes(labels: Sequence[str], middle: float, top: float, width: float) -> tu
         parts += [
             segment("axis", (middle, top), (middle, top + _SPACE)),
             rect("card", middle - width / 2, top + _SPACE, width, height, rx=3),
-            *([rect("dot blue", middle - width / 2, top + _SPACE, width, height, rx=3, fill_opacity="0.18")]
+            *([rect("plus", middle - width / 2, top + _SPACE, width, height, rx=3, fill_opacity="0.09")]
               if _tall(label) else []),
             text(middle, top + _SPACE + height / 2 + 3.5, label, "" if _tall(label) else "tick", "middle"),
         ]  # fmt: skip
@@ -116,7 +116,7 @@ def _sketch(sketch: Sketch) -> list[Element]:
         text(0, 10, sketch.name),
         segment("axis", (_AXIS, _HEAD - 18), (_AXIS, fork + 4)),
         text(_AXIS - 12, _HEAD - 12, "x", "tick"),
-        path("line amber", way),
+        path("line blue", way),
         _arrow(_AXIS + 8, sum_at),
         *residual,
         *shortcut,
@@ -131,4 +131,4 @@ def _sketch(sketch: Sketch) -> list[Element]:
 
 def _arrow(x: float, y: float) -> Element:
     """The head of an arrow that points to the left."""
-    return element("path", class_="minus", d=f"M{x:g} {y:g}l7 -4v8z")
+    return element("path", class_="plus", d=f"M{x:g} {y:g}l7 -4v8z")

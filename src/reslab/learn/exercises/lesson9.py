@@ -21,6 +21,7 @@ class _Variant(nn.Module):
     def __init__(self, in_channels: int, width: int, stride: int, wrong: str = "") -> None:
         super().__init__()
         self.wrong, out = wrong, width if wrong == "expansion" else 4 * width
+        stride = 1 if wrong == "no stride" else stride
         early, late = (stride, 1) if wrong == "v1" else (1, stride)
         biased = wrong == "bias"
         self.conv1 = nn.Conv2d(in_channels, width, 1, early, bias=biased)
@@ -76,10 +77,9 @@ def _outcome(make: Any, case: tuple[int, int, int]) -> tuple[int, Tensor]:
 
 
 def _fits_nowhere(given: list[Any], expected: list[Any]) -> bool:
-    """The sum fails, or has another shape, in the case that strides; the others are right."""
-    return all(_count_and_shape(g) == _count_and_shape(e) for g, e in zip(given[:2], expected[:2], strict=True)) and (
-        _count_and_shape(given[2]) != _count_and_shape(expected[2])
-    )
+    """The sum fails in the case that strides; the others have the right shapes."""
+    fits = all(_count_and_shape(g) == _count_and_shape(e) for g, e in zip(given[:2], expected[:2], strict=True))
+    return fits and not isinstance(given[2], tuple)
 
 
 def _count_and_shape(outcome: Any) -> Any:
@@ -177,6 +177,13 @@ class Bottleneck(nn.Module):
                 "步幅为 2 时相加的两张图大小不同：投影也要带同样的步幅",
             ),
             when=_fits_nowhere,
+        ),
+        Mistake(
+            _wrong("no stride"),
+            Text(
+                "`stride` is ignored: with stride 2 the map must be halved",
+                "没有使用 stride：步幅为 2 时特征图应缩小一半",
+            ),
         ),
         Mistake(
             _wrong("padding"),
