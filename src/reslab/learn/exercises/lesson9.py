@@ -44,6 +44,7 @@ class _Variant(nn.Module):
         y = self.norm3(self.conv3(y if self.wrong == "one relu" else torch.relu(y)))
         if self.wrong == "plain":
             return torch.relu(y)
+        y = torch.relu(y) if self.wrong == "two relus" else y
         if self.wrong == "early relu":
             return torch.relu(y) + self.shortcut(x)
         return y + self.shortcut(x) if self.wrong == "late relu" else torch.relu(y + self.shortcut(x))
@@ -111,6 +112,13 @@ class Bottleneck(nn.Module):
             Text(
                 "the last ReLU stands before the sum: F(x) can then never be negative; add first, then ReLU",
                 "最后一个 ReLU 放在了相加之前：这样 F(x) 永远不会为负；应当先相加，再做 ReLU",
+            ),
+        ),
+        Mistake(
+            _wrong("two relus"),
+            Text(
+                "a ReLU stands before the sum as well as behind it; the one before it must go: F(x) may be negative",
+                "相加之前和之后各有一个 ReLU；之前的那个要去掉：F(x) 可以为负",
             ),
         ),
         Mistake(
