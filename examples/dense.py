@@ -29,6 +29,9 @@ LOOKS = 12
 SAVE_EVERY = 30.0
 """Seconds between two saved states: what a killed run loses at most."""
 
+LARGEST = 2**26
+"""Bytes of one file in the archive."""
+
 
 @dataclass(frozen=True)
 class Options:
@@ -60,10 +63,15 @@ def run(task: Callable[[Options], None], description: str, words: list[str] | No
     parser.add_argument("--batch", type=int, default=8, help="pictures per step (default: 8)")
     parser.add_argument("--rate", type=float, default=2e-3, help="peak learning rate of AdamW (default: 0.002)")
     parser.add_argument("--seed", type=int, default=0)
-    fast = torch.cuda.is_available() or torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
-    parser.add_argument("--precision", choices=("float32", "bfloat16"), default="bfloat16" if fast else "float32")
+    best = "bfloat16" if torch.cpu._is_avx512_bf16_supported() else "float32"
+    parser.add_argument(
+        "--precision", choices=("float32", "bfloat16"), default=best, help=f"of the steps (here: {best})"
+    )
     try:
         task(Options(**vars(parser.parse_args(words))))
+    except KeyboardInterrupt:
+        print("cut off; the same command goes on where the last state was saved", file=sys.stderr)
+        return 130
     except reslab.ResLabError as error:
         print(f"error: {error.message}" + (f"\nhint: {error.hint}" if error.hint else ""), file=sys.stderr)
         return error.exit_code
@@ -94,6 +102,8 @@ class Archive:
     def read(self, name: str) -> bytes:
         if name not in self.names:
             raise reslab.ResLabError(f"{self.path} has no {name}")
+        if self.zip.getinfo(name).file_size > LARGEST:
+            raise reslab.ResLabError(f"{name} in {self.path} is larger than {LARGEST >> 20} MiB")
         try:
             return self.zip.read(name)
         except (OSError, zipfile.BadZipFile, zipfile.zlib.error, NotImplementedError, RuntimeError):
@@ -218,7 +228,12 @@ def train(
     begin, seconds, file = time.monotonic(), 60 * options.minutes, options.out / "state.pt"
     optimizer = torch.optim.AdamW(network.parameters(), lr=options.rate, weight_decay=0.05)
     step, spent, looks = _resume(file, network, optimizer, options)
-    options.out.mkdir(parents=True, exist_ok=True)
+    try:
+        options.out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise reslab.ResLabError(
+            f"cannot make the folder {options.out}: {error.strerror}", "choose another --out"
+        ) from None
     per_epoch, saved, losses = max(1, pictures // options.batch), 0.0, []
     while (now := spent + time.monotonic() - begin) < seconds or not step:
         share = min(1.0, now / seconds)

@@ -28,7 +28,7 @@ from average_precision import Matches, average_precision, match, mean_ap  # noqa
 
 SIZE = (240, 320)  # height and width that every picture is resized to
 WIDTHS = (32, 64, 128, 256)
-"""Half of ResNet-18's: a quarter of its work, so that an hour of two cores is some 300 visits to each picture of BCCD."""
+"""Half of ResNet-18's: a quarter of its work; an hour of two cores is some 500 visits to each picture of BCCD."""
 CHANNELS = 64
 STRIDE = 4
 MOST = 100  # answers per picture

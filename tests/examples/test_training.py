@@ -115,10 +115,10 @@ def test_a_run_that_was_cut_off_goes_on(segmentation, dense, tmp_path, monkeypat
 
     monkeypatch.setattr(dense, "SAVE_EVERY", 0.0)
     monkeypatch.setattr(dense, "LOOKS", 0)
-    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+    with monkeypatch.context() as patch:
         patch.setattr(dense.nn.utils, "clip_grad_norm_", cut_off_after(3))
         patch.setattr(dense, "time", slow_clock())
-        dense.run(task, "", words)
+        assert dense.run(task, "", words) == 130
     state = torch.load(tmp_path / "run/state.pt", weights_only=True)
     network = segmentation.Segmenter(3, 0)
     optimizer = torch.optim.AdamW(network.parameters())
@@ -129,7 +129,8 @@ def test_a_run_that_was_cut_off_goes_on(segmentation, dense, tmp_path, monkeypat
     assert dense.run(task, "", [*words, "--seed", "1"]) == 2
     assert dense.run(task, "", words) == 0
     printed = capsys.readouterr()
-    assert "other options" in printed.err and "going on after step 3" in printed.out
+    assert "the same command goes on" in printed.err and "other options" in printed.err
+    assert "going on after step 3" in printed.out
 
 
 def slow_clock():
@@ -203,6 +204,21 @@ def test_no_zip_is_one_sentence(detection, dense, tmp_path, capsys):
     for name, complaint in (("no.zip", "it is no zip file"), ("absent.zip", "No such file")):
         assert dense.run(detection.detect, "", [str(tmp_path / name), "--out", str(tmp_path / "run")]) == 2
         assert complaint in capsys.readouterr().err
+
+
+def test_what_cannot_be_written_is_one_sentence(segmentation, dense, tmp_path, capsys):
+    (tmp_path / "file").write_bytes(b"")
+    file = archive(tmp_path / "y.zip", halves(SPLITS))
+    assert dense.run(segmentation.segment, "", [str(file), "--out", str(tmp_path / "file/run"), *WORDS]) == 2
+    assert "cannot make the folder" in capsys.readouterr().err
+
+
+def test_a_member_of_the_archive_is_bounded(dense, tmp_path, monkeypatch):
+    monkeypatch.setattr(dense, "LARGEST", 2**20)
+    content = dense.Archive(archive(tmp_path / "x.zip", {"large": bytes(2**20 + 1), "small": b"1"}))
+    assert content.read("small") == b"1"
+    with pytest.raises(reslab.ResLabError, match="larger than 1 MiB"):
+        content.read("large")
 
 
 def test_boxes_and_masks_move_with_the_pixels(detection, dense):
