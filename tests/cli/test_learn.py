@@ -40,7 +40,8 @@ def test_the_list_has_titles_and_progress(reslab):
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["0"], "no lesson 0"), (["99"], "lessons are 1 to 17"), (["6.2"], "reslab learn start 6.2"),
+        (["0"], "no lesson 0"), (["9" * 5000], "no lesson"), (["hint", "9" * 5000 + ".1"], "error: "),
+         (["99"], "lessons are 1 to 17"), (["6.2"], "reslab learn start 6.2"),
         (["chek"], "did you mean 'check'"), (["start", "2.77"], "no exercise 2.77"), (["start", "x"], "is no exercise"),
         (["hint", "2"], "is no exercise"), (["check", "2.1", "nowhere.py"], "nowhere.py does not exist"),
         (["check", "2.1", "."], ". is a folder"), (["check", "2.1", "a.ipynb"], "is a notebook"),
@@ -110,6 +111,7 @@ def test_a_mistake_gets_its_sentence(reslab, place):
 
 
 BAD = {
+    "import threading, time\nthreading.Thread(target=time.sleep, args=(99,)).start()\n1 / 0\n": ":3 raises Zero",
     "def conv2d(x:\n    pass\n": ":1 raises SyntaxError",
     "import sys\nx = 1\nx / 0\n": ":3 raises ZeroDivisionError",
     "def f():\n    raise KeyError('a')\n\nf()\n": ":2 raises KeyError",

@@ -141,7 +141,7 @@ def notebook(lesson: str, *, out: Path | None = None, overwrite: Flag = False, l
 
 def _chosen(word: str, language: Language) -> course.Lesson:
     """The lesson of a number, or the page of a name, as a person types it."""
-    if word.isdecimal():
+    if re.fullmatch(r"\d{1,4}", word):
         return course.lesson(int(word), language)
     names = {page.slug: page for page in course.pages(language)}
     if word in names:

@@ -89,18 +89,13 @@ def _run(file: Path) -> dict[str, Any]:
     sys.dont_write_bytecode = True  # the folder is the reader's
     try:
         exec(compile(file.read_bytes(), str(file), "exec"), module.__dict__)
-    except (SyntaxError, ValueError) as error:
-        if isinstance(error, SyntaxError) and error.filename == str(file):
-            raise ResLabError(_told(file, error.lineno, error.msg, error)) from None
-        raise ResLabError(_told(file, _line(file, error), str(error), error)) from None
     except BaseException as error:
-        raise ResLabError(_told(file, _line(file, error), str(error), error)) from None
+        own = isinstance(error, SyntaxError) and error.filename == str(file)
+        line, said = (error.lineno, error.msg) if own else (_line(file, error), str(error))
+        where = f"{file}:{line}" if line else str(file)
+        kind = type(error).__name__
+        raise ResLabError(text("learn.raised", reader_language(), where=where, kind=kind, said=said or "-")) from None
     return {name: value for name, value in vars(module).items() if not name.startswith("__")}
-
-
-def _told(file: Path, line: int | None, said: str, error: BaseException) -> str:
-    where = f"{file}:{line}" if line else str(file)
-    return text("learn.raised", reader_language(), where=where, kind=type(error).__name__, said=said or "-")
 
 
 def _line(file: Path, error: BaseException) -> int | None:
@@ -118,9 +113,10 @@ def _main(file: Path, exercises: str) -> None:
         document: dict[str, Any] = {"error": [error.message, error.hint]}
     else:
         document = {"verdicts": [{"number": v.number, "right": v.right, "says": [*v.says]} for v in verdicts]}
-    sys.stdout.flush()
     json.dump(document, answers)
-    answers.close()
+    for stream in (answers, sys.stdout, sys.stderr):
+        stream.flush()
+    os._exit(0)  # whatever threads the file has begun
 
 
 if __name__ == "__main__":

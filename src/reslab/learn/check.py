@@ -12,7 +12,7 @@ from reslab.learn.exercise import Exercise, Text, Verdict, judge
 from reslab.learn.progress import keep_passed
 from reslab.system.language import LANGUAGES, reader_language
 
-_NUMBER = re.compile(r"(\d+)\.(\d+)")
+_NUMBER = re.compile(r"(\d{1,4})\.(\d{1,4})")
 
 
 @lru_cache
@@ -56,7 +56,7 @@ def numbers_of(word: str) -> list[str]:
     Raises:
         ResLabError: neither, or a lesson without exercises.
     """
-    if not word.isdecimal():
+    if not re.fullmatch(r"\d{1,4}", word):
         return [exercise(word).number]
     numbers = [each.number for each in exercises_of(int(word))]
     if not numbers:
