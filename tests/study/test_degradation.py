@@ -13,7 +13,7 @@ from reslab.nn.layers import to_images
 from reslab.nn.zoo import build_named
 from reslab.study import degradation
 from reslab.study.degradation import DEEP, SHALLOW, Length, gradients, length_for, study
-from reslab.study.published import published
+from reslab.study.published import average, published
 from tests.pictures import colour_folder
 
 ROOT = Path(__file__).parents[2]
@@ -82,3 +82,19 @@ def test_the_figure_in_docs_is_drawn_from_it():
     assert "残差网络" in drawn["zh"] and "residual networks" in drawn["en"]
     shape = re.compile(r">[^<]*<")
     assert len(shape.findall(drawn["en"])) == len(shape.findall(drawn["zh"]))
+
+
+def test_seeds_are_averaged():
+    one, other = ({**published(), "seed": seed} for seed in (0, 1))
+    other["networks"] = [
+        {**row, "test": {**row["test"], "error": row["test"]["error"] + 0.02},
+         "epochs": [{key: value + 0.1 for key, value in epoch.items()} for epoch in row["epochs"]]}
+        for row in other["networks"]
+    ]  # fmt: skip
+    both = average([one, other])
+    assert both["seeds"] == [0, 1] and "seed" not in both
+    for row, first in zip(both["networks"], one["networks"], strict=True):
+        error = first["test"]["error"]
+        assert row["test"] == {"n": 10_000, "error": pytest.approx(error + 0.01), "low": error, "high": error + 0.02}
+        assert row["epochs"][-1]["train_error"] == pytest.approx(first["epochs"][-1]["train_error"] + 0.05)
+        assert row["gradients"] == first["gradients"]

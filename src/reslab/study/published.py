@@ -1,7 +1,9 @@
 """The run that docs/degradation.svg shows, and the paper's numbers, without PyTorch."""
 
 import json
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from statistics import mean
 from typing import Any
 
 PAPER = {"resnet20": "8.75", "resnet56": "6.97", "resnet110": "6.43", "plain110": "above 60"}
@@ -11,3 +13,25 @@ PAPER = {"resnet20": "8.75", "resnet56": "6.97", "resnet110": "6.43", "plain110"
 def published() -> dict[str, Any]:
     """The six networks as trained by `reproduce/degradation.py`."""
     return json.loads(Path(__file__).with_name("degradation.json").read_text(encoding="utf-8"))
+
+
+def average(documents: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """One document of several that differ in their seed alone.
+
+    Errors and losses are means; a test error has the least and the greatest of the seeds as `low` and `high`; gradients are
+    those of the first seed.
+    """
+    rows = [_average_row(each) for each in zip(*(document["networks"] for document in documents), strict=True)]
+    first = {key: value for key, value in documents[0].items() if key != "seed"}
+    return first | {"seeds": [document["seed"] for document in documents], "networks": rows}
+
+
+def _average_row(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """One network, of which `rows` are the trainings."""
+    epochs = [
+        {key: mean(epoch[key] for epoch in each) for key in each[0]}
+        for each in zip(*(row["epochs"] for row in rows), strict=True)
+    ]
+    errors = [row["test"]["error"] for row in rows]
+    test = {"n": rows[0]["test"]["n"], "error": mean(errors), "low": min(errors), "high": max(errors)}
+    return {**rows[0], "epochs": epochs, "test": test, "seconds": round(sum(row["seconds"] for row in rows), 1)}
