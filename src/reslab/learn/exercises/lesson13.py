@@ -202,7 +202,9 @@ HOW_MANY = Exercise(
         ),
         Mistake(
             lambda better, worse: 2 * _needed(better, worse),
-            Text("this is for both models together; the question asks for each", "这是两个模型的总数；题目问的是每个模型"),
+            Text(
+                "this is for both models together; the question asks for each", "这是两个模型的总数；题目问的是每个模型"
+            ),
         ),
     ),
     hints=(
@@ -330,7 +332,10 @@ LEAKS = Exercise(
         ),
     ),
     hints=(
-        Text("Three ways to leak: the same pixels, the same patient, the same original.", "泄漏有三种：像素相同、病人相同、原图相同。"),
+        Text(
+            "Three ways to leak: the same pixels, the same patient, the same original.",
+            "泄漏有三种：像素相同、病人相同、原图相同。",
+        ),
         Text(
             "Collect the digests, patients and originals of everything that is not test. A picture that was not made from "
             "another is its own original.",

@@ -39,7 +39,9 @@ def _logits(network: nn.Module, inputs: np.ndarray) -> np.ndarray:
         return network(torch.tensor(inputs)).numpy()
 
 
-def _evaluate(network: nn.Module, val: Any, val_labels: Any, test: Any, labels: Any, bugs: Sequence[str] = ()) -> tuple[Any, ...]:
+def _evaluate(
+    network: nn.Module, val: Any, val_labels: Any, test: Any, labels: Any, bugs: Sequence[str] = ()
+) -> tuple[Any, ...]:
     """Accuracy, n and calibration error of the test split, with those of the bugs that are named."""
     if "mode" not in bugs:
         network.eval()

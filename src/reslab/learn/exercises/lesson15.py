@@ -89,7 +89,10 @@ def cam(features, weight, bias, label):
         ),
         Mistake(
             lambda features, weight, bias, label: features.mean(0),
-            Text("the mean of all maps knows no class: weigh the maps by the class's row", "各特征图的平均与类别无关：要用该类别的权重加权"),
+            Text(
+                "the mean of all maps knows no class: weigh the maps by the class's row",
+                "各特征图的平均与类别无关：要用该类别的权重加权",
+            ),
         ),
         Mistake(
             lambda features, weight, bias, label: np.einsum("c,chw->hw", np.abs(weight[label]), features),
@@ -105,7 +108,10 @@ def cam(features, weight, bias, label):
             "logit = Σ_c w_c · mean over positions of f_c + b. Pull the mean to the front.",
             "logit = Σ_c w_c · (f_c 在各位置上的均值) + b。把求均值提到最前面。",
         ),
-        Text("Mean and sum may be exchanged: the mean of Σ_c w_c f_c(i, j).", "求均值与求和可以交换：就是 Σ_c w_c f_c(i, j) 的均值。"),
+        Text(
+            "Mean and sum may be exchanged: the mean of Σ_c w_c f_c(i, j).",
+            "求均值与求和可以交换：就是 Σ_c w_c f_c(i, j) 的均值。",
+        ),
         Text('np.einsum("c,chw->hw", weight[label], features).', 'np.einsum("c,chw->hw", weight[label], features)。'),
     ),
 )
@@ -209,13 +215,18 @@ def occlusion(network, picture, label, side):
         ),
         Mistake(
             lambda *case: _occlusion(*case, last=False),
-            Text("the last row and column of positions are missing: n - side + 1", "少了最后一行和最后一列：位置数是 n - side + 1"),
+            Text(
+                "the last row and column of positions are missing: n - side + 1",
+                "少了最后一行和最后一列：位置数是 n - side + 1",
+            ),
         ),
         Mistake(
             lambda network, picture, label, side: _occlusion(
                 network, picture, int(network(picture[None])[0].argmax()), side
             ),
-            Text("this is the likeliest class, not the one that was asked for", "这是概率最高的类别，不是题目指定的类别"),
+            Text(
+                "this is the likeliest class, not the one that was asked for", "这是概率最高的类别，不是题目指定的类别"
+            ),
         ),
         Mistake(
             lambda *case: _occlusion(*case).T,
@@ -224,7 +235,10 @@ def occlusion(network, picture, label, side):
     ),
     hints=(
         Text("Two loops over the corner of the square.", "对方块左上角做两重循环。"),
-        Text("picture.clone() inside the loops; write picture.mean() into all channels of the square.", "循环里用 picture.clone()；把 picture.mean() 写进方块的所有通道。"),
+        Text(
+            "picture.clone() inside the loops; write picture.mean() into all channels of the square.",
+            "循环里用 picture.clone()；把 picture.mean() 写进方块的所有通道。",
+        ),
         Text(
             "covered[:, r : r + side, c : c + side] = picture.mean(); drops[r, c] = whole - network(covered[None])[0, label].",
             "covered[:, r : r + side, c : c + side] = picture.mean()；drops[r, c] = whole - network(covered[None])[0, label]。",
@@ -318,7 +332,10 @@ def culprit(network, images):
         ),
         Mistake(
             lambda network, images: _peak(images.mean((0, 1))),
-            Text("this is the brightest pixel: ask the network, not the pictures", "这是最亮的像素：要问网络，而不是看图片"),
+            Text(
+                "this is the brightest pixel: ask the network, not the pictures",
+                "这是最亮的像素：要问网络，而不是看图片",
+            ),
         ),
         Mistake(
             lambda network, images: _peak(images.var(0)[0]),
@@ -337,14 +354,26 @@ def culprit(network, images):
         ),
         Mistake(
             lambda network, images: int(_changed_answers(network, images).argmax()),
-            Text("two numbers are wanted, row and column: divmod(number, width)", "需要两个数，行和列：divmod(序号, 宽度)"),
+            Text(
+                "two numbers are wanted, row and column: divmod(number, width)",
+                "需要两个数，行和列：divmod(序号, 宽度)",
+            ),
             when=_flat,
         ),
     ),
     hints=(
-        Text("Occlusion of one pixel, with answers instead of logits.", "就是单像素的遮挡实验，只不过比较回答而不是 logit。"),
-        Text("before = network(images).argmax(1); compare it with the answers for each covered copy.", "before = network(images).argmax(1)；与每份遮挡后的拷贝的回答相比较。"),
-        Text("(network(covered).argmax(1) != before).sum(), and divmod of the largest one's number.", "(network(covered).argmax(1) != before).sum()，再对最大者的序号用 divmod。"),
+        Text(
+            "Occlusion of one pixel, with answers instead of logits.",
+            "就是单像素的遮挡实验，只不过比较回答而不是 logit。",
+        ),
+        Text(
+            "before = network(images).argmax(1); compare it with the answers for each covered copy.",
+            "before = network(images).argmax(1)；与每份遮挡后的拷贝的回答相比较。",
+        ),
+        Text(
+            "(network(covered).argmax(1) != before).sum(), and divmod of the largest one's number.",
+            "(network(covered).argmax(1) != before).sum()，再对最大者的序号用 divmod。",
+        ),
     ),
 )
 

@@ -13,7 +13,9 @@ from reslab.nn.zoo import build_named
 
 def _network(seed: int) -> ResNet:
     """A small network in training mode, whose norms have statistics of their own and whose parameters have gradients."""
-    network = build_named("resnet20", in_channels=1, num_classes=4, depths=(1, 1, 1), widths=(4, 8, 8), seed=seed).double()
+    network = build_named(
+        "resnet20", in_channels=1, num_classes=4, depths=(1, 1, 1), widths=(4, 8, 8), seed=seed
+    ).double()
     dice = torch.Generator().manual_seed(seed)
     network.train()
     for _ in range(5):
@@ -147,8 +149,16 @@ def gradcam(network, image, label):
                 "您在通道上取了平均：梯度要在*位置*上取平均，每个通道得到一个权重",
             ),
         ),
-        Mistake(_broken("all"), Text("the gradient of the sum of all logits knows no class", "所有 logit 之和的梯度与类别无关")),
-        Mistake(_broken("likeliest"), Text("this explains the likeliest class, not the one asked for", "这解释的是概率最高的类别，不是题目指定的")),
+        Mistake(
+            _broken("all"),
+            Text("the gradient of the sum of all logits knows no class", "所有 logit 之和的梯度与类别无关"),
+        ),
+        Mistake(
+            _broken("likeliest"),
+            Text(
+                "this explains the likeliest class, not the one asked for", "这解释的是概率最高的类别，不是题目指定的"
+            ),
+        ),
     ),
     hints=(
         Text(
