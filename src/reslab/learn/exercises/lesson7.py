@@ -17,7 +17,7 @@ Weights = Sequence[tuple[Tensor, Tensor]]
 def _stacks() -> list[tuple[Tensor, Weights]]:
     """An input, and the weights of one block, of three, and of two with another width inside."""
     dice = torch.Generator().manual_seed(7)
-    cases = []
+    cases: list[tuple[Tensor, Weights]] = []
     for inputs, inside, blocks in ((4, 4, 1), (4, 4, 3), (3, 6, 2)):
         weights = [
             (torch.randn(inside, inputs, generator=dice), torch.randn(inputs, inside, generator=dice) * 0.5)
@@ -42,7 +42,7 @@ def _product(x: Tensor, blocks: Weights, mistake: str) -> Tensor:
     one = torch.ones(len(x), len(x)) if mistake == "number one" else torch.eye(len(x))
     if mistake == "no one":
         one = torch.zeros_like(one)
-    total, first_order = torch.eye(len(x)), torch.eye(len(x))
+    total, first_order, of_residual = torch.eye(len(x)), torch.eye(len(x)), torch.zeros(len(x), len(x))
     for w1, w2 in blocks:
         open_ = torch.ones(len(w1)) if mistake == "no mask" else (w1 @ x > 0).float()
         of_residual = w2 @ torch.diag(open_) @ w1

@@ -218,7 +218,8 @@ def _norms(network: Any, images: Tensor, labels: Tensor, mistakes: Variant = RIG
         if isinstance(module, kinds) and ("projections" in mistakes or "shortcut" not in name)
     ]
     power = 2 if "squared" in mistakes else 1
-    sizes = [float((w.detach() if "of the weights" in mistakes else w.grad).norm()) ** power for w in chosen]
+    measured: list[Any] = [w.detach() if "of the weights" in mistakes else w.grad for w in chosen]
+    sizes = [float(each.norm()) ** power for each in measured]
     return sizes[::-1] if "reversed" in mistakes else sizes
 
 

@@ -89,10 +89,11 @@ def randomise(network: nn.Module, seed: int = 0) -> nn.Module:
     with torch.no_grad():
         for module in network.modules():
             if isinstance(module, nn.BatchNorm2d):
-                for tensor in (module.weight, module.running_var):
-                    tensor.copy_(torch.rand(tensor.shape, generator=dice) + 0.5)
-                for tensor in (module.bias, module.running_mean):
-                    tensor.copy_(torch.randn(tensor.shape, generator=dice) * 0.2)
+                state = module.state_dict()
+                for name in ("weight", "running_var"):
+                    state[name].copy_(torch.rand(state[name].shape, generator=dice) + 0.5)
+                for name in ("bias", "running_mean"):
+                    state[name].copy_(torch.randn(state[name].shape, generator=dice) * 0.2)
     return network
 
 
