@@ -74,7 +74,7 @@ def wilson(hits, n):
         Mistake(
             _wald,
             Text(
-                "this is the textbook interval p ± z sqrt(p (1 - p) / n): it leaves [0, 1], and after 36 of 36 it claims to be certain",
+                "this is the textbook interval p ± z sqrt(p (1 - p) / n): it leaves [0, 1], and after 36 of 36 claims certainty",
                 "这是教科书上的 p ± z sqrt(p (1 - p) / n)：它会越出 [0, 1]，而且 36 张全对时会声称毫无误差",
             ),
         ),

@@ -141,17 +141,16 @@ def _occlusion(
     fill: float | None = None,
     score: Callable[[Tensor, int], Tensor] = lambda logits, label: logits[label],
     channels: int | None = None,
-    restore: bool = True,
-    last: bool = True,
+    fault: str = "",
 ) -> Tensor:
     """Logit of the picture minus that with a square at each position covered by the picture's own mean."""
-    size = picture.shape[1] - side + (1 if last else 0)
+    size = picture.shape[1] - side + (fault != "last missing")
     whole, grey = score(network(picture[None])[0], label), float(picture.mean()) if fill is None else fill
     drops = torch.zeros(size, size, dtype=picture.dtype)
     covered = picture.clone()
     for row in range(size):
         for column in range(size):
-            covered = picture.clone() if restore else covered
+            covered = covered if fault == "not restored" else picture.clone()
             covered[:channels, row : row + side, column : column + side] = grey
             drops[row, column] = whole - score(network(covered[None])[0], label)
     return drops
@@ -203,7 +202,7 @@ def occlusion(network, picture, label, side):
             ),
         ),
         Mistake(
-            lambda *case: _occlusion(*case, restore=False),
+            lambda *case: _occlusion(*case, fault="not restored"),
             Text(
                 "the squares pile up: start each position from a fresh copy of the picture",
                 "遮挡越积越多：每个位置都要从原图的一份新拷贝开始",
@@ -214,7 +213,7 @@ def occlusion(network, picture, label, side):
             Text("only the first channel is covered", "只遮住了第一个通道"),
         ),
         Mistake(
-            lambda *case: _occlusion(*case, last=False),
+            lambda *case: _occlusion(*case, fault="last missing"),
             Text(
                 "the last row and column of positions are missing: n - side + 1",
                 "少了最后一行和最后一列：位置数是 n - side + 1",

@@ -197,8 +197,8 @@ QUANTISE = Exercise(
 
 
 def quantise(weight):
-    """weight [out_channels, in_channels, k, k] -> int8 numbers of the same shape, from -127 to 127, and scale [out_channels], with
-    numbers * scale as near to the weight as can be."""
+    """weight [out_channels, in_channels, k, k] -> int8 numbers of the same shape, from -127 to 127, and scale [out_channels],
+    with numbers * scale as near to the weight as can be."""
     raise NotImplementedError
 ''',
     expected=_quantise,
