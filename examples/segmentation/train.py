@@ -24,7 +24,7 @@ sys.path[:0] = [str(Path(__file__).parents[1])]  # of dense
 import dense  # noqa: E402
 
 WIDTHS = (32, 64, 128, 256)
-"""Half of ResNet-18's: an hour of two cores is some 250 visits to each picture of CamVid."""
+"""Half of ResNet-18's: an hour of two cores is some 200 visits to each picture of CamVid."""
 CHANNELS = 48
 FOLD = 2
 """Squares of 2x2 pixels become channels before the first convolution, and that is all that the stem shrinks: poles are thin."""
