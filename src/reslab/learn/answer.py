@@ -90,8 +90,8 @@ def _run(file: Path) -> dict[str, Any]:
     try:
         exec(compile(file.read_bytes(), str(file), "exec"), module.__dict__)
     except BaseException as error:
-        own = isinstance(error, SyntaxError) and error.filename == str(file)
-        line, said = (error.lineno, error.msg) if own else (_line(file, error), str(error))
+        syntax = error if isinstance(error, SyntaxError) and error.filename == str(file) else None
+        line, said = (syntax.lineno, syntax.msg) if syntax else (_line(file, error), str(error))
         where = f"{file}:{line}" if line else str(file)
         kind = type(error).__name__
         raise ResLabError(text("learn.raised", reader_language(), where=where, kind=kind, said=said or "-")) from None
