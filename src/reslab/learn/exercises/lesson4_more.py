@@ -117,10 +117,8 @@ class _Twice(nn.Module):
         with torch.no_grad():
             for parameter in self.parameters():
                 parameter.copy_(torch.randn(parameter.shape, generator=dice))
-            for norm in (self.first, self.second):  # as after some training
-                norm.running_mean.add_(3)
-                norm.running_var.mul_(5)
-                norm.num_batches_tracked.add_(7)
+            for name, buffer in self.named_buffers():  # as after some training
+                buffer.add_({"running_mean": 3, "running_var": 4}.get(name.rpartition(".")[2], 7))
 
     def forward(self, x: Tensor) -> Tensor:
         return self.second(torch.relu(self.conv(self.first(x))))
@@ -135,7 +133,7 @@ def _observe_recalibrated(answer: Any, case: tuple[Any, ...]) -> list[Any]:
     answer(network, batches)
     norms = [network.first, network.second]
     return [
-        [[norm.running_mean.clone(), norm.running_var.clone()] for norm in norms],
+        [[buffer.clone() for name, buffer in norm.named_buffers() if name.startswith("running")] for norm in norms],
         [parameter.detach().clone() for parameter in network.parameters()],
         network.training,
         [norm.momentum for norm in norms],
