@@ -15,7 +15,7 @@ from reslab.pixels.decode import MAX_PIXELS, decode
 from reslab.pixels.preprocess import Preprocess, central_square
 
 FOLDER = Path(__file__).parent / "golden"
-PAGE = Path(__file__).parents[2] / "docs" / "pixels.md"
+PAGE = Path(__file__).parents[2] / "docs" / "en" / "reference" / "pixels.md"
 VECTORS = json.loads((FOLDER / "vectors.json").read_text(encoding="utf-8"))
 ROUNDING = {"alpha.png", "grey_alpha.png", "cmyk.tif"}  # where two right decoders may differ by two levels
 
