@@ -566,7 +566,7 @@ TEXTS: dict[str, str] = {
     "few.all": "head, then all",
     "few.clean": "clean digits",
     "few.noisy": "noisy digits",
-    "few.cifar": "CIFAR-10",
+    "few.cifar": "CIFAR-10 photographs",
     "few.shots": "training pictures per class",
     "study.title": "plain networks, residual networks: error, %",
     "study.plain": "plain networks",

@@ -501,7 +501,7 @@ TEXTS: dict[str, str] = {
     "few.all": "先分类层后全部",
     "few.clean": "清晰的数字",
     "few.noisy": "带噪声的数字",
-    "few.cifar": "CIFAR-10",
+    "few.cifar": "CIFAR-10 照片",
     "few.shots": "每类训练图片数",
     "study.title": "普通网络与残差网络：错误率（%）",
     "study.plain": "普通网络",
