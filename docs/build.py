@@ -15,7 +15,6 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
@@ -65,7 +64,7 @@ def gather(language: str, folder: Path) -> Path:
     shutil.copytree(ROOT / "lessons" / language, folder / "lessons")
     (folder / "reference" / "cli.md").write_text(describe_commands(), encoding="utf-8")
     (folder / "reference" / "zoo.md").write_text(describe_networks(language), encoding="utf-8")
-    (folder / "lessons" / "index.md").write_text(list_lessons(folder / "lessons", language), encoding="utf-8")
+    (folder / "lessons" / "index.md").write_text(list_lessons(language), encoding="utf-8")
     for page in sorted(folder.rglob("*.md")):
         text = page.read_text(encoding="utf-8")
         text = _FIGURE.sub(partial(move_figure, page=page, language=language), text)
@@ -131,31 +130,21 @@ def describe_networks(language: str) -> str:
     return "\n".join(lines) + "\n"
 
 
-def list_lessons(folder: Path, language: str) -> str:
-    """The page above the lessons: their titles in order, then the other pages of the course."""
-    pages = sorted(folder.glob("*.md"), key=lambda page: (not page.stem[0].isdigit(), _number(page), page.stem))
+def list_lessons(language: str) -> str:
+    """The page above the lessons: all pages of the course in order."""
+    from reslab.learn.course import pages
+
     title = "课程" if language == "zh" else "The course"
-    entries = "\n".join(page.stem for page in pages if page.stem != "index")
+    entries = "\n".join(page.slug for page in pages(language))
     return f"# {title}\n\n```{{toctree}}\n:maxdepth: 1\n\n{entries}\n```\n"
-
-
-def _number(page: Path) -> int:
-    return int(page.stem.split("-")[0]) if page.stem[0].isdigit() else 0
 
 
 def describe_commands() -> str:
     """The verbs and their options as a page of Markdown."""
     from reslab.cli.app import build_app
 
-    return "# Command line\n\n" + "\n".join(_sections(build_app().generate_docs(output_format="markdown")))
-
-
-def _sections(text: str) -> Iterator[str]:
-    """The generated text without its title, headings one level deeper than ours."""
-    for line in text.splitlines():
-        if line.startswith("# "):
-            continue
-        yield line
+    made = build_app().generate_docs(output_format="markdown")
+    return re.sub(r"^# .*$", "# Command line", made, count=1, flags=re.M)
 
 
 if __name__ == "__main__":

@@ -18,6 +18,8 @@ from contextlib import contextmanager
 
 import pytest
 
+from tests.browser import chromium
+
 NOBODY = 65534
 TYPED_ROOMS = ("reslab.nn", "reslab.pixels", "reslab.metrics")
 
@@ -58,3 +60,10 @@ def without_rights():
     if not hasattr(os, "geteuid"):
         pytest.skip("this system has no file permissions to take away")
     return become
+
+
+@pytest.fixture(scope="module")
+def browser():
+    """Chromium; tests that ask for it are marked `browser`."""
+    with chromium() as opened:
+        yield opened

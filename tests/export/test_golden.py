@@ -5,7 +5,6 @@ import functools
 import hashlib
 import http.server
 import json
-import os
 import re
 import shutil
 import subprocess
@@ -211,23 +210,16 @@ def test_javascript_prepares_any_picture():
 
 
 @pytest.fixture(scope="module")
-def page(javascript):
+def page(javascript, browser):
     """The example's page with the model beside it, in Chromium."""
-    playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-    chromium = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-    if chromium is None:
-        pytest.skip("no Chromium on this machine: apt-get install chromium")
     shutil.copy(MODEL, javascript / "model.onnx")
-    flags = ["--disable-background-networking", "--disable-component-update", "--disable-sync", "--no-first-run"]
-    flags += ["--no-sandbox"] if hasattr(os, "geteuid") and os.geteuid() == 0 else []
     handler = functools.partial(Quiet, directory=javascript)
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server, playwright.sync_playwright() as driver:
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
-        browser = driver.chromium.launch(executable_path=chromium, args=flags)
         opened = browser.new_page()
         opened.goto(f"http://127.0.0.1:{server.server_port}/index.html")
         yield opened
-        browser.close()
+        opened.close()
         server.shutdown()
 
 

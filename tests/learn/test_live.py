@@ -3,9 +3,7 @@
 import base64
 import hashlib
 import json
-import os
 import re
-import shutil
 from pathlib import Path
 
 import numpy as np
@@ -27,7 +25,6 @@ DATA = {name: json.loads((FIGURES / f"{name}.json").read_text(encoding="utf-8"))
 OF = {kind: name for name, kind in NAMES.items()}
 FILES = sorted((Path(live.__file__).parent / "page").glob("*.js"))
 CODE = {path.stem: path.read_text(encoding="utf-8") for path in FILES if path.stem in ("figure", "words", *live.KINDS)}
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 NETWORK = DATA[OF["living-network"]]
 
 
@@ -174,18 +171,7 @@ def test_the_script_is_small_plain_and_asks_nobody():
 # ---------------------------------------------------------------- in Chromium
 
 playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-in_browser = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine: apt-get install chromium")
 PHONE = {"width": 360, "height": 740}
-
-
-@pytest.fixture(scope="module")
-def browser():
-    flags = ["--disable-background-networking", "--disable-component-update", "--disable-sync", "--no-first-run"]
-    flags += ["--no-sandbox"] if hasattr(os, "geteuid") and os.geteuid() == 0 else []
-    with playwright.sync_playwright() as driver:
-        chromium = driver.chromium.launch(executable_path=CHROMIUM, args=flags)
-        yield chromium
-        chromium.close()
 
 
 @pytest.fixture
@@ -232,7 +218,6 @@ def height(page):
     return page.locator(".live-body").bounding_box()["height"]
 
 
-@in_browser
 @pytest.mark.browser
 @pytest.mark.parametrize("kind", live.KINDS)
 @pytest.mark.parametrize("language", ["en", "zh-CN"])
@@ -254,7 +239,6 @@ def test_a_figure_takes_the_place_of_its_picture(opened, kind, language):
         assert latin <= {"ReLU", "CAM", "MAC", "ResNet", "Delete"}
 
 
-@in_browser
 @pytest.mark.browser
 @pytest.mark.parametrize("kind", live.KINDS)
 def test_it_fits_a_phone_in_the_dark(opened, kind):
@@ -266,7 +250,6 @@ def test_it_fits_a_phone_in_the_dark(opened, kind):
         assert page.eval_on_selector_all(".live-body svg text", small) == 0
 
 
-@in_browser
 @pytest.mark.browser
 @pytest.mark.parametrize("kind", live.KINDS)
 def test_every_control_has_a_name_and_shows_its_focus(opened, kind):
@@ -289,7 +272,6 @@ def test_every_control_has_a_name_and_shows_its_focus(opened, kind):
     assert shown >= 2
 
 
-@in_browser
 @pytest.mark.browser
 def test_bad_data_leave_the_picture(opened):
     page = opened("gradient-flow", text='{"series": 1}')
@@ -299,7 +281,6 @@ def test_bad_data_leave_the_picture(opened):
     page.complaints.clear()
 
 
-@in_browser
 @pytest.mark.browser
 def test_the_backward_pass_is_played_by_keys(opened):
     page = opened("gradient-flow", reduced_motion="reduce")
@@ -329,7 +310,6 @@ def test_the_backward_pass_is_played_by_keys(opened):
     assert height(page) == before
 
 
-@in_browser
 @pytest.mark.browser
 def test_the_window_slides(opened):
     page = opened("sliding-window")
@@ -358,7 +338,6 @@ def evaluated(page, kind, expression):
     return page.evaluate(f"(data) => {{ {code}\nreturn {expression}; }}", DATA[OF[kind]])
 
 
-@in_browser
 @pytest.mark.browser
 def test_fifty_layers_are_those_of_numpy(opened):
     page = opened("fifty-layers")
@@ -368,7 +347,6 @@ def test_fifty_layers_are_those_of_numpy(opened):
         assert [found[0], found[25], found[50]] == pytest.approx(golden["sizes"], rel=1e-5)
 
 
-@in_browser
 @pytest.mark.browser
 def test_the_gain_is_moved_by_keys(opened):
     page = opened("fifty-layers")
@@ -383,7 +361,6 @@ def test_the_gain_is_moved_by_keys(opened):
     assert page.locator(".fifty-histograms svg").count() == 6
 
 
-@in_browser
 @pytest.mark.browser
 def test_the_map_is_walked_by_keys(opened):
     page = opened("resnet18-map")
@@ -404,7 +381,6 @@ def test_the_map_is_walked_by_keys(opened):
     assert page.locator(".map-row[tabindex='0']").count() == 1
 
 
-@in_browser
 @pytest.mark.browser
 @pytest.mark.parametrize("width", [PHONE["width"], 736])
 def test_choosing_a_layer_moves_nothing(opened, width):
@@ -417,7 +393,6 @@ def test_choosing_a_layer_moves_nothing(opened, width):
     assert len(places) == 1
 
 
-@in_browser
 @pytest.mark.browser
 @pytest.mark.parametrize("off", [(False, False, False), (True, False, False), (False, True, True)])
 def test_the_forward_pass_in_javascript_is_that_of_pytorch(opened, off):
@@ -427,7 +402,6 @@ def test_the_forward_pass_in_javascript_is_that_of_pytorch(opened, off):
     assert np.abs(np.array(evaluated(page, "living-network", logits)) - lesioned(off)).max() < 1e-4
 
 
-@in_browser
 @pytest.mark.browser
 def test_a_digit_is_drawn_by_keys(opened):
     page = opened("living-network")
@@ -449,7 +423,6 @@ def test_a_digit_is_drawn_by_keys(opened):
     assert height(page) == before
 
 
-@in_browser
 @pytest.mark.browser
 def test_a_digit_is_drawn_by_a_pointer(opened):
     page = opened("living-network")
@@ -462,7 +435,6 @@ def test_a_digit_is_drawn_by_a_pointer(opened):
     assert said(page).startswith("Answer: 7 (")
 
 
-@in_browser
 @pytest.mark.browser
 def test_branches_are_switched_off(opened):
     page = opened("living-network")

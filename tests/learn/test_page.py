@@ -14,10 +14,9 @@ from reslab.learn import course
 from reslab.learn.page.formula import mathml
 from reslab.learn.page.render import render_page
 from reslab.learn.page.write import page_of
+from tests.browser import opened
 from tests.learn.rules import FENCE, FOLDER, PAGES
-from tests.report.test_browser import browser, opened, pytestmark  # noqa: F401
 
-browsing, pytestmark = pytestmark, []
 NOTHING_OUTSIDE = re.compile(r"data:|#|file:|[\w./-]+\.html(#|$)|https://")
 
 
@@ -157,9 +156,8 @@ def test_a_formula_is_drawn_as_it_is_meant(latex, inside):
 
 
 @pytest.mark.browser
-@browsing[1]
 @pytest.mark.parametrize(("language", "width"), [("en", 360), ("zh", 1280), ("zh", 360)])
-def test_a_browser_shows_every_lesson_without_asking_anybody(browser, pages, language, width):  # noqa: F811
+def test_a_browser_shows_every_lesson_without_asking_anybody(browser, pages, language, width):
     for lesson in course.lessons(language):
         page = opened(browser, pages[lesson.path].as_uri(), viewport={"width": width, "height": 800})
         assert page.complaints == []

@@ -1,30 +1,13 @@
 """The page in a real Chromium: it asks nobody for anything, fits a phone, and switches its language."""
 
-import os
-import shutil
-
 import pytest
 
+from tests.browser import opened
 from tests.report.folders import make_run
 
-playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 LONG = ("a class with a name that is far too long for any phone", "ants", "bees", "<b>bold</b>", "五", "six", "seven")
 
-pytestmark = [
-    pytest.mark.browser,
-    pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine: apt-get install chromium"),
-]
-
-
-@pytest.fixture(scope="module")
-def browser():
-    flags = ["--disable-background-networking", "--disable-component-update", "--disable-sync", "--no-first-run"]
-    flags += ["--no-sandbox"] if hasattr(os, "geteuid") and os.geteuid() == 0 else []
-    with playwright.sync_playwright() as driver:
-        chromium = driver.chromium.launch(executable_path=CHROMIUM, args=flags)
-        yield chromium
-        chromium.close()
+pytestmark = pytest.mark.browser
 
 
 @pytest.fixture(scope="module")
@@ -33,17 +16,6 @@ def address(tmp_path_factory):
 
     run = make_run(tmp_path_factory.mktemp("runs") / "run", LONG, n=200)
     return write_report(run).resolve().as_uri()
-
-
-def opened(browser, address, **context):
-    """The page with every request and every complaint that it made."""
-    page = browser.new_context(**context).new_page()
-    page.asked, page.complaints = [], []
-    page.on("request", lambda request: page.asked.append(request.url))
-    page.on("console", lambda message: page.complaints.append(message.text))
-    page.on("pageerror", lambda error: page.complaints.append(str(error)))
-    page.goto(address)
-    return page
 
 
 def test_it_asks_nobody_and_complains_of_nothing(browser, address):

@@ -4,7 +4,6 @@ import csv
 import functools
 import io
 import json
-import os
 import re
 import shutil
 from contextlib import contextmanager
@@ -24,14 +23,10 @@ from reslab.serve import body
 from tests.serve.door import served
 
 playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 MODEL = "cifar10_resnet20"
 TOKEN = "a token of the tests"
 
-pytestmark = [
-    pytest.mark.browser,
-    pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine: apt-get install chromium"),
-]
+pytestmark = pytest.mark.browser
 
 
 def coarse(seed, size):
@@ -65,16 +60,6 @@ def serving(token=None):
 def address():
     with serving() as place:
         yield place
-
-
-@pytest.fixture(scope="module")
-def browser():
-    flags = ["--disable-background-networking", "--disable-component-update", "--disable-sync", "--no-first-run"]
-    flags += ["--no-sandbox"] if hasattr(os, "geteuid") and os.geteuid() == 0 else []
-    with playwright.sync_playwright() as driver:
-        chromium = driver.chromium.launch(executable_path=CHROMIUM, args=flags)
-        yield chromium
-        chromium.close()
 
 
 @pytest.fixture(scope="module")

@@ -13,7 +13,7 @@ from typing import Any, get_args
 from cyclopts import App, CycloptsError, MissingArgumentError
 from PIL import Image
 
-from reslab.cli.chinese import in_readers_language
+from reslab.cli.translations import localise
 from reslab.errors import ResLabError, visible
 from reslab.system.bounds import BOUNDS, Bound
 
@@ -75,17 +75,15 @@ def build_app() -> App:
     """The command line, its verbs not yet imported."""
     app = App(
         name="reslab",
-        help=in_readers_language(
-            "From a folder of pictures to a classifier that you can understand, train, trust and ship."
-        ),
-        help_epilogue=in_readers_language(
+        help=localise("From a folder of pictures to a classifier that you can understand, train, trust and ship."),
+        help_epilogue=localise(
             "Start with: reslab demo. Each verb explains itself: reslab train --help. Tracebacks: --debug."
         ),
         suppress_keyboard_interrupt=False,  # `run` reports it
         config=_refuse_nonsense,
     )
     for verb, (place, help_line) in VERBS.items():
-        app.command(f"reslab.cli.{place}", name=verb, help=in_readers_language(help_line))
+        app.command(f"reslab.cli.{place}", name=verb, help=localise(help_line))
     return app
 
 
@@ -155,9 +153,9 @@ def _fault(error: Exception, debug: bool) -> int:
 def _complain(message: str, hint: str | None, code: int, debug: bool) -> int:
     if debug:
         traceback.print_exc()
-    print(in_readers_language(f"error: {visible(message)}"), file=sys.stderr)
+    print(localise(f"error: {visible(message)}"), file=sys.stderr)
     if hint:
-        print(in_readers_language(f"hint: {visible(hint)}"), file=sys.stderr)
+        print(localise(f"hint: {visible(hint)}"), file=sys.stderr)
     return code
 
 

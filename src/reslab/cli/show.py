@@ -22,7 +22,7 @@ from rich.progress import (
 from rich.table import Table
 from rich.text import Text
 
-from reslab.cli.chinese import in_readers_language
+from reslab.cli.translations import localise
 from reslab.errors import visible
 
 _WIDE = 200  # a file or a pipe has no width: do not fold tables
@@ -35,7 +35,7 @@ class _Literal(Console):
 
     def render_str(self, text: str, **style: Any) -> Text:
         """The text with its control characters, line breaks included, spelt out."""
-        return super().render_str(in_readers_language(visible(text)), **style)
+        return super().render_str(localise(visible(text)), **style)
 
 
 _LITERAL: dict[str, Any] = {"markup": False, "emoji": False, "highlight": False, "quiet": _SILENT}

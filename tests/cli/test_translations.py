@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from reslab.cli.app import VERBS, run
-from reslab.cli.chinese import HELP, TEMPLATES, translate
+from reslab.cli.translations import HELP, TEMPLATES, translate
 from tests.pictures import colour_folder
 
 SOURCE = Path(__file__).parents[2] / "src" / "reslab"
@@ -100,7 +100,9 @@ def test_what_varies_is_translated_in_turn():
 
 def test_every_row_is_still_said_somewhere():
     """Of the text between two blanks the longest part without punctuation stands in the source."""
-    source = "\n".join(path.read_text(encoding="utf-8") for path in SOURCE.rglob("*.py") if path.name != "chinese.py")
+    source = "\n".join(
+        path.read_text(encoding="utf-8") for path in SOURCE.rglob("*.py") if path.name != "translations.py"
+    )
     source = re.sub(r'"\s*\n\s*f?"', "", source)
     longest = {row: max(re.split(r"\{\}|[,;:(]", row), key=len).strip() for row in TEMPLATES}
     assembled = ("unknown", "unable", "needs", "give a", "holds no model", "pictures of every", "sets  ")  # from parts

@@ -157,7 +157,7 @@ ERRORS = {
 TEMPLATES = HELP | SCORES | ERRORS
 
 
-def in_readers_language(line: str) -> str:
+def localise(line: str) -> str:
     """A line of the terminal as the reader wants it."""
     return translate(line) if reader_language() == "zh" else line
 
