@@ -8,7 +8,9 @@ import pytest
 
 from reslab.report.review import Case, Page, choose, render
 from reslab.words.phrases import plain
-from tests.report.test_browser import browser, opened, pytestmark  # noqa: F401
+from tests.browser import opened
+
+pytestmark = pytest.mark.browser
 
 FEW, MANY = ("ant", "bee, wild", 'cat "tom"'), tuple(f"class {number}" for number in range(40))
 
