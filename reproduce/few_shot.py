@@ -1,6 +1,6 @@
 """Few pictures per class: learn six classes of CIFAR-10, then the other four from 5, 25 and 100 pictures of each.
 
-    python reproduce/few_shot.py DATA [--seeds 5] [--out runs/few_shot] [--figure docs/few_shot]
+    python reproduce/few_shot.py DATA [--seeds 5] [--out runs/few_shot] [--figure docs/few_shot] [--json FILE]
 
 DATA is a folder with train/ and test/. Each seed draws its own pictures; the 4,000 test pictures of the four classes
 judge each training once. With five pictures of a class none can be spared, so nothing validates: every training keeps its
@@ -9,6 +9,7 @@ last weights. `--figure` writes NAME.svg and NAME.zh.svg.
 
 import argparse
 import json
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -50,6 +51,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--out", type=Path, default=Path("runs/few_shot"))
     parser.add_argument("--figure", type=Path)
+    parser.add_argument("--json", type=Path, help="by default few_shot.json below OUT")
     options = parser.parse_args()
     catalog = read_data(options.data)
     start = pretrained(catalog, options.out)
@@ -71,8 +73,8 @@ def main() -> None:
                 row["better than scratch by"] = difference(trials, found["scratch"])
             rows.append(row)
             print(json.dumps(row), flush=True)
-    document = {"schema": 1, "n": 4000, "chance": 0.25, "rows": rows}
-    write_json(options.out / "few_shot.json", document)
+    document = {"schema": 1, "command": f"python {' '.join(sys.argv)}", "n": 4000, "chance": 0.25, "rows": rows}
+    write_json(options.json or options.out / "few_shot.json", document)
     if options.figure:
         options.figure.with_suffix(".svg").write_text(draw(document, "en"), encoding="utf-8")
         options.figure.with_suffix(".zh.svg").write_text(draw(document, "zh"), encoding="utf-8")

@@ -40,7 +40,7 @@ def press(page, *keys):
         page.keyboard.press(key)
 
 
-def test_keys_decide_and_decisions_last(browser, tmp_path):  # noqa: F811
+def test_keys_decide_and_decisions_last(browser, tmp_path):
     cases = [case(n, FEW) for n in range(6)]
     address = written(tmp_path, FEW, ("suspects", cases), ("doubtful", [case(7, FEW, proposed="")]), ("far", []))
     page = opened(browser, address)
@@ -65,7 +65,7 @@ def test_keys_decide_and_decisions_last(browser, tmp_path):  # noqa: F811
     )
 
 
-def test_of_many_classes_the_likeliest_have_keys_and_any_can_be_written(browser, tmp_path):  # noqa: F811
+def test_of_many_classes_the_likeliest_have_keys_and_any_can_be_written(browser, tmp_path):
     cases = [case(n, MANY, "class 3", "class 9") for n in range(3)]
     page = opened(browser, written(tmp_path, MANY, ("suspects", cases)))
     assert page.locator(".case >> nth=0 >> [data-key]").count() == 11
@@ -76,7 +76,7 @@ def test_of_many_classes_the_likeliest_have_keys_and_any_can_be_written(browser,
     assert downloaded(page)[1] == {"f/0.png": "class 3", "f/1.png": "class 39"}
 
 
-def test_pictures_without_a_label_may_get_any_and_those_left_out_have_no_row(browser, tmp_path):  # noqa: F811
+def test_pictures_without_a_label_may_get_any_and_those_left_out_have_no_row(browser, tmp_path):
     cases = [case(n, FEW, "", "ant") for n in range(4)]
     page = opened(browser, written(tmp_path, FEW, ("unlabelled", cases), table="labels.csv"))
     press(page, "Enter", "-", "2")
@@ -87,7 +87,7 @@ def test_pictures_without_a_label_may_get_any_and_those_left_out_have_no_row(bro
 
 
 @pytest.mark.parametrize("locale", ["en-GB", "zh-CN"])
-def test_nothing_sticks_out_on_a_phone(browser, tmp_path, locale):  # noqa: F811
+def test_nothing_sticks_out_on_a_phone(browser, tmp_path, locale):
     address = written(tmp_path, MANY, ("suspects", [case(n, MANY, "class 3", "class 9") for n in range(3)]))
     page = opened(browser, address, locale=locale, viewport={"width": 360, "height": 800})
     assert page.evaluate("document.documentElement.scrollWidth") == 360

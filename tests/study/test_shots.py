@@ -11,7 +11,7 @@ DOCS = ROOT / "docs"
 
 
 def numbers():
-    return json.loads((DOCS / "few_shot.json").read_text(encoding="utf-8"))
+    return json.loads((ROOT / "lessons" / "results" / "few_shot.json").read_text(encoding="utf-8"))
 
 
 @pytest.mark.parametrize("language, suffix", [("en", ".svg"), ("zh", ".zh.svg")])

@@ -59,7 +59,7 @@ def _grid(grid: Grid, left: float, full: float) -> list[Element]:
     for (row, column), value in np.ndenumerate(grid.values):
         x, y, share = left + column * _CELL, _TOP + row * _CELL, min(1.0, abs(float(value)) / full)
         parts.append(rect("minus" if value < 0 else "plus", x, y, _CELL - 1, _CELL - 1, fill_opacity=f"{share:.2f}"))
-        style, number = "number over" if share > _DARK else "number", f"{value:g}".replace("-", "−")
+        style, number = "number over" if share > _DARK else "number", f"{value + 0.0:g}".replace("-", "−")  # never "−0"
         narrow = _NARROW if len(number) >= _LONG else ""
         parts.append(text(x + _CELL / 2, y + _CELL / 2 + 3.5, number, style, "middle", style_=narrow))
     parts.append(_frame("frame", (0, 0, rows, columns), left))
