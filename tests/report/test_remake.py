@@ -73,9 +73,10 @@ def test_a_choice_without_a_flag_is_said_and_no_false_command_given(run):
     assert "grow = 0.4" in html and f"reslab train nowhere --like {run}" in html
 
 
-def test_a_layout_that_was_measured_is_given_as_it_was(run):
-    made = remake(edited(run, {"layout": "measured", "precision": "measured"}, layout="channels-first"))
-    assert made.command == "reslab train nowhere --layout channels-first"
+def test_arithmetic_that_was_measured_is_given_as_it_was(run):
+    measured = {"layout": "measured", "precision": "measured"}
+    made = remake(edited(run, measured, layout="channels-first", precision="bfloat16"))
+    assert made.command == "reslab train nowhere --precision bfloat16 --layout channels-first"
 
 
 def test_a_rate_handed_on_by_like_is_given_as_it_is(run):

@@ -42,7 +42,9 @@ def remake(run: RunFolder) -> Remake:
 
 def _decided(name: str, origin: str) -> bool:
     """Whether a value must be given again: one that a person or a search chose, or one that two measurements may differ in."""
-    return origin in ("user", "search") or (origin == "measured" and (name.startswith("optim.") or name == "layout"))
+    return origin in ("user", "search") or (
+        origin == "measured" and (name.startswith("optim.") or name in ("precision", "layout"))
+    )
 
 
 def _words(name: str, value: object) -> list[str]:

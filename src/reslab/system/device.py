@@ -40,8 +40,15 @@ def to_layout(images: Tensor, layout: str) -> Tensor:
     return images.contiguous(memory_format=LAYOUTS.get(layout, torch.channels_last))
 
 
+GUESSED = "reason.precision.avx512"
+"""The reason of a precision that is to be timed."""
+
+
 def precision() -> tuple[str, str]:
-    """The precision of training on the fastest device (see `mixed_precision`), and the key of its reason in `words`."""
+    """The precision of training on the fastest device (see `mixed_precision`), and the key of its reason in `words`.
+
+    Where a processor has instructions for bfloat16 but no unit for matrices, that is a guess, which timed steps confirm.
+    """
     where = fastest()
     if where.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False):
         return "bfloat16", "reason.precision.gpu"
@@ -49,6 +56,8 @@ def precision() -> tuple[str, str]:
         return "float16", "reason.precision.old_gpu"
     if where.type == "cpu" and torch.cpu._is_amx_tile_supported():
         return "bfloat16", "reason.precision.amx"
+    if where.type == "cpu" and torch.cpu._is_avx512_bf16_supported():
+        return "bfloat16", GUESSED
     return "float32", "reason.precision.full"
 
 

@@ -246,7 +246,7 @@ def choose_arithmetic(choices: Choices) -> None:
     config = choices.config
     if config.precision == AUTO:
         precision, key = device.precision()
-        choices.set("precision", precision, Phrase(key), "measured")
+        choices.set("precision", precision, Phrase(key))
     if config.accumulate == 0:
         needed = _ROOM_TO_COMPUTE * activation_bytes(configuration(config.model), config.size)
         room = _SHARE_OF_FREE_MEMORY * free_memory()

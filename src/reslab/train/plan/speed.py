@@ -18,17 +18,22 @@ from reslab.train.step.optim import build_optimizer
 from reslab.words.phrases import say
 
 _PROBE_SECONDS, _PROBE_STEPS = 2.0, 20
+_CLEARLY = (
+    1.2  # times as fast as float32 must bfloat16 be where both are timed: it rounds more, and two runs must agree
+)
 
 
 def with_speed(plan: Plan, validation: int, left: float = 0.0) -> tuple[Plan, float]:
-    """Time a few steps on a temporary network; return the plan (its layout; its epochs if its time is limited) and its seconds.
+    """Time a few steps on a temporary network; return the plan and its seconds.
+
+    The plan is given its precision and layout, where these are open, and its epochs, where its time is limited.
 
     The estimate counts training steps and a forward pass over the validation pictures after each epoch.
 
     Args:
         left: seconds that are left of the plan's time limit; all of it by default.
     """
-    plan, per_step = _with_layout(plan)
+    plan, per_step = _with_arithmetic(plan)
     per_epoch = epoch_seconds(
         per_step / plan.config.batch_size, plan.steps_per_epoch * plan.config.batch_size, validation
     )
@@ -45,21 +50,40 @@ def epoch_seconds(per_picture: float, train: int, val: int) -> float:
     return per_picture * (train + val / 3)
 
 
-def _with_layout(plan: Plan) -> tuple[Plan, float]:
-    """The plan with the faster memory layout, timed where both may win, and the seconds of a step in it."""
-    config = plan.config
-    if config.layout != AUTO:
-        return plan, seconds_per_step(plan.network, config)
-    open_to_both = device.fastest().type == "cpu" and config.precision == "float32"
-    choices = [replace(config, layout=layout) for layout in (device.LAYOUTS if open_to_both else ("channels-last",))]
+def _with_arithmetic(plan: Plan) -> tuple[Plan, float]:
+    """The plan with the fastest precision and memory layout, timed where they are open, and the seconds of a step in them."""
+    config, kinds = plan.config, _precisions(plan)
+    choices = [replace(config, precision=kind, layout=each) for kind in kinds for each in _layouts(config, kind)]
     brief = min(_PROBE_SECONDS, 0.5 * config.minutes) if config.minutes else _PROBE_SECONDS  # 0.8 % of the time each
-    seconds = {choice.layout: seconds_per_step(plan.network, choice, brief) for choice in choices}
-    best = min(choices, key=lambda choice: seconds[choice.layout])
-    origin = Origin("default", say("reason.layout.usual"))
-    if open_to_both:
-        last, first = (config.batch_size / seconds[layout] for layout in ("channels-last", "channels-first"))
-        origin = Origin("measured", say("reason.layout.timed", last=last, first=first))
-    return replace(plan, config=best, origins={**plan.origins, "layout": origin}), seconds[best.layout]
+    seconds = {choice: seconds_per_step(plan.network, choice, brief) for choice in choices}
+    best = min(choices, key=lambda choice: seconds[choice] * (1 if choice.precision == "float32" else _CLEARLY))
+    speeds = {(choice.precision, choice.layout): config.batch_size / seconds[choice] for choice in choices}
+    origins = dict(plan.origins)
+    if len(kinds) > 1:
+        fastest = {kind: max(speed for (each, _), speed in speeds.items() if each == kind) for kind in kinds}
+        origins["precision"] = Origin("measured", say("reason.precision.timed", **fastest))
+    if config.layout == AUTO:
+        timed = {
+            layout.removeprefix("channels-"): speeds[kind, layout] for kind, layout in speeds if kind == best.precision
+        }
+        reason = say("reason.layout.timed", **timed) if len(timed) > 1 else say("reason.layout.usual")
+        origins["layout"] = Origin("measured" if len(timed) > 1 else "default", reason)
+    return replace(plan, config=best, origins=origins), seconds[best]
+
+
+def _precisions(plan: Plan) -> tuple[str, ...]:
+    """Those that are to be timed."""
+    reason = plan.origins["precision"].reason
+    guessed = reason is not None and reason.key == device.GUESSED
+    return ("float32", "bfloat16") if guessed else (plan.config.precision,)
+
+
+def _layouts(config: TrainConfig, precision: str) -> tuple[str, ...]:
+    """Those that are to be timed: where both may win, both."""
+    if config.layout != AUTO:
+        return (config.layout,)
+    both = device.fastest().type == "cpu" and precision == "float32"
+    return tuple(device.LAYOUTS) if both else ("channels-last",)
 
 
 def seconds_per_step(shape: Mapping[str, Any], config: TrainConfig, seconds: float = _PROBE_SECONDS) -> float:
