@@ -18,9 +18,8 @@ from reslab.train.step.optim import build_optimizer
 from reslab.words.phrases import say
 
 _PROBE_SECONDS, _PROBE_STEPS = 2.0, 20
-_CLEARLY = (
-    1.2  # times as fast as float32 must bfloat16 be where both are timed: it rounds more, and two runs must agree
-)
+_CLEARLY = 1.2
+"""How many times as fast as float32 bfloat16 must be where both are timed: it rounds more, and two runs must agree."""
 
 
 def with_speed(plan: Plan, validation: int, left: float = 0.0) -> tuple[Plan, float]:
