@@ -3,7 +3,8 @@
     python benchmarks/sets.py SOURCE TARGET [NAME ...]
 
 SOURCE holds both zips (CLASS folders below `train` and `val` or `test`). Each set is a folder TARGET/NAME with `data` (`train`,
-`val` and `test` hold class folders) and `dev`, pictures of its own: by them a rule may be chosen, by `test` it is judged.
+`val` and `test` hold class folders) and `dev`, whose `test` are pictures of its own: by them
+a rule may be chosen, by `data/test` it is judged.
 
 - `cifar10`: 45,000 to train on, 5,000 to validate (they are `dev` too), 10,000 to test, 32 px.
 - `ants`: 220 photographs of ants and bees to train on, 24 to validate (no `dev`), 153 to test.
@@ -39,7 +40,8 @@ def make(name: str, source: Path, target: Path) -> Path:
             (unfinished / file).parent.mkdir(parents=True, exist_ok=True)
             (unfinished / file).write_bytes(content)
         if name == "cifar10":
-            (unfinished / "dev").symlink_to(Path("data", "val"))
+            (unfinished / "dev").mkdir()
+            (unfinished / "dev" / "test").symlink_to(Path("..", "data", "val"))
         unfinished.rename(place)
     return place
 
@@ -69,12 +71,12 @@ def drawn(source: Path, side: int, classes: int, pictures: int) -> Iterator[tupl
     per_object = classes // len(objects)
     for number, (part, split, count) in enumerate(
         [("data/train", "train", pictures * (VALIDATES - 1) // VALIDATES), ("data/val", "train", pictures // VALIDATES),
-         ("dev", "train", 1000), ("data/test", "test", 2000)]
+         ("dev/test", "train", 1000), ("data/test", "test", 2000)]
     ):  # fmt: skip
         dice = np.random.default_rng([19, side, classes, pictures, number])
         for index in range(count):
             label, kind = objects[index % len(objects)], int(dice.integers(BACKGROUNDS))
-            pool, offset = found[f"{split}/{label}"], {"data/val": 3000, "dev": 4000}.get(part, 0)
+            pool, offset = found[f"{split}/{label}"], {"data/val": 3000, "dev/test": 4000}.get(part, 0)
             thing = pool[(offset + index // len(objects)) % len(pool)]
             if per_object > 1:
                 kind = (index // len(objects)) % per_object
