@@ -310,7 +310,7 @@ MACS = Exercise(
         Mistake(
             _TOTAL,
             Text("this is ResNet-18 as it is; without the pooling all later maps have four times as many places",
-                 "这是原来的 ResNet-18；去掉池化后，后面每张特征图的位置都变成四倍"),
+                 "这是原来的 ResNet-18；去掉池化后，后面每张特征图的位置数都是原来的四倍"),
         ),
         Mistake(
             4 * _TOTAL,
