@@ -299,7 +299,7 @@ def fast_conv2d(x, weight, bias, stride, padding):
         Mistake(
             _fast(True, True, True),
             Text("all three bugs are still in it; begin with a square picture and a symmetric filter, where only one shows",
-                 "三处错误都还在；先用正方形图片和对称的卷积核试一试，这时只会暴露其中一个"),
+                 "三处错误都还在；先用正方形图片和对称的卷积核试一试，这时只会暴露其中一处"),
             when=lambda given, expected: all(bug(given, expected) for bug in (_bias_multiple, _shape_wrong, _turned)),
         ),
         Mistake(
