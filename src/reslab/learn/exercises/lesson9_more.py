@@ -189,7 +189,8 @@ _BUGS = {
         "softmax 让各通道互相竞争，系数之和为 1；应当让每个通道各有自己的 sigmoid",
     ),
     "sum": Text(
-        "the factors scale the sum, and with it x; only F(x) is scaled", "系数乘在了相加的结果上，连 x 也被缩放；只应缩放 F(x)"
+        "the factors scale the sum, and with it x; only F(x) is scaled",
+        "系数乘在了相加的结果上，连 x 也被缩放；只应缩放 F(x)",
     ),
 }
 
