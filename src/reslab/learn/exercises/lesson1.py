@@ -87,12 +87,12 @@ def to_images(pixels):
         ),
         Mistake(
             lambda pixels: pixels.permute(0, 3, 1, 2).float(),
-            Text("the numbers still go up to 255; divide by 255", "数值仍然大到 255；要除以 255"),
+            Text("the numbers still go up to 255; divide by 255", "数值最大仍是 255；要除以 255"),
         ),
         Mistake(
             lambda pixels: pixels.permute(0, 3, 1, 2).double() / 255,
             Text("the numbers are float64; networks compute in float32: use .float(), and divide a tensor, not a NumPy array",
-                 "数的类型是 float64；网络用 float32 计算：请用 .float()，并且对张量而不是 NumPy 数组做除法"),
+                 "数的类型是 float64，而网络用 float32 计算：请用 .float()，并对张量做除法，而不是对 NumPy 数组"),
             when=_only_type_differs,
         ),
         Mistake(
@@ -107,12 +107,12 @@ def to_images(pixels):
         Mistake(
             _each_stretched,
             Text("each picture is stretched to its own least and greatest number, so its brightness is lost; divide all by 255",
-                 "您按每张图片自己的最小值和最大值拉伸，亮度信息就丢了；所有图片都除以 255"),
+                 "您按每张图片自己的最小值和最大值做了拉伸，亮度信息就丢了；应当一律除以 255"),
         ),
         Mistake(
             _divided_as_bytes,
             Text("the division is done in whole numbers, so nearly everything is 0: make the bytes floats first",
-                 "用整数做了除法，几乎全是 0：先把字节转换成浮点数"),
+                 "做的是整数除法，结果几乎全是 0：应先把字节转换成浮点数"),
         ),
     ),
     hints=(

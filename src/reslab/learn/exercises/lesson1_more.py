@@ -173,7 +173,7 @@ def prepare(data, mean, std):
         Mistake(
             _no_division,
             Text("the division by 255 has gone: bytes are 255 times too large for this mean and std",
-                 "除以 255 这一步丢了：字节值比这组均值和标准差大 255 倍"),
+                 "少了除以 255 这一步：这组均值和标准差是按 [0, 1] 给出的，字节值要大 255 倍"),
             when=lambda given, expected: _upright(given, _no_division),
         ),
         Mistake(
@@ -193,7 +193,7 @@ def prepare(data, mean, std):
         ),
         Mistake(
             _not_normalised,
-            Text("mean and std are not used any more", "没有再用到均值和标准差"),
+            Text("mean and std are not used any more", "均值和标准差没有用上"),
         ),
         Mistake(
             _no_grey,

@@ -146,7 +146,7 @@ def conv2d(x, weight, stride, padding):
         _partly_padded("left and right", "左侧和右侧", lambda p: (p, p, 0, 0)),
         Mistake(
             _edge_values,
-            Text("the padding repeats the pixels of the border; it should be zeros", "填充时重复了边缘像素；这里要补的是零"),
+            Text("the padding repeats the pixels of the border; it should be zeros", "填充时重复了边缘像素；这里应当补零"),
         ),
         Mistake(
             _no_padding,
@@ -328,7 +328,7 @@ RECEPTIVE_FIELD = Exercise(
             _from_zero,
             Text(
                 "one too few: without any layer, a pixel sees itself, so the count starts at 1",
-                "少了 1：一层都没有时，一个像素能看到它自己，所以要从 1 算起",
+                "少了 1：一层都没有时，一个像素也能看到自己，所以要从 1 算起",
             ),
         ),
         Mistake(

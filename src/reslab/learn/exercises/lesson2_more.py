@@ -186,7 +186,7 @@ def backward(x, weight, grad):
     ),
     hints=(
         Text("Shared things collect a sum: which places and which pictures used weight (m, n)?",
-             "凡是共享的，梯度都要求和：哪些位置、哪些图片用过权重 (m, n)？"),
+             "凡是被共用的数，梯度都要求和：哪些位置、哪些图片用过权重 (m, n)？"),
         Text("You may loop: each output (b, o, i, j) sends grad * weight[o] to the window of x and grad * window to weight[o].",
              "可以用循环：输出 (b, o, i, j) 把 grad * weight[o] 加到 x 的窗口上，把 grad * 窗口 加到 weight[o] 上。"),
         Text("Without loops: pad grad by k - 1, convolve with weight.flip(2, 3).transpose(0, 1); that is the gradient of x.",
@@ -299,13 +299,13 @@ def fast_conv2d(x, weight, bias, stride, padding):
         Mistake(
             _fast(True, True, True),
             Text("all three bugs are still in it; begin with a square picture and a symmetric filter, where only one shows",
-                 "三个错误都还在；先用正方形图片和对称的卷积核试一试，这时只会暴露其中一个"),
+                 "三处错误都还在；先用正方形图片和对称的卷积核试一试，这时只会暴露其中一处"),
             when=lambda given, expected: all(bug(given, expected) for bug in (_bias_multiple, _shape_wrong, _turned)),
         ),
         Mistake(
             _fast(square=True),
             Text("height and width are taken for equal: pictures that are not square get the wrong shape or an error",
-                 "把高和宽当成了相等：图片不是正方形时，输出形状会错，甚至报错"),
+                 "把高和宽当成相等了：图片不是正方形时，输出形状会错，甚至报错"),
             when=_shape_wrong,
         ),
         Mistake(
@@ -323,16 +323,16 @@ def fast_conv2d(x, weight, bias, stride, padding):
         Mistake(
             _no_bias,
             Text("the bias has gone altogether; each output channel adds its own once",
-                 "偏置整个丢掉了；每个输出通道要把自己的偏置加一次"),
+                 "偏置整个漏掉了；每个输出通道都要加一次自己的偏置"),
         ),
         Mistake(
             _stride_lost,
             Text("the slices lost their step: with stride s they take every s-th row and column",
-                 "切片丢了步长：步幅为 s 时，每隔 s 行、s 列取一个"),
+                 "切片漏了步长：步幅为 s 时，每隔 s 行、s 列取一个"),
         ),
         Mistake(
             lambda x, weight, bias, stride, padding: _right(x, weight, bias, stride, 0),
-            Text("the padding has gone", "填充丢掉了"),
+            Text("the padding has gone", "漏了填充"),
         ),
     ),
     hints=(

@@ -194,7 +194,7 @@ def max_pool(x, grad, k, stride, padding):
         ),
     ),
     hints=(
-        Text("Padding must never win: what is smaller than every number?", "填充的数绝不能胜出：什么比所有的数都小？"),
+        Text("Padding must never win: what is smaller than every number?", "填充进来的数绝不能成为最大值：什么比所有的数都小？"),
         Text("Remember where each maximum was. Only there does a small change of x change the output.",
              "记住每个最大值的位置。只有在那里，x 的微小变化才会改变输出。"),
         Text("For each window: flatten(2).argmax(-1) is the place; add grad[:, :, i, j] there; cut off the padding last.",
@@ -283,7 +283,7 @@ def head(features, weight, bias):
         Mistake(
             lambda features, weight, bias: F.linear(features.mean(dim=(0, 2, 3)), weight, bias),
             Text("you take the mean over the pictures of the batch, too: each picture has logits of its own",
-                 "您连同一批里的图片也取了平均：每张图片都应有自己的 logits"),
+                 "您把同一批的各张图片也一起平均了：每张图片都应有自己的 logits"),
         ),
     ),
     hints=(
@@ -310,7 +310,7 @@ MACS = Exercise(
         Mistake(
             _TOTAL,
             Text("this is ResNet-18 as it is; without the pooling all later maps have four times as many places",
-                 "这是原来的 ResNet-18；去掉池化后，后面所有特征图的位置数都变成四倍"),
+                 "这是原来的 ResNet-18；去掉池化后，后面每张特征图的位置数都是原来的四倍"),
         ),
         Mistake(
             4 * _TOTAL,

@@ -115,7 +115,7 @@ class Network(nn.Module):
         Mistake(
             _but("NotFlattened", finish=_channels_apart),
             Text("the means still have the axes of the map, [batch, 16, 1, 1]; flatten them before the fully connected layer",
-                 "平均值还带着特征图的轴，形状是 [batch, 16, 1, 1]；进全连接层之前要展平"),
+                 "平均值的形状还是 [batch, 16, 1, 1]，高和宽两个轴没有去掉；进全连接层之前要展平"),
         ),
         Mistake(
             _but("Smaller", pool=_pool(stride=2), padding=0),
@@ -153,7 +153,7 @@ class Network(nn.Module):
         Mistake(
             _but("Sum", finish=lambda self, x: self.head(x.sum(dim=(2, 3)))),
             Text("the head takes each channel's sum, which grows with the picture; take the mean",
-                 "网络末端取了每个通道的和，图片越大和越大；应当取平均"),
+                 "网络末端对每个通道求了和，图片越大，和就越大；应当取平均"),
         ),
         Mistake(
             _but("EachPlace", finish=lambda self, x: self.head(x.permute(0, 2, 3, 1)).amax(dim=(1, 2))),

@@ -174,7 +174,7 @@ class BatchNorm2d(nn.Module):
             _slipped("last batch only"),
             Text(
                 "evaluation uses the last batch alone: keep an average, (1 - momentum) * old + momentum * new",
-                "评估时只用了最后一批的统计量：要保留滑动平均 (1 - momentum) * 旧值 + momentum * 新值",
+                "评估时用的只是最后一批的统计量：要保存滑动平均 (1 - momentum) * 旧值 + momentum * 新值",
             ),
         ),
         Mistake(
@@ -188,7 +188,7 @@ class BatchNorm2d(nn.Module):
             _slipped("per pixel"),
             Text(
                 "you take statistics per pixel: mean and variance run over batch, height and width, dim=(0, 2, 3)",
-                "您对每个像素位置分别求了统计量：均值和方差要跨批、高、宽一起求，dim=(0, 2, 3)",
+                "您对每个像素位置分别求了统计量：均值和方差要对批、高、宽一起求，dim=(0, 2, 3)",
             ),
             when=_trains_like("per pixel"),
         ),
@@ -196,7 +196,7 @@ class BatchNorm2d(nn.Module):
             _slipped("per picture"),
             Text(
                 "you take statistics per picture (instance norm): they run over the batch, too, dim=(0, 2, 3)",
-                "您对每张图片分别求了统计量（那是实例归一化）：还要跨整个批求，dim=(0, 2, 3)",
+                "您对每张图片分别求了统计量（那是实例归一化）：还要对整批一起求，dim=(0, 2, 3)",
             ),
             when=_trains_like("per picture"),
         ),
@@ -219,7 +219,7 @@ class BatchNorm2d(nn.Module):
     hints=(
         Text(
             "Which dimensions does the mean run over, if one number for each channel is to remain?",
-            "如果每个通道只剩下一个数，均值要跨哪几个维度求？",
+            "要让每个通道只剩下一个数，均值应对哪几个维度求？",
         ),
         Text(
             "Keep the running averages with register_buffer; self.training says which mode it is.",
@@ -326,7 +326,7 @@ FOLD = Exercise(
             _fold_with("no bias"),
             Text(
                 "the bias is zero: what the norm adds has to go somewhere, beta - scale * mean",
-                "偏置成了零：归一化所加的那部分必须有去处，beta - scale * mean",
+                "偏置成了零：归一化所加的那部分要并入偏置，beta - scale * mean",
             ),
         ),
         Mistake(
@@ -367,7 +367,7 @@ FOLD = Exercise(
         ),
         Text(
             "y = scale * (w * x - mean) + beta. What multiplies w, and what is left over?",
-            "y = scale * (w * x - mean) + beta。与 w 相乘的是什么？剩下的又是什么？",
+            "y = scale * (w * x - mean) + beta。把括号展开，w 乘上了什么？剩下的又是什么？",
         ),
         Text(
             "scale = gamma / (variance + eps).sqrt(); reshape it to [out_channels, 1, 1, 1] for the filters.",

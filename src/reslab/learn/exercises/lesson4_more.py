@@ -77,7 +77,7 @@ DEVIATION = Exercise(
             lambda i, o, k, a: 3**0.5 * _deviation(i, o, k, a),
             Text(
                 "this is the bound of a uniform distribution: its standard deviation is the bound divided by √3",
-                "这是均匀分布的边界：它的标准差等于边界除以 √3",
+                "这是均匀分布的边界：均匀分布的标准差等于边界除以 √3",
             ),
         ),
         Mistake(
@@ -96,7 +96,7 @@ DEVIATION = Exercise(
         ),
         Text(
             "Half of the values are positive and keep their square. What share of the mean square do the others keep?",
-            "有一半的值为正，平方不变。另一半保留了均方的多少？",
+            "有一半的值为正，平方不变。另一半的均方变成了原来的多少？",
         ),
         Text(
             "in_channels * kernel² * variance * (1 + a²) / 2 = 1; take the root.",
@@ -262,7 +262,7 @@ def recalibrate(network, batches):
             Text(
                 "momentum is still None: in a later training the running averages would never forget; put the old "
                 "value back",
-                "momentum 还是 None：以后再训练，滑动平均就永远不会遗忘旧值；请恢复原来的值",
+                "momentum 还是 None：以后再训练，滑动平均就永远甩不掉旧值；请恢复原来的 momentum",
             ),
             when=_only(3),
         ),

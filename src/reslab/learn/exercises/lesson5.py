@@ -103,7 +103,7 @@ diagnoses = ("", "", "", "")
             ("overfitting", "leak", "underfitting", "underfitting"),
             Text(
                 "C: underfitting is right for the deeper network alone, but what is to be named is that *depth made it worse*",
-                "C：单看更深的网络，说欠拟合不算错；但这里要说的是：*加深反而使它变差*",
+                "C：单看更深的网络，说欠拟合不算错；但这里的要点是：*加深反而变差了*",
             ),
             _word(2, "underfitting"),
         ),
@@ -182,7 +182,7 @@ def _make_identity(block: Any, mistake: str = "") -> None:
 _IDENTITY_SAYS = {
     "zeros": Text(
         "with all weights zero a plain block gives zero: that works where there is a shortcut, and here there is none",
-        "权重全为零，普通网络的块就输出零：有捷径时才可以这样，这里没有捷径",
+        "权重全为零，普通网络的块就只会输出零：有捷径时才能这样做，而这里没有捷径",
     ),
     "all channels": Text(
         "every output channel is the sum of all input channels: output c should look at input c alone",
@@ -202,7 +202,7 @@ _IDENTITY_SAYS = {
     ),
     "first only": Text(
         "only the first layer passes its input on: the second one needs the same",
-        "只有第一层原样传递：第二层也要同样处理",
+        "只有第一层原样通过：第二层也要同样处理",
     ),
     "norms left": Text(
         "the convolutions are right, but the norms still subtract and scale: set their factor, offset and running averages",
@@ -210,7 +210,7 @@ _IDENTITY_SAYS = {
     ),
     "averages left": Text(
         "the norms still use their running mean and variance: set those to 0 and 1, too",
-        "归一化仍在用原来的滑动均值和方差：也要设为 0 和 1",
+        "归一化仍在用均值和方差原来的滑动平均：也要设为 0 和 1",
     ),
 }
 

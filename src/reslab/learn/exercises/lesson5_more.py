@@ -77,11 +77,11 @@ _SAYS = {
     "other batches": Text(
         "the second network sees other batches than the first: the generator goes on where the first race left it; begin "
         "each race with a fresh one",
-        "第二个网络看到的批与第一个不同：随机数生成器接着上一场往下走；每场都要重新开始",
+        "第二个网络看到的批与第一个不同：随机数生成器接着上一个网络往下走；每个网络都要从头开始",
     ),
     "one batch": Text(
         "every step sees the same batch: the generator must be made once per race, not once per step",
-        "每一步看到的都是同一批：生成器应当每场建一次，而不是每步建一次",
+        "每一步看到的都是同一批：生成器应当每个网络建一次，而不是每步建一次",
     ),
     "evaluation mode": Text(
         "the networks train in evaluation mode, with the norms' running averages: call train()",

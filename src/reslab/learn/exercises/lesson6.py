@@ -102,11 +102,11 @@ _SAYS = {
     ),
     "shortcut without stride": Text(
         "the shortcut does not stride: it has twice as many rows and columns as what it is added to",
-        "捷径没有用 stride：它的行数和列数都是残差的两倍，无法相加",
+        "捷径没有用 stride：行数和列数都是残差的两倍，无法相加",
     ),
     "ReLU before the sum": Text(
         "ReLU stands before the sum and not after it: so a block could only ever add, never take away",
-        "ReLU 放在了相加之前，而不是之后：这样的块只能往上加，永远减不了",
+        "ReLU 放在了相加之前，而不是之后：这样的块只能在输入上做加法，做不了减法",
     ),
     "ReLU twice": Text(
         "there is a ReLU before the sum as well as after it: F(x) can no longer be negative; leave out the first",
@@ -118,7 +118,7 @@ _SAYS = {
     ),
     "no ReLU between": Text(
         "there is no ReLU between the two convolutions: together they are then hardly more than one",
-        "两个卷积之间没有 ReLU：那样两层合起来和一层差不多",
+        "两个卷积之间没有 ReLU：这样两层合起来只相当于一层",
     ),
     "no second norm": Text(
         "the second convolution has no norm",
@@ -236,7 +236,7 @@ _SLIPS = {
     ),
     "raw shortcut": Text(
         "through the shortcut comes the gradient of y as it was; the ReLU after the sum lies on that way, too",
-        "从捷径传来的是 y 的梯度原样；可是相加之后的 ReLU 也在这条路上",
+        "您让 y 的梯度原样走了捷径；可是相加之后的 ReLU 也在这条路上",
     ),
     "no last mask": Text(
         "the ReLU after the sum is passed over: where the sum is negative, no gradient comes through",
@@ -252,7 +252,7 @@ _SLIPS = {
     ),
     "averaged": Text(
         "the gradients of the weights are averaged over the batch: they are sums, since `grad` says how much each row counts",
-        "权重的梯度取了批上的平均：应当求和，各行占多少已经由 grad 给出",
+        "权重的梯度对整批取了平均：应当求和，各行所占的比重已经包含在 grad 里",
     ),
     "linear input": Text(
         "the gradient of w2 uses w1 x before its ReLU: w2 was multiplied with what came after it",
@@ -283,7 +283,7 @@ def backward(x, w1, w2, grad):
     hints=(
         Text(
             "Compute forward first and keep what you meet on the way: before each ReLU, after it, and the sum.",
-            "先做一遍前向计算，把途中的值都留下：每个 ReLU 之前、之后的值，以及相加的和。",
+            "先做一遍前向计算，把中间值都留下：每个 ReLU 之前、之后的值，以及相加的和。",
         ),
         Text(
             "Go back step by step: the last ReLU, then two ways: straight to x, and through w2, the inner ReLU and w1 to x. "

@@ -62,7 +62,7 @@ _PADDED_SAYS = {
     ),
     "last pixel": Text(
         "you begin with pixel stride - 1: begin with pixel 0, where a striding convolution has its centre",
-        "您从第 stride - 1 个像素开始取：应从第 0 个开始，跨步的卷积也以它为中心",
+        "您从第 stride - 1 个像素开始取：应从第 0 个开始，跨步的卷积也以这个像素为中心",
     ),
     "rows": Text(
         "only the rows stride: columns must, too",
@@ -70,7 +70,7 @@ _PADDED_SAYS = {
     ),
     "no stride": Text(
         "nothing strides: the map must become smaller by `stride`",
-        "没有跨步：图要按 stride 缩小",
+        "没有跨步：特征图要按 stride 缩小",
     ),
     "repeated": Text(
         "the new channels repeat x: they are zero in option A",
@@ -102,7 +102,7 @@ def padded_identity(x, out_channels, stride):
     hints=(
         Text(
             "Two steps: fewer pixels, more channels. Neither needs a number that is learnt.",
-            "分两步：像素变少，通道变多。两步都不需要要学的数。",
+            "分两步：像素变少，通道变多。两步都没有需要学习的参数。",
         ),
         Text(
             "A slice may have a step, x[:, :, ::2]. torch.nn.functional.pad counts axes from the last one.",
@@ -213,7 +213,7 @@ _HUNT_GROUPS = (
 _HUNT_SAYS = {
     "series": Text(
         "the shortcut takes what the convolutions gave: it must take x, and be added (the article's drawing has it wrong)",
-        "捷径接的是卷积的输出：它应当接 x，再与之相加（文章里的图画错了）",
+        "捷径接的是卷积的输出：应当接 x，再与卷积的输出相加（文章里的图画错了）",
     ),
     "only the first block strides": Text(
         "only the very first block of all strides: the first block of every stage but the first must, so ask whether it is "
@@ -222,7 +222,7 @@ _HUNT_SAYS = {
     ),
     "every stage strides": Text(
         "the first stage strides, too: it keeps the size of the map that it gets",
-        "第一阶段也跨步了：它应当保持收到的图的大小",
+        "第一阶段也跨步了：这一阶段应当保持特征图的大小不变",
     ),
     "every block strides": Text(
         "every block of the later stages strides: only the first of each may",
@@ -230,15 +230,15 @@ _HUNT_SAYS = {
     ),
     "shortcut without stride": Text(
         "a shortcut does not stride where its block does, so the two maps to be added have different sizes",
-        "块跨步了，捷径却没有跨步，要相加的两张图大小不同",
+        "块跨步了，捷径却没有跨步，要相加的两张特征图大小不同",
     ),
     "ReLU before the sum": Text(
         "ReLU stands before the sum instead of after it",
-        "ReLU 放在了相加之前，本应在相加之后",
+        "ReLU 放在了相加之前，应当放在相加之后",
     ),
     "ReLU twice": Text(
         "F(x) goes through a ReLU of its own before the sum: it could never take anything away from x",
-        "F(x) 在相加之前又过了一次 ReLU：这样它永远不能从 x 里减去什么",
+        "F(x) 在相加之前又过了一次 ReLU：这样块就只能在 x 上做加法，做不了减法",
     ),
     "no second norm": Text(
         "the second convolution has no norm behind it",
@@ -315,7 +315,7 @@ def stages(depths, widths):
         ),
         Text(
             "Which block strides, and do both of its ways stride? Count the ReLUs. What does an identity return?",
-            "哪个块跨步？它的两条路都跨步吗？数一数有几个 ReLU。恒等映射返回的是什么？",
+            "哪个块跨步？块里的两条路都跨步吗？数一数有几个 ReLU。恒等映射返回的是什么？",
         ),
         Text(
             "Stride where number is 0 and width is not that of the first stage; give it to the 1 × 1 convolution, too; no ReLU "

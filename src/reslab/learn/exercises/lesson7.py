@@ -62,7 +62,7 @@ _PRODUCT_SAYS = {
     ),
     "number one": Text(
         "you add the number 1 to every entry: the “+1” is the identity matrix",
-        "您给每个元素都加上了数字 1：“+1”指的是单位矩阵",
+        "您给每个元素都加上了 1：“+1”指的是单位矩阵",
     ),
     "wrong order": Text(
         "the factors are in the wrong order: the Jacobian of the last block stands on the left",
@@ -74,7 +74,7 @@ _PRODUCT_SAYS = {
     ),
     "first order": Text(
         "you add up the residuals' Jacobians once: that leaves out the paths through several residuals",
-        "您只把各残差的雅可比矩阵加了一遍：漏掉了经过多个残差的路径",
+        "您只是把各个残差的雅可比矩阵加在一起：漏掉了经过多个残差的路径",
     ),
     "no mask": Text(
         "ReLU is passed over: where w1 x is negative, its derivative is 0",
@@ -174,7 +174,7 @@ PATHS = Exercise(
             lambda blocks, longest: 2**blocks,
             Text(
                 "these are all paths: only those through at most `longest` residuals are asked for",
-                "这是全部路径：只问至多经过 longest 个残差的",
+                "这是全部路径：题目只问至多经过 longest 个残差的",
             ),
         ),
         Mistake(
@@ -182,7 +182,7 @@ PATHS = Exercise(
             Text(
                 "2 to the power of `longest` counts the paths through `longest` blocks: here `longest` of all blocks may be "
                 "any ones",
-                "2 的 longest 次方是穿过 longest 个块的路径数：而这里经过的可以是所有块中的任意几个",
+                "2 的 longest 次方是穿过 longest 个块的路径数：而这里可以从所有块中任选几个经过",
             ),
         ),
         Mistake(
@@ -196,7 +196,7 @@ PATHS = Exercise(
     hints=(
         Text(
             "Each block is either entered or passed by, like the toss of a coin.",
-            "每个块要么走进去，要么绕过去，如同掷硬币。",
+            "每个块要么走残差，要么走捷径，如同掷硬币。",
         ),
         Text(
             "How many ways are there to choose k of n blocks? Sum over k, from 0 on.",

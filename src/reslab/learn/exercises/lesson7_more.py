@@ -124,14 +124,14 @@ def lesion(network, x, stage, number):
             _no_output,
             Text(
                 "the whole block gives zero: only F is taken out, the shortcut still carries x",
-                "整个块输出了零：只应拿掉 F，捷径仍要传送 x",
+                "整个块输出了零：只应去掉 F，x 仍要从捷径通过",
             ),
         ),
         Mistake(
             _no_shortcut,
             Text(
                 "you took out the shortcut and left F: the other way round",
-                "您拿掉的是捷径，留下的是 F：应当反过来",
+                "您去掉的是捷径，留下的是 F：应当反过来",
             ),
         ),
         Mistake(
@@ -145,14 +145,14 @@ def lesion(network, x, stage, number):
             _all_of_stage,
             Text(
                 "all blocks of the stage are taken out: only one is asked for",
-                "整个阶段的块都拿掉了：只要求拿掉一个",
+                "整个阶段的块都去掉了：只要求去掉一个",
             ),
         ),
         Mistake(
             _next_one,
             Text(
                 "another block of the stage is taken out: they are counted from 0",
-                "拿掉的是本阶段的另一个块：编号从 0 开始",
+                "去掉的是本阶段的另一个块：编号从 0 开始",
             ),
         ),
         Mistake(
@@ -160,7 +160,7 @@ def lesion(network, x, stage, number):
             Text(
                 "the convolutions are zero, but the norm behind them still subtracts its running mean and adds its offset: F "
                 "is not zero",
-                "卷积是零了，可后面的归一化仍要减去滑动均值、加上偏移：F 并不为零",
+                "卷积是零了，可后面的归一化仍要减去均值的滑动平均、加上偏移：F 并不为零",
             ),
         ),
         Mistake(
@@ -192,7 +192,7 @@ def lesion(network, x, stage, number):
         ),
         Text(
             "block.shortcut(x). Make the block give that for one forward pass: a forward hook may replace an output.",
-            "是 block.shortcut(x)。让这个块在一次前向计算中输出它：前向钩子（hook）可以替换输出。",
+            "是 block.shortcut(x)。让这个块在一次前向计算中改为输出捷径的结果：前向钩子（hook）可以替换输出。",
         ),
         Text(
             "hook = block.register_forward_hook(lambda _, given, output: block.shortcut(given[0])); logits = network(x); "
@@ -260,7 +260,7 @@ _SAYS = {
     ),
     "projections": Text(
         "the projections of the shortcuts are in the list: they lie beside the longest path",
-        "列表里混进了捷径上的投影：它们在最长路径的旁边",
+        "列表里混进了捷径上的投影：这些投影不在最长的路径上",
     ),
     "linear layer": Text(
         "the linear layer is in the list: only convolutions are asked for",
@@ -272,7 +272,7 @@ _SAYS = {
     ),
     "of the weights": Text(
         "these are norms of the weights: of their gradients is asked for",
-        "这是权重的范数：要的是它们梯度的范数",
+        "这是权重的范数：要的是权重梯度的范数",
     ),
     "squared": Text(
         "these are squares: the norm is the root of the sum of squares",

@@ -145,7 +145,7 @@ _SEEN = {
         _has(1, r"^(?!17 )\d+ convolutions"),
         Text(
             "the main path has another number of convolutions than 17: one in the stem, and two in each of eight blocks",
-            "主路上的卷积不是 17 个：起始层一个，八个块各两个",
+            "不算捷径，卷积不是 17 个：起始层应有一个，八个块各有两个",
         ),
     ),
     "flattened": (
@@ -153,7 +153,7 @@ _SEEN = {
         Text(
             "the last layer takes another number of inputs than 512: average each channel over its map first, so that any "
             "picture size fits",
-            "最后一层的输入不是 512 个数：应先在每个通道的整张图上取平均，这样任何尺寸的图片都能用",
+            "最后一层的输入不是 512 个数：应先对每个通道在整张特征图上取平均，这样任何尺寸的图片都能用",
         ),
     ),
     "other classes": (
@@ -167,7 +167,7 @@ _SEEN = {
 _SAYS = {
     "small stem": Text(
         "the stem is that of the small networks for CIFAR-10; ResNet-18 begins with 7 × 7 at stride 2, padding 3",
-        "起始层用的是 CIFAR-10 小网络的；ResNet-18 的第一层是 7 × 7 卷积，步幅 2，填充 3",
+        "您用的是 CIFAR-10 小网络的起始层；ResNet-18 的第一层是 7 × 7 卷积，步幅 2，填充 3",
     ),
     "no projection": Text(
         "there is no projection: where a stage begins, the shortcut needs a 1 × 1 convolution at stride 2 with a norm",
@@ -175,12 +175,12 @@ _SAYS = {
     ),
     "projection everywhere": Text(
         "every shortcut has a projection (option C): only the three that change the shape may",
-        "每条捷径上都有投影（方案 C）：只有改变形状的那三条才需要",
+        "您在每条捷径上都做了投影（方案 C）：只有改变形状的那三条才需要",
     ),
     "projection at every stage": Text(
         "the first stage has a projection, too: there the stem already gives 64 channels of the right size, so x passes as "
         "it is",
-        "第一阶段也用了投影：起始层给出的本来就是 64 个通道，大小也对，x 应当原样通过",
+        "第一阶段也用了投影：起始层的输出本来就是 64 个通道，大小也对，x 应当原样通过",
     ),
     "shortcut without norm": Text(
         "the projections have no norm behind them: 1,792 parameters are missing",
@@ -204,7 +204,7 @@ _SAYS = {
     ),
     "no max pooling": Text(
         "the max pooling behind the first convolution is missing: all maps are twice as large as they should be",
-        "第一个卷积之后缺少最大池化：所有的图都大了一倍",
+        "第一个卷积之后缺少最大池化：后面所有特征图的边长都大了一倍",
     ),
     "pooling unpadded": Text(
         "the max pooling has no padding: 3 × 3 at stride 2 needs padding=1 to halve the map exactly",
@@ -216,11 +216,11 @@ _SAYS = {
     ),
     "first stage strides": Text(
         "the first stage strides, too: the stem has already shrunk the picture by 4; only stages 2, 3 and 4 halve the map",
-        "第一阶段也跨步了：起始层已把图片缩小到四分之一；只有第 2、3、4 阶段才把图缩小一半",
+        "第一阶段也跨步了：起始层已把图片缩小到四分之一；只有第 2、3、4 阶段才把特征图缩小一半",
     ),
     "no stage strides": Text(
         "no stage strides: the first block of stages 2, 3 and 4 halves the map",
-        "各阶段都没有跨步：第 2、3、4 阶段的第一个块应把图缩小一半",
+        "各阶段都没有跨步：第 2、3、4 阶段的第一个块应把特征图缩小一半",
     ),
     "second strides": Text(
         "counts and shapes are right, but the stride is in the second convolution of a block: it belongs to the first",
@@ -290,9 +290,9 @@ class ResNet18(nn.Module):
     ),
     hints=(
         Text(
-            "Five parts: a stem that shrinks the picture by 4, four stages of two blocks, a head. Begin with the block of "
+            "Six parts: a stem that shrinks the picture by 4, four stages of two blocks, a head. Begin with the block of "
             "lesson 6.",
-            "五个部分：把图片缩小到四分之一的起始层，四个各有两个块的阶段，末端。从第 6 课的残差块写起。",
+            "一共六个部分：把图片边长缩小到四分之一的起始层，四个阶段（各有两个块），末端。从第 6 课的残差块写起。",
         ),
         Text(
             "Stem: 7 × 7 at stride 2, norm, ReLU, max pooling 3 × 3 at stride 2 with padding 1. Widths 64, 128, 256, 512; the "

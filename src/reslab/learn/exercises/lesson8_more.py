@@ -50,11 +50,11 @@ _COUNT_SAYS = {
     ),
     "norms with one number": Text(
         "a norm has two parameters per channel, a factor and an offset",
-        "归一化每个通道有两个参数：系数和偏移",
+        "归一化层的每个通道有两个参数：系数和偏移",
     ),
     "norms with four numbers": Text(
         "you count the running mean and variance of the norms: they are no parameters, since no gradient changes them",
-        "您把归一化的滑动均值和方差也算进去了：它们不由梯度更新，不算参数",
+        "您把归一化层的滑动平均（均值和方差）也算进去了：滑动平均不由梯度更新，不算参数",
     ),
     "no stem": Text("the stem is missing: 7 × 7 × 3 × 64, and a norm", "漏了起始层：7 × 7 × 3 × 64，外加一个归一化"),
     "small stem": Text("the stem's filters are 7 × 7", "起始层的卷积核是 7 × 7"),
@@ -178,7 +178,7 @@ _STEM_SAYS = {
     ),
     "pools at stride 1": Text(
         "the max pooling no longer shrinks the map, but it still takes the largest of nine pixels; replace it by nn.Identity()",
-        "最大池化虽不再缩小，却仍在取九个像素中的最大值；请换成 nn.Identity()",
+        "最大池化虽不再缩小特征图，却仍在取九个像素中的最大值；请换成 nn.Identity()",
     ),
     "strides": Text(
         "the first convolution still strides: give it stride 1",
@@ -281,7 +281,7 @@ _HUNT_SAYS = {
     "no stem norm": Text("the stem has no norm any more", "起始层的归一化不见了"),
     "no stem ReLU": Text(
         "the stem has no ReLU: behind every norm of the network but those before a sum there is one",
-        "起始层没有 ReLU：除了相加之前的那些，网络里每个归一化后面都有一个",
+        "起始层没有 ReLU：除了相加之前的那些，网络里每个归一化层后面都有一个",
     ),
     "maximum at the end": Text(
         "the head takes the maximum of each channel instead of the mean",

@@ -164,7 +164,7 @@ class Bottleneck(nn.Module):
             _wrong("bare"),
             Text(
                 "the projection of the shortcut needs a norm of its own behind its convolution",
-                "捷径上的投影卷积之后还需要它自己的归一化",
+                "捷径上的投影之后还要有一个自己的归一化层",
             ),
         ),
         Mistake(
@@ -175,14 +175,14 @@ class Bottleneck(nn.Module):
             _wrong("striding only"),
             Text(
                 "a block may change the channels without striding, as ResNet-50's first does (64 to 256): project there, too",
-                "残差块可能只改变通道数而不带步幅，ResNet-50 的第一个块就是如此（64 变 256）：此处也要投影",
+                "残差块可能只改变通道数，步幅却是 1，ResNet-50 的第一个块就是如此（64 变 256）：这里也要投影",
             ),
         ),
         Mistake(
             _wrong("shortcut stride"),
             Text(
                 "with stride 2 the two maps of the sum differ in size: the projection must stride, too",
-                "步幅为 2 时相加的两张图大小不同：投影也要带同样的步幅",
+                "步幅为 2 时，相加的两张特征图大小不同：投影也要带同样的步幅",
             ),
             when=_fits_nowhere,
         ),
@@ -204,7 +204,7 @@ class Bottleneck(nn.Module):
     hints=(
         Text(
             "Three convolutions, three norms; and a shortcut that is the identity wherever it can be.",
-            "三个卷积，三个归一化；捷径在可能的地方都是恒等映射。",
+            "三个卷积，三个归一化层；捷径能用恒等映射的地方都用恒等映射。",
         ),
         Text(
             "1 × 1 to width, 3 × 3 with the stride, 1 × 1 to 4 * width. The shortcut is a strided 1 × 1 convolution and a norm "
@@ -264,14 +264,14 @@ COUNT = Exercise(
             _counted("norms"),
             Text(
                 "the norms are missing: two parameters, factor and offset, for each of their channels",
-                "漏了归一化：每个通道有两个参数，即缩放与平移",
+                "漏了归一化层：每个通道有两个参数，即缩放与平移",
             ),
         ),
         Mistake(
             _counted("buffers"),
             Text(
                 "the running mean and variance of a norm are buffers, no parameters: no gradient trains them",
-                "归一化的滑动均值与方差是缓冲区，不是参数：它们不由梯度训练",
+                "归一化层里均值与方差的滑动平均是缓冲区，不是参数，不由梯度训练",
             ),
         ),
         Mistake(
@@ -306,18 +306,18 @@ COUNT = Exercise(
             _counted("head"),
             Text(
                 "the last map has 4 * 512 = 2,048 channels, and the linear layer reads them all",
-                "最后的特征图有 4 * 512 = 2048 个通道，线性层读取全部通道",
+                "最后的特征图有 4 * 512 = 2048 个通道，全连接层读取全部通道",
             ),
         ),
         Mistake(
             _counted("head bias"),
-            Text("the linear layer has a bias for each class", "线性层对每个类别有一个偏置"),
+            Text("the linear layer has a bias for each class", "全连接层对每个类别有一个偏置"),
         ),
     ),
     hints=(
         Text(
             "Four kinds of terms: stem, blocks, projections, linear layer. A convolution has in × out × k × k weights.",
-            "共四类：起始层、残差块、投影、线性层。一个卷积有 输入通道 × 输出通道 × k × k 个权重。",
+            "共四类：起始层、残差块、投影、全连接层。一个卷积有 输入通道 × 输出通道 × k × k 个权重。",
         ),
         Text(
             "A block of width w with c channels coming in: c·w + 9w² + 4w² weights, and norms of w + w + 4w channels.",

@@ -100,7 +100,7 @@ def preactivated(x, norm1, conv1, norm2, conv2, project):
             _first_order,
             Text(
                 "this is still the order of 2015: convolution, norm, ReLU; in 2016 it is norm, ReLU, convolution",
-                "这仍是 2015 年的次序：卷积、归一化、ReLU；2016 年的次序是归一化、ReLU、卷积",
+                "这仍是 2015 年论文的次序：卷积、归一化、ReLU；2016 年改成了归一化、ReLU、卷积",
             ),
         ),
         Mistake(
@@ -128,7 +128,7 @@ def preactivated(x, norm1, conv1, norm2, conv2, project):
             _no_relu,
             Text(
                 "norm and convolution without a ReLU: in evaluation the whole residual is then one linear function",
-                "只有归一化和卷积而没有 ReLU：评估时整个残差就成了一个线性函数",
+                "只有归一化和卷积，没有 ReLU：评估模式下整个残差就只是线性运算",
             ),
         ),
         Mistake(
@@ -189,7 +189,8 @@ _BUGS = {
         "softmax 让各通道互相竞争，系数之和为 1；应当让每个通道各有自己的 sigmoid",
     ),
     "sum": Text(
-        "the factors scale the sum, and with it x; only F(x) is scaled", "系数乘在了和上，连 x 也被缩放；只应缩放 F(x)"
+        "the factors scale the sum, and with it x; only F(x) is scaled",
+        "系数乘在了相加的结果上，连 x 也被缩放；只应缩放 F(x)",
     ),
 }
 
@@ -227,7 +228,7 @@ def gated(x, residual, squeeze, excite):
             _with_bugs(("linear",)),
             Text(
                 "the ReLU between the two linear layers is gone: together they are then only one",
-                "两个线性层之间的 ReLU 不见了：这样两层合起来只相当于一层",
+                "两个全连接层之间的 ReLU 不见了：这样两层合起来只相当于一层",
             ),
         ),
         Mistake(
@@ -245,7 +246,7 @@ def gated(x, residual, squeeze, excite):
         ),
         Text(
             "The means describe what the gate will scale. And no channel's factor should fall because another's rises.",
-            "均值描述的应是门控要缩放的那个量。而且一个通道的系数不应受其他通道系数大小的影响。",
+            "门控缩放的是哪个量，均值就应当对哪个量求。而且一个通道的系数不应受其他通道系数大小的影响。",
         ),
         Text(
             "means of y; torch.sigmoid; relu(x + y * factors).",
