@@ -80,14 +80,12 @@ PLUS_X = Exercise(
     expected=_block,
     cases=_streams,
     mistakes=(
-        Mistake(
-            _dead, Text("nothing is added yet: this is the dead block", "还没有加上 x：这仍是那个学不动的块")
-        ),
+        Mistake(_dead, Text("nothing is added yet: this is the dead block", "还没有加上 x：这仍是那个学不动的块")),
         Mistake(
             _attention_only,
             Text(
                 "the sum round the MLP is missing: the stream ends there",
-                "MLP 外面少了一次相加：残差流流到那里就断了",
+                "MLP 外面少了一次相加：残差流在那里断了",
             ),
         ),
         Mistake(
