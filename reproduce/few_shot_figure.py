@@ -14,7 +14,7 @@ _WORDS = {
     "zh": {
         "title": "用很少的图片学习四个新类别：{n:,} 张测试图片上的准确率，%",
         "axis": "每类训练图片数", "note": "折线：各种子的均值 · 圆点：各个种子 · 虚线：随机猜测",
-        "scratch": "从零训练", "head": "只训练分类层", "gradual": "先分类层后全部", "all": "所有层",
+        "scratch": "从零训练", "head": "只训练分类头", "gradual": "先分类头，后全部", "all": "所有层",
     },
 }  # fmt: skip
 _COLOURS = {"scratch": "amber", "head": "green", "gradual": "blue", "all": "ink"}

@@ -58,7 +58,7 @@ TEXTS: dict[str, str] = {
     "score.chose": "这些图片没有参与训练，但最佳轮次是用它们挑选的：这个成绩略偏乐观。",
     "score.fold": "这些图片是交叉验证中的一折：它们既没有参与训练，也没有用来做任何选择。",
     "score.folded":
-        "交叉验证：每张图片都由没有用它训练过的网络来回答，也没有按任何一折的评分图片做过选择。本目录中的网络用全部图片训练，"
+        "交叉验证：每张图片都由没有用它训练过的网络来回答，任何一折的评分图片也都没有用来做过选择。本目录中的网络用全部图片训练，"
         "比任何一折都略多：对同类的新图片，大致可以期待这样的准确率，或略高一点。",
     "score.ensemble":
         "交叉验证：每张图片都由 {folds} 个网络中没有用它训练过的那一个来回答。本目录中的模型是全部这些网络的集成：取各网络的 "
@@ -91,7 +91,7 @@ TEXTS: dict[str, str] = {
     "score.baseline": "多数类基线",
     "score.baseline_why": "永远回答最常见的类别",
     "score.top5": "Top-5 准确率",
-    "score.top5_why": "正确类别在前五个答案之中",
+    "score.top5_why": "正确类别在前五个回答之中",
     "score.ece": "校准误差",
     "score.ece_why": "所报置信度与实际准确率的平均差距",
     "score.accepted": "采纳的回答",
@@ -144,7 +144,7 @@ TEXTS: dict[str, str] = {
     "settings.heading": "配置：每个选择及其理由",
     "settings.network":
         "{name} 是一个残差网络：{blocks} 个 {block} 残差块，每块的输出 = 捷径连接(x) + 残差(x)。捷径连接把输入传下去，"
-        "在大多数块里原样不变（恒等映射），每块只需学习要改变的部分，因此网络可以深得多，才会因层数增加而变差（退化）。",
+        "在大多数块里原样不变（恒等映射），每块只需学习要改变的部分，所以这样的网络要深得多，才会出现层数越多反而越差的情况（退化）。",
     "settings.plain":
         "{name} 是一个普通网络：{blocks} 个 {block} 块，没有捷径连接，用来与残差网络作比较。"
         "这样的网络层数越多越难训练（退化）。",
@@ -242,11 +242,11 @@ TEXTS: dict[str, str] = {
     "reason.weights.unreachable": "从零开始：{place} 处没有 {url}（{megabytes:.0f} MB），也无法下载",
     "reason.weights.licence": "许可证：{licence}",
     "reason.finetune.scratch": "从零开始：各层以相同的学习率训练",
-    "reason.finetune.head": "每类 {per_class:.0f} 张图片：太少，只宜训练分类层",
+    "reason.finetune.head": "每类 {per_class:.0f} 张图片：太少，只宜训练分类头",
     "reason.finetune.all": "每类 {per_class:.0f} 张图片：训练所有层，越靠近输入学习率越小",
     "reason.labels": "一张图片有多个标签：每个标签都不作平滑",
-    "reason.minutes.head": "计算分类层只需几秒",
-    "reason.epochs.head": "不分轮次：直接求出冻结特征上最优的分类层",
+    "reason.minutes.head": "计算分类头只需几秒",
+    "reason.epochs.head": "不分轮次：在冻结的特征上直接求出最优的分类头",
     "reason.epochs.default": "总共看约 {shown:,} 张次图片，限 {least} 至 {most} 轮",
     "reason.epochs.minutes": "{minutes:g} 分钟，每轮 {seconds:.1f} 秒",
     "reason.epochs.search": "为 {minutes:g} 分钟的搜索，由 {epochs} 轮缩短",
@@ -279,9 +279,9 @@ TEXTS: dict[str, str] = {
     "remake.heading": "如何复现",
     "remake.command": "从头开始，包含您指定的全部选择：",
     "remake.like": "从这个运行目录取得全部选择：",
-    "remake.silent": "这些选择没有对应的命令行参数，只能由运行目录带过去：{names}。",
+    "remake.silent": "这些选择没有对应的命令行参数，只能从运行目录取得：{names}。",
     "remake.minutes": "这次训练限定为 {minutes} 分钟（计划 {epochs} 轮）；命令逐步重走同样的过程，不再限时。",
-    "remake.resumed": "这次训练的长度曾被 resume 改变，一次训练 {epochs} 轮的学习率走势会不同：得到的是相近而非相同的网络。",
+    "remake.resumed": "这次训练的轮数用 resume 改过；如果一口气训练 {epochs} 轮，学习率的走势会不同，得到的网络相近，但不相同。",
     "remake.promise": "图片、机器、版本和种子都相同，得到的模型文件逐位相同。",
     "remake.seed": "训练种子",
     "remake.split_seed": "划分种子",
@@ -373,7 +373,7 @@ TEXTS: dict[str, str] = {
     "confusion.share": "占该类",
     "classes.heading": "各个类别",
     "classes.read":
-        "召回率：该类图片中被找出的比例；旁边是它的 95 % 置信区间，刻度从 0 到 100 %。精确率：以此为答案时答对的比例。"
+        "召回率：该类图片中被找出的比例；旁边是它的 95 % 置信区间，刻度从 0 到 100 %。精确率：回答为该类的图片中答对的比例。"
         "F1 是两者的调和平均。",
     "classes.worst_first": "表现最弱的类别排在最前。",
     "classes.caption": "各类别，{split}",
@@ -499,8 +499,8 @@ TEXTS: dict[str, str] = {
     "range.suggestion": "建议：{rate:g}",
     "few.title": "四个新类别：测试图片上的准确率（%）",
     "few.scratch": "从零训练",
-    "few.head": "只训练分类层",
-    "few.all": "先分类层后全部",
+    "few.head": "只训练分类头",
+    "few.all": "先分类头，后全部",
     "few.clean": "清晰的数字",
     "few.noisy": "带噪声的数字",
     "few.cifar": "CIFAR-10 照片",
@@ -555,12 +555,12 @@ TEXTS: dict[str, str] = {
     "review.read.far": "与训练图片差异很大的图片。",
     "review.read.unlabelled": "概率最低的回答在前：比起网络已有把握的图片，标注这些图片更有助于训练。",
     "review.none.suspects": "没有需要检查的图片。",
-    "review.none.doubtful": "没有更多由未见过该图片的网络作答的图片。",
+    "review.none.doubtful": "除此之外，没有图片得到过未见过它的网络的回答。",
     "review.none.duplicates": "没有内容相同的图片。",
     "review.none.far": "没有与训练图片不相像的图片，或这次训练没有离群分数。",
     "review.none.unlabelled": "没有得到任何图片的回答。",
     "review.note.margins": "本次运行由较早的版本开始，没有保存训练图片的间隔，因此只对有回答的图片排序。",
-    "review.note.folds": "训练图片仅按间隔排序：没有网络在未见过它们的情况下作答；用 train --folds 5 可得到这样的回答。",
+    "review.note.folds": "训练图片仅按间隔排序：回答它们的网络都用它们训练过；要让没见过它们的网络来回答，请用 train --folds 5。",
     "review.note.gone": "图片已不在 {data}，因此本页只显示路径。",
     "review.reason.folds": "折外回答 {answer} {top}，原标签 {own}",
     "review.reason.val": "验证集回答 {answer} {top}",

@@ -132,7 +132,7 @@ def cross_entropy(logits, labels):
             lambda z, t: -z[torch.arange(len(t)), t].mean(),
             Text(
                 "only the true logit counts here: subtract the logarithm of the sum of all exponentials from it",
-                "这里只用到了真实类别的 logit：还要减去所有指数之和的对数",
+                "这里只用到了真实类别的 logit：还要减去“各类别指数之和”的对数",
             ),
         ),
     ),
@@ -215,7 +215,7 @@ MOMENTUM = Exercise(
                 "the rate stands inside the velocity: when the schedule lowers the rate, old gradients still move "
                 "with the old one; "
                 "multiply by it only in w - rate * v",
-                "学习率放进速度里了：学习率下调之后，旧梯度仍按旧的学习率起作用；应只在 w - rate * v 中相乘",
+                "学习率乘进速度里了：学习率下调之后，旧梯度仍按旧的学习率起作用；应当只在 w - rate * v 里乘",
             ),
         ),
         Mistake(

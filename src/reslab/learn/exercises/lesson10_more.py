@@ -94,7 +94,7 @@ ADAM = Exercise(
                 "the hats are missing (bias correction): m and v start at 0 and are too small at first, so the first "
                 "step is 3.16 times "
                 "the rate; divide them by 1 - beta ** t",
-                "漏了帽子（偏差修正）：m 和 v 从 0 开始，起初偏小，第一步会是学习率的 3.16 倍；请分别除以 1 - beta ** t",
+                "漏了偏差修正（帽子）：m 和 v 从 0 开始，起初偏小，第一步会走到学习率的 3.16 倍；请分别除以 1 - beta ** t",
             ),
             when=_first_step("no hats"),
         ),
@@ -151,7 +151,7 @@ ADAM = Exercise(
             _adam_with("shares reversed"),
             Text(
                 "beta is the share of the old average, 1 - beta that of the new gradient",
-                "beta 是旧平均所占的份额，新梯度占 1 - beta",
+                "beta 是旧平均所占的比例，新梯度占 1 - beta",
             ),
         ),
         Mistake(
@@ -162,7 +162,7 @@ ADAM = Exercise(
             _adam_with("gradient itself"),
             Text(
                 "the step uses the gradient instead of its average m: without momentum this is RMSprop",
-                "走步时用的是梯度本身，而不是它的平均 m：没有动量就成了 RMSprop",
+                "走步时用的是梯度本身，而不是滑动平均 m：没有动量就成了 RMSprop",
             ),
         ),
     ),

@@ -60,7 +60,7 @@ def crop(picture, pad, y, x):
             lambda picture, pad, y, x: np.roll(picture, (pad - y, pad - x), (0, 1)),
             Text(
                 "what leaves on one side comes in on the other: zeros belong there",
-                "从一侧移出的内容又从另一侧进来了：那里应当是零",
+                "从一侧移出去的内容又从另一侧绕回来了：那里应当是零",
             ),
         ),
         Mistake(
@@ -181,7 +181,7 @@ ALLOWED = Exercise(
             Text(
                 "a cat upside down keeps its label, but cameras are held upright: the network would learn for "
                 "pictures that never come",
-                "倒着的猫标签没变，但相机总是正着拿：网络会为永远不会出现的图片费力",
+                "倒着的猫标签没变，但相机总是正着拿：网络等于为永远不会出现的图片白费力气",
             ),
             when=_says("cats", "vflip", "rot90"),
         ),

@@ -104,7 +104,7 @@ CUTMIX = Exercise(
             _cutmix_with("shares exchanged"),
             Text(
                 "the shares are exchanged: the partner's label has the share of the box",
-                "两个份额弄反了：搭档的标签占方框面积的份额",
+                "两个份额弄反了：方框占多大面积，搭档的标签就占多大份额",
             ),
         ),
         Mistake(
@@ -278,7 +278,7 @@ def mirrored(pictures, epoch, seed, training):
             _mirror("validation"),
             Text(
                 "validation pictures are mirrored, too: where training is False they stay as they are",
-                "验证图片也被镜像了：training 为 False 时应保持原样",
+                "验证图片也跟着镜像了：training 为 False 时应保持原样",
             ),
             when=_wrong("validation"),
         ),
@@ -314,7 +314,7 @@ def mirrored(pictures, epoch, seed, training):
         Text("Five things are wrong. What does dimension 1 hold?", "一共有五处错误。第 1 维是什么？"),
         Text(
             "How many coins are thrown, and what are they made of? What happens to the pictures that came in?",
-            "抛了几次硬币，由什么决定？传入的图片怎么样了？",
+            "一共抛几次硬币，由什么决定？传入的图片有没有被改动？",
         ),
         Text(
             "coins = np.random.default_rng([seed, epoch]).random(len(pictures)) < 0.5; np.where(coins[:, None, None, None], "

@@ -62,7 +62,7 @@ AVERAGE = Exercise(
             Text(
                 "the decay is the same from the first step: so the random start stays in the average for long; take "
                 "min(decay, (1 + step) / (10 + step))",
-                "衰减从第一步起就是定值，随机的初始权重会在平均里留很久；应取 min(decay, (1 + step) / (10 + step))",
+                "衰减系数从第一步起就是定值，随机的初始权重会在平均里留很久；应取 min(decay, (1 + step) / (10 + step))",
             ),
         ),
         Mistake(
@@ -220,7 +220,7 @@ def gradient(network, x, y, size):
         ),
     ),
     hints=(
-        Text("What does PyTorch do with gradients that are there already?", "参数里已经有梯度时，PyTorch 会怎样处理？"),
+        Text("What does PyTorch do with gradients that are there already?", "参数里已经有梯度时，PyTorch 会怎么做？"),
         Text("A mean over the batch is a sum of sums, divided once.", "整批的平均，等于各部分之和相加后再除一次。"),
         Text(
             'F.cross_entropy(network(some), theirs, reduction="sum") / len(x), then backward(), for each part.',

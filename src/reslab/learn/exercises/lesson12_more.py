@@ -238,7 +238,7 @@ def fit(network, optimiser, train, validation, test, epochs, gamma, dice):
             Text(
                 "pictures are judged in training mode: batch norm then uses the batch, and its running averages learn from "
                 "pictures that were put aside; eval() before judging",
-                "在训练模式下评估：批量归一化会用这一批的统计量，滑动平均还会从留出的图片里学习；评估前要 eval()",
+                "在训练模式下评估：批量归一化会用这一批的统计量，留出的图片还会混进滑动平均；评估前要 eval()",
             ),
             when=_wrong("evaluation mode"),
         ),
@@ -256,7 +256,7 @@ def fit(network, optimiser, train, validation, test, epochs, gamma, dice):
                 "the test set chooses the epoch, so its score is too good: the validation set chooses, the test set "
                 "is looked at "
                 "once, at the end",
-                "用测试集挑选轮次，测试成绩就会虚高：挑选要用验证集，测试集只在最后看一次",
+                "轮次是用测试集挑选的，测试成绩就会虚高：挑选要用验证集，测试集只在最后看一次",
             ),
             when=lambda given, expected: all(isinstance(g, list) and "test" in g[7] for g in given),
         ),
@@ -289,11 +289,11 @@ def fit(network, optimiser, train, validation, test, epochs, gamma, dice):
     hints=(
         Text(
             "Read the loop line by line, and ask of each: when, with what, in which mode?",
-            "逐行读这个循环，每一行都问：什么时候执行，用的是什么，处于哪种模式？",
+            "逐行读这个循环，每一行都问一问：什么时候执行，用了哪些数据，处于哪种模式？",
         ),
         Text(
             "Two bugs are in how the loss is made, two in what happens once per batch, two in how the epoch is chosen.",
-            "两处错在损失怎样得来，两处错在每一批做了什么，两处错在怎样挑选轮次。",
+            "两处错在损失怎么算，两处错在每一批里做了什么，两处错在怎样挑选轮次。",
         ),
         Text(
             "One order for x and y; logits; zero_grad(); the rate after the inner loop; train() and eval(); "

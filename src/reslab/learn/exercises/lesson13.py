@@ -126,7 +126,7 @@ def wilson(hits, n):
     hints=(
         Text(
             "Which true shares p would make hits / n no surprise? Those with |hits / n - p| ≤ z sqrt(p (1 - p) / n).",
-            "真实比例 p 是多少时，观察到 hits / n 并不意外？满足 |hits / n - p| ≤ z sqrt(p (1 - p) / n) 的那些。",
+            "真实比例 p 是多少时，看到 hits / n 并不意外？就是满足 |hits / n - p| ≤ z sqrt(p (1 - p) / n) 的那些 p。",
         ),
         Text(
             "Squared, that is a quadratic equation in p; its two roots are low and high.",
@@ -163,7 +163,7 @@ HOW_MANY = Exercise(
             lambda better, worse: _needed(better, worse, _Z95),
             Text(
                 "with so few, the difference is missed in half of the tests: add 0.84 to z for a power of 80 %",
-                "只有这么多图片时，一半的测试会漏掉这个差别：要达到 80 % 的检验功效，z 须再加 0.84",
+                "只用这么多图片，一半的测试会看不出这个差别：要达到 80 % 的检验功效，z 须再加 0.84",
             ),
         ),
         Mistake(
@@ -195,7 +195,7 @@ HOW_MANY = Exercise(
             lambda better, worse: (_Z95 + _Z80) ** 2 * 0.5 / (better - worse) ** 2,
             Text(
                 "p (1 - p) was taken to be a quarter: true at 50 %, far too much at 98 %",
-                "您把 p (1 - p) 一律当成四分之一：50 % 时成立，98 % 时就太大了",
+                "您把 p (1 - p) 一律当成四分之一：准确率 50 % 时正是这样，98 % 时就太大了",
             ),
         ),
         Mistake(
@@ -318,7 +318,7 @@ LEAKS = Exercise(
             lambda rows: _leaking(rows, known=("train",)),
             Text(
                 "the validation pictures count, too: they have chosen the epoch and the temperature",
-                "验证图片也要算：它们挑选过轮数和温度",
+                "与验证图片相同也算泄漏：轮数和温度就是用它们挑选的",
             ),
         ),
         Mistake(

@@ -122,7 +122,7 @@ def evaluate(network, val, val_labels, test, labels):
             _broken("mode"),
             Text(
                 "the network answers in training mode: dropout draws lots, and norms look at the batch; call eval() first",
-                "网络是在训练模式下作答的：dropout 在随机丢弃，归一化在看整批；先调用 eval()",
+                "网络还在训练模式：dropout 会随机丢弃，归一化用的是当前这一批的统计量；先调用 eval()",
             ),
             when=_mode,
         ),
@@ -130,7 +130,7 @@ def evaluate(network, val, val_labels, test, labels):
             _broken("last"),
             Text(
                 "the last, smaller batch is left out: 50 pictures are not three times 16",
-                "最后那个不满的批被丢掉了：50 张图片并不是 16 的三倍",
+                "最后不满的那一批漏掉了：50 张图片每批 16 张，三批并没有用完",
             ),
             when=_fewer,
         ),
@@ -145,7 +145,7 @@ def evaluate(network, val, val_labels, test, labels):
             _broken("leak"),
             Text(
                 "the temperature was fitted on the test pictures, so their calibration error flatters: fit it on the validation",
-                "温度是在测试图片上拟合的，测得的校准误差自然好看：应当在验证图片上拟合",
+                "温度是用测试图片拟合的，测得的校准误差当然好看：应当用验证图片来拟合",
             ),
         ),
         Mistake(
@@ -174,11 +174,11 @@ def evaluate(network, val, val_labels, test, labels):
     hints=(
         Text(
             "Four bugs. Which pictures may know about which? In which mode does a network answer?",
-            "共有四处错误。哪些图片可以影响哪些？网络应当在什么模式下作答？",
+            "共有四处错误。哪些图片可以用来决定什么？网络作答时应当处于什么模式？",
         ),
         Text(
             "How many of the 50 test pictures are judged? How much does one of the last two count?",
-            "50 张测试图片中评了多少张？最后两张每张的分量是多少？",
+            "50 张测试图片评了多少张？最后两张各占多大分量？",
         ),
         Text(
             "eval(); fit on val; range(0, len(test), 16); hits of all pictures together, divided by their number.",

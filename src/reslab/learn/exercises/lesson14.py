@@ -139,7 +139,7 @@ FREEZE = Exercise(
             Text(
                 "no weight moves, but the norms below the head still normalise by the batch and update their running "
                 "statistics: put these layers into eval(), too",
-                "权重都没有动，但分类层以下的归一化仍在用当前批的统计量，并且还在更新滑动平均：这些层还需要调用 eval()",
+                "权重都没有动，但分类头以下的归一化仍在用当前批的统计量，还在更新滑动平均：这些层也要调用 eval()",
             ),
         ),
         Mistake(
@@ -154,14 +154,14 @@ FREEZE = Exercise(
             _everything,
             Text(
                 "nothing learns any more: the head must keep requires_grad",
-                "什么都不再学习了：分类层必须保留 requires_grad",
+                "什么都不再学习了：分类头必须保留 requires_grad",
             ),
         ),
         Mistake(
             _upside_down,
             Text(
                 "upside down: you froze the head, and the layers below it learn",
-                "弄反了：您冻结的是分类层，学习的却是它下面的各层",
+                "弄反了：您冻结的是分类头，学习的却是它下面的各层",
             ),
         ),
         Mistake(
@@ -191,7 +191,7 @@ FREEZE = Exercise(
             _last_stage_too,
             Text(
                 "the last stage still learns: here only the head is to learn",
-                "最后一个阶段还在学习：这里只允许分类层学习",
+                "最后一个阶段还在学习：这里只允许分类头学习",
             ),
         ),
         Mistake(_nothing, Text("everything still learns", "所有层都还在学习")),
@@ -199,7 +199,7 @@ FREEZE = Exercise(
     hints=(
         Text(
             "Two things change in training: parameters, by the optimiser, and running statistics, by the forward pass.",
-            "训练会改动两样东西：参数由优化器更新，滑动平均的统计量则在前向传播时更新。",
+            "训练会改动两样东西：参数由优化器更新，滑动平均则在前向传播时更新。",
         ),
         Text(
             "requires_grad_(False) stops the first, eval() the second. Both can be called on a whole network.",
@@ -328,7 +328,7 @@ def probe(features, labels, classes):
             lambda *case: _scaled(*case, bias_too=True),
             Text(
                 "the bias is penalised, too: only the weights are, or a frequent class could not be likelier from the start",
-                "偏置也被惩罚了：只惩罚权重，否则常见的类别就无法一开始就更可能",
+                "偏置也受了惩罚：应当只惩罚权重，否则常见的类别就没法靠偏置领先一步",
             ),
         ),
         Mistake(

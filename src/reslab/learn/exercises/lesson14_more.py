@@ -135,7 +135,7 @@ def hand_over(weight, bias, old, new):
             _unknown_raises,
             Text(
                 "a class that the old head does not know stops your code; its row is zero",
-                "遇到旧分类层没有的类别，您的代码就停下来了；这样的行应为零",
+                "遇到旧分类头没有的类别，您的代码就停下来了；这样的行应为零",
             ),
             when=_unknown_name,
         ),
@@ -151,7 +151,7 @@ def hand_over(weight, bias, old, new):
             Text(
                 "the known rows are right, but unknown classes do not start at zero: a random row pushes a random direction "
                 "into the trained layers at the first step",
-                "已知类别的行都对，但新类别没有从零开始：随机的行会在第一步就把随机方向的梯度传进训练好的各层",
+                "已知类别的行都对，但新类别没有从零开始：行是随机的，第一步就会把方向随机的梯度传进训练好的各层",
             ),
             when=_known_rows_right,
         ),
@@ -267,7 +267,7 @@ def finetune(network, images, labels, classes):
             _broken("optimizer"),
             Text(
                 "the head is still zero: the optimiser was made before the new head and holds the old one's parameters",
-                "分类层仍然全是零：优化器在新分类层之前创建，它手里还是旧分类层的参数",
+                "分类头仍然全是零：优化器创建得比新分类头早，管的还是旧分类头的参数",
             ),
             when=_where(lambda each: not each[0].any()),
         ),
@@ -275,7 +275,7 @@ def finetune(network, images, labels, classes):
             _broken(below=True),
             Text(
                 "layers below the head learn: freeze them with requires_grad_(False)",
-                "分类层以下的层也在学习：用 requires_grad_(False) 把它们冻结",
+                "分类头以下的层也在学习：用 requires_grad_(False) 把它们冻结",
             ),
             when=_where(lambda each: each[2]),
         ),
@@ -292,7 +292,7 @@ def finetune(network, images, labels, classes):
             _broken("end"),
             Text(
                 "the network comes back in training mode: its answers would depend on the batch; call eval()",
-                "返回的网络还处于训练模式：它的输出会随批而变；请调用 eval()",
+                "返回的网络还处于训练模式：输出会随批而变；请调用 eval()",
             ),
             when=_where(lambda each: each[4] == "training"),
         ),
@@ -314,16 +314,16 @@ def finetune(network, images, labels, classes):
     hints=(
         Text(
             "Four bugs. Follow the new head: who holds its parameters? Then follow a norm: who sets its mode?",
-            "共有四处错误。先盯住新的分类层：谁拿着它的参数？再盯住归一化：它的模式由谁决定？",
+            "共有四处错误。先盯住新的分类头：谁在管它的参数？再盯住归一化：模式由谁决定？",
         ),
         Text(
             "Order: freeze, new head, optimiser. In the loop: no train(). What does backward() do to gradients that are there?",
-            "顺序是：冻结、新分类层、优化器。循环里不要 train()。梯度已经存在时，backward() 会怎样？",
+            "顺序是：冻结、新分类头、优化器。循环里不要 train()。梯度已经存在时，backward() 会怎样？",
         ),
         Text(
             "network.eval() before the loop, optimizer.zero_grad() in it, the optimiser after the head, and the network stays in "
             "evaluation mode.",
-            "循环之前调用 network.eval()，循环里调用 optimizer.zero_grad()，优化器放在新分类层之后，网络始终保持评估模式。",
+            "循环之前调用 network.eval()，循环里调用 optimizer.zero_grad()，优化器放在新分类头之后，网络始终保持评估模式。",
         ),
     ),
 )

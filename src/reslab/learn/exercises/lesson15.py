@@ -84,7 +84,7 @@ def cam(features, weight, bias, label):
             _scaled_to_one,
             Text(
                 "stretched to [0, 1]: pretty, but the unit, logits, is gone",
-                "拉伸到了 [0, 1]：好看，但 logit 这个单位没有了",
+                "拉伸到了 [0, 1]：好看是好看，可是数值不再以 logit 为单位",
             ),
         ),
         Mistake(
@@ -205,7 +205,7 @@ def occlusion(network, picture, label, side):
             lambda *case: _occlusion(*case, fault="not restored"),
             Text(
                 "the squares pile up: start each position from a fresh copy of the picture",
-                "遮挡越积越多：每个位置都要从原图的一份新拷贝开始",
+                "遮挡越积越多：每个位置都要从原图重新复制一份",
             ),
         ),
         Mistake(
@@ -363,11 +363,11 @@ def culprit(network, images):
     hints=(
         Text(
             "Occlusion of one pixel, with answers instead of logits.",
-            "就是单像素的遮挡实验，只不过比较回答而不是 logit。",
+            "就是每次只遮一个像素的遮挡实验，不过比较的是回答，不是 logit。",
         ),
         Text(
             "before = network(images).argmax(1); compare it with the answers for each covered copy.",
-            "before = network(images).argmax(1)；与每份遮挡后的拷贝的回答相比较。",
+            "before = network(images).argmax(1)；每遮一次，都拿新的回答与它比较。",
         ),
         Text(
             "(network(covered).argmax(1) != before).sum(), and divmod of the largest one's number.",

@@ -102,7 +102,7 @@ def gradcam(network, image, label):
             _broken("mode"),
             Text(
                 "the network is asked in training mode: a norm then looks at this one picture; call eval() first",
-                "网络是在训练模式下被询问的：归一化此时只看这一张图片；先调用 eval()",
+                "网络还在训练模式：归一化此时只用这一张图片的统计量；先调用 eval()",
             ),
             when=_mode,
         ),
@@ -125,7 +125,7 @@ def gradcam(network, image, label):
             _broken("size"),
             Text(
                 "the weights have lost their sign: a channel that speaks against the class must count against it",
-                "权重丢掉了符号：反对该类别的通道必须起反对的作用",
+                "权重丢掉了符号：反对该类别的通道，就要算作反对",
             ),
         ),
         Mistake(

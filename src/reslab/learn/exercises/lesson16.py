@@ -119,7 +119,7 @@ def holds(expected, found):
             _mean,
             Text(
                 "the mean difference hides one bad logit among many: take the largest",
-                "平均差会把个别坏的 logit 淹没掉：要取最大值",
+                "取平均会把个别坏的 logit 淹没掉：要取最大值",
             ),
         ),
         Mistake(
@@ -225,7 +225,7 @@ def quantise(weight):
             lambda weight: _quantise(weight, form=np.floor),
             Text(
                 "rounded down: all weights become a little smaller, and the errors add up instead of cancelling",
-                "一律向下取整：所有权重都偏小，误差会累加而不是相互抵消",
+                "一律向下取整：所有权重都偏小，误差不会相互抵消，只会越积越大",
             ),
         ),
         Mistake(
@@ -330,7 +330,7 @@ def read(status, body):
             lambda status, body: _read(status, body, doubts=False),
             Text(
                 "a label that the model itself does not accept is passed on as an answer",
-                "模型自己都不采纳的标签，被当作回答传了下去",
+                "模型自己都不采纳的标签，您却当作回答传了下去",
             ),
         ),
         Mistake(
@@ -358,7 +358,7 @@ def read(status, body):
             _never_later,
             Text(
                 "503 is not handled: its document has no predictions; the queue is full, come back later",
-                "没有处理 503：它的文档里没有 predictions；队列满了，稍后再来",
+                "没有处理 503：这时的 JSON 里没有 predictions；队列满了，要稍后再来",
             ),
             when=_no_later,
         ),

@@ -104,7 +104,7 @@ def answer(run, pictures, classes, temperature):
             _broken("bgr"),
             Text(
                 "red and blue are exchanged: that is OpenCV's order, and the graph takes RGB",
-                "红蓝通道颠倒了：那是 OpenCV 的顺序，而这张图要的是 RGB",
+                "红蓝通道颠倒了：那是 OpenCV 的顺序，而计算图要的是 RGB",
             ),
             when=_like(_COLOUR, ("bgr",), ("bgr", "hot"), ("bgr", "cold")),
         ),
@@ -125,7 +125,7 @@ def answer(run, pictures, classes, temperature):
             _broken("divide"),
             Text(
                 "the pixels are divided by 255 twice: the graph takes bytes and normalises them itself",
-                "像素被除了两次 255：这张图接收字节，自己会做归一化",
+                "像素除了两次 255：计算图接收的是字节，归一化自己会做",
             ),
             when=_like(_COLOUR, ("divide",), ("divide", "hot"), ("divide", "bgr")),
         ),
@@ -149,7 +149,7 @@ def answer(run, pictures, classes, temperature):
             _broken("alpha"),
             Text(
                 "of RGBA you keep green, blue and alpha: the colours are the first three channels",
-                "RGBA 里您留下的是绿、蓝和透明度：颜色是前三个通道",
+                "RGBA 四个通道里，您留下的是绿、蓝和透明度：颜色是前三个通道",
             ),
             when=_first_wrong(_ALPHA),
         ),

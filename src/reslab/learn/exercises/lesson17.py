@@ -80,14 +80,12 @@ PLUS_X = Exercise(
     expected=_block,
     cases=_streams,
     mistakes=(
-        Mistake(
-            _dead, Text("nothing is added yet: this is the dead block", "还没有加上任何东西：这仍是那个学不动的块")
-        ),
+        Mistake(_dead, Text("nothing is added yet: this is the dead block", "还没有加上 x：这仍是那个学不动的块")),
         Mistake(
             _attention_only,
             Text(
                 "the sum round the MLP is missing: the stream ends there",
-                "MLP 外面少了一次相加：残差流到那里就断了",
+                "MLP 外面少了一次相加：残差流在那里断了",
             ),
         ),
         Mistake(
@@ -253,7 +251,7 @@ def dense(x, weights, strides):
         ),
         Text(
             "Keep a dilation that starts at 1. A convolution uses it; then it is multiplied by the stride that was taken away.",
-            "维护一个从 1 开始的空洞率。卷积先使用它，然后把它乘以被去掉的步幅。",
+            "空洞率从 1 开始：先用它做卷积，再乘上这一层去掉的步幅。",
         ),
         Text(
             "x = F.conv2d(x, weight, padding=dilation, dilation=dilation); dilation *= stride",
@@ -292,10 +290,10 @@ FIGURE = Exercise(
         ),
     ),
     hints=(
-        Text("What is on the axes, and who trained the head?", "两条轴各是什么？这个线性层是针对哪一处的信号训练的？"),
+        Text("What is on the axes, and who trained the head?", "两条轴各是什么？这个线性层是用哪一处的信号训练的？"),
         Text(
             "The head was trained on the stream behind the last block only. Look at the points before it.",
-            "线性层只针对最后一个块之后的信号训练过。看看它之前的各点。",
+            "线性层只用最后一个块之后的信号训练过。看看再往前的各点。",
         ),
         Text(
             "All blocks write into the same stream, in the same coordinates; the answer speaks of that.",

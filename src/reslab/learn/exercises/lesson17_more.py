@@ -90,7 +90,7 @@ def pyramid(maps, laterals):
             _no_merging,
             Text(
                 "nothing is passed down: the finest map knows nothing of the deeper ones",
-                "没有自上而下传递：最细的图得不到深层的信息",
+                "没有从深层往浅层传递：最细的图得不到深层的信息",
             ),
         ),
         Mistake(
@@ -109,7 +109,7 @@ def pyramid(maps, laterals):
         Text("Try maps with sides 9, 5 and 3.", "用边长 9、5、3 的图试一试。"),
         Text(
             "On the way down, what is enlarged should already contain everything deeper.",
-            "自上而下时，被放大的那张图应当已经包含所有更深层的信息。",
+            "从深层往浅层走，每次拿来放大的那张图，应当已经包含所有更深层的信息。",
         ),
         Text(
             "merged.append(finer + F.interpolate(merged[-1], size=finer.shape[2:])); at the end merged[::-1].",
