@@ -12,7 +12,18 @@ from reslab.data.sources import read_data
 from reslab.data.splits import assign_splits
 from reslab.run.prepare import OPENED, check_pictures, resolve_plan
 from reslab.system.events import ignore
-from reslab.train.plan.affordable import LADDER, LEAST_EPOCHS, Timed, candidates, choose, with_affordable
+from reslab.train.plan import affordable
+from reslab.train.plan.affordable import (
+    DEFAULT_SECONDS,
+    LADDER,
+    LEAST_EPOCHS,
+    PROCESSOR_SIZE,
+    Timed,
+    candidates,
+    choose,
+    describe_tenth,
+    with_affordable,
+)
 from reslab.train.plan.document import plan_document, plan_from
 from reslab.train.plan.resolve import fixed_choices, resolve
 from reslab.train.plan.speed import epoch_seconds
@@ -37,6 +48,29 @@ def planned(data, user=(), **fields):
     config = replace(recipe(fields.pop("recipe", "standard")), data=str(data), **fields)
     catalog = assign_splits(read_data(data), 0.2).only(("train", "val"))
     return resolve(config, catalog, user), config, catalog
+
+
+# ------------------------------------------------------------------ the default without a time limit
+
+
+def test_from_scratch_a_processor_gets_no_large_inputs_unless_asked(tmp_path):
+    pictures = photographs(tmp_path, 400, 300, each=2)
+    plan, config, catalog = planned(pictures, weights="none")
+    assert plan.config.size == 224
+    plan = with_affordable(plan, config, catalog, (), 0)[0]
+    assert (plan.config.size, plan.origins["size"].origin) == (PROCESSOR_SIZE, "default")
+    asked = planned(pictures, ("size",), weights="none", size=224)
+    assert with_affordable(*asked, ("size",), 0)[0].config.size == 224
+
+
+def test_a_long_run_says_what_a_tenth_of_its_time_would_give(data, monkeypatch):
+    monkeypatch.setattr(affordable, "_seconds_per_picture", lambda plan: plan.config.size / 32)
+    plan, config, catalog = planned(data, weights="none")
+    train, val = len(catalog.split("train")), len(catalog.split("val"))
+    epochs = 60 * 20 / epoch_seconds(2.0, train, val)
+    said = describe_tenth(plan, config, catalog, (), 12_000)
+    assert said == f"--minutes 20, a tenth of the time, is enough for {epochs:.1f} epochs of resnet18 at 64 px"
+    assert describe_tenth(plan, config, catalog, (), DEFAULT_SECONDS) is None
 
 
 # ------------------------------------------------------------------ the choice

@@ -47,6 +47,8 @@ SCORES = {
     "always answering one class scores": "总是回答同一类别的得分为",
     "{} pictures train, {} validate; about {} on this machine": "{} 张用于训练，{} 张用于验证；在这台机器上约需 {}",
     "run folder: {}": "运行文件夹：{}",
+    "hint: --minutes {}, a tenth of the time, is enough for {} epochs of {} at {} px":
+        "提示：--minutes {0}（十分之一的时间）够把 {3} px 的 {2} 训练 {1} 轮",
     "epoch {}/{}: train loss {}, validation {} (best), {} images/s, {}":
         "第 {}/{} 轮：训练损失 {}，验证 {}（最佳），每秒 {} 张，{}",
     "epoch {}/{}: train loss {}, validation {}, {} images/s, {}": "第 {}/{} 轮：训练损失 {}，验证 {}，每秒 {} 张，{}",

@@ -62,7 +62,9 @@ def prepare(
         job = Job(folder, plan, whole.without(left_out), stores, listener, group)
         begin(job)
     listener(plan_event(job, seconds))
-    for text in hints(plan, catalog):
+    from reslab.train.plan.affordable import describe_tenth
+
+    for text in filter(None, [describe_tenth(plan, config, catalog, user, seconds), *hints(plan, catalog)]):
         listener({"event": "hint", "text": text})
     group.share((folder, plan, left_out))
     return job

@@ -17,6 +17,7 @@ from reslab.errors import BadPicture
 from reslab.nn.config import config_from, last_map
 from reslab.nn.count import macs
 from reslab.pixels.preprocess import shrunk
+from reslab.system import device
 from reslab.system.machine import default_workers
 from reslab.train.config import AUTO, Origin, Plan, TrainConfig
 from reslab.train.plan.resolve import fixed_choices, resolve
@@ -29,6 +30,9 @@ USEFUL_EPOCHS, LEAST_EPOCHS = 16, 8
 
 DEFAULT_SECONDS = 1800.0
 """Longest default run where no time is given."""
+
+PROCESSOR_SIZE = 160
+"""Largest default input from scratch on a processor, in pixels."""
 
 LADDER = (
     ("resnet20", 32), ("resnet20", 48), ("resnet18", 64), ("resnet18", 96), ("resnet18", 128), ("resnet18", 160),
@@ -96,12 +100,11 @@ def with_affordable(
         seconds: what is left of the time that was given, reading and checking the pictures included; 0 if none was. Then
             the network and size of the default run are replaced only if it would take more than `DEFAULT_SECONDS`.
     """
-    begun, pairs = time.monotonic(), candidates(plan)
-    if plan.config.finetune == "head" or (not seconds and len(pairs) == 1):
-        return (
-            plan,
-            [],
-        )  # a head is computed in seconds; and without a time limit there must be something to choose from
+    plan = _without_large_inputs(plan, config, catalog, user)
+    begun, alone = time.monotonic(), len(candidates(plan)) == 1
+    # A head is computed in seconds; and without a time limit there must be something to choose from.
+    if plan.config.finetune == "head" or (not seconds and alone):
+        return plan, []
     train, val = _counts(plan, catalog)
     wanted = (USEFUL_EPOCHS if plan.config.weights == SCRATCH else 1) if seconds else plan.config.epochs
     budget = seconds or DEFAULT_SECONDS
@@ -110,12 +113,7 @@ def with_affordable(
         return plan, []
     if seconds:
         budget -= _reading_seconds(plan, catalog) + _REPORT_SECONDS
-    timed: list[Timed] = []
-    for pair in pairs:  # the first that is too slow ends it, so no slower one is ever timed
-        other = plan if pair == pairs[-1] else resolve(config, catalog, user, _fixed(plan, *pair))
-        timed.append(Timed(other, epoch_seconds(_seconds_per_picture(other), train, val), wanted))
-        if timed[-1].seconds > budget - (time.monotonic() - begun):
-            break
+    timed = _time_pairs(plan, config, catalog, user, wanted, budget - (time.monotonic() - begun))
     chosen, larger = choose(timed, budget - (time.monotonic() - begun) if seconds else budget)
     # With a time limit fewer epochs than wanted are still worth training; without one the whole plan must fit.
     least = replace(chosen, epochs=min(wanted, LEAST_EPOCHS)) if seconds else chosen
@@ -125,6 +123,47 @@ def with_affordable(
     reason = _reason(chosen, larger, seconds)
     origins = {name: Origin("measured", reason) for name in ("model", "size") if plan.origins[name].origin == "default"}
     return replace(chosen.plan, origins=chosen.plan.origins | origins), warnings
+
+
+def _without_large_inputs(plan: Plan, config: TrainConfig, catalog: Catalog, user: Collection[str]) -> Plan:
+    """From scratch on a processor nobody gets a larger input than `PROCESSOR_SIZE` without asking for it."""
+    chosen, asked = plan.config, plan.origins["size"].origin != "default"
+    if asked or chosen.weights != SCRATCH or chosen.size <= PROCESSOR_SIZE or device.fastest().type != "cpu":
+        return plan
+    size = PROCESSOR_SIZE, Origin("default", say("reason.size.processor", size=PROCESSOR_SIZE))
+    return resolve(config, catalog, user, fixed_choices(plan) | {"size": size})
+
+
+def describe_tenth(
+    plan: Plan, config: TrainConfig, catalog: Catalog, user: Collection[str], seconds: float
+) -> str | None:
+    """What `--minutes` would give for a tenth of the time that a long run without a limit takes; None for a short run.
+
+    Args:
+        plan: `config` resolved.
+        seconds: what the run will take.
+    """
+    if seconds <= DEFAULT_SECONDS or plan.config.minutes or plan.config.folds:
+        return None
+    minutes = max(1, round(seconds / 600))
+    useful = USEFUL_EPOCHS if plan.config.weights == SCRATCH else 1
+    timed = _time_pairs(plan, config, catalog, user, useful, 60.0 * minutes)
+    chosen, _ = choose(timed, 60.0 * minutes)
+    return f"--minutes {minutes}, a tenth of the time, is enough for {60 * minutes / chosen.epoch_seconds:.1f} epochs of {chosen}"
+
+
+def _time_pairs(
+    plan: Plan, config: TrainConfig, catalog: Catalog, user: Collection[str], epochs: int, seconds: float
+) -> list[Timed]:
+    """The candidates with their seconds, from the smallest to the first of which so many epochs do not fit."""
+    begun, pairs, (train, val) = time.monotonic(), candidates(plan), _counts(plan, catalog)
+    timed: list[Timed] = []
+    for pair in pairs:  # the first that is too slow ends it, so no slower one is ever timed
+        other = plan if pair == pairs[-1] else resolve(config, catalog, user, _fixed(plan, *pair))
+        timed.append(Timed(other, epoch_seconds(_seconds_per_picture(other), train, val), epochs))
+        if timed[-1].seconds > seconds - (time.monotonic() - begun):
+            break
+    return timed
 
 
 def _fixed(plan: Plan, model: str, size: int) -> dict[str, tuple[Any, Origin]]:
