@@ -64,7 +64,7 @@ def prepare(
     listener(plan_event(job, seconds))
     from reslab.train.plan.affordable import describe_tenth
 
-    for text in filter(None, [describe_tenth(plan, config, catalog, user, seconds), *hints(plan, catalog)]):
+    for text in describe_tenth(plan, config, catalog, user, seconds) + hints(plan, catalog):
         listener({"event": "hint", "text": text})
     group.share((folder, plan, left_out))
     return job

@@ -40,7 +40,7 @@ def to_layout(images: Tensor, layout: str) -> Tensor:
     return images.contiguous(memory_format=LAYOUTS.get(layout, torch.channels_last))
 
 
-GUESSED = "reason.precision.avx512"
+GUESSED = "reason.precision.avx"
 """The reason of a precision that is to be timed."""
 
 

@@ -136,20 +136,21 @@ def _without_large_inputs(plan: Plan, config: TrainConfig, catalog: Catalog, use
 
 def describe_tenth(
     plan: Plan, config: TrainConfig, catalog: Catalog, user: Collection[str], seconds: float
-) -> str | None:
-    """What `--minutes` would give for a tenth of the time that a long run without a limit takes; None for a short run.
+) -> list[str]:
+    """What `--minutes` would give for a tenth of the time that a long run without a limit takes; nothing for a short run.
 
     Args:
         plan: `config` resolved.
         seconds: what the run will take.
     """
     if seconds <= DEFAULT_SECONDS or plan.config.minutes or plan.config.folds:
-        return None
+        return []
     minutes = max(1, round(seconds / 600))
     useful = USEFUL_EPOCHS if plan.config.weights == SCRATCH else 1
     timed = _time_pairs(plan, config, catalog, user, useful, 60.0 * minutes)
     chosen, _ = choose(timed, 60.0 * minutes)
-    return f"--minutes {minutes}, a tenth of the time, is enough for {60 * minutes / chosen.epoch_seconds:.1f} epochs of {chosen}"
+    epochs = 60 * minutes / chosen.epoch_seconds
+    return [f"--minutes {minutes}, a tenth of the time, is enough for {epochs:.1f} epochs of {chosen}"]
 
 
 def _time_pairs(
