@@ -287,6 +287,7 @@ TEXTS: dict[str, str] = {
     "reason.precision.old_gpu": "this GPU does not support bfloat16",
     "reason.precision.amx": "this processor multiplies matrices in it directly (AMX)",
     "reason.precision.avx": "this processor has instructions for it (AVX-512), to be timed",
+    "reason.precision.short": "the run is short",
     "reason.precision.timed": "{bfloat16:.0f} images/s in bfloat16, {float32:.0f} images/s in float32",
     "reason.precision.full": "no shorter format is faster on this machine",
     "reason.layout.usual": "convolutions are usually faster in it",

@@ -267,6 +267,7 @@ TEXTS: dict[str, str] = {
     "reason.precision.old_gpu": "本显卡不支持 bfloat16",
     "reason.precision.amx": "本处理器可直接以此格式做矩阵乘法（AMX）",
     "reason.precision.avx": "本处理器有相应的指令（AVX-512），将计时确认",
+    "reason.precision.short": "训练时间很短",
     "reason.precision.timed": "bfloat16 每秒 {bfloat16:.0f} 张，float32 每秒 {float32:.0f} 张",
     "reason.precision.full": "在这台机器上更短的格式并不更快",
     "reason.layout.usual": "卷积通常在这种排布下更快",

@@ -10,6 +10,7 @@ import torch
 import torch.nn.functional as F
 
 from reslab.nn.config import config_from
+from reslab.nn.count import macs
 from reslab.nn.layers import to_images
 from reslab.nn.resnet import build
 from reslab.system import device
@@ -18,8 +19,11 @@ from reslab.train.step.optim import build_optimizer
 from reslab.words.phrases import say
 
 _PROBE_SECONDS, _PROBE_STEPS = 2.0, 20
-_CLEARLY = 1.2
+_CLEARLY = 1.3
 """How many times as fast as float32 bfloat16 must be where both are timed: it rounds more, and two runs must agree."""
+
+_SHORT_MACS, _SHORT_MINUTES = 1e12, 1.0
+"""Multiply-accumulates of a run, or its time, below which it stays in float32 and nothing is timed: seconds would be gained."""
 
 
 def with_speed(plan: Plan, validation: int, left: float = 0.0) -> tuple[Plan, float]:
@@ -58,6 +62,8 @@ def _with_arithmetic(plan: Plan) -> tuple[Plan, float]:
     best = min(choices, key=lambda choice: seconds[choice] * (1 if choice.precision == "float32" else _CLEARLY))
     speeds = {(choice.precision, choice.layout): config.batch_size / seconds[choice] for choice in choices}
     origins = dict(plan.origins)
+    if best.precision != config.precision and len(kinds) == 1:
+        origins["precision"] = Origin("default", say("reason.precision.short"))
     if len(kinds) > 1:
         fastest = {kind: max(speed for (each, _), speed in speeds.items() if each == kind) for kind in kinds}
         origins["precision"] = Origin("measured", say("reason.precision.timed", **fastest))
@@ -72,9 +78,14 @@ def _with_arithmetic(plan: Plan) -> tuple[Plan, float]:
 
 def _precisions(plan: Plan) -> tuple[str, ...]:
     """Those that are to be timed."""
-    reason = plan.origins["precision"].reason
-    guessed = reason is not None and reason.key == device.GUESSED
-    return ("float32", "bfloat16") if guessed else (plan.config.precision,)
+    config, reason = plan.config, plan.origins["precision"].reason
+    if reason is None or reason.key != device.GUESSED:
+        return (config.precision,)
+    work = (
+        3 * plan.total_steps * config.batch_size * macs(config_from(plan.network), config.size)
+    )  # forward, backward twice
+    short = config.minutes < _SHORT_MINUTES if config.minutes else work < _SHORT_MACS
+    return ("float32",) if short else ("float32", "bfloat16")
 
 
 def _layouts(config: TrainConfig, precision: str) -> tuple[str, ...]:
