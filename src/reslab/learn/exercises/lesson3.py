@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from reslab.learn.exercise import Exercise, Mistake, Text, same, value
+from reslab.learn.exercise import Exercise, Mistake, Text, as_numpy, same, value
 from reslab.learn.exercises.lesson3_more import NETWORK
 from reslab.nn.count import layer_table
 from reslab.nn.zoo import ZOO
@@ -224,6 +224,24 @@ def _needs_one_size(given: list[Any], expected: list[Any]) -> bool:
     return same(given[-1], expected[-1], _CLOSE) and not any(hasattr(one, "shape") for one in given[:-1])
 
 
+def _divided_by(divisor: Callable[[Tensor], float] | None) -> Callable[[list[Any], list[Any]], bool]:
+    """Recognises sums of the channels that are divided by this number, or, without one, always by the same."""
+
+    def when(given: list[Any], expected: list[Any]) -> bool:
+        found, wanted = [], []
+        for one, (features, weight, bias) in zip(given, _maps(), strict=True):
+            total = F.linear(features.sum(dim=(2, 3)), weight)
+            scaled = torch.as_tensor(as_numpy(one)) - bias
+            number = float((total * total).sum() / (total * scaled).sum())
+            if not same(scaled, total / number, 1e-4):
+                return False
+            found.append(number)
+            wanted.append(divisor(features) if divisor else found[0])
+        return same(found, wanted, 1e-3)
+
+    return when
+
+
 HEAD = Exercise(
     number="3.2",
     name="head",
@@ -250,6 +268,24 @@ def head(features, weight, bias):
             lambda features, weight, bias: F.linear(features.sum(dim=(2, 3)), weight, bias),
             Text("you take each channel's sum; with it, a larger picture gives larger logits. Take the mean",
                  "您取的是每个通道的和：图片越大，logits 就越大。应当取平均"),
+        ),
+        Mistake(
+            lambda features, weight, bias: F.linear(features.sum(dim=(2, 3)) / features.shape[2], weight, bias),
+            Text("the sum is divided by the height only; a map has height × width places",
+                 "和只除以了高；一张特征图有 高 × 宽 个位置"),
+            when=_divided_by(lambda features: features.shape[2]),
+        ),
+        Mistake(
+            lambda features, weight, bias: F.linear(features.sum(dim=(2, 3)) / features.shape[3], weight, bias),
+            Text("the sum is divided by the width only; a map has height × width places",
+                 "和只除以了宽；一张特征图有 高 × 宽 个位置"),
+            when=_divided_by(lambda features: features.shape[3]),
+        ),
+        Mistake(
+            lambda features, weight, bias: F.linear(features.sum(dim=(2, 3)) / 49, weight, bias),
+            Text("the sum is always divided by the same number, which fits maps of one size only; divide by height × width",
+                 "和总是除以同一个数，只适合一种尺寸的特征图；应当除以 高 × 宽"),
+            when=_divided_by(None),
         ),
         Mistake(
             lambda features, weight, bias: F.linear(features.amax(dim=(2, 3)), weight, bias),
