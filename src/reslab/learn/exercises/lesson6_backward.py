@@ -110,8 +110,10 @@ def backward(x, w1, w2, grad):
             "两路会合处，梯度相加。",
         ),
         Text(
-            "s = grad * (total > 0); h = (s @ w2) * (x @ w1.T > 0); return h @ w1 + s, h.T @ x, s.T @ hidden",
-            "s = grad * (total > 0)；h = (s @ w2) * (x @ w1.T > 0)；返回 h @ w1 + s、h.T @ x、s.T @ hidden",
+            "With hidden = relu(x @ w1.T) and total = hidden @ w2.T + x: s = grad * (total > 0); g = (s @ w2) * (hidden > 0); "
+            "return g @ w1 + s, g.T @ x, s.T @ hidden",
+            "记 hidden = relu(x @ w1.T)，total = hidden @ w2.T + x，则 s = grad * (total > 0)；g = (s @ w2) * (hidden > 0)；"
+            "返回 g @ w1 + s、g.T @ x、s.T @ hidden",
         ),
     ),
 )

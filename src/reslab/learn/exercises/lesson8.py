@@ -79,7 +79,9 @@ def _observe(answer: Any, case: tuple[Any, ...]) -> Any:
         return _layers(network)
     if look == "linear layer":
         linear = [each for each in network.modules() if isinstance(each, nn.Linear)]
-        return ", ".join(f"{each.in_features} to {each.out_features}" for each in linear) or "none"
+        ends = ["" if each.bias is not None else " without a bias" for each in linear]
+        sizes = [f"{each.in_features} to {each.out_features}" for each in linear]
+        return ", ".join(map("".join, zip(sizes, ends, strict=True))) or "none"
     if look == "projections":
         ones = [each for each in network.modules() if isinstance(each, nn.Conv2d) and each.kernel_size == (1, 1)]
         return (

@@ -40,7 +40,8 @@ SEEN: dict[str, When] = {
     "projection 3 × 3": _has("layers", "^20 convolutions and 0 projections"),
     "one block too many": _has("layers", r"^(?!17 )\d+ convolutions"),
     "flattened": _flattened,
-    "other classes": _has("linear layer", "^512 to (?!1000$)"),
+    "other classes": _has("linear layer", "^512 to (?!1000( |$))"),
+    "no last bias": _has("linear layer", "without a bias"),
     "small stem": _has("stem", "^3 x 3"),
     "other stem": _has("stem", "^(?!7 x 7, 3 to 64)"),
     "stem without stride": _has("stem", "stride (?!2,)"),
@@ -49,13 +50,14 @@ SEEN: dict[str, When] = {
     "no projection": _is("projections", "none"),
     "projection everywhere": _has("projections", "^([^,]*, ){4,}"),
     "projection at every stage": _has("projections", "64 to 64"),
-    "no stage strides": _is("strides", "2 | 1 1 1 1 | 1 1 1 1 | 1 1 1 1 | 1 1 1 1"),
+    "no stage strides": _has("strides", r"\|.*\| 1 1( |$)"),
     "both stride": _has("strides", "2 2( |$)"),
     "second strides": _has("strides", "[|] 1 2 "),
     "shortcut without stride": _has("projections", "stride 1"),
     "other widths": _widths,
     "no max pooling": _is("stage 1", "ends with 64 x 32 x 48"),
     "pooling unpadded": _is("stage 1", "ends with 64 x 15 x 23"),
+    "ceil pooling": _has("stage 1", "ends with 64 x (?!16 x 24$)"),
     "no stem norm": _has("norms", "behind the stem 0"),
     "shortcut without norm": _has("norms", "shortcuts 0"),
     "one norm": _has("norms", "^12 norms.*blocks 8 and 8"),
@@ -87,6 +89,10 @@ STRUCTURE = {
     "other classes": Text(
         "the last layer does not give 1,000 numbers: `ResNet18()` without arguments is for the 1,000 classes of ImageNet",
         "最后一层给出的不是 1,000 个数：不带参数的 ResNet18() 面向 ImageNet 的 1,000 个类别",
+    ),
+    "no last bias": Text(
+        "the last layer has no bias: 1,000 parameters are missing; no norm follows it, so it needs one",
+        "最后一层没有偏置，少了 1,000 个参数：它后面没有归一化，要带偏置",
     ),
     "small stem": Text(
         "the stem is that of the small networks for CIFAR-10; ResNet-18 begins with 7 × 7 at stride 2, padding 3",
@@ -122,8 +128,8 @@ STRUCTURE = {
         "第一阶段也用了投影：起始层给出的本来就是 64 个通道，大小也对，x 应当原样通过",
     ),
     "no stage strides": Text(
-        "no stage strides: the first block of stages 2, 3 and 4 halves the map",
-        "各阶段都没有跨步：第 2、3、4 阶段的第一个块应把图缩小一半",
+        "not every stage strides that should: the first block of stages 2, 3 and 4 halves the map",
+        "有的阶段没有跨步：第 2、3、4 阶段的第一个块都应把图缩小一半",
     ),
     "both stride": Text(
         "both convolutions of a block stride: only the first one of stages 2, 3 and 4 does",
@@ -148,6 +154,10 @@ STRUCTURE = {
     "pooling unpadded": Text(
         "the max pooling has no padding: 3 × 3 at stride 2 needs padding=1 to halve the map exactly",
         "最大池化没有填充：3 × 3、步幅 2 的池化要设 padding=1，才能恰好缩小一半",
+    ),
+    "ceil pooling": Text(
+        "the max pooling does not halve the map exactly: windows of 3 × 3, stride 2, padding 1, rounded down",
+        "最大池化没有恰好把图缩小一半：窗口 3 × 3，步幅 2，填充 1，尺寸向下取整",
     ),
     "no stem norm": Text(
         "the 7 × 7 convolution has no norm behind it",
@@ -220,7 +230,7 @@ NUMBERS = {
         "个数和形状都对，但末端取了每个通道的最大值：应取平均值",
     ),
     "sum at the end": Text(
-        "counts and shapes are right, but the head adds up each channel: take the mean, so that logits do not grow with the picture",
+        "counts and shapes are right, but the head adds up each channel: take its mean, or logits grow with the picture",
         "个数和形状都对，但末端把每个通道加了起来：应取平均，logits 才不会随图片变大而变大",
     ),
     "first place": Text(

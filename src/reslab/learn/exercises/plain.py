@@ -170,7 +170,11 @@ class Network(nn.Module):
         self.bn1 = nn.Identity() if "no stem norm" in mistakes else nn.BatchNorm2d(widths[0])
         window, padding = (2, 0) if "pooling 2 × 2" in mistakes else (3, 0 if "pooling unpadded" in mistakes else 1)
         pool = nn.AvgPool2d if "average pooling" in mistakes else nn.MaxPool2d
-        self.maxpool = nn.Identity() if "no max pooling" in mistakes else pool(window, 2, padding)
+        self.maxpool = (
+            nn.Identity()
+            if "no max pooling" in mistakes
+            else pool(window, 2, padding, ceil_mode="ceil pooling" in mistakes)
+        )
         blocks, channels = [], widths[0]
         for stage, (depth, width) in enumerate(zip(depths, widths, strict=True)):
             for number in range(depth + ("one block too many" in mistakes)):
@@ -178,7 +182,8 @@ class Network(nn.Module):
                 channels = width
         self.blocks = nn.Sequential(*blocks)
         self.positions = 49 if "flattened" in mistakes else 1
-        self.fc = nn.Linear(channels * self.positions, 10 if "other classes" in mistakes else num_classes)
+        num_classes = 10 if "other classes" in mistakes else num_classes
+        self.fc = nn.Linear(channels * self.positions, num_classes, bias="no last bias" not in mistakes)
 
     def _block(self, channels: int, width: int, stage: int, number: int) -> Block:
         first = number == 0 and stage > 0
