@@ -134,8 +134,9 @@ def _norms(seen: Trace, path: list[nn.Conv2d]) -> str:
     )
 
 
+_JOINS = ("multiplied", "averaged", "maximum", "subtracted", "subtracted from")
 _GROUPS = (
-    ("no sum", "multiplied"),
+    ("no sum", *_JOINS),
     ("pooling 2 × 2", "average pooling"),
     ("ReLU before the sum", "ReLU twice", "no ReLU after"),
     ("no ReLU between",),
@@ -170,7 +171,8 @@ _SEVERAL, _ALONE = _diagnosis(_GROUPS, 2), _diagnosis((tuple(ACTIVATIONS),), 1)
 
 def _shows(name: str) -> When:
     """Whether the structure is right, and the logits show this mistake."""
-    found = [_ALONE.shows(each) for each in ACTIVATIONS] if name in ACTIVATIONS else [_SEVERAL.shows(name)]
+    names = next((group for group in (_JOINS, ACTIVATIONS) if name in group), [name])
+    found = [(_ALONE if each in ACTIVATIONS else _SEVERAL).shows(each) for each in names]
 
     def when(given: list[Any], expected: list[Any]) -> bool:
         return given[:-1] == expected[:-1] and any(each(given[-1:], expected[-1:]) for each in found)

@@ -39,6 +39,7 @@ SEEN: dict[str, When] = {
     "bias": _has("layers", r"projections, [1-9]\d* of them with a bias"),
     "projection 3 × 3": _has("layers", "^20 convolutions and 0 projections"),
     "one block too many": _has("layers", r"^(?!17 )\d+ convolutions"),
+    "other widths": _widths,
     "flattened": _flattened,
     "other classes": _has("linear layer", "^512 to (?!1000( |$))"),
     "no last bias": _has("linear layer", "without a bias"),
@@ -54,14 +55,13 @@ SEEN: dict[str, When] = {
     "both stride": _has("strides", "2 2( |$)"),
     "second strides": _has("strides", "[|] 1 2 "),
     "shortcut without stride": _has("projections", "stride 1"),
-    "other widths": _widths,
     "no max pooling": _is("stage 1", "ends with 64 x 32 x 48"),
     "pooling unpadded": _is("stage 1", "ends with 64 x 15 x 23"),
     "ceil pooling": _has("stage 1", "ends with 64 x (?!16 x 24$)"),
-    "no stem norm": _has("norms", "behind the stem 0"),
-    "shortcut without norm": _has("norms", "shortcuts 0"),
+    "no stem norm": _has("norms", "^(?!20 ).*behind the stem 0"),
+    "shortcut without norm": _has("norms", "^(?!20 ).*shortcuts 0"),
     "one norm": _has("norms", "^12 norms.*blocks 8 and 8"),
-    "no second norm": _has("norms", "blocks (8 and 0|0 and 8)"),
+    "no second norm": _has("norms", "^(?!20 ).*blocks (8 and 0|0 and 8)"),
     "norm after ReLU": _has("norms", "^20 norms.*(stem 0|blocks 0|and 0)"),
     "other eps": _has("norms", "eps (?!1e-05)"),
 }
@@ -80,6 +80,10 @@ STRUCTURE = {
     "one block too many": Text(
         "the main path has another number of convolutions than 17: one in the stem, and two in each of eight blocks",
         "主路上的卷积不是 17 个：起始层一个，八个块各两个",
+    ),
+    "other widths": Text(
+        "the channels are wrong: the four stages have 64, 128, 256 and 512",
+        "通道数不对：四个阶段依次为 64、128、256、512",
     ),
     "flattened": Text(
         "the last layer takes another number of inputs than 512: average each channel over its map first, so that any "
@@ -143,10 +147,6 @@ STRUCTURE = {
         "a projection does not stride where its block does: the two maps to be added have different sizes",
         "块跨步了，投影却没有跨步：要相加的两张图大小不同",
     ),
-    "other widths": Text(
-        "the channels are wrong: the four stages have 64, 128, 256 and 512",
-        "通道数不对：四个阶段依次为 64、128、256、512",
-    ),
     "no max pooling": Text(
         "the max pooling behind the first convolution is missing, or does not stride: all maps are twice too large",
         "第一个卷积之后缺少最大池化，或者池化没有跨步：所有的图都大了一倍",
@@ -185,13 +185,17 @@ STRUCTURE = {
     ),
 }
 NUMBERS = {
+    "GELU": Text(
+        "the activation is another function than ReLU",
+        "激活函数不是 ReLU",
+    ),
     "no sum": Text(
         "the shortcut is not added: this is the plain network",
         "没有加上捷径：这是普通网络",
     ),
     "multiplied": Text(
-        "F(x) is multiplied by the shortcut: it is added",
-        "F(x) 与捷径相乘了：应当相加",
+        "F(x) and the shortcut are joined in another way than by a sum: they are added, and nothing else",
+        "F(x) 与捷径的结合方式不对：应当直接相加",
     ),
     "pooling 2 × 2": Text(
         "the max pooling has windows of 2 × 2: ResNet's are 3 × 3 at stride 2, so they overlap",
@@ -256,10 +260,6 @@ NUMBERS = {
     "ReLU at the end": Text(
         "a ReLU follows the last layer: logits may be negative",
         "最后一层之后又加了 ReLU：logits 可以为负",
-    ),
-    "GELU": Text(
-        "the activation is another function than ReLU",
-        "激活函数不是 ReLU",
     ),
 }
 """Mistakes that show in the logits only."""

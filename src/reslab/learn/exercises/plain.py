@@ -163,7 +163,7 @@ class Network(nn.Module):
         self.mistakes = mistakes
         kernel, stride = (3, 1) if "small stem" in mistakes else (5 if "other stem" in mistakes else 7, 2)
         if "other widths" in mistakes:
-            widths = [*widths[:-1], widths[-1] // 2]
+            widths = [*widths[:2], widths[2] // 2, *widths[3:]]
         stride = 1 if "stem without stride" in mistakes else stride
         around = kernel // 2 - ("stem padding" in mistakes)
         self.conv1 = nn.Conv2d(3, widths[0], kernel, stride, around, bias="bias" in mistakes)
