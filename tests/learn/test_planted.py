@@ -116,6 +116,14 @@ class EarlyReluSummed(Summed, EarlyReluNetwork):
     pass
 
 
+class PaddedBefore(ResNet18):
+    """Right, though the padding is a layer of its own."""
+
+    def __init__(self):
+        super().__init__()
+        self.trunk[0] = nn.Sequential(nn.ZeroPad2d(3), nn.Conv2d(3, 64, 7, 2, bias=False))
+
+
 class PaddedByTwo(ResNet18):
     def __init__(self):
         super().__init__()

@@ -1,5 +1,6 @@
 """Lesson 8, ResNet-18 from a blank page: the capstone."""
 
+from contextlib import suppress
 from functools import lru_cache, partial
 from typing import Any
 
@@ -69,8 +70,23 @@ def _traced(answer: Any) -> Trace:
     return trace(_built(answer), _pictures())
 
 
+@lru_cache(maxsize=2)
+def _logits(answer: Any) -> Tensor:
+    """Of a network that has our weights."""
+    network = _built(answer)
+    give_weights(network, _pictures(), _weights())
+    with torch.no_grad():
+        return network.eval()(_pictures())
+
+
+_RIGHT = partial(build_named, "resnet18")
+
+
 def _observe(answer: Any, case: tuple[Any, ...]) -> Any:
-    """One look at a network: counts, shapes, or its logits with our weights."""
+    """One look at a network: counts, shapes, or its logits with our weights.
+
+    How it is made is told only if the logits are wrong: padding, for instance, may be done in other ways.
+    """
     (look,) = case
     network = _built(answer)
     if look == "parameters":
@@ -89,9 +105,10 @@ def _observe(answer: Any, case: tuple[Any, ...]) -> Any:
             or "none"
         )
     if look == "logits":
-        give_weights(network, _pictures(), _weights())
-        with torch.no_grad():
-            return network.eval()(_pictures())
+        return _logits(answer)
+    with suppress(Exception):  # of an answer that does not run, the looks tell how far it comes
+        if answer is not _RIGHT and same(_logits(answer), _logits(_RIGHT), _TOLERANCE):
+            answer = _RIGHT
     return _run(_traced(answer), look)
 
 
@@ -110,8 +127,8 @@ def _run(seen: Trace, look: str) -> str:
     if look == "stem":
         first = path[0]
         sides = " x ".join(map(str, first.kernel_size))
-        channels = f"{first.in_channels} to {first.out_channels}"
-        return f"{sides}, {channels}, stride {first.stride[0]}, padding {first.padding[0]}"
+        height, width = seen.outputs[first][2:]
+        return f"{sides}, {first.in_channels} to {first.out_channels}, stride {first.stride[0]}, to {height} x {width}"
     if look == "strides":
         strides = [str(each.stride[0]) for each in path]
         return " | ".join([strides[0], *(" ".join(strides[n : n + 4]) for n in range(1, len(strides), 4))])
@@ -206,7 +223,7 @@ class ResNet18(nn.Module):
     def forward(self, x):
         raise NotImplementedError
 ''',
-    expected=partial(build_named, "resnet18"),
+    expected=_RIGHT,
     cases=lambda: [(look,) for look in LOOKS],
     observe=_observe,
     tolerance=_TOLERANCE,

@@ -46,7 +46,7 @@ SEEN: dict[str, When] = {
     "small stem": _has("stem", "^3 x 3"),
     "other stem": _has("stem", "^(?!7 x 7, 3 to 64)"),
     "stem without stride": _has("stem", "stride (?!2,)"),
-    "stem padding": _has("stem", "padding (?!3$)"),
+    "stem padding": _has("stem", "stride 2, to (?!32 x 48$)"),
     "first stage strides": _has("strides", "^2 [|] .?.?2 "),
     "no projection": _is("projections", "none"),
     "projection everywhere": _has("projections", "^([^,]*, ){4,}"),
