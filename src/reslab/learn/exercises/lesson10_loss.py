@@ -226,7 +226,7 @@ def cross_entropy(logits, labels):
             lambda z, t: 1 - _true(F.softmax(z, 1), t).mean(),
             Text(
                 "the probability itself is used, without its logarithm: a picture that is quite wrong then costs at most 1",
-                "直接用了概率，没有取对数：这样错得再离谱，损失也只差 1",
+                "直接用了概率，没有取对数：这样错得再离谱，损失也大不了多少",
             ),
             when=_ordinary(
                 lambda z, t: 1 - _true(F.softmax(z, 1), t).mean(), lambda z, t: -_true(F.softmax(z, 1), t).mean()

@@ -269,7 +269,7 @@ _SEEN = {
         ),
     ),
     "other filters": (
-        _sides("(?!3, 3$).*, .*", *["(?!3, 3, [13]$).*"] * 3),
+        _sides("(?!3, 3(, 1)?$).+", *["(?!3, 3, [13]$).+"] * 3),
         Text(
             "the filters have another side than 3: both convolutions of F are 3 × 3 with padding=1",
             "卷积核的边长不是 3：F 里的两个卷积都是 3 × 3，padding=1",
