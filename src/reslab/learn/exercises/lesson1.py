@@ -1,12 +1,13 @@
 """Lesson 1, a picture is numbers: the exercises 1.1 to 1.3; the bug hunt (1.4) is in `lesson1_more`."""
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from reslab.learn.exercise import Exercise, Mistake, Text, same, value
+from reslab.learn.exercise import Exercise, Mistake, Text, as_numpy, same, value
 from reslab.learn.exercises.lesson1_more import PREPARE
 from reslab.nn import layers
 
@@ -37,6 +38,40 @@ def _only_type_differs(given: list[Any], expected: list[Any]) -> bool:
     )
 
 
+def _in_order(answer: Callable[[Tensor], Tensor]) -> Callable[[list[Any], list[Any]], bool]:
+    """Recognises numbers in this answer's order, whatever their range: in each picture both rise and fall together."""
+
+    def when(given: list[Any], expected: list[Any]) -> bool:
+        for (_, one), case in zip(given, _pictures(), strict=True):
+            theirs, ours = as_numpy(one), as_numpy(answer(*case))
+            if theirs.shape != ours.shape:
+                return False
+            pairs = zip(theirs, ours, strict=True)
+            if not all(np.corrcoef(one.ravel(), other.ravel())[0, 1] > 0.999 for one, other in pairs):
+                return False
+        return True
+
+    return when
+
+
+def _in_range(answer: Callable[[Tensor], Tensor]) -> Callable[[list[Any], list[Any]], bool]:
+    """Recognises this answer's numbers, whatever their order."""
+
+    def when(given: list[Any], expected: list[Any]) -> bool:
+        pairs = [(as_numpy(one), as_numpy(answer(*case))) for (_, one), case in zip(given, _pictures(), strict=True)]
+        return all(same(np.sort(one, axis=None), np.sort(other, axis=None), 1e-5) for one, other in pairs)
+
+    return when
+
+
+def _ordered(answer: Callable[[Tensor], Tensor], en: str, zh: str) -> Mistake:
+    return Mistake(answer, Text(en, zh), _in_order(answer))
+
+
+def _ranged(answer: Callable[[Tensor], Tensor], en: str, zh: str) -> Mistake:
+    return Mistake(answer, Text(en, zh), _in_range(answer))
+
+
 def _each_stretched(pixels: Tensor) -> Tensor:
     images = layers.to_images(pixels)
     low, high = images.amin(dim=(1, 2, 3), keepdim=True), images.amax(dim=(1, 2, 3), keepdim=True)
@@ -61,33 +96,35 @@ def to_images(pixels):
     cases=_pictures,
     observe=_described,
     mistakes=(
-        Mistake(
+        _ordered(
             lambda pixels: pixels.float() / 255,
-            Text("the channels are still last; a network reads [batch, 3, height, width]",
-                 "通道仍在最后一个轴；网络要的是 [batch, 3, height, width]"),
+            "the channels are still last; a network reads [batch, 3, height, width]",
+            "通道仍在最后一个轴；网络要的是 [batch, 3, height, width]",
         ),
-        Mistake(
+        _ordered(
             _reshaped,
-            Text("the shape is right, but reshape leaves the numbers in their old order; permute moves the axis",
-                 "形状对了，但 reshape 不改变数的排列；要用 permute 移动轴"),
+            "the shape is right, but reshape leaves the numbers in their old order; permute moves the axis",
+            "形状对了，但 reshape 不改变数的排列；要用 permute 移动轴",
         ),
-        Mistake(
+        _ordered(
             lambda pixels: layers.to_images(pixels).transpose(2, 3),
-            Text("height and width are exchanged: the order is batch, channels, height, width",
-                 "高和宽弄反了：顺序是批、通道、高、宽"),
+            "height and width are exchanged: the order is batch, channels, height, width",
+            "高和宽弄反了：顺序是批、通道、高、宽",
         ),
-        Mistake(
+        _ordered(
             lambda pixels: layers.to_images(pixels).flip(1),
-            Text("red and blue are exchanged", "红色与蓝色弄反了"),
+            "red and blue are exchanged",
+            "红色与蓝色弄反了",
         ),
-        Mistake(
+        _ranged(
             lambda pixels: pixels.permute(0, 3, 1, 2).float() / 256,
-            Text("divide by 255, the greatest byte, not by 256: white must become exactly 1",
-                 "应当除以最大的字节 255，而不是 256：白色必须正好变成 1"),
+            "divide by 255, the greatest byte, not by 256: white must become exactly 1",
+            "应当除以最大的字节 255，而不是 256：白色必须正好变成 1",
         ),
-        Mistake(
+        _ranged(
             lambda pixels: pixels.permute(0, 3, 1, 2).float(),
-            Text("the numbers still go up to 255; divide by 255", "数值最大仍是 255；要除以 255"),
+            "the numbers still go up to 255; divide by 255",
+            "数值最大仍是 255；要除以 255",
         ),
         Mistake(
             lambda pixels: pixels.permute(0, 3, 1, 2).double() / 255,
@@ -95,24 +132,25 @@ def to_images(pixels):
                  "数的类型是 float64，而网络用 float32 计算：请用 .float()，并对张量做除法，而不是对 NumPy 数组"),
             when=_only_type_differs,
         ),
-        Mistake(
+        _ranged(
             lambda pixels: layers.to_images(pixels) * 2 - 1,
-            Text("this is [-1, 1]; the exercise asks for [0, 1]", "这是 [-1, 1]；题目要的是 [0, 1]"),
+            "this is [-1, 1]; the exercise asks for [0, 1]",
+            "这是 [-1, 1]；题目要的是 [0, 1]",
         ),
-        Mistake(
+        _ranged(
             lambda pixels: pixels.permute(0, 3, 1, 2).float() / pixels.max(),
-            Text("divide by 255, not by the greatest number of these pictures: a dark batch would come out light",
-                 "应当除以 255，而不是这批图片里的最大值：否则暗的图片会变亮"),
+            "divide by 255, not by the greatest number of these pictures: a dark batch would come out light",
+            "应当除以 255，而不是这批图片里的最大值：否则暗的图片会变亮",
         ),
-        Mistake(
+        _ranged(
             _each_stretched,
-            Text("each picture is stretched to its own least and greatest number, so its brightness is lost; divide all by 255",
-                 "您按每张图片自己的最小值和最大值做了拉伸，亮度信息就丢了；应当一律除以 255"),
+            "each picture is stretched to its own least and greatest number, so its brightness is lost; divide all by 255",
+            "您按每张图片自己的最小值和最大值做了拉伸，亮度信息就丢了；应当一律除以 255",
         ),
-        Mistake(
+        _ranged(
             _divided_as_bytes,
-            Text("the division is done in whole numbers, so nearly everything is 0: make the bytes floats first",
-                 "做的是整数除法，结果几乎全是 0：应先把字节转换成浮点数"),
+            "the division is done in whole numbers, so nearly everything is 0: make the bytes floats first",
+            "做的是整数除法，结果几乎全是 0：应先把字节转换成浮点数",
         ),
     ),
     hints=(
@@ -168,7 +206,7 @@ UNDO = Exercise(
 
 
 def undo(images, mean, std):
-    """Normalised float32 [batch, 3, height, width], mean [3], std [3] -> the pixels, uint8 [batch, height, width, 3]
+    """Normalised float32 [batch, 3, height, width], tensors mean [3], std [3] -> pixels, uint8 [batch, height, width, 3]
 
     Where noise has pushed a number out of 0..255, the nearest byte is taken.
     """

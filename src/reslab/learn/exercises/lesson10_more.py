@@ -211,6 +211,33 @@ def _cosine_with(slip: str) -> Callable[[int, int, float, int], float]:
     return cosine
 
 
+def _climbs(slip: str) -> Callable[[list[Any], list[Any]], bool]:
+    """Recognises an answer by its warm-up, whatever the wave does."""
+
+    def when(given: list[Any], expected: list[Any]) -> bool:
+        theirs = [_observe_cosine(_cosine_with(slip), case) for case in _COSINE_CASES]
+        parts = zip(given, theirs, _COSINE_CASES, strict=True)
+        return all(same(one[:warmup], other[:warmup], 1e-5) for one, other, (_, _, warmup) in parts)
+
+    return when
+
+
+def _falls(*slips: str) -> Callable[[list[Any], list[Any]], bool]:
+    """Recognises an answer by its wave, whatever the warm-up does."""
+
+    def when(given: list[Any], expected: list[Any]) -> bool:
+        known = [[_observe_cosine(_cosine_with(slip), case) for case in _COSINE_CASES] for slip in slips]
+        waves = [warmup for _, _, warmup in _COSINE_CASES]
+        return any(
+            all(same(one[start:], other[start:], 1e-5) for one, other, start in zip(given, theirs, waves, strict=True))
+            for theirs in known
+        )
+
+    return when
+
+
+_COSINE_CASES = [(10, 1.0, 3), (8, 0.5, 0), (20, 2.0, 5), (7, 1.0, 1)]
+
 COSINE = Exercise(
     number="10.4",
     name="cosine",
@@ -224,14 +251,14 @@ def cosine(step, steps, peak, warmup):
     return peak * (1 + math.cos(math.pi * step / steps)) / 2
 ''',
     expected=_cosine,
-    cases=lambda: [(10, 1.0, 3), (8, 0.5, 0), (20, 2.0, 5), (7, 1.0, 1)],
+    cases=lambda: _COSINE_CASES,
     observe=_observe_cosine,
     mistakes=(
         Mistake(
             _cosine_with("stub"),
             Text(
-                "two bugs are left: the first step has the rate zero, and the wave does not begin where the climb ends",
-                "还有两处错误：第一步的学习率为零；余弦波没有从预热结束处开始",
+                "both bugs are still in it; begin with the very first step: which rate does it have?",
+                "两处错误都还在；先看第一步：它的学习率是多少？",
             ),
         ),
         Mistake(
@@ -240,6 +267,7 @@ def cosine(step, steps, peak, warmup):
                 "the first step still has the rate zero: in step 0 one step of the climb is made, step + 1",
                 "第一步的学习率仍为零：第 0 步就应该已经爬升一级，即 step + 1",
             ),
+            when=_climbs("zero first"),
         ),
         Mistake(
             _cosine_with("wave from 0"),
@@ -248,6 +276,7 @@ def cosine(step, steps, peak, warmup):
                 "climb ends",
                 "余弦波仍从第 0 步开始，预热一结束学习率就会突降：应从预热结束处开始",
             ),
+            when=_falls("wave from 0", "stub"),
         ),
         Mistake(
             _cosine_with("shifted only"),
@@ -255,6 +284,7 @@ def cosine(step, steps, peak, warmup):
                 "the wave begins at the right place but is too long: it has steps + 1 - warmup steps to reach zero",
                 "波的起点对了，但太长：它要在 steps + 1 - warmup 步之内降到零",
             ),
+            when=_falls("shifted only"),
         ),
         Mistake(
             _cosine_with("one late"),
@@ -263,14 +293,17 @@ def cosine(step, steps, peak, warmup):
                 "(steps + 1 - warmup)",
                 "波晚了一步：只有第 warmup - 1 步取峰值，所以 past = (step + 1 - warmup) / (steps + 1 - warmup)",
             ),
+            when=_falls("one late"),
         ),
         Mistake(
             _cosine_with("no climb"),
             Text("the warm-up is missing: the rate begins at its peak", "没有预热：学习率一开始就在峰值"),
+            when=_climbs("no climb"),
         ),
         Mistake(
             _cosine_with("whole"),
             Text("// divides to whole numbers: the climb becomes one jump", "// 是整除：逐步爬升变成了一次跳跃"),
+            when=_climbs("whole"),
         ),
         Mistake(
             _cosine_with("whole wave"),
@@ -278,6 +311,7 @@ def cosine(step, steps, peak, warmup):
                 "a whole wave climbs back to the peak: use π, not 2π",
                 "整个波又会爬回峰值：用 π，而不是 2π",
             ),
+            when=_falls("whole wave"),
         ),
         Mistake(
             _cosine_with("quarter"),
@@ -285,6 +319,7 @@ def cosine(step, steps, peak, warmup):
                 "this is a quarter of a wave: it falls late and fast; half a wave is (1 + cos(π x)) / 2",
                 "这是四分之一个波，前慢后快；半个波是 (1 + cos(π x)) / 2",
             ),
+            when=_falls("quarter"),
         ),
         Mistake(
             _cosine_with("negative"),
@@ -292,10 +327,12 @@ def cosine(step, steps, peak, warmup):
                 "a bare cosine becomes negative, and negative rates go uphill: (1 + cos) / 2",
                 "单独一个余弦会变成负数，学习率为负就是在上坡：用 (1 + cos) / 2",
             ),
+            when=_falls("negative"),
         ),
         Mistake(
             _cosine_with("degrees"),
             Text("math.cos wants radians, not degrees", "math.cos 要的是弧度，不是角度"),
+            when=_falls("degrees"),
         ),
     ),
     hints=(

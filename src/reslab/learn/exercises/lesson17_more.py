@@ -1,14 +1,14 @@
 """Lesson 17, continued: a bug hunt in a feature pyramid."""
 
 from collections.abc import Callable, Sequence
-from itertools import combinations
 from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from reslab.learn.exercise import Exercise, Mistake, Text
+from reslab.learn.exercise import Exercise, Mistake, Text, call
+from reslab.learn.exercises.modules import Diagnosis
 
 Layer = Callable[[Tensor], Tensor]
 
@@ -59,13 +59,13 @@ def _no_merging(maps: Sequence[Tensor], laterals: Sequence[Layer]) -> list[Tenso
     return [lateral(x) for lateral, x in zip(laterals, maps, strict=True)]
 
 
-def _left(bugs: Sequence[str]) -> Text:
-    """What is still wrong, in one sentence."""
-    return Text(
-        f"bugs left: {len(bugs)}; " + "; ".join(_BUGS[bug].en for bug in bugs),
-        f"还剩 {len(bugs)} 处错误：" + "；".join(_BUGS[bug].zh for bug in bugs),
-    )
-
+_DIAGNOSIS = Diagnosis(
+    lambda bugs: _pyramid(tuple(bugs), "maximum" if "maximum" in bugs else "add"),
+    (*((bug,) for bug in _BUGS), ("maximum",)),
+    call,
+    _maps,
+    most=3,
+)
 
 PYRAMID = Exercise(
     number="17.4",
@@ -85,7 +85,14 @@ def pyramid(maps, laterals):
     expected=_pyramid(),
     cases=_maps,
     mistakes=(
-        *(Mistake(_pyramid(bugs), _left(bugs)) for size in (1, 2, 3) for bugs in combinations(_BUGS, size)),
+        Mistake(
+            _pyramid(tuple(_BUGS)),
+            Text(
+                "all three bugs are still in it; begin with maps whose sides are odd: 9, 5 and 3",
+                "三处错误都还在；先用边长为奇数的图试一试：9、5、3",
+            ),
+        ),
+        *(Mistake(_pyramid((bug,)), says, _DIAGNOSIS.shows(bug)) for bug, says in _BUGS.items()),
         Mistake(
             _no_merging,
             Text(

@@ -134,7 +134,7 @@ from PIL import Image
 
 
 def prepare(data, mean, std):
-    """The bytes of a picture file, and mean and std of each channel -> float32 [3, height, width], (x / 255 - mean) / std
+    """The bytes of a picture file, lists mean, std of three floats -> float32 [3, height, width], (x / 255 - mean) / std
 
     The picture is upright and RGB, whatever the file holds. Three bugs are in it.
     """
@@ -148,8 +148,8 @@ def prepare(data, mean, std):
     mistakes=(
         Mistake(
             _stub,
-            Text("this is as it was: the EXIF orientation is ignored, reshape scrambles the channels, and 255 comes too late",
-                 "还是原样：没有处理 EXIF 方向，reshape 打乱了通道，除以 255 也太晚了"),
+            Text("all three bugs are still in it; begin with a picture of three pixels, whose numbers you can work out by hand",
+                 "三个错误都还在；先用一张只有三个像素、能手算的图片试一试"),
             when=lambda given, expected: _upright(given, _stub) and np.shape(as_numpy(given[_SIDEWAYS])) == (3, 5, 8),
         ),
         Mistake(

@@ -1,13 +1,16 @@
-"""Lesson 2, convolution by hand: the exercises 2.1 and 2.3; the gradient (2.2) and the bug hunt (2.4) are in `lesson2_more`."""
+"""Lesson 2, convolution by hand: 2.1; the receptive field (2.3) is in `lesson2_field`, 2.2 and 2.4 in `lesson2_more`."""
 
+import re
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from reslab.learn.exercise import Exercise, Mistake, Text, as_numpy, same
+from reslab.learn.exercise import Exercise, Mistake, Raised, Text, as_numpy, same
+from reslab.learn.exercises.lesson2_field import RECEPTIVE_FIELD
 from reslab.learn.exercises.lesson2_more import BACKWARD, FAST_CONV2D
 
 _SHAPES = [(3, 1, 0), (3, 1, 1), (3, 2, 1), (5, 1, 2), (5, 3, 0), (1, 2, 0), (7, 2, 3), (2, 2, 1)]
@@ -38,8 +41,8 @@ def _right_and_below(x: Tensor, weight: Tensor, stride: int, padding: int) -> Te
     return F.conv2d(F.pad(x, (0, 2 * padding, 0, 2 * padding)), weight, stride=stride)
 
 
-def _edge_values(x: Tensor, weight: Tensor, stride: int, padding: int) -> Tensor:
-    return F.conv2d(F.pad(x, (padding,) * 4, mode="replicate"), weight, stride=stride)
+def _edge_values(x: Tensor, weight: Tensor, stride: int, padding: int, mode: str = "replicate") -> Tensor:
+    return F.conv2d(F.pad(x, (padding,) * 4, mode=mode), weight, stride=stride)
 
 
 def _no_padding(x: Tensor, weight: Tensor, stride: int, padding: int) -> Tensor:
@@ -87,6 +90,84 @@ def _ends_early(given: list[Any], expected: list[Any]) -> bool:
         if not same(ours, theirs[:, :, : ours.shape[2], : ours.shape[3]], 1e-4):
             return False
     return short > 0
+
+
+def _begins_late(given: list[Any], expected: list[Any]) -> bool:
+    """With a stride, the windows start at another position than the first, and every stride-th follows."""
+    late = 0
+    for (x, weight, stride, padding), one, right in zip(_cases(), given, expected, strict=True):
+        ours = as_numpy(one)
+        if same(ours, right, 1e-4):
+            continue
+        every = _conv2d(x, weight, 1, padding)
+        starts = [every[:, :, i::stride, j::stride] for i in range(stride) for j in range(stride) if i or j]
+        if not any(same(ours, start[:, :, : ours.shape[2], : ours.shape[3]], 1e-4) for start in starts):
+            return False
+        late += 1
+    return late > 0
+
+
+def _runs_out(result: Any) -> bool:
+    """An error such as a window gives that is too small."""
+    kinds, words = ("RuntimeError", "ValueError", "IndexError"), r"size|match|broadcast|out of|align"
+    return isinstance(result, Raised) and result.kind in kinds and re.search(words, result.message) is not None
+
+
+def _too_many(given: list[Any], expected: list[Any]) -> bool:
+    """Windows run out of the picture even where nothing is padded, or maps have rows or columns behind the last."""
+    wrong = 0
+    for one, right, (*_, padding) in zip(given, expected, _cases(), strict=True):
+        ours, theirs = as_numpy(one), as_numpy(right)
+        if _runs_out(one):
+            wrong += padding == 0
+        elif same(ours[:, :, : theirs.shape[2], : theirs.shape[3]], theirs, 1e-4):
+            wrong += ours.shape != theirs.shape
+        else:
+            return False
+    return wrong > 0
+
+
+def _padding_in_size_only(x: Tensor, weight: Tensor, stride: int, padding: int) -> Tensor:
+    k = weight.shape[-1]
+    rows, columns = ([stride * n for n in range((side + 2 * padding - k) // stride + 1)] for side in x.shape[2:])
+    windows = [[x[:, :, i : i + k, j : j + k] for j in columns] for i in rows]
+    return torch.stack(
+        [torch.stack([torch.einsum("bcmn,ocmn->bo", w, weight) for w in row], -1) for row in windows], -2
+    )
+
+
+def _unpadded_runs_out(given: list[Any], expected: list[Any]) -> bool:
+    """Right without padding; with it, windows run out of the picture (one of a single pixel may be stretched)."""
+    return any(map(_runs_out, given)) and all(
+        same(one, right, 1e-4) != (padding > 0)
+        for one, right, (*_, padding) in zip(given, expected, _cases(), strict=True)
+    )
+
+
+def _masked(x: Tensor, weight: Tensor, stride: int, padding: int, kept: Any) -> Tensor:
+    """Only some weights `[in_channels, k, k]` of each filter count."""
+    some = torch.zeros_like(weight)
+    some[:, *kept] = weight[:, *kept]
+    return _conv2d(x, some, stride, padding)
+
+
+_ALL = slice(None)
+_LAST = [(_ALL, -1, -1), (-1, _ALL, _ALL), (_ALL, -1, _ALL), (_ALL, _ALL, -1), (-1, -1, -1)]
+
+
+def _any_of(*answers: Callable[..., Tensor]) -> Callable[[list[Any], list[Any]], bool]:
+    """Recognises what one of these gives in every case."""
+
+    def when(given: list[Any], expected: list[Any]) -> bool:
+        pairs = list(zip(given, _cases(), strict=True))
+        return any(all(same(one, answer(*case), 1e-4) for one, case in pairs) for answer in answers)
+
+    return when
+
+
+def _squared(given: list[Any], expected: list[Any]) -> bool:
+    """Each map is square, though no picture is."""
+    return all(one.shape[2] == one.shape[3] for one in given)
 
 
 def _partly_padded(en: str, zh: str, sides: Callable[[int], tuple[int, int, int, int]]) -> Mistake:
@@ -146,7 +227,8 @@ def conv2d(x, weight, stride, padding):
         _partly_padded("left and right", "左侧和右侧", lambda p: (p, p, 0, 0)),
         Mistake(
             _edge_values,
-            Text("the padding repeats the pixels of the border; it should be zeros", "填充时重复了边缘像素；这里应当补零"),
+            Text("the padding repeats pixels of the picture; it should be zeros", "填充时重复了图片里的像素；这里应当补零"),
+            when=_any_of(*(partial(_edge_values, mode=mode) for mode in ("replicate", "reflect", "circular"))),
         ),
         Mistake(
             _no_padding,
@@ -168,10 +250,34 @@ def conv2d(x, weight, stride, padding):
             Text("the stride is used for the rows only; columns need it, too", "只有行方向用了 stride，列方向也要用"),
         ),
         Mistake(
+            lambda x, weight, stride, padding: _conv2d(x[:, :, :, : x.shape[2]], weight, stride, padding),
+            Text("your output is always square: rows follow from the height of x, columns from its width",
+                 "您的输出总是正方形：行数由 x 的高决定，列数由 x 的宽决定"),
+            when=_squared,
+        ),
+        Mistake(
             _last_missing,
             Text("the last row and column are missing: there are (n + 2p - k) // s + 1 positions, the first one counts, too",
                  "少了最后一行和最后一列：位置共有 (n + 2p - k) // s + 1 个，起始位置也算"),
             when=_ends_early,
+        ),
+        Mistake(
+            lambda x, weight, stride, padding: F.pad(_conv2d(x, weight, stride, padding), (0, 1, 0, 1)),
+            Text("too many positions: the last windows run out of the padded picture; there are (n + 2p - k) // s + 1",
+                 "位置算多了：最后几个窗口超出了填充后的图片；一共只有 (n + 2p - k) // s + 1 个位置"),
+            when=_too_many,
+        ),
+        Mistake(
+            _padding_in_size_only,
+            Text("the size of your output counts the padding, but x is not padded: the last windows run out of the picture",
+                 "输出尺寸里算进了 padding，x 却没有填充：最后几个窗口超出了图片"),
+            when=_unpadded_runs_out,
+        ),
+        Mistake(
+            lambda x, weight, stride, padding: _conv2d(x, weight, 1, padding)[:, :, stride - 1 :: stride, stride - 1 :: stride],
+            Text("with a stride your first window is not at the corner: begin at position 0 and take every stride-th, [::stride]",
+                 "有步幅时，第一个窗口没有从角上开始：应从位置 0 起，每隔 stride 取一个，即 [::stride]"),
+            when=_begins_late,
         ),
         Mistake(
             _one_channel,
@@ -179,12 +285,34 @@ def conv2d(x, weight, stride, padding):
                  "只用了第一个输入通道：所有输入通道的乘积要加在一起"),
         ),
         Mistake(
+            partial(_masked, kept=_LAST[0]),
+            Text("each product overwrites the one before, so only the last counts: add them up with +=",
+                 "后一个乘积覆盖了前一个，只剩下最后的：要用 += 累加"),
+            when=_any_of(*(partial(_masked, kept=kept) for kept in _LAST)),
+        ),
+        Mistake(
+            lambda x, weight, stride, padding: _conv2d(x, weight, stride, 2 * padding),
+            Text("the picture is padded twice: each side gets `padding` rows or columns, 2 * padding are both sides together",
+                 "填充做了两遍：每一边只补 padding 圈，2 * padding 是两边合计"),
+        ),
+        Mistake(
+            lambda x, weight, stride, padding: _conv2d(x, weight, stride, padding).transpose(2, 3),
+            Text("rows and columns of the output are exchanged: y[b, o, i, j] belongs to the window at row i, column j",
+                 "输出的行与列弄反了：y[b, o, i, j] 对应第 i 行、第 j 列的窗口"),
+        ),
+        Mistake(
+            lambda x, weight, stride, padding: _conv2d(x, weight, stride, padding).permute(0, 2, 3, 1),
+            Text("the channels of the output are last; they stand behind the batch, [batch, out_channels, …, …]",
+                 "输出的通道放到了最后；应紧跟在批之后：[batch, out_channels, …, …]"),
+        ),
+        Mistake(
             _mean,
             Text("you take the mean of the products; convolution takes their sum", "您对乘积取了平均；卷积求的是和"),
         ),
         Mistake(
             _one_picture,
-            Text("only the first picture of the batch is computed, the others are zero", "只算了批中的第一张图片，其余都是零"),
+            Text("only the first picture of the batch is computed", "只算了批中的第一张图片"),
+            when=_any_of(_one_picture, lambda x, *rest: _conv2d(x[:1], *rest), lambda x, *rest: _conv2d(x[:1], *rest)[0]),
         ),
     ),
     hints=(
@@ -194,158 +322,6 @@ def conv2d(x, weight, stride, padding):
              "先把 x 放进一个更大的全零张量完成填充。输出 (i, j) 用到的是左上角在 (i * stride, j * stride) 的 k × k 窗口。"),
         Text('One position: torch.einsum("bcmn,ocmn->bo", window, weight).',
              '一个位置的结果：torch.einsum("bcmn,ocmn->bo", window, weight)。'),
-    ),
-)  # fmt: skip
-
-_Layers = list[tuple[int, int]]
-
-
-def _networks() -> list[tuple[_Layers]]:
-    """Small stacks, one with large strides, and ResNet-18: 435 pixels."""
-    stages = [(3, 1)] * 4 + [(3, 2), (3, 1), (3, 1), (3, 1)] * 3
-    return [
-        ([(3, 1)],), ([(3, 1), (3, 1)],), ([(5, 1), (3, 1)],), ([(3, 2), (3, 1)],), ([(3, 1), (3, 2)],),
-        ([(3, 2), (5, 3), (3, 1)],), ([(1, 2), (3, 1)],), ([(7, 2), (3, 2), *stages],), ([],),
-    ]  # fmt: skip
-
-
-def _field(layers: _Layers) -> int:
-    field, step = 1, 1
-    for k, s in layers:
-        field, step = field + (k - 1) * step, step * s
-    return field
-
-
-def _strides_ignored(layers: _Layers) -> int:
-    return 1 + sum(k - 1 for k, _ in layers)
-
-
-def _own_stride_first(layers: _Layers) -> int:
-    field, step = 1, 1
-    for k, s in layers:
-        step *= s
-        field += (k - 1) * step
-    return field
-
-
-def _last_stride(layers: _Layers) -> int:
-    field, step = 1, 1
-    for k, s in layers:
-        field, step = field + (k - 1) * step, s
-    return field
-
-
-def _sum_of_strides(layers: _Layers) -> int:
-    field, step = 1, 1
-    for k, s in layers:
-        field, step = field + (k - 1) * step, step + s - 1
-    return field
-
-
-def _whole_kernels(layers: _Layers) -> int:
-    field, step = 1, 1
-    for k, s in layers:
-        field, step = field + k * step, step * s
-    return field
-
-
-def _kernels_added(layers: _Layers) -> int:
-    return sum(k for k, _ in layers)
-
-
-def _kernels_multiplied(layers: _Layers) -> int:
-    field = 1
-    for k, _ in layers:
-        field *= k
-    return field
-
-
-def _from_zero(layers: _Layers) -> int:
-    return _field(layers) - 1
-
-
-def _backwards(layers: _Layers) -> int:
-    return _field(layers[::-1])
-
-
-RECEPTIVE_FIELD = Exercise(
-    number="2.3",
-    name="receptive_field",
-    stub='''def receptive_field(layers):
-    """layers: (side of the filter, stride) of each, from the picture on -> side of the receptive field in pixels"""
-    raise NotImplementedError
-''',
-    expected=_field,
-    cases=_networks,
-    mistakes=(
-        Mistake(
-            _strides_ignored,
-            Text(
-                "the strides are ignored: behind a stride of 2, neighbours in the map are two pixels apart in the picture",
-                "没有考虑步幅：经过步幅 2 之后，特征图上相邻的两个值在图片上相距两个像素",
-            ),
-        ),
-        Mistake(
-            _own_stride_first,
-            Text(
-                "a layer's own stride widens only the layers behind it: add (k - 1) * step first, then multiply the step",
-                "一层自己的步幅只影响它后面的层：先加 (k - 1) * step，再更新 step",
-            ),
-        ),
-        Mistake(
-            _last_stride,
-            Text(
-                "only the stride of the layer before counts with you; the strides of all layers before multiply",
-                "您只用了前一层的步幅；应当把前面所有层的步幅连乘起来",
-            ),
-        ),
-        Mistake(
-            _sum_of_strides,
-            Text("strides are added up; they multiply", "您把各层步幅相加了；应当相乘"),
-        ),
-        Mistake(
-            _whole_kernels,
-            Text(
-                "each layer adds k - 1 steps, not k: the filter's first pixel is there already",
-                "每层增加的是 k - 1 步，而不是 k 步：卷积核的第一个像素本来就在感受野里",
-            ),
-        ),
-        Mistake(
-            _kernels_added,
-            Text(
-                "sides are added up: two 3 × 3 filters see 5 pixels, not 6, since they overlap; and strides are left out",
-                "您把边长直接相加了：两个 3 × 3 卷积看到 5 个像素而不是 6 个，因为窗口有重叠；步幅也没有考虑",
-            ),
-        ),
-        Mistake(
-            _kernels_multiplied,
-            Text(
-                "sides are multiplied: two 3 × 3 filters see 5 pixels, not 9, since neighbouring windows overlap",
-                "您把边长相乘了：两个 3 × 3 卷积看到 5 个像素而不是 9 个，因为相邻窗口有重叠",
-            ),
-        ),
-        Mistake(
-            _from_zero,
-            Text(
-                "one too few: without any layer, a pixel sees itself, so the count starts at 1",
-                "少了 1：一层都没有时，一个像素也能看到自己，所以要从 1 算起",
-            ),
-        ),
-        Mistake(
-            _backwards,
-            Text(
-                "you go through the layers from the end; with this rule start at the picture",
-                "您是从最后一层往前算的；用这条规则要从图片一侧开始",
-            ),
-        ),
-    ),
-    hints=(
-        Text("Keep two numbers: the field so far, and how many pixels one step in the map is.",
-             "记两个数：目前的感受野，以及特征图上移动一步相当于图片上的多少像素。"),
-        Text("Both start at 1. A filter of side k takes k - 1 steps from its first number to its last.",
-             "两个数都从 1 开始。边长为 k 的卷积核，从第一个数到最后一个数要走 k - 1 步。"),
-        Text("For each layer: field += (k - 1) * step, and only then step *= stride.",
-             "对每一层：先 field += (k - 1) * step，然后才 step *= stride。"),
     ),
 )  # fmt: skip
 

@@ -1,4 +1,4 @@
-"""Lesson 3, pooling and the head: the exercises 3.1 to 3.3; the bug hunt (3.4) is in `lesson3_more`."""
+"""Lesson 3, pooling and the head: 3.1 and 3.3; the head (3.2) is in `lesson3_head`, the bug hunt (3.4) in `lesson3_more`."""
 
 from collections.abc import Callable
 from typing import Any
@@ -8,6 +8,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from reslab.learn.exercise import Exercise, Mistake, Text, same, value
+from reslab.learn.exercises.lesson3_head import HEAD
 from reslab.learn.exercises.lesson3_more import NETWORK
 from reslab.nn.count import layer_table
 from reslab.nn.zoo import ZOO
@@ -202,98 +203,6 @@ def max_pool(x, grad, k, stride, padding):
     ),
 )  # fmt: skip
 
-
-def _maps() -> list[tuple[Tensor, Tensor, Tensor]]:
-    """Last maps of several sizes, and a head's weights and biases."""
-    dice = torch.Generator().manual_seed(32)
-    weight, bias = torch.randn(4, 5, generator=dice), torch.randn(4, generator=dice)
-    sizes = [(3, 5, 2, 2), (2, 5, 7, 7), (2, 5, 3, 8), (2, 5, 1, 5), (1, 5, 1, 1)]
-    return [(torch.randn(*size, generator=dice), weight, bias) for size in sizes]
-
-
-def _head(features: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
-    return F.linear(features.mean(dim=(2, 3)), weight, bias)
-
-
-def _flattened(features: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
-    return F.linear(features.flatten(1), weight, bias)
-
-
-def _needs_one_size(given: list[Any], expected: list[Any]) -> bool:
-    """An answer for maps of one pixel, and none for larger ones."""
-    return same(given[-1], expected[-1], _CLOSE) and not any(hasattr(one, "shape") for one in given[:-1])
-
-
-HEAD = Exercise(
-    number="3.2",
-    name="head",
-    stub='''import torch
-
-
-def head(features, weight, bias):
-    """The last map [batch, channels, height, width], weight [classes, channels], bias [classes] -> logits [batch, classes]
-
-    Global average pooling and a fully connected layer, for maps of any height and width.
-    """
-    raise NotImplementedError
-''',
-    expected=_head,
-    cases=_maps,
-    mistakes=(
-        Mistake(
-            _flattened,
-            Text("flattened, a map gives as many inputs as it has numbers: the weights fit one size only; take channel means",
-                 "展平之后，输入个数等于特征图里的全部数，权重只适合一种尺寸；应当先对每个通道取平均"),
-            when=_needs_one_size,
-        ),
-        Mistake(
-            lambda features, weight, bias: F.linear(features.sum(dim=(2, 3)), weight, bias),
-            Text("you take each channel's sum; with it, a larger picture gives larger logits. Take the mean",
-                 "您取的是每个通道的和：图片越大，logits 就越大。应当取平均"),
-        ),
-        Mistake(
-            lambda features, weight, bias: F.linear(features.amax(dim=(2, 3)), weight, bias),
-            Text("you take each channel's greatest number; a ResNet takes the mean",
-                 "您取的是每个通道的最大值；ResNet 取的是平均值"),
-        ),
-        Mistake(
-            lambda features, weight, bias: F.linear(features[:, :, 0, 0], weight, bias),
-            Text("only the first place of each channel is used; take the mean of all places",
-                 "每个通道只用了第一个位置；应当对所有位置取平均"),
-        ),
-        Mistake(
-            lambda features, weight, bias: F.linear(features.mean(dim=1).flatten(1), weight, bias),
-            Text("you take the mean over the channels; take it over height and width, dim=(2, 3), so that each channel keeps one",
-                 "您对通道取了平均；应当对高和宽取平均，即 dim=(2, 3)，每个通道留下一个数"),
-        ),
-        Mistake(
-            lambda features, weight, bias: F.linear(features.mean(dim=(2, 3)), weight),
-            Text("the bias is missing", "漏了偏置"),
-        ),
-        Mistake(
-            lambda features, weight, bias: _head(features, weight, bias).softmax(dim=1),
-            Text("these are probabilities; the head gives logits, softmax comes later",
-                 "这是概率；网络末端给出的是 logits，softmax 是后面的事"),
-        ),
-        Mistake(
-            lambda features, weight, bias: torch.relu(_head(features, weight, bias)),
-            Text("negative logits have become 0; nothing follows the fully connected layer",
-                 "负的 logits 变成了 0；全连接层之后什么也不接"),
-        ),
-        Mistake(
-            lambda features, weight, bias: F.linear(features.mean(dim=(0, 2, 3)), weight, bias),
-            Text("you take the mean over the pictures of the batch, too: each picture has logits of its own",
-                 "您把同一批的各张图片也一起平均了：每张图片都应有自己的 logits"),
-        ),
-    ),
-    hints=(
-        Text("How many numbers must arrive at the fully connected layer, whatever the picture's size?",
-             "不论图片多大，应当有多少个数进入全连接层？"),
-        Text("One for each channel: features.mean over the two axes of the map.",
-             "每个通道一个数：对特征图的两个空间轴取 features.mean。"),
-        Text("features.mean(dim=(2, 3)) @ weight.T, and then the bias.", "features.mean(dim=(2, 3)) @ weight.T，再加上偏置。"),
-    ),
-)  # fmt: skip
 
 _LAYERS = layer_table(ZOO["resnet18"], 224)
 _TOTAL, _STEM, _LINEAR = sum(row.macs for row in _LAYERS), _LAYERS[0].macs, _LAYERS[-1].macs

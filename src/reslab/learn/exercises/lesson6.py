@@ -1,16 +1,18 @@
-"""Lesson 6, the residual block: write it, go back through it by hand."""
+"""Lesson 6: the residual block (6.1); going back through it is in `lesson6_backward`, the rest in `lesson6_more`."""
 
+import re
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from reslab.learn.exercise import Exercise, Mistake, Text
+from reslab.learn.exercises.lesson6_backward import BACKWARD
 from reslab.learn.exercises.lesson6_more import BUG_HUNT, PADDED_IDENTITY
 from reslab.learn.exercises.modules import Diagnosis, Variant, count, give_weights, randomise
-from reslab.learn.exercises.plain import Block
+from reslab.learn.exercises.plain import ACTIVATIONS, JOINS, Block
 from reslab.nn import blocks
 from reslab.nn.zoo import ZOO
 
@@ -32,8 +34,12 @@ def _observe(answer: Any, case: tuple[Any, ...]) -> Any:
     look, in_channels, out_channels, stride = case
     block = answer(in_channels, out_channels, stride)
     if look == "parameters":
-        return f"{count(block):,} parameters"
-    x = torch.randn(2, in_channels, 10, 6, generator=torch.Generator().manual_seed(stride))
+        said = f"BasicBlock({in_channels}, {out_channels}, {stride}) has {count(block):,} parameters"
+        if count(block) == count(_ours(in_channels, out_channels, stride)):
+            return said
+        kernels = sorted((each.kernel_size[0] for each in block.modules() if isinstance(each, nn.Conv2d)), reverse=True)
+        return f"{said}, and filters of side {', '.join(map(str, kernels))}"
+    x = 4 * torch.randn(2, in_channels, 10, 6, generator=torch.Generator().manual_seed(stride))
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(6)
         ours = randomise(_ours(in_channels, out_channels, stride))
@@ -46,17 +52,58 @@ def _observe(answer: Any, case: tuple[Any, ...]) -> Any:
     return output
 
 
+def _extra(given: list[Any], expected: list[Any]) -> list[int]:
+    """How many parameters are too many, for each shape."""
+    counts = [[_found(r"has ([\d,]+)", each) for each in results[: len(_SHAPES)]] for results in (given, expected)]
+    return [int(one.replace(",", "")) - int(other.replace(",", "")) for one, other in zip(*counts, strict=True)]
+
+
+def _found(pattern: str, text: str) -> str:
+    return re.findall(pattern, text)[0]
+
+
+def _adds(*known: list[int]) -> Callable[[list[Any], list[Any]], bool]:
+    return lambda given, expected: _extra(given, expected) in known
+
+
+def _sides(*patterns: str) -> Callable[[list[Any], list[Any]], bool]:
+    """Recognises the sides of the filters, for each shape; where the count is right, there are none."""
+
+    def when(given: list[Any], expected: list[Any]) -> bool:
+        sides = [each.partition(" of side ")[2] for each in given[: len(_SHAPES)]]
+        return all(re.fullmatch(pattern, each) for pattern, each in zip(patterns, sides, strict=True))
+
+    return when
+
+
+def _wider(given: list[Any], expected: list[Any]) -> bool:
+    """Twice the channels."""
+    pairs = zip(given, expected, strict=True)
+    return all(one.shape[1] == 2 * right.shape[1] for one, right in pairs if isinstance(right, Tensor))
+
+
+def _shows(*names: str) -> Callable[[list[Any], list[Any]], bool]:
+    return lambda given, expected: any(_DIAGNOSIS.shows(name)(given, expected) for name in names)
+
+
+def _overwrites(given: list[Any], expected: list[Any]) -> bool:
+    return given[-1] == "x was changed"
+
+
 _GROUPS = (
-    ("no projection", "asks only for channels", "asks only for stride", "projection everywhere"),
-    ("no sum", "series"),
+    ("no projection", "asks only for channels", "asks only for stride", "projection everywhere", "projection unused"),
+    ("no sum", "series", "doubled", "no residual", *JOINS),
     ("no padding", "both stride", "second strides", "second counts wrong"),
-    ("shortcut without stride",),
+    ("shortcut without stride", "shortcut pools"),
+    ("pre-activation",),
     ("ReLU before the sum", "ReLU twice", "no ReLU after"),
-    ("no ReLU between",),
-    ("no second norm", "one norm"),
+    ("no ReLU between", "norm after ReLU"),
+    ("shortcut active", "x active"),
+    ("no second norm", "one norm", "norm used twice", "norm behind the sum"),
     ("shortcut without norm",),
     ("in place",),
     ("bias",),
+    tuple(ACTIVATIONS),
 )
 _SAYS = {
     "no projection": Text(
@@ -75,6 +122,10 @@ _SAYS = {
     "projection everywhere": Text(
         "every block projects: that is option C; where the shape stays, x goes through as it is",
         "每个块都做了投影，那是方案 C；形状不变时，x 应当原样通过",
+    ),
+    "projection unused": Text(
+        "the projection is created, but x itself is added: add what the projection makes of x",
+        "投影建好了，相加的却还是 x 本身：应当加上 x 经投影之后的结果",
     ),
     "no sum": Text(
         "nothing is added: this is a block of a plain network",
@@ -132,16 +183,113 @@ _SAYS = {
         "the projection has no norm: in ResNet-18 every convolution is followed by one",
         "投影之后没有归一化：在 ResNet-18 里，每个卷积后面都有归一化",
     ),
-    "in place": Text(
-        "the block writes into its own input: where the shortcut is the identity, `+=` on what it returns changes x; add "
-        "with `+`, or write into F(x)",
-        "这个块改写了自己的输入：捷径为恒等映射时，返回的就是 x 本身，对它做 += 会改掉 x；请用 +，或者把结果写进 F(x)",
+    "multiplied": Text(
+        "F(x) is multiplied by the shortcut: it is added",
+        "F(x) 与捷径相乘了：应当相加",
+    ),
+    "subtracted": Text(
+        "one of the two is subtracted from the other: F(x) and the shortcut are added",
+        "一个减去了另一个：F(x) 与捷径应当相加",
+    ),
+    "averaged": Text(
+        "the sum is halved: F(x) and the shortcut are added, nothing more",
+        "相加之后又除以了 2：F(x) 与捷径只需相加",
+    ),
+    "shortcut pools": Text(
+        "the shortcut averages before its projection, which came later (ResNet-D): here the 1 × 1 convolution takes the stride",
+        "捷径先做了平均再投影，那是后来的做法（ResNet-D）：这里由 1 × 1 卷积自己跨步",
+    ),
+    "pre-activation": Text(
+        "norm and ReLU stand in front of the convolutions, as in 2016 (lesson 9): here each norm stands behind its convolution",
+        "归一化和 ReLU 放在了卷积之前，那是 2016 年的次序（第 9 课）：这里每个卷积之后才是归一化",
+    ),
+    "norm after ReLU": Text(
+        "ReLU stands before the first norm: convolution, norm, ReLU is the order",
+        "第一个归一化放在了 ReLU 之后：次序应为卷积、归一化、ReLU",
+    ),
+    "shortcut active": Text(
+        "the shortcut goes through a ReLU of its own before the sum: it is added as it is",
+        "捷径在相加之前单独过了一次 ReLU：应当直接相加",
+    ),
+    "norm used twice": Text(
+        "the first norm runs behind both convolutions, and the second one never: the second convolution needs its own",
+        "两个卷积后面用的都是第一个归一化，第二个从未用到：第二个卷积要用自己的那个",
+    ),
+    "maximum": Text(
+        "the larger of F(x) and the shortcut is taken: the two are added",
+        "取了 F(x) 与捷径中较大的一个：两者应当相加",
+    ),
+    "x active": Text(
+        "x goes through a ReLU before anything else: the shortcut must carry x as it comes",
+        "x 一进来就过了 ReLU：捷径应当原样传递 x",
+    ),
+    "doubled": Text(
+        "where no projection is needed, the shortcut carries what the convolutions gave: it must carry x",
+        "不需要投影时，捷径传的是卷积的输出：应当传 x",
+    ),
+    "no residual": Text(
+        "the result is the shortcut alone: what the convolutions give is not added",
+        "结果里只有捷径：没有加上卷积的输出",
+    ),
+    "norm behind the sum": Text(
+        "the second norm stands behind the sum: it would change x, too; it belongs in front",
+        "第二个归一化放在了相加之后：这样连 x 也会被归一化；应放在相加之前",
+    ),
+    "GELU": Text(
+        "the activation is another function than ReLU",
+        "激活函数不是 ReLU",
     ),
     "bias": Text(
         "the convolutions have biases: the norm behind each subtracts them again (lesson 4); bias=False",
         "卷积带了偏置：后面的归一化又会把它减掉（第 4 课）；应设 bias=False",
     ),
 }
+
+
+_SEEN = {
+    "projection bias": (
+        _adds([0, 12, 8, 12]),
+        Text(
+            "the 1 × 1 convolution of the shortcut has a bias: the norm behind it subtracts it again; bias=False there, too",
+            "捷径上的 1 × 1 卷积带了偏置：后面的归一化又会把它减掉；那里也应设 bias=False",
+        ),
+    ),
+    "projection 3 × 3": (
+        _sides("", *["3, 3, 3"] * 3),
+        Text(
+            "the shortcut's convolution is 3 × 3: it only has to match the shape, so 1 × 1 (with the stride) is enough",
+            "捷径上用了 3 × 3 卷积：它只需把形状对上，带步幅的 1 × 1 就够了",
+        ),
+    ),
+    "three convolutions": (
+        _sides("3, 3, 3", *["3, 3, 3, 1"] * 3),
+        Text(
+            "F has three 3 × 3 convolutions: a basic block has two",
+            "F 里有三个 3 × 3 卷积：基本块只有两个",
+        ),
+    ),
+    "other filters": (
+        _sides("(?!3, 3(, 1)?$).+", *["(?!3, 3, [13]$).+"] * 3),
+        Text(
+            "the filters have another side than 3: both convolutions of F are 3 × 3 with padding=1",
+            "卷积核的边长不是 3：F 里的两个卷积都是 3 × 3，padding=1",
+        ),
+    ),
+    "concatenated": (
+        _wider,
+        Text(
+            "the result has twice the channels: F(x) and the shortcut are added, not put side by side (torch.cat)",
+            "结果的通道数多了一倍：F(x) 与捷径应当相加，而不是用 torch.cat 拼接",
+        ),
+    ),
+}
+_ALSO = {"subtracted": ("subtracted from",), "GELU": [name for name in ACTIVATIONS if name != "GELU"]}
+"""Mistakes that get the same sentence."""
+_IN_PLACE = Text(
+    "the block writes into its own input: where the shortcut is the identity, `+=` on what it returns changes x; add "
+    "with `+`, or write into F(x)",
+    "这个块改写了自己的输入：捷径为恒等映射时，返回的就是 x 本身，对它做 += 会改掉 x；请用 +，或者把结果写进 F(x)",
+)
 
 
 def _make(mistakes: Variant) -> Any:
@@ -169,8 +317,10 @@ class BasicBlock(nn.Module):
     expected=_ours,
     cases=_cases,
     observe=_observe,
-    mistakes=tuple(
-        Mistake(_make(frozenset({name})), _SAYS[name], _DIAGNOSIS.shows(name)) for group in _GROUPS for name in group
+    mistakes=(
+        *(Mistake(_make(frozenset({name})), says, when) for name, (when, says) in _SEEN.items()),
+        *(Mistake(_make(frozenset({name})), says, _shows(name, *_ALSO.get(name, ()))) for name, says in _SAYS.items()),
+        Mistake(_make(frozenset({"in place"})), _IN_PLACE, _overwrites),
     ),
     hints=(
         Text(
@@ -190,112 +340,5 @@ class BasicBlock(nn.Module):
     ),
 )
 
-
-def _backward_cases() -> list[tuple[Tensor, ...]]:
-    """x, the two weights, and the gradient of y, for several batches."""
-    dice = torch.Generator().manual_seed(6)
-    shapes = [((3, 4), (4, 4), (4, 4), (3, 4)), ((5, 3), (6, 3), (3, 6), (5, 3))]
-    return [tuple(torch.randn(*shape, generator=dice) for shape in each) for each in shapes]
-
-
-def _autograd(x: Tensor, w1: Tensor, w2: Tensor, grad: Tensor) -> list[Tensor]:
-    given = [each.clone().requires_grad_() for each in (x, w1, w2)]
-    y = F.relu(F.relu(given[0] @ given[1].T) @ given[2].T + given[0])
-    return list(torch.autograd.grad(y, given, grad))
-
-
-def _by_hand(x: Tensor, w1: Tensor, w2: Tensor, grad: Tensor, mistake: str = "") -> list[Tensor]:
-    """The same by hand, with one mistake."""
-    before = x @ w1.T
-    hidden = F.relu(before)
-    total = hidden @ w2.T + x
-    at_sum = grad if mistake == "no last mask" else grad * (total > 0)
-    at_hidden = at_sum @ w2
-    if mistake != "no inner mask":
-        at_hidden = at_hidden * (before > 0)
-    along = {"no shortcut": 0 * at_sum, "literal one": torch.ones_like(at_sum), "raw shortcut": grad}.get(
-        mistake, at_sum
-    )
-    dx = along if mistake == "shortcut alone" else at_hidden @ w1 + along
-    dw1, dw2 = at_hidden.T @ x, at_sum.T @ hidden
-    if mistake == "averaged":
-        return [dx, dw1 / len(x), dw2 / len(x)]
-    if mistake == "linear input":
-        return [dx, dw1, at_sum.T @ before]
-    return [dx, dw1.T, dw2.T] if mistake == "transposed" else [dx, dw1, dw2]
-
-
-_SLIPS = {
-    "no shortcut": Text(
-        "the gradient of x lacks what arrives through the shortcut: add the gradient at the sum itself",
-        "x 的梯度少了从捷径传来的部分：要加上相加处的梯度本身",
-    ),
-    "literal one": Text(
-        "you add the number 1: the “+1” stands for the identity, so what is added is the gradient at the sum",
-        "您加上的是数字 1：“+1”代表恒等映射，应当加上的是相加处的梯度",
-    ),
-    "raw shortcut": Text(
-        "through the shortcut comes the gradient of y as it was; the ReLU after the sum lies on that way, too",
-        "您让 y 的梯度原样走了捷径；可是相加之后的 ReLU 也在这条路上",
-    ),
-    "no last mask": Text(
-        "the ReLU after the sum is passed over: where the sum is negative, no gradient comes through",
-        "漏掉了相加之后的 ReLU：和为负的地方，梯度传不过去",
-    ),
-    "no inner mask": Text(
-        "the ReLU between the two weights is passed over: where w1 x is negative, no gradient comes through",
-        "漏掉了两个权重之间的 ReLU：w1 x 为负的地方，梯度传不过去",
-    ),
-    "shortcut alone": Text(
-        "the gradient of x is only what arrives through the shortcut: what comes through F is missing",
-        "x 的梯度只有从捷径传来的部分：还缺经过 F 的那一部分",
-    ),
-    "averaged": Text(
-        "the gradients of the weights are averaged over the batch: they are sums, since `grad` says how much each row counts",
-        "权重的梯度对整批取了平均：应当求和，各行所占的比重已经包含在 grad 里",
-    ),
-    "linear input": Text(
-        "the gradient of w2 uses w1 x before its ReLU: w2 was multiplied with what came after it",
-        "w2 的梯度用了 ReLU 之前的 w1 x：与 w2 相乘的是 ReLU 之后的值",
-    ),
-    "transposed": Text(
-        "the gradients of the weights are transposed: each must have the shape of its weight",
-        "权重的梯度转置了：形状应当与权重相同",
-    ),
-}
-
-BACKWARD = Exercise(
-    number="6.2",
-    name="backward",
-    stub='''import torch
-
-
-def backward(x, w1, w2, grad):
-    """Of y = relu(relu(x @ w1.T) @ w2.T + x): given the gradient of y, the gradients of x, w1 and w2.
-
-    x, grad [batch, n], w1 [m, n], w2 [n, m]
-    """
-    raise NotImplementedError
-''',
-    expected=_autograd,
-    cases=_backward_cases,
-    mistakes=tuple(Mistake(partial(_by_hand, mistake=name), says) for name, says in _SLIPS.items()),
-    hints=(
-        Text(
-            "Compute forward first and keep what you meet on the way: before each ReLU, after it, and the sum.",
-            "先做一遍前向计算，把中间值都留下：每个 ReLU 之前、之后的值，以及相加的和。",
-        ),
-        Text(
-            "Go back step by step: the last ReLU, then two ways: straight to x, and through w2, the inner ReLU and w1 to x. "
-            "Where two ways meet, gradients add up.",
-            "一步步往回走：先过最后的 ReLU，然后分成两路：一路直达 x，另一路经过 w2、中间的 ReLU 和 w1 到 x。"
-            "两路会合处，梯度相加。",
-        ),
-        Text(
-            "s = grad * (total > 0); h = (s @ w2) * (x @ w1.T > 0); return h @ w1 + s, h.T @ x, s.T @ hidden",
-            "s = grad * (total > 0)；h = (s @ w2) * (x @ w1.T > 0)；返回 h @ w1 + s、h.T @ x、s.T @ hidden",
-        ),
-    ),
-)
 
 EXERCISES = (BASIC_BLOCK, BACKWARD, PADDED_IDENTITY, BUG_HUNT)

@@ -1,5 +1,6 @@
 """Lesson 6, continued: the shortcut without parameters, and a bug hunt."""
 
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -7,14 +8,16 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from reslab.learn.exercise import Exercise, Mistake, Text
+from reslab.learn.exercise import Exercise, Mistake, Raised, Text, as_numpy, same
 from reslab.learn.exercises.modules import Diagnosis, Variant, count, give_weights, randomise
 from reslab.nn.blocks import PaddedIdentity
+
+_EVEN = 1  # the case whose map is divided by its stride
 
 
 def _padded_cases() -> list[tuple[Tensor, int, int]]:
     dice = torch.Generator().manual_seed(63)
-    shapes = [(4, 8, 2, 9, 7), (3, 8, 2, 6, 6), (4, 8, 1, 5, 4), (2, 6, 3, 8, 10)]
+    shapes = [(4, 8, 2, 9, 7), (3, 8, 2, 6, 8), (4, 8, 1, 5, 4), (2, 6, 3, 8, 10)]
     return [(torch.randn(2, c, h, w, generator=dice), out, stride) for c, out, stride, h, w in shapes]
 
 
@@ -25,7 +28,9 @@ def _padded(x: Tensor, out_channels: int, stride: int) -> Tensor:
 def _padded_wrong(x: Tensor, out_channels: int, stride: int, mistake: str) -> Tensor:
     """The shortcut with one mistake."""
     new = out_channels - x.shape[1]
-    before = {"behind": 0, "before": new}.get(mistake, new // 2)
+    before = {"behind": 0, "before": new, "rounded up": -(-new // 2), "half of all": out_channels // 2}.get(
+        mistake, new // 2
+    )
     if mistake == "average":
         x = F.avg_pool2d(x, stride, ceil_mode=True)
     elif mistake == "maximum":
@@ -35,13 +40,45 @@ def _padded_wrong(x: Tensor, out_channels: int, stride: int, mistake: str) -> Te
     elif mistake == "rows":
         x = x[:, :, ::stride]
     elif mistake != "no stride":
-        x = x[:, :, ::stride, ::stride]
+        rows, columns = (side // stride if mistake == "rounded down" else side for side in x.shape[2:])
+        x = x[:, :, ::stride, ::stride][:, :, :rows, :columns]
     if mistake == "repeated":
         return torch.cat([x] * (1 + new // x.shape[1] + 1), 1)[:, :out_channels]
     if mistake == "ones":
         return F.pad(x, (0, 0, 0, 0, before, new - before), value=1.0)
     return x if mistake == "no channels" else F.pad(x, (0, 0, 0, 0, before, new - before))
 
+
+def _kept(result: Any, pooled: Tensor) -> bool:
+    """Whether these maps are what a result has besides the new channels, wherever those stand."""
+    maps, channels = as_numpy(result), pooled.shape[1]
+    if maps.shape[2:] != tuple(pooled.shape[2:]):
+        return False
+    starts = range(maps.shape[1] - channels + 1)
+    return any(same(maps[:, start : start + channels], pooled, 1e-5) for start in starts)
+
+
+def _pools(pool: Callable[[Tensor, int], Tensor]) -> Callable[[list[Any], list[Any]], bool]:
+    """Recognises pooling by the map that the stride divides, whatever happens to the others."""
+    x, _, stride = _padded_cases()[_EVEN]
+    return lambda given, expected: _kept(given[_EVEN], pool(x, stride))
+
+
+def _rounds_down(given: list[Any], expected: list[Any]) -> bool:
+    """Maps whose sides the stride does not divide lose their last row or column, or raise an error."""
+    found = []
+    for (x, _, stride), one in zip(_padded_cases(), given, strict=True):
+        rows, columns = (side // stride for side in x.shape[2:])
+        if rows * stride == x.shape[2] and columns * stride == x.shape[3]:
+            if isinstance(one, Raised) or not _kept(one, x[:, :, ::stride, ::stride]):
+                return False
+        else:
+            small = x[:, :, ::stride, ::stride][:, :, :rows, :columns]
+            found.append(one.kind == "RuntimeError" if isinstance(one, Raised) else _kept(one, small))
+    return all(found)
+
+
+_WHEN = {"average": _pools(F.avg_pool2d), "maximum": _pools(F.max_pool2d), "rounded down": _rounds_down}
 
 _PADDED_SAYS = {
     "behind": Text(
@@ -51,6 +88,14 @@ _PADDED_SAYS = {
     "before": Text(
         "all new channels stand before x: half of them, rounded up, belong behind",
         "新通道全放在了前面：其中一半（向上取整）应放在 x 之后",
+    ),
+    "rounded up": Text(
+        "of an odd number of new channels the greater half stands before x: round down, new // 2",
+        "新通道数为奇数时，多出的一个放在了前面：应向下取整，new // 2",
+    ),
+    "half of all": Text(
+        "half of *all* channels stand before x: half of the *new* ones belong there, (out_channels - channels) // 2",
+        "放在 x 之前的是总通道数的一半：应当是新通道数的一半，即 (out_channels - channels) // 2",
     ),
     "average": Text(
         "you average: option A takes every `stride`-th pixel as it is and drops the others",
@@ -63,6 +108,10 @@ _PADDED_SAYS = {
     "last pixel": Text(
         "you begin with pixel stride - 1: begin with pixel 0, where a striding convolution has its centre",
         "您从第 stride - 1 个像素开始取：应从第 0 个开始，跨步的卷积也以这个像素为中心",
+    ),
+    "rounded down": Text(
+        "the size is rounded down: of 9 rows, ::2 takes 5, the first and the last included; let the slice decide the size",
+        "尺寸向下取整了：9 行里用 ::2 取到的是 5 行，首尾都在内；尺寸以切片的结果为准",
     ),
     "rows": Text(
         "only the rows stride: columns must, too",
@@ -98,7 +147,9 @@ def padded_identity(x, out_channels, stride):
 ''',
     expected=_padded,
     cases=_padded_cases,
-    mistakes=tuple(Mistake(partial(_padded_wrong, mistake=name), says) for name, says in _PADDED_SAYS.items()),
+    mistakes=tuple(
+        Mistake(partial(_padded_wrong, mistake=name), says, _WHEN.get(name)) for name, says in _PADDED_SAYS.items()
+    ),
     hints=(
         Text(
             "Two steps: fewer pixels, more channels. Neither needs a number that is learnt.",

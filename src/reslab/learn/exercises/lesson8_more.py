@@ -34,7 +34,7 @@ def _miscounted(depths: Sequence[int], mistake: str) -> int:
             into = width if mistake == "same channels" else channels
             total += 9 * into * width + per_channel * width
             if mistake != "one convolution":
-                total += 9 * width * width + per_channel * width
+                total += 9 * width * width + (0 if mistake == "one norm" else per_channel * width)
             projects = number == 0 and (stage > 0 or mistake == "first stage projects")
             if mistake == "every block projects" or (projects and mistake != "no projections"):
                 total += channels * width + (0 if mistake == "projections without norm" else per_channel * width)
@@ -51,6 +51,10 @@ _COUNT_SAYS = {
     "norms with one number": Text(
         "a norm has two parameters per channel, a factor and an offset",
         "归一化层的每个通道有两个参数：系数和偏移",
+    ),
+    "one norm": Text(
+        "a block has two norms, one behind each convolution; you count one",
+        "一个块里有两个归一化，每个卷积后面各一个；您只算了一个",
     ),
     "norms with four numbers": Text(
         "you count the running mean and variance of the norms: they are no parameters, since no gradient changes them",
@@ -110,7 +114,8 @@ PARAMETERS = Exercise(
     ),
 )
 
-_SMALL = {"depths": (1, 1, 1, 1), "widths": (8, 10, 12, 14), "num_classes": 10}
+_SMALL = {"depths": (1, 1, 1, 1), "widths": (64, 10, 12, 14), "num_classes": 10}
+"""Small behind a stem that is as wide as the lesson's."""
 
 
 def _small_stem(network: Any) -> nn.Module:
@@ -119,23 +124,27 @@ def _small_stem(network: Any) -> nn.Module:
     return network
 
 
-def _other_stem(network: Any, mistake: str) -> nn.Module:
-    """The stem changed with one mistake."""
-    kernel, stride, padding = {
-        "strides": (3, 2, 1),
-        "unpadded": (3, 1, 0),
-        "large": (7, 1, 3),
-        "as it was": (7, 2, 3),
-    }.get(mistake, (3, 1, 1))
-    network.conv1 = nn.Conv2d(3, network.conv1.out_channels, kernel, stride, padding, bias=mistake == "bias")
-    if mistake == "pools at stride 1":
+def _other_stem(network: Any, mistakes: Variant) -> nn.Module:
+    """The stem changed with some mistakes."""
+    known = {"strides": (3, 2, 1), "unpadded": (3, 1, 0), "large": (7, 1, 3), "as it was": (7, 2, 3)}
+    kernel, stride, padding = next((known[name] for name in known if name in mistakes), (3, 1, 1))
+    network.conv1 = nn.Conv2d(3, network.conv1.out_channels, kernel, stride, padding, bias="bias" in mistakes)
+    if "pools at stride 1" in mistakes:
         network.maxpool = nn.MaxPool2d(3, 1, 1)
-    elif mistake != "still pools":
+    elif "still pools" not in mistakes:
         network.maxpool = nn.Identity()
     return network
 
 
+def _changed(mistakes: Variant) -> Any:
+    return partial(_other_stem, mistakes=mistakes)
+
+
 _STEM_CASES = [("parameters",), ("stem",), ("last map",), ("logits",)]
+
+
+def _unreturned(network: nn.Module) -> None:
+    _small_stem(network)
 
 
 def _stem_observe(answer: Any, case: tuple[Any, ...]) -> Any:
@@ -145,8 +154,9 @@ def _stem_observe(answer: Any, case: tuple[Any, ...]) -> Any:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(83)
         ours = randomise(_small_stem(Network(**_SMALL)))
-        given = Network(**_SMALL)
-        network = answer(given) or given
+        network = answer(Network(**_SMALL))
+    if network is None:
+        return "nothing is returned"
     if look == "parameters":
         return f"{count(network):,} parameters"
     if look == "logits":
@@ -202,6 +212,9 @@ _STEM_SAYS = {
     ),
 }
 
+_STEM_GROUPS = (("still pools", "pools at stride 1"), ("strides", "unpadded", "large", "as it was"), ("bias",))
+_STEM = Diagnosis(_changed, _STEM_GROUPS, _stem_observe, lambda: _STEM_CASES, most=3, tolerance=1e-4)
+
 SMALL_STEM = Exercise(
     number="8.3",
     name="small_stem",
@@ -216,7 +229,13 @@ def small_stem(network):
     cases=lambda: _STEM_CASES,
     observe=_stem_observe,
     tolerance=1e-4,
-    mistakes=tuple(Mistake(partial(_other_stem, mistake=name), says) for name, says in _STEM_SAYS.items()),
+    mistakes=(
+        *(Mistake(_changed(frozenset({name})), says, _STEM.shows(name)) for name, says in _STEM_SAYS.items()),
+        Mistake(
+            _unreturned,
+            Text("the network is not returned: end with `return network`", "没有返回网络：最后要写 return network"),
+        ),
+    ),
     hints=(
         Text(
             "How often is the picture halved? What is left of 32 pixels? Which two layers of the stem do it?",

@@ -1,12 +1,12 @@
 """Lesson 9, the family, continued: pre-activation, and a bug hunt in squeeze-and-excitation."""
 
 from collections.abc import Callable, Sequence
-from itertools import combinations
 
 import torch
 from torch import Tensor, nn
 
-from reslab.learn.exercise import Exercise, Mistake, Text
+from reslab.learn.exercise import Exercise, Mistake, Text, call
+from reslab.learn.exercises.modules import Diagnosis
 
 Layer = Callable[[Tensor], Tensor]
 
@@ -199,13 +199,13 @@ def _with_bugs(bugs: Sequence[str], pool: str = "mean") -> Callable[..., Tensor]
     return lambda x, residual, squeeze, excite: _gated(x, residual, squeeze, excite, bugs, pool)
 
 
-def _left(bugs: Sequence[str]) -> Text:
-    """What is still wrong, in one sentence."""
-    return Text(
-        f"bugs left: {len(bugs)}; " + "; ".join(_BUGS[bug].en for bug in bugs),
-        f"还剩 {len(bugs)} 处错误：" + "；".join(_BUGS[bug].zh for bug in bugs),
-    )
-
+_DIAGNOSIS = Diagnosis(
+    lambda bugs: _with_bugs(tuple(bugs), "max" if "max" in bugs else "mean"),
+    (*((bug,) for bug in _BUGS), ("linear",), ("max",)),
+    call,
+    _gates,
+    most=3,
+)
 
 GATE = Exercise(
     number="9.4",
@@ -223,7 +223,14 @@ def gated(x, residual, squeeze, excite):
     expected=_with_bugs(()),
     cases=_gates,
     mistakes=(
-        *(Mistake(_with_bugs(bugs), _left(bugs)) for size in (1, 2, 3) for bugs in combinations(_BUGS, size)),
+        Mistake(
+            _with_bugs(tuple(_BUGS)),
+            Text(
+                "all three bugs are still in it; begin with a shortcut that must stay the identity: what do the factors touch?",
+                "三处错误都还在；先想一想：捷径应当保持恒等，系数乘到了什么上面？",
+            ),
+        ),
+        *(Mistake(_with_bugs((bug,)), says, _DIAGNOSIS.shows(bug)) for bug, says in _BUGS.items()),
         Mistake(
             _with_bugs(("linear",)),
             Text(

@@ -29,6 +29,8 @@ class Trace:
     """The shape that each convolution gives."""
     norm_of: dict[nn.Module, nn.Module] = field(default_factory=dict)
     """The norm behind a convolution."""
+    directly: set[nn.Conv2d] = field(default_factory=set)
+    """Those that a norm follows at once."""
     linear: list[nn.Linear] = field(default_factory=list)
     error: Exception | None = None
     """What ended it."""
@@ -51,8 +53,14 @@ def trace(network: nn.Module, x: Tensor) -> Trace:
             kept.append(output)  # so that no later tensor has its id
         elif isinstance(module, nn.Linear):
             seen.linear.append(module)
-        elif hasattr(module, "running_mean") and id(given[0]) in sources:
-            seen.norm_of[sources[id(given[0])]] = module
+        elif hasattr(module, "running_mean"):
+            behind = sources.get(id(given[0]))
+            if behind:
+                seen.directly.add(behind)
+            elif seen.convolutions and seen.convolutions[-1] not in seen.norm_of:
+                behind = seen.convolutions[-1]  # with a ReLU between
+            if behind:
+                seen.norm_of[behind] = module
 
     hooks = [module.register_forward_hook(note) for module in network.modules()]
     try:
@@ -67,7 +75,7 @@ def trace(network: nn.Module, x: Tensor) -> Trace:
 
 
 def give_weights(network: nn.Module, x: Tensor, ours: Mapping[str, Tensor]) -> None:
-    """Copy our tensors into a reader's network: by the order in which layers run, or by the name table if that finds more.
+    """Copy our tensors into a reader's network: by the order in which layers run, or by names where they do not.
 
     Parameters that have no counterpart get fixed numbers, so that two networks with the same mistake answer alike.
 
@@ -77,8 +85,10 @@ def give_weights(network: nn.Module, x: Tensor, ours: Mapping[str, Tensor]) -> N
     with torch.no_grad():
         for name, parameter in network.named_parameters():
             _fill(name, parameter)
-        theirs = network.state_dict()
-        found = max(_by_order(network, trace(network, x), ours), _by_names(theirs, ours), key=len)
+        seen = trace(network, x)
+        found = _by_order(seen, ours)
+        if seen.error or not seen.convolutions:
+            found = max(found, _by_names(network.state_dict(), ours), key=len)
         for name, target in found.items():
             target.copy_(ours[name])
 
@@ -179,13 +189,17 @@ def _fill(name: str, parameter: Tensor) -> None:
         parameter.fill_(0.0 if name.endswith("bias") else 1.0)
 
 
-def _by_order(network: nn.Module, seen: Trace, ours: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Our names -> the reader's tensors of the same shape, layer by layer as they run."""
+def _by_order(seen: Trace, ours: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Our names -> the reader's tensors of the same shape, layer by layer as they run; of shortcuts some may be new."""
     layers = [name.removesuffix(".conv.weight") for name in ours if name.endswith(".conv.weight")]
     found: dict[str, Tensor] = {}
     for projections in (False, True):
         names = [name for name in layers if ("shortcut" in name) == projections]
-        for name, convolution in zip(names, seen.path(projections), strict=False):
+        path = seen.path(projections)
+        if projections:
+            shapes = [ours[f"{name}.conv.weight"].shape for name in names]
+            path = [each for each in path if each.weight.shape in shapes]
+        for name, convolution in zip(names, path, strict=False):
             pairs = {f"{name}.conv": convolution, f"{name}.norm": seen.norm_of.get(convolution)}
             for place, module in pairs.items():
                 found |= _tensors(place, module, ours)
