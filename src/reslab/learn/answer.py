@@ -14,7 +14,8 @@ from typing import Any
 
 from reslab.errors import ResLabError, nearest
 from reslab.learn.check import exercise, numbers_of
-from reslab.learn.exercise import Text, Verdict, judge
+from reslab.learn.exercise import Text
+from reslab.learn.judge import Verdict, judge
 from reslab.system.language import reader_language
 from reslab.words.phrases import text
 

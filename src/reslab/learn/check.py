@@ -8,7 +8,8 @@ from typing import Any
 
 from reslab.errors import ResLabError
 from reslab.learn.course import LESSONS
-from reslab.learn.exercise import Exercise, Text, Verdict, judge
+from reslab.learn.exercise import Exercise, Text
+from reslab.learn.judge import Verdict, judge
 from reslab.learn.progress import keep_passed
 from reslab.system.language import LANGUAGES, reader_language
 

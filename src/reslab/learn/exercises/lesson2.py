@@ -8,6 +8,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from reslab.learn.exercise import Exercise, Mistake, Text, as_numpy, same
+from reslab.learn.exercises.forbidden import CONVOLUTION, without
 from reslab.learn.exercises.lesson2_more import BACKWARD, FAST_CONV2D
 
 _SHAPES = [(3, 1, 0), (3, 1, 1), (3, 2, 1), (5, 1, 2), (5, 3, 0), (1, 2, 0), (7, 2, 3), (2, 2, 1)]
@@ -116,6 +117,7 @@ def conv2d(x, weight, stride, padding):
 ''',
     expected=_conv2d,
     cases=_cases,
+    watch=without(*CONVOLUTION),
     mistakes=(
         Mistake(
             _flipped,

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.utils.fusion import fuse_conv_bn_weights
 
-from reslab.learn.exercise import Exercise, Mistake, Raised, Text, same
+from reslab.learn.exercise import Exercise, Mistake, Text, raised, same
 from reslab.learn.exercises.lesson4_more import DEVIATION, RECALIBRATE
 
 _STEPS = 20
@@ -43,7 +43,7 @@ def _tried(norm: nn.Module, x: Tensor) -> Any:
     try:
         return norm(x)
     except (RuntimeError, ValueError) as error:
-        return Raised(type(error).__name__, str(error))
+        return raised(error)
 
 
 class _Norm(nn.Module):

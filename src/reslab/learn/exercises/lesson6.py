@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from reslab.learn.exercise import Exercise, Mistake, Text
+from reslab.learn.exercises.forbidden import AUTOGRAD, without
 from reslab.learn.exercises.lesson6_more import BUG_HUNT, PADDED_IDENTITY
 from reslab.learn.exercises.modules import Diagnosis, Variant, count, give_weights, randomise
 from reslab.learn.exercises.plain import Block
@@ -279,6 +280,7 @@ def backward(x, w1, w2, grad):
 ''',
     expected=_autograd,
     cases=_backward_cases,
+    watch=without(*AUTOGRAD),
     mistakes=tuple(Mistake(partial(_by_hand, mistake=name), says) for name, says in _SLIPS.items()),
     hints=(
         Text(

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from reslab.learn.exercise import Exercise, Mistake, Text
+from reslab.learn.exercises.forbidden import without_modules
 from reslab.learn.exercises.lesson8_more import BUG_HUNT, PARAMETERS, SMALL_STEM
 from reslab.learn.exercises.modules import Diagnosis, Trace, Variant, count, give_weights, randomise, trace
 from reslab.learn.exercises.plain import Network
@@ -280,6 +281,7 @@ class ResNet18(nn.Module):
     cases=lambda: _CASES,
     observe=_observe,
     tolerance=_TOLERANCE,
+    watch=without_modules("torchvision", "timm", "reslab"),
     mistakes=(
         *(Mistake(_Wrong(frozenset({name})), says, when) for name, (when, says) in _SEEN.items()),
         *(
