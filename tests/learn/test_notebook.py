@@ -3,6 +3,7 @@
 import contextlib
 import io
 import os
+import re
 
 import nbformat
 import pytest
@@ -42,6 +43,8 @@ def test_a_notebook_is_valid_and_has_all_of_the_page(lesson, language):
     blocks = [block.rstrip() for block in executed(DETAILS.sub("", page))]
     assert [source for source in code if source not in stubs] == blocks
     words = "".join(cell["source"] for cell in cells(document, "markdown"))
+    links = re.findall(r"(?<!!)\[[^\]]*\]\(([^)]*)\)", words)
+    assert all(re.match("https://(?!github.com/reslab)|#|data:", link) for link in links), links
     assert "](../" not in words and words.count("<details>") == page.count("<details>") and "quote=" not in words
     figures = [
         out["data"]
@@ -50,6 +53,11 @@ def test_a_notebook_is_valid_and_has_all_of_the_page(lesson, language):
         if out["output_type"] == "display_data"
     ]
     assert len(figures) == page.count("```python figure=") and all("<svg" in data["image/svg+xml"] for data in figures)
+
+
+def test_another_page_is_named_by_the_command_that_shows_it():
+    words = "".join(cell["source"] for cell in cells(notebook(course.lesson(7, "en"), "en"), "markdown"))
+    assert "(`reslab learn 6`)" in words and ".md" not in words
 
 
 def test_its_cells_run_and_print_what_stands_below_them(monkeypatch):

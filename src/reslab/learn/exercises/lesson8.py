@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from reslab.learn.exercise import Exercise, Mistake, Text
 from reslab.learn.exercises.forbidden import without_modules
 from reslab.learn.exercises.lesson8_more import BUG_HUNT, PARAMETERS, SMALL_STEM
-from reslab.learn.exercises.modules import Diagnosis, Trace, Variant, count, give_weights, randomise, trace
+from reslab.learn.exercises.modules import Diagnosis, Trace, Undrawn, Variant, count, give_weights, randomise, trace
 from reslab.learn.exercises.plain import Network
 from reslab.nn.zoo import build_named
 
@@ -39,35 +39,20 @@ class _Wrong:
         self.mistakes = mistakes
 
     def __call__(self) -> nn.Module:
-        """A network whose weights are still to be set, which saves drawing them."""
-        network = self.outline().to_empty(device="cpu")
-        for module in network.modules():
-            if isinstance(module, nn.BatchNorm2d):
-                module.reset_running_stats()
-        return network
-
-    def outline(self) -> nn.Module:
-        """A network without numbers, for counts and shapes."""
-        with torch.device("meta"):
+        """A network whose weights are still to be set."""
+        with Undrawn():
             return Network(mistakes=self.mistakes)
 
 
-@lru_cache(maxsize=64)
+@lru_cache(maxsize=2)
 def _built(answer: Any) -> nn.Module:
     """A network; kept, since several cases look at it."""
-    return answer.outline() if isinstance(answer, _Wrong) else answer()
+    return answer()
 
 
-@lru_cache(maxsize=64)
+@lru_cache(maxsize=2)
 def _traced(answer: Any) -> Trace:
-    network = _built(answer)
-    if isinstance(answer, _Wrong):  # norms change no shape, and are slow without numbers
-        network = answer.outline()
-        for module in list(network.modules()):
-            for name, child in module.named_children():
-                if isinstance(child, nn.BatchNorm2d):
-                    setattr(module, name, nn.Identity())
-    return trace(network, _pictures().to(next(network.parameters()).device))
+    return trace(_built(answer), _pictures())
 
 
 @lru_cache(maxsize=4)

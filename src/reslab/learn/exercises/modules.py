@@ -6,12 +6,13 @@ Names play no part: convolutions are known by when they run, norms by what they 
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, lru_cache
 from itertools import combinations
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
 
 from reslab.learn.exercise import Raised, same
 from reslab.nn.weights import translate_names
@@ -102,6 +103,15 @@ def count(network: nn.Module) -> int:
     return sum(parameter.numel() for parameter in network.parameters())
 
 
+class Undrawn(TorchFunctionMode):
+    """Networks are built without drawing weights, which takes longer than all else; they are still to be set."""
+
+    def __torch_function__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if getattr(function, "__module__", None) == "torch.nn.init":
+            return None
+        return function(*args, **(kwargs or {}))
+
+
 class Diagnosis:
     """Tells mistakes apart by what an answer gives: each combination of them is tried, smaller ones first."""
 
@@ -122,9 +132,12 @@ class Diagnosis:
             most: mistakes at a time.
             tolerance: of numbers, as the exercise has it.
         """
-        self.make, self.groups, self.observe, self.cases, self.most = make, groups, observe, cases, most
+        self.make = lru_cache(maxsize=1)(make)  # the cases of one combination follow one another
+        self.groups, self.observe, self.cases, self.most = groups, observe, cases, most
         self.tolerance = tolerance
         self.tried: dict[tuple[Variant, int], Any] = {}
+        self.last: tuple[list[Any], Variant] | None = None
+        """What an answer gave, and the combination that gives the same: every mistake asks for it."""
 
     def shows(self, mistake: str) -> Callable[[list[Any], list[Any]], bool]:
         """Whether that is the first mistake of the smallest combination that gives the same."""
@@ -132,7 +145,9 @@ class Diagnosis:
         def when(given: list[Any], expected: list[Any]) -> bool:
             if all(isinstance(result, Raised) and result.kind != "RuntimeError" for result in given):
                 return False  # the answer does not run at all
-            found = next((v for v in self._variants() if self._gives(v, given)), frozenset())
+            if self.last is None or self.last[0] is not given:
+                self.last = given, next((v for v in self._variants() if self._gives(v, given)), frozenset())
+            found = self.last[1]
             return next((name for group in self.groups for name in group if name in found), None) == mistake
 
         return when
