@@ -69,6 +69,7 @@ def start(exercise: str, *, out: Path | None = None, overwrite: Flag = False, la
         lang: The language; by default that of RESLAB_LANG, or English.
     """
     from reslab.learn.check import texts_of
+    from reslab.learn.stubs import chinese_stub
 
     found, language = texts_of(exercise), _language(lang)
     path = out or Path(f"exercise_{exercise.replace('.', '_')}.py")
@@ -77,7 +78,8 @@ def start(exercise: str, *, out: Path | None = None, overwrite: Flag = False, la
     title = text("learn.exercise", language, lesson=lesson.number, number=exercise, title=lesson.title)
     lines = [title, *([""] if asked else []), *_folded(_as_comment(asked, language)), "", *_page(lesson, language)]
     comment = "\n".join(f"# {line}".rstrip() for line in lines)
-    _write(path, f"{comment}\n\n{found.stub}", overwrite)
+    stub = chinese_stub(exercise, found.stub) if language == "zh" else found.stub
+    _write(path, f"{comment}\n\n{stub}", overwrite)
     show.say(text("learn.started", language, file=path, number=exercise))
 
 

@@ -10,6 +10,7 @@ from reslab.learn.course import STATEMENT, Lesson
 from reslab.learn.exercise import Exercise
 from reslab.learn.lesson import BLOCK, drawn
 from reslab.learn.page.render import KINDS
+from reslab.learn.stubs import chinese_stub
 
 _SETUP = """# This notebook needs: pip install "reslab[train]"
 import os
@@ -46,7 +47,7 @@ def notebook(lesson: Lesson, language: str) -> Json:
     stubs = {each.number: each for each in (exercises_of(lesson.number) if lesson.number else ())}
     for asked in STATEMENT.finditer(text):
         if asked[1] in stubs and f'check("{asked[1]}"' not in asked[2]:  # a bug hunt shows its stub itself
-            stops.append((asked.end(), asked.end(), _code(_ask(stubs[asked[1]]))))
+            stops.append((asked.end(), asked.end(), _code(_ask(stubs[asked[1]], language))))
     at = 0
     for start, end, cell in sorted(stops, key=lambda stop: stop[:2]):
         cells += [*_prose(text[at:start], text, lesson.path), cell]
@@ -61,8 +62,9 @@ def notebook(lesson: Lesson, language: str) -> Json:
     }  # fmt: skip
 
 
-def _ask(exercise: Exercise) -> str:
-    return _CHECK.format(stub=exercise.stub.rstrip(), number=exercise.number, name=exercise.name)
+def _ask(exercise: Exercise, language: str) -> str:
+    stub = chinese_stub(exercise.number, exercise.stub) if language == "zh" else exercise.stub
+    return _CHECK.format(stub=stub.rstrip(), number=exercise.number, name=exercise.name)
 
 
 def _block(block: re.Match[str], path: Path, language: str) -> Json:
