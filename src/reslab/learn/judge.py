@@ -13,6 +13,7 @@ from reslab.learn.exercise import Exercise, Mistake, Raised, Text, as_numpy, cal
 
 _SHOWN = 90  # characters of a result in a message
 _DIGITS = (4, 6, 9, 17)  # significant ones of two numbers, until they look different
+_WHOLE = 1e15  # whole numbers below it are written in full
 _STUB_RAISES = ("NotImplementedError", "")
 _NO_ANSWER = Text("there is no answer yet: this is the stub as it was", "还没有作答：存根还是原样")
 _NO_RETURN = Text("it returns None: is a `return` missing?", "返回了 None：是不是漏写了 return？")
@@ -165,8 +166,13 @@ def _difference(
         start = Text("not right: it gives ", "不对：")
     return Text(
         f"{start.en}{one.en}{place.en}, expected {other.en}",
-        f"{start.zh}{place.zh}给出 {one.zh}，应为 {other.zh}",
+        f"{start.zh}{place.zh}给出{_spaced(one.zh)}，应为{_spaced(other.zh)}",
     )
+
+
+def _spaced(chinese: str) -> str:
+    """With a blank in front of what begins with a letter or a digit."""
+    return f" {chinese}" if chinese[:1].isascii() else chinese
 
 
 def _first_difference(given: Any, expected: Any, tolerance: float) -> tuple[Text, Text, Text]:
@@ -179,16 +185,20 @@ def _first_difference(given: Any, expected: Any, tolerance: float) -> tuple[Text
     named = ".".join(part)
     one, other = _numbers(given), _numbers(expected)
     if one is None or other is None or one.shape != other.shape:
-        place = Text(f" in part {named}", f"第 {named} 部分") if part else Text("", "")
+        place = Text(f" in part {named}", f"在第 {named} 部分") if part else Text("", "")
         return place, _shown(given), _shown(expected)
     index = np.unravel_index(np.argmin(np.isclose(one, other, tolerance, tolerance, equal_nan=True)), one.shape)
-    pairs = [(f"{one[index]:.{digits}g}", f"{other[index]:.{digits}g}") for digits in _DIGITS]
+    pairs = [(_written(one[index], digits), _written(other[index], digits)) for digits in _DIGITS]
     a, b = next((pair for pair in pairs if pair[0] != pair[1]), pairs[-1])
-    place = Text(f" in part {named}", f"第 {named} 部分") if part else Text("", "")
+    place = Text(f" in part {named}", f"在第 {named} 部分") if part else Text("", "")
     if index:
         inside = [int(each) for each in index]
-        place = Text(f" at {inside}{place.en}", f"{place.zh}{inside} 处")
+        place = Text(f" at {inside}{place.en}", f"{place.zh}的 {inside} 处" if part else f"在 {inside} 处")
     return place, Text(a, a), Text(b, b)
+
+
+def _written(number: float, digits: int) -> str:
+    return f"{number:,.0f}" if float(number).is_integer() and abs(number) < _WHOLE else f"{number:.{digits}g}"
 
 
 def _numbers(result: Any) -> np.ndarray | None:
@@ -216,7 +226,8 @@ def _shown(result: Any) -> Text:
         said = _clipped(repr(result))
         return Text(said, said)
     if array.ndim == 0:
-        return Text(f"{array:.6g}", f"{array:.6g}")
+        said = _written(array.item(), _DIGITS[1])
+        return Text(said, said)
     en, zh = ("a tensor", "张量") if hasattr(result, "detach") else ("an array", "数组")
     return Text(f"{en} of shape {[*array.shape]}", f"形状为 {[*array.shape]} 的{zh}")
 

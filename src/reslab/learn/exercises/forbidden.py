@@ -28,7 +28,7 @@ class _Functions(TorchFunctionMode):
 
     def __torch_function__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         if function in self.functions:
-            _refuse(resolve_name(function) or function.__name__, self.used)
+            _refuse(resolve_name(function) or f"{function.__module__}.{function.__name__}", self.used)
         return function(*args, **(kwargs or {}))
 
 
