@@ -10,7 +10,7 @@ import pytest
 from reslab.cli.learning import _as_comment, _columns, _folded
 from reslab.errors import ResLabError
 from reslab.learn import answer, course
-from reslab.learn.check import exercise, exercises_of, texts_of
+from reslab.learn.check import Texts, exercise, exercises_of, texts_of
 
 RIGHT = """
 import torch
@@ -110,7 +110,7 @@ def test_a_stub_and_hints_are_told_without_pytorch(place):
         done = subprocess.run([sys.executable, "-c", code, "learn", *words], capture_output=True, text=True)
         assert done.returncode == 0, done
     for each in exercises_of(8):
-        assert (texts_of(each.number).stub, texts_of(each.number).hints) == (each.stub, each.hints)
+        assert texts_of(each.number) == Texts(each.name, each.stub, each.hints)
 
 
 def test_a_long_check_gives_a_sign_of_life(place, monkeypatch, capsys):

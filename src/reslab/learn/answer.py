@@ -14,7 +14,7 @@ from types import ModuleType
 from typing import Any
 
 from reslab.errors import ResLabError, nearest
-from reslab.learn.check import exercise, numbers_of
+from reslab.learn.check import exercise, numbers_of, texts_of
 from reslab.learn.exercise import Text
 from reslab.learn.judge import Verdict, judge
 from reslab.system.language import reader_language
@@ -88,12 +88,12 @@ def _refuse(file: Path) -> None:
 def _verdicts(file: Path, exercises: str) -> list[Verdict]:
     """In the child: run the file, judge what it defines."""
     defined = _run(file)
-    asked = [exercise(number) for number in numbers_of(exercises)]
-    found = [each for each in asked if each.name in defined]
+    asked = {number: texts_of(number).name for number in numbers_of(exercises)}
+    found = [exercise(number) for number, name in asked.items() if name in defined]
     if not found:
-        language, names = reader_language(), ", ".join(dict.fromkeys(each.name for each in asked))
+        language, names = reader_language(), ", ".join(dict.fromkeys(asked.values()))
         own = [name for name in defined if not name.startswith("_")]
-        hint = nearest(asked[0].name, own) if len(asked) == 1 and own else None
+        hint = nearest(names, own) if len(asked) == 1 and own else None
         raise ResLabError(text("learn.nameless", language, file=file, names=names), hint)
     return [judge(each, defined[each.name]) for each in found]
 

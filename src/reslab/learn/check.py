@@ -52,12 +52,13 @@ def exercise(number: str) -> Exercise:
 class Texts:
     """What an exercise says: all of it that can be shown without an oracle."""
 
+    name: str
     stub: str
     hints: tuple[Text, ...]
 
 
 def texts_of(number: str) -> Texts:
-    """The stub and the hints of an exercise; read from the source, since importing its oracle would load PyTorch.
+    """The name, the stub and the hints of an exercise; read from the source, since importing its oracle would load PyTorch.
 
     Raises:
         ResLabError: there is none.
@@ -88,7 +89,8 @@ def _texts(lesson: int) -> dict[str, Texts]:
                 given = {each.arg: each.value for each in node.keywords}
                 hints: Any = given["hints"]
                 said = tuple(Text(*map(ast.literal_eval, hint.args)) for hint in hints.elts)
-                found[ast.literal_eval(given["number"])] = Texts(ast.literal_eval(given["stub"]), said)
+                number, name, stub = (ast.literal_eval(given[key]) for key in ("number", "name", "stub"))
+                found[number] = Texts(name, stub, said)
     return dict(sorted(found.items()))
 
 
@@ -99,8 +101,9 @@ def numbers_of(word: str) -> list[str]:
         ResLabError: neither, or a lesson without exercises.
     """
     if not re.fullmatch(r"\d{1,4}", word):
-        return [exercise(word).number]
-    numbers = [each.number for each in exercises_of(int(word))]
+        texts_of(word)
+        return [word]
+    numbers = [*_texts(int(word))]
     if not numbers:
         raise ResLabError(f"lesson {word} has no exercises that are checked", "reslab learn lists the lessons")
     return numbers

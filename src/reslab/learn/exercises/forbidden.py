@@ -26,10 +26,10 @@ class _Functions(TorchFunctionMode):
         super().__init__()
         self.functions, self.used = functions, used
 
-    def __torch_function__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        if function in self.functions:
-            _refuse(resolve_name(function) or f"{function.__module__}.{function.__name__}", self.used)
-        return function(*args, **(kwargs or {}))
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if func in self.functions:
+            _refuse(resolve_name(func) or f"{func.__module__}.{func.__name__}", self.used)
+        return func(*args, **(kwargs or {}))
 
 
 def without(*functions: Callable[..., Any]) -> Callable[[], AbstractContextManager[list[str]]]:

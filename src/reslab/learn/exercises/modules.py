@@ -106,10 +106,10 @@ def count(network: nn.Module) -> int:
 class Undrawn(TorchFunctionMode):
     """Networks are built without drawing weights, which takes longer than all else; they are still to be set."""
 
-    def __torch_function__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        if getattr(function, "__module__", None) == "torch.nn.init":
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if getattr(func, "__module__", None) == "torch.nn.init":
             return None
-        return function(*args, **(kwargs or {}))
+        return func(*args, **(kwargs or {}))
 
 
 class Diagnosis:
