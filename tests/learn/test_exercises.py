@@ -161,7 +161,7 @@ def test_the_first_number_that_differs_is_shown_with_its_place(answer, said):
 
 
 def test_what_a_class_of_the_readers_raises_is_told_and_its_stub_is_no_answer():
-    inside = doubler(observe=lambda answer, case: [1, Raised("NotImplementedError")])
+    inside = doubler(observe=lambda answer, case: [1, Raised("NotImplementedError") if answer is off else 2])
     assert "no answer yet" in judge(inside, off).says.en
 
 
