@@ -1,14 +1,16 @@
 """`reslab learn` as a reader uses it: lessons, stubs, hints, verdicts on files of every kind."""
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
-from reslab.cli.learning import _columns, _folded
+from reslab.cli.learning import _as_comment, _columns, _folded
 from reslab.errors import ResLabError
 from reslab.learn import answer, course
-from reslab.learn.check import exercise
+from reslab.learn.check import Texts, exercise, exercises_of, texts_of
 
 RIGHT = """
 import torch
@@ -16,7 +18,9 @@ from torch.nn import functional as F
 print("a print of the reader's own")
 
 def conv2d(x, weight, stride, padding):
-    return F.conv2d(x, weight, stride=stride, padding=padding)
+    y = F.unfold(x, weight.shape[2:], padding=padding, stride=stride)
+    height, width = ((n + 2 * padding - weight.shape[2]) // stride + 1 for n in x.shape[2:])
+    return (weight.flatten(1) @ y).unflatten(2, (height, width))
 """
 
 
@@ -43,7 +47,9 @@ def test_the_list_has_titles_and_progress(reslab):
         (["0"], "no lesson 0"), (["9" * 5000], "no lesson"), (["hint", "9" * 5000 + ".1"], "error: "),
          (["99"], "lessons are 1 to 17"), (["6.2"], "reslab learn start 6.2"),
         (["chek"], "did you mean 'check'"), (["start", "2.77"], "no exercise 2.77"), (["start", "x"], "is no exercise"),
-        (["hint", "2"], "is no exercise"), (["check", "2.1", "nowhere.py"], "nowhere.py does not exist"),
+        (["hint", "2"], "lesson 2 has 2.1, 2.2, 2.3, 2.4"), (["bogus"], "reslab learn lists the lessons"),
+        (["notebook", "nope"], "reslab learn lists the lessons"), (["notebook", "notebok"], "lists the lessons"),
+        (["check", "2.1", "nowhere.py"], "nowhere.py does not exist"),
         (["check", "2.1", "."], ". is a folder"), (["check", "2.1", "a.ipynb"], "is a notebook"),
         (["check", "2.1"], "needs FILE"),
         (["notebook", "99"], "no lesson 99"), (["1", "--lang", "fr"], "Choose from"),
@@ -71,6 +77,7 @@ def test_a_stub_is_written_once(reslab, place):
     file = place / "exercise_2_1.py"
     text = file.read_text()
     assert text.startswith("# Lesson 2, exercise 2.1: ") and text.endswith(exercise("2.1").stub)
+    assert "# The page, with figures and formulas: reslab learn 2\n" in text
     file.write_text("mine")
     code, _, err = reslab("learn", "start", "2.1")
     assert code == 2 and "is there already" in err and file.read_text() == "mine"
@@ -79,11 +86,47 @@ def test_a_stub_is_written_once(reslab, place):
 
 
 def test_what_an_exercise_asks_is_folded_by_columns():
-    asked = "Repair " + "these words " * 12 + "now.\n\n```python\nx = 1\n```\n\n" + "请把这个网络修好，" * 12
-    first, *rest = _folded(asked)
+    asked = "Repair " + "these words\n" * 12 + "now.\n\n```python\nx = 1\n```\n\n" + "请把这个网络修好，" * 12
+    first, *rest = _folded(_as_comment(asked, "en"))
+    assert rest[0].endswith("now.") and rest[1] == ""
     assert len(first) <= 88 < len(f"{first} these") and first.startswith("Repair these")
     assert "".join(rest).endswith("修好，") and not any("x = 1" in line or line.startswith("，") for line in rest)
     assert max(map(_columns, rest)) in (87, 88)
+
+
+def test_a_comment_needs_no_page():
+    asked = "*Bug hunt.* `reslab learn start 6.4` gives you `f`.\n\n![A](../a.svg)\n\n$W_2\\,\\mathrm{ReLU}(x)$ and 2 * 3 * 4"
+    assert _folded(_as_comment(asked, "en")) == ["Bug hunt. Below is `f`.", "", "W2 ReLU(x) and 2 * 3 * 4"]
+    for language in ("en", "zh"):
+        asked = "".join(
+            _as_comment(each, language) for page in course.lessons(language) for each in page.statements.values()
+        )
+        assert not any(mark in asked for mark in ("$", "\\", "![", "learn start", "the block above"))
+
+
+def test_a_stub_and_hints_are_told_without_pytorch(place):
+    code = "import sys; from reslab.cli.app import run; run(sys.argv[1:]); sys.exit('torch' in sys.modules)"
+    for words in (["start", "8.1"], ["hint", "8.1"], ["start", "8"]):
+        done = subprocess.run([sys.executable, "-c", code, "learn", *words], capture_output=True, text=True)
+        assert done.returncode == 0, done
+    for each in exercises_of(8):
+        assert texts_of(each.number) == Texts(each.name, each.stub, each.hints)
+
+
+def test_a_long_check_gives_a_sign_of_life(place, monkeypatch, capsys):
+    (place / "mine.py").write_text("while True:\n    pass\n")
+    monkeypatch.setattr(answer, "QUIET", 0.1)
+    said = []
+    with pytest.raises(ResLabError, match="did not end"):
+        answer.judge_file(place / "mine.py", "2.1", "en", seconds=0.5, waiting=lambda: said.append("waiting"))
+    assert said == ["waiting"]
+
+
+def test_a_language_that_there_is_not_is_said(reslab, monkeypatch):
+    monkeypatch.setenv("RESLAB_LANG", "fr")
+    assert "RESLAB_LANG is fr" in reslab("learn")[2]
+    monkeypatch.setenv("RESLAB_LANG", "zh_CN.UTF-8")
+    assert reslab("learn")[2] == ""
 
 
 def test_hints_follow_one_another(reslab):
@@ -103,7 +146,7 @@ def test_a_right_answer_passes_and_is_remembered(reslab, place):
 
 
 def test_a_mistake_gets_its_sentence(reslab, place):
-    (place / "mine.py").write_text(RIGHT.replace("F.conv2d(x, weight,", "F.conv2d(x, weight.flip(2, 3),"))
+    (place / "mine.py").write_text(RIGHT.replace("weight.flatten(1)", "weight.flip(2, 3).flatten(1)"))
     code, out, _ = reslab("learn", "check", "2.1", "mine.py", "--lang", "zh", "--json")
     (verdict,) = json.loads(out)["verdicts"]
     assert code == 1 and verdict == {"exercise": "2.1", "right": False, "says": exercise("2.1").mistakes[0].says.zh}

@@ -45,6 +45,16 @@ export cifar10_resnet20 --out a.foo
 serve cifar10_resnet20 --port 99999
 models resnet49
 near empty pictures x
+learn 42
+learn notebook nope
+learn start 8
+learn start 2.9
+learn start 42.1
+learn hint x
+learn check 2.1 nowhere.py
+learn check 2.1 empty
+learn check 2.1
+learn 6.2
 """.strip().splitlines()
 
 

@@ -1,11 +1,15 @@
 """Where the lessons lie, in a checkout and in a wheel; what is remembered of a reader."""
 
+import ast
+import re
 import zipfile
 
 import pytest
 
 from reslab.errors import ResLabError
 from reslab.learn import course, progress
+from reslab.learn.check import _texts
+from reslab.learn.stubs import CHINESE, chinese_stub, notes_of
 from reslab.system.language import reader_language
 from tests.learn.rules import FOLDER, ROOT
 
@@ -61,6 +65,26 @@ def test_what_an_exercise_asks_ends_where_its_answer_begins():
 def test_the_language_is_that_of_the_option_or_the_environment(monkeypatch, variable, asked, language):
     monkeypatch.setenv("RESLAB_LANG", variable)
     assert reader_language(asked) == language
+
+
+def test_stubs_have_chinese_notes_and_the_same_code():
+    known = {number: each.stub for lesson in range(1, course.LESSONS + 1) for number, each in _texts(lesson).items()}
+    assert {number: len(notes_of(stub)) for number, stub in known.items()} == {
+        number: len(said) for number, said in CHINESE.items()
+    }
+    for number, stub in known.items():
+        chinese = chinese_stub(number, stub)
+        assert [code(each) for each in ast.walk(ast.parse(chinese))] == [
+            code(each) for each in ast.walk(ast.parse(stub))
+        ]
+        assert max(map(len, chinese.splitlines())) <= 120 and chinese.endswith("\n")
+        for note in notes_of(chinese):
+            assert re.search("[一-鿿]", note.string) or re.search(r"\[batch|^# [A-D] ", note.string), note
+
+
+def code(node):
+    """A node without what it contains, strings without their text."""
+    return type(node), getattr(node, "id", getattr(node, "name", getattr(node, "arg", getattr(node, "attr", None))))
 
 
 @pytest.fixture

@@ -3,6 +3,7 @@
 import contextlib
 import io
 import os
+import re
 
 import nbformat
 import pytest
@@ -11,6 +12,7 @@ from reslab.learn import course
 from reslab.learn.check import exercises_of
 from reslab.learn.lesson import executed
 from reslab.learn.notebook import notebook
+from reslab.learn.stubs import chinese_stub
 from tests.learn.rules import DETAILS
 
 LESSONS = [
@@ -33,8 +35,9 @@ def test_a_notebook_is_valid_and_has_all_of_the_page(lesson, language):
     page = lesson.path.read_text(encoding="utf-8")
     code = [cell["source"].removesuffix("\nfigure") for cell in cells(document, "code")][1:]
     asked = {each.number: each for each in exercises_of(lesson.number) if each.number in lesson.statements}
+    own = {n: chinese_stub(n, each.stub) if language == "zh" else each.stub for n, each in asked.items()}
     stubs = [
-        f'{each.stub.rstrip()}\n\nfrom reslab.learn.check import check\n\ncheck("{number}", {each.name});'
+        f'{own[number].rstrip()}\n\nfrom reslab.learn.check import check\n\ncheck("{number}", {each.name});'
         for number, each in asked.items()
         if f'check("{number}"' not in lesson.statements[number]
     ]
@@ -42,6 +45,8 @@ def test_a_notebook_is_valid_and_has_all_of_the_page(lesson, language):
     blocks = [block.rstrip() for block in executed(DETAILS.sub("", page))]
     assert [source for source in code if source not in stubs] == blocks
     words = "".join(cell["source"] for cell in cells(document, "markdown"))
+    links = re.findall(r"(?<!!)\[[^\]]*\]\(([^)]*)\)", words)
+    assert all(re.match("https://(?!github.com/reslab)|#|data:", link) for link in links), links
     assert "](../" not in words and words.count("<details>") == page.count("<details>") and "quote=" not in words
     figures = [
         out["data"]
@@ -50,6 +55,11 @@ def test_a_notebook_is_valid_and_has_all_of_the_page(lesson, language):
         if out["output_type"] == "display_data"
     ]
     assert len(figures) == page.count("```python figure=") and all("<svg" in data["image/svg+xml"] for data in figures)
+
+
+def test_another_page_is_named_by_the_command_that_shows_it():
+    words = "".join(cell["source"] for cell in cells(notebook(course.lesson(7, "en"), "en"), "markdown"))
+    assert "(`reslab learn 6`)" in words and ".md" not in words
 
 
 def test_its_cells_run_and_print_what_stands_below_them(monkeypatch):

@@ -130,6 +130,13 @@ def test_a_figure_that_is_not_drawn_yet_is_described(folder):
     assert "[A dot]" in page and "Beside [text] words." in page and "<img" not in page
 
 
+def test_only_a_paragraph_that_is_all_stressed_is_a_caption(folder):
+    path = folder / "en" / "1-one.md"
+    path.write_text("# T\n\n*All of it `x`.*\n\nBeware of *this*.\n\n*This* and *that*\n\n*This* too.\n")
+    assert render_page(path, "en").count('class="caption"') == 1
+    assert '<p class="caption"><em>All of it <code>x</code>.</em></p>' in render_page(path, "en")
+
+
 def test_a_page_knows_its_neighbours_and_its_twin(folder):
     page = render_page(folder / "zh" / "1-one.md", "zh", course.lessons("zh", folder))
     assert '<html lang="zh-CN">' in page and "<title>1-one &lt;b&gt;</title>" in page

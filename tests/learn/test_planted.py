@@ -8,7 +8,7 @@ from torch.nn import functional as F
 
 from reslab.errors import ResLabError
 from reslab.learn.check import exercise
-from reslab.learn.exercise import judge
+from reslab.learn.judge import judge
 from reslab.learn.results import result
 
 

@@ -1,5 +1,6 @@
 """`learn` and what belongs to it: `start`, `check`, `hint`, `notebook`."""
 
+import os
 import re
 import unicodedata
 from pathlib import Path
@@ -12,7 +13,7 @@ from reslab.errors import ResLabError, nearest
 from reslab.learn import course
 from reslab.learn.progress import Progress, file, keep_passed, next_hint, read_progress
 from reslab.system.files import write_atomically, write_json
-from reslab.system.language import Language, reader_language
+from reslab.system.language import LANGUAGES, Language, reader_language
 from reslab.words.phrases import text
 
 app = App(name="learn")
@@ -21,6 +22,12 @@ Flag = Annotated[bool, Parameter(negative="")]
 _WIDTH = 88  # columns
 _WORDS = re.compile(r"(?:[!-~]+ ?|.)[，。；：、！？”）》]*")
 """What is not divided at the end of a line: a word, or a Chinese character with the punctuation behind it."""
+
+_LATEX = {
+    r"\\(?:mathrm|text)\{([^}]*)\}": r"\1", r"\\sqrt\{([^}]*)\}": r"√(\1)", r"\\hat ?(\w)": "\\1\u0302", r"\\le\b": " ≤ ",
+    r"\\,": " ", r"_(\w)": r"\1", r"\\": "",
+}  # fmt: skip
+"""What the formulas of exercises consist of -> the same in a comment."""
 
 _VERBS = ("start", "check", "hint", "notebook")
 
@@ -35,11 +42,11 @@ def learn(lesson: str | None = None, *, open: bool = True, lang: Language | None
         lang: The language; by default that of RESLAB_LANG, or English.
         json: Print JSON.
     """
-    language = reader_language(lang)
+    language = _language(lang)
     if lesson is None:
         _list(language, json)
         return
-    chosen = _chosen(lesson, language)
+    chosen = _chosen(lesson, language, _VERBS)
     from reslab.learn.page.write import page_of
 
     page = page_of(chosen)
@@ -61,15 +68,18 @@ def start(exercise: str, *, out: Path | None = None, overwrite: Flag = False, la
         overwrite: Replace a file that is there.
         lang: The language; by default that of RESLAB_LANG, or English.
     """
-    from reslab.learn.check import exercise as find
+    from reslab.learn.check import texts_of
+    from reslab.learn.stubs import chinese_stub
 
-    found, language = find(exercise), reader_language(lang)
+    found, language = texts_of(exercise), _language(lang)
     path = out or Path(f"exercise_{exercise.replace('.', '_')}.py")
     lesson = course.lesson(int(exercise.split(".")[0]), language)
     asked = lesson.statements.get(exercise, "")
     title = text("learn.exercise", language, lesson=lesson.number, number=exercise, title=lesson.title)
-    comment = "\n".join(f"# {line}".rstrip() for line in [title, *([""] if asked else []), *_folded(asked)])
-    _write(path, f"{comment}\n\n{found.stub}", overwrite)
+    lines = [title, *([""] if asked else []), *_folded(_as_comment(asked, language)), "", *_page(lesson, language)]
+    comment = "\n".join(f"# {line}".rstrip() for line in lines)
+    stub = chinese_stub(exercise, found.stub) if language == "zh" else found.stub
+    _write(path, f"{comment}\n\n{stub}", overwrite)
     show.say(text("learn.started", language, file=path, number=exercise))
 
 
@@ -83,11 +93,12 @@ def check(exercise: str, file: Path, *, lang: Language | None = None, json: Flag
         lang: The language; by default that of RESLAB_LANG, or English.
         json: Print JSON.
     """
-    from reslab.learn.answer import judge_file
+    from reslab.learn.answer import SECONDS, judge_file
     from reslab.learn.check import line_of
 
-    language = reader_language(lang)
-    verdicts = judge_file(file, exercise, language)
+    language = _language(lang)
+    waiting = text("learn.waiting", language, seconds=f"{SECONDS:g}")
+    verdicts = judge_file(file, exercise, language, waiting=lambda: show.people.print(waiting, soft_wrap=True))
     for verdict in verdicts:
         if verdict.right:
             keep_passed(verdict.number)
@@ -111,9 +122,9 @@ def hint(exercise: str, *, lang: Language | None = None) -> None:
         exercise: The number, as in 6.2.
         lang: The language; by default that of RESLAB_LANG, or English.
     """
-    from reslab.learn.check import exercise as find
+    from reslab.learn.check import texts_of
 
-    hints, language = find(exercise).hints, reader_language(lang)
+    hints, language = texts_of(exercise).hints, _language(lang)
     at = next_hint(exercise, len(hints))
     shown = getattr(hints[at - 1], language)
     show.say(text("learn.hint", language, at=at, of=len(hints), hint=shown))
@@ -125,11 +136,11 @@ def notebook(lesson: str, *, out: Path | None = None, overwrite: Flag = False, l
 
     Args:
         lesson: The number of a lesson, or the name of a page.
-        out: The file; by default the lesson's name with .ipynb in this folder.
+        out: The file; by default the page's name and the language, as in 6-residual-block.en.ipynb, in this folder.
         overwrite: Replace a file that is there.
         lang: The language; by default that of RESLAB_LANG, or English.
     """
-    language = reader_language(lang)
+    language = _language(lang)
     chosen = _chosen(lesson, language)
     from reslab.learn.notebook import notebook as made
 
@@ -139,8 +150,16 @@ def notebook(lesson: str, *, out: Path | None = None, overwrite: Flag = False, l
     show.say(str(path))
 
 
-def _chosen(word: str, language: Language) -> course.Lesson:
-    """The lesson of a number, or the page of a name, as a person types it."""
+def _language(lang: Language | None) -> Language:
+    """The reader's language; where RESLAB_LANG names one that there is not, that is said."""
+    language, asked = reader_language(lang), os.environ.get("RESLAB_LANG", "").strip()
+    if asked and not lang and not asked.lower().startswith(LANGUAGES):
+        show.people.print(f"RESLAB_LANG is {asked}: the course is in en and zh, and this is en", soft_wrap=True)
+    return language
+
+
+def _chosen(word: str, language: Language, verbs: tuple[str, ...] = ()) -> course.Lesson:
+    """The lesson of a number, or the page of a name, as a person types it; `verbs` may be meant instead."""
     if re.fullmatch(r"\d{1,4}", word):
         return course.lesson(int(word), language)
     names = {page.slug: page for page in course.pages(language)}
@@ -148,7 +167,8 @@ def _chosen(word: str, language: Language) -> course.Lesson:
         return names[word]
     if re.fullmatch(r"\d+\.\d+", word):
         raise ResLabError(f"{word} is an exercise", f"reslab learn start {word} begins it")
-    raise ResLabError(f"there is no lesson {word!r}", nearest(word, [*_VERBS, *names]))
+    hint = nearest(word, [*verbs, *names])
+    raise ResLabError(f"there is no lesson {word!r}", "reslab learn lists the lessons" if "known" in hint else hint)
 
 
 def _list(language: Language, json: bool) -> None:
@@ -185,11 +205,31 @@ def _passed(lesson: course.Lesson, progress: Progress, language: Language) -> st
     return text("learn.passed", language, number=lesson.number, passed=passed, all=of)
 
 
+def _page(lesson: course.Lesson, language: Language) -> list[str]:
+    return _folded(text("learn.page", language, lesson=lesson.number))
+
+
+def _as_comment(asked: str, language: Language) -> str:
+    """The Markdown of an exercise as plain text beside its stub: no code, which the stub has, no pictures and no LaTeX."""
+    asked = re.sub(r"^```.*?^```$\n?|^!\[[^\n]*\)$\n?", "", asked, flags=re.M | re.S)
+    asked = re.sub(r"`reslab learn start [\d.]+` (?:gives you|会给您)", text("learn.below", language), asked)
+    asked = re.sub(r"(?<!\w)\*(\S[^*\n]*\S)\*(?!\w)", r"\1", asked)
+    return re.sub(r"\$+([^$]+)\$+", lambda formula: _plain(formula[1]), asked)
+
+
+def _plain(latex: str) -> str:
+    """A short formula without LaTeX."""
+    for pattern, instead in _LATEX.items():
+        latex = re.sub(pattern, instead, latex)
+    return latex
+
+
 def _folded(asked: str) -> list[str]:
-    """Markdown as lines for a comment: paragraphs folded, code left out, since the stub or the page has it."""
+    """Text as lines for a comment: each paragraph folded anew."""
     lines: list[str] = []
-    for paragraph in re.sub(r"^```.*?^```$\n?", "", asked, flags=re.M | re.S).strip().splitlines():
-        lines.append("")
+    for n, block in enumerate(re.split(r"\n\s*\n", asked.strip())):
+        paragraph = " ".join(block.split())
+        lines += [""] * (1 + (n > 0))
         for word in _WORDS.findall(paragraph):
             if _columns(lines[-1] + word.rstrip()) > _WIDTH:
                 lines.append("")

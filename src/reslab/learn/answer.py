@@ -8,27 +8,35 @@ import os
 import subprocess
 import sys
 import traceback
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 from reslab.errors import ResLabError, nearest
-from reslab.learn.check import exercise, numbers_of
-from reslab.learn.exercise import Text, Verdict, judge
+from reslab.learn.check import exercise, numbers_of, texts_of
+from reslab.learn.exercise import Text
+from reslab.learn.judge import Verdict, judge
 from reslab.system.language import reader_language
 from reslab.words.phrases import text
 
 SECONDS = 60.0
 """A check may take, the import of PyTorch included."""
 
+QUIET = 5.0
+"""Seconds after which a check that goes on says so."""
+
 _LARGEST = 2**20  # bytes of a file
 
 
-def judge_file(file: Path, exercises: str, language: str, seconds: float = SECONDS) -> list[Verdict]:
+def judge_file(
+    file: Path, exercises: str, language: str, seconds: float = SECONDS, waiting: Callable[[], None] = lambda: None
+) -> list[Verdict]:
     """The verdicts on those of the exercises whose names the file defines.
 
     Args:
         exercises: As in "6.2"; "6" for those of a lesson.
+        waiting: Called once if it lasts longer than `QUIET`.
 
     Raises:
         ResLabError: the file cannot be read or run, defines none of the names, or takes too long.
@@ -38,17 +46,31 @@ def judge_file(file: Path, exercises: str, language: str, seconds: float = SECON
     paths = os.pathsep.join(filter(None, [package, os.environ.get("PYTHONPATH")]))
     child = [sys.executable, "-P", "-m", __name__, str(file), exercises]
     environment = os.environ | {"PYTHONPATH": paths, "RESLAB_LANG": language}
-    try:
-        done = subprocess.run(child, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, timeout=seconds)
-    except subprocess.TimeoutExpired:
-        hint = text("learn.endless_hint", language)
-        raise ResLabError(text("learn.endless", language, file=file, seconds=f"{seconds:g}"), hint) from None
-    if not done.stdout:
-        raise ResLabError(text("learn.ended", language, file=file, code=done.returncode))
-    document = json.loads(done.stdout)
+    with subprocess.Popen(child, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE) as process:
+        try:
+            said = _communicated(process, seconds, waiting)
+        except subprocess.TimeoutExpired:
+            hint = text("learn.endless_hint", language)
+            raise ResLabError(text("learn.endless", language, file=file, seconds=f"{seconds:g}"), hint) from None
+        finally:
+            process.kill()
+    if not said:
+        raise ResLabError(text("learn.ended", language, file=file, code=process.returncode))
+    document = json.loads(said)
     if "error" in document:
         raise ResLabError(*document["error"])
     return [Verdict(each["number"], each["right"], Text(*each["says"])) for each in document["verdicts"]]
+
+
+def _communicated(process: subprocess.Popen[bytes], seconds: float, waiting: Callable[[], None]) -> bytes:
+    """What the child writes until it ends."""
+    try:
+        return process.communicate(timeout=min(QUIET, seconds))[0]
+    except subprocess.TimeoutExpired:
+        if seconds <= QUIET:
+            raise
+        waiting()
+        return process.communicate(timeout=seconds - QUIET)[0]
 
 
 def _refuse(file: Path) -> None:
@@ -66,12 +88,12 @@ def _refuse(file: Path) -> None:
 def _verdicts(file: Path, exercises: str) -> list[Verdict]:
     """In the child: run the file, judge what it defines."""
     defined = _run(file)
-    asked = [exercise(number) for number in numbers_of(exercises)]
-    found = [each for each in asked if each.name in defined]
+    asked = {number: texts_of(number).name for number in numbers_of(exercises)}
+    found = [exercise(number) for number, name in asked.items() if name in defined]
     if not found:
-        language, names = reader_language(), ", ".join(dict.fromkeys(each.name for each in asked))
+        language, names = reader_language(), ", ".join(dict.fromkeys(asked.values()))
         own = [name for name in defined if not name.startswith("_")]
-        hint = nearest(asked[0].name, own) if len(asked) == 1 and own else None
+        hint = nearest(names, own) if len(asked) == 1 and own else None
         raise ResLabError(text("learn.nameless", language, file=file, names=names), hint)
     return [judge(each, defined[each.name]) for each in found]
 

@@ -1,17 +1,22 @@
 """Find an exercise by its number, and judge an answer to it."""
 
+import ast
 import importlib
 import re
 import sys
+from dataclasses import dataclass
 from functools import lru_cache
+from pathlib import Path
 from typing import Any
 
 from reslab.errors import ResLabError
 from reslab.learn.course import LESSONS
-from reslab.learn.exercise import Exercise, Text, Verdict, judge
+from reslab.learn.exercise import Exercise, Text
+from reslab.learn.judge import Verdict, judge
 from reslab.learn.progress import keep_passed
 from reslab.system.language import LANGUAGES, reader_language
 
+_HERE = Path(__file__).parent / "exercises"
 _NUMBER = re.compile(r"(\d{1,4})\.(\d{1,4})")
 
 
@@ -39,15 +44,54 @@ def exercise(number: str) -> Exercise:
     Raises:
         ResLabError: there is none.
     """
+    texts_of(number)
+    return next(each for each in exercises_of(int(number.split(".")[0])) if each.number == number)
+
+
+@dataclass(frozen=True, slots=True)
+class Texts:
+    """What an exercise says: all of it that can be shown without an oracle."""
+
+    name: str
+    stub: str
+    hints: tuple[Text, ...]
+
+
+def texts_of(number: str) -> Texts:
+    """The name, the stub and the hints of an exercise; read from the source, since importing its oracle would load PyTorch.
+
+    Raises:
+        ResLabError: there is none.
+    """
     found = _NUMBER.fullmatch(number)
     if found is None:
-        raise ResLabError(f"{number!r} is no exercise", "write lesson.exercise, as in 6.2")
-    known = exercises_of(int(found[1]))
-    for each in known:
-        if each.number == number:
-            return each
-    names = ", ".join(each.number for each in known) or "no exercises that are checked"
-    raise ResLabError(f"there is no exercise {number}", f"lesson {found[1]} has {names}")
+        hint = "write lesson.exercise, as in 6.2"
+        if re.fullmatch(r"\d{1,4}", number) and (known := _texts(int(number))):
+            hint = f"lesson {number} has {', '.join(known)}"
+        raise ResLabError(f"{number!r} is no exercise", hint)
+    known = _texts(int(found[1]))
+    if number not in known:
+        names = ", ".join(known) or "no exercises that are checked"
+        raise ResLabError(f"there is no exercise {number}", f"lesson {found[1]} has {names}")
+    return known[number]
+
+
+@lru_cache
+def _texts(lesson: int) -> dict[str, Texts]:
+    """Number -> texts, in the order of the numbers."""
+    if not 1 <= lesson <= LESSONS:
+        raise ResLabError(f"there is no lesson {lesson}", f"lessons are 1 to {LESSONS}")
+    found: dict[str, Texts] = {}
+    for file in (_HERE / f"lesson{lesson}.py", _HERE / f"lesson{lesson}_more.py"):
+        tree = ast.parse(file.read_text(encoding="utf-8")) if file.is_file() else ast.Module([], [])
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Call) and getattr(node.func, "id", None) == Exercise.__name__:
+                given = {each.arg: each.value for each in node.keywords}
+                hints: Any = given["hints"]
+                said = tuple(Text(*map(ast.literal_eval, hint.args)) for hint in hints.elts)
+                number, name, stub = (ast.literal_eval(given[key]) for key in ("number", "name", "stub"))
+                found[number] = Texts(name, stub, said)
+    return dict(sorted(found.items()))
 
 
 def numbers_of(word: str) -> list[str]:
@@ -57,8 +101,9 @@ def numbers_of(word: str) -> list[str]:
         ResLabError: neither, or a lesson without exercises.
     """
     if not re.fullmatch(r"\d{1,4}", word):
-        return [exercise(word).number]
-    numbers = [each.number for each in exercises_of(int(word))]
+        texts_of(word)
+        return [word]
+    numbers = [*_texts(int(word))]
     if not numbers:
         raise ResLabError(f"lesson {word} has no exercises that are checked", "reslab learn lists the lessons")
     return numbers

@@ -9,7 +9,8 @@ from reslab.learn.check import exercises_of
 from reslab.learn.course import STATEMENT, Lesson
 from reslab.learn.exercise import Exercise
 from reslab.learn.lesson import BLOCK, drawn
-from reslab.learn.page.render import KINDS, REPOSITORY
+from reslab.learn.page.render import KINDS
+from reslab.learn.stubs import chinese_stub
 
 _SETUP = """# This notebook needs: pip install "reslab[train]"
 import os
@@ -25,7 +26,7 @@ check("{number}", {name});
 _DETAILS = re.compile(r"^<details>.*?^</details>\n?", re.M | re.S)
 _OUTPUT = re.compile(r"```\n\n```text\n(.*?)```\n\Z", re.S)
 _IMAGE = re.compile(r"!\[([^\]]*)\]\(([^)]+)\)")
-_LINK = re.compile(r"\]\((?![a-z]+:|#)([^)#]+)")
+_LINK = re.compile(r"(?<!!)\[([^\]]*)\]\((?![a-z]+:|#)([^)#]+)(?:#[^)]*)?\)")
 
 Json = dict[str, Any]
 
@@ -46,7 +47,7 @@ def notebook(lesson: Lesson, language: str) -> Json:
     stubs = {each.number: each for each in (exercises_of(lesson.number) if lesson.number else ())}
     for asked in STATEMENT.finditer(text):
         if asked[1] in stubs and f'check("{asked[1]}"' not in asked[2]:  # a bug hunt shows its stub itself
-            stops.append((asked.end(), asked.end(), _code(_ask(stubs[asked[1]]))))
+            stops.append((asked.end(), asked.end(), _code(_ask(stubs[asked[1]], language))))
     at = 0
     for start, end, cell in sorted(stops, key=lambda stop: stop[:2]):
         cells += [*_prose(text[at:start], text, lesson.path), cell]
@@ -61,8 +62,9 @@ def notebook(lesson: Lesson, language: str) -> Json:
     }  # fmt: skip
 
 
-def _ask(exercise: Exercise) -> str:
-    return _CHECK.format(stub=exercise.stub.rstrip(), number=exercise.number, name=exercise.name)
+def _ask(exercise: Exercise, language: str) -> str:
+    stub = chinese_stub(exercise.number, exercise.stub) if language == "zh" else exercise.stub
+    return _CHECK.format(stub=stub.rstrip(), number=exercise.number, name=exercise.name)
 
 
 def _block(block: re.Match[str], path: Path, language: str) -> Json:
@@ -96,8 +98,13 @@ def _prose(part: str, page: str, path: Path) -> list[Json]:
         return f"![{image[1]}](data:image/{KINDS[file.suffix]};base64,{coded})"
 
     def link(found: re.Match[str]) -> str:
-        file, root = (path.parent / found[1]).resolve(), path.parents[2].resolve()
-        return f"]({REPOSITORY}{file.relative_to(root).as_posix()}" if file.is_relative_to(root) else found[0]
+        """A page by the command that shows it, other files by their names: a notebook may lie anywhere."""
+        words, file = found[1], (path.parent / found[2]).resolve()
+        page = re.fullmatch(r"(\d+)-.*|.*", file.stem)
+        if page is None or file.suffix != ".md" or file.parent != path.parent.resolve():
+            return words
+        name = page[1] or file.stem
+        return f"{words} (`reslab learn {name}`)" if path.parent.name == "en" else f"{words}（`reslab learn {name}`）"
 
     part = _LINK.sub(link, _IMAGE.sub(inside, re.sub(r"^```python quote=\S+$", "```python", part, flags=re.M)))
     part = re.sub(r"\n{3,}", "\n\n", part).strip()

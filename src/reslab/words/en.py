@@ -705,7 +705,11 @@ TEXTS: dict[str, str] = {
     "learn.column.lesson": "lesson",
     "learn.column.title": "title",
     "learn.column.exercises": "exercises passed",
-    "learn.next_step": "reslab learn {number} opens the page of a lesson; reslab learn --help shows the rest",
+    "learn.next_step": "reslab learn {number} opens a lesson, reslab learn start {number}.1 begins its first exercise; more: "
+        "reslab learn --help",
+    "learn.waiting": "still running; a check may take up to {seconds} seconds",
+    "learn.page": "The page, with figures and formulas: reslab learn {lesson}",
+    "learn.below": "Below is",
     "learn.hint": "hint {at} of {of}: {hint}",
     "learn.passed": "lesson {number}: {passed} of {all} exercises passed",
     "learn.started": "{file} is yours to complete; then: reslab learn check {number} {file}",

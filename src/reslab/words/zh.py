@@ -630,7 +630,11 @@ TEXTS: dict[str, str] = {
     "learn.column.lesson": "课",
     "learn.column.title": "标题",
     "learn.column.exercises": "已通过的练习",
-    "learn.next_step": "reslab learn {number} 打开一课的页面；reslab learn --help 查看其他用法",
+    "learn.next_step": "reslab learn {number} 打开一课，reslab learn start {number}.1 开始它的第一道练习；"
+        "其他用法见 reslab learn --help",
+    "learn.waiting": "仍在运行；一次评判最多 {seconds} 秒",
+    "learn.page": "图和公式见页面：reslab learn {lesson}",
+    "learn.below": "下面是",
     "learn.hint": "提示 {at}/{of}：{hint}",
     "learn.passed": "第 {number} 课：{all} 道练习已通过 {passed} 道",
     "learn.started": "请补全 {file}，然后运行：reslab learn check {number} {file}",

@@ -166,8 +166,7 @@ GRADIENT = Exercise(
 
 
 def gradient(network, x, y, size):
-    """Leave the gradient of the batch's mean cross-entropy in the parameters, computed in parts of at most `size` "
-    "pictures."""
+    """Leave the gradient of the batch's mean cross-entropy in the parameters, computed in parts of at most `size` pictures."""
     raise NotImplementedError
 ''',
     expected=_gradient,

@@ -10,6 +10,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from reslab.learn.exercise import Exercise, Mistake, Raised, Text, as_numpy, same
+from reslab.learn.exercises.forbidden import CONVOLUTION, without
 from reslab.learn.exercises.lesson2_field import RECEPTIVE_FIELD
 from reslab.learn.exercises.lesson2_more import BACKWARD, FAST_CONV2D
 
@@ -197,6 +198,7 @@ def conv2d(x, weight, stride, padding):
 ''',
     expected=_conv2d,
     cases=_cases,
+    watch=without(*CONVOLUTION),
     mistakes=(
         Mistake(
             _flipped,

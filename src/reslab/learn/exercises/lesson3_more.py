@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from reslab.learn.exercise import Exercise, Mistake, Raised, Text
+from reslab.learn.exercise import Exercise, Mistake, Raised, Text, raised
 
 _SIZES = [(28, 28), (12, 12), (9, 14), (5, 4), (2, 3)]
 
@@ -58,7 +58,7 @@ def _answers(answer: Callable[[], nn.Module], case: tuple[Any, ...]) -> tuple[in
         try:
             return count, network(pictures)
         except Exception as error:
-            return count, Raised(type(error).__name__, str(error))
+            return count, raised(error)
 
 
 def _one_size(given: list[Any], expected: list[Any]) -> bool:

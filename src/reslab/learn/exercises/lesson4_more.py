@@ -192,8 +192,7 @@ from torch import nn
 
 
 def recalibrate(network, batches):
-    """Measure the running averages of every BatchNorm2d on these batches; all else stays as it was (evaluation mode, "
-    "too)."""
+    """Measure the running averages of every BatchNorm2d on these batches; all else stays as it was (evaluation mode, too)."""
     for module in network.modules():
         if isinstance(module, nn.BatchNorm2d):
             module.momentum = None

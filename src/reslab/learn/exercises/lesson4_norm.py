@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from reslab.learn.exercise import Exercise, Mistake, Raised, Text, same
+from reslab.learn.exercise import Exercise, Mistake, Raised, Text, raised, same
 from reslab.learn.exercises.modules import Diagnosis, Variant
 
 _STEPS = 20
@@ -42,7 +42,7 @@ def _tried(norm: nn.Module, x: Tensor) -> Any:
     try:
         return norm(x)
     except (RuntimeError, ValueError) as error:
-        return Raised(type(error).__name__, str(error))
+        return raised(error)
 
 
 class _Norm(nn.Module):

@@ -7,6 +7,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from reslab.learn.exercise import Exercise, Mistake, Text
+from reslab.learn.exercises.forbidden import AUTOGRAD, without
 
 
 def _backward_cases() -> list[tuple[Tensor, ...]]:
@@ -97,6 +98,7 @@ def backward(x, w1, w2, grad):
 ''',
     expected=_autograd,
     cases=_backward_cases,
+    watch=without(*AUTOGRAD),
     mistakes=tuple(Mistake(partial(_by_hand, mistake=name), says) for name, says in _SLIPS.items()),
     hints=(
         Text(

@@ -9,6 +9,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from reslab.learn.exercise import Exercise, Mistake, Text
+from reslab.learn.exercises.forbidden import AUTOGRAD, without
 from reslab.learn.exercises.lesson7_more import BUG_HUNT, LESION
 
 Weights = Sequence[tuple[Tensor, Tensor]]
@@ -105,6 +106,7 @@ def jacobian(x, blocks):
 ''',
     expected=_autograd,
     cases=_stacks,
+    watch=without(*AUTOGRAD),
     mistakes=tuple(Mistake(partial(_product, mistake=name), says) for name, says in _PRODUCT_SAYS.items()),
     hints=(
         Text(

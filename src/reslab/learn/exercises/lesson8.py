@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from reslab.learn.exercise import Exercise, Mistake, Text, same
+from reslab.learn.exercises.forbidden import without_modules
 from reslab.learn.exercises.lesson8_mistakes import LOOKS, NUMBERS, SEEN, STRUCTURE, When
 from reslab.learn.exercises.lesson8_more import BUG_HUNT, PARAMETERS, SMALL_STEM
 from reslab.learn.exercises.modules import Diagnosis, Trace, Variant, count, give_weights, randomise, trace
@@ -227,6 +228,7 @@ class ResNet18(nn.Module):
     cases=lambda: [(look,) for look in LOOKS],
     observe=_observe,
     tolerance=_TOLERANCE,
+    watch=without_modules("torchvision", "timm", "reslab"),
     mistakes=(
         _mistake("no sum", NUMBERS["no sum"], _plain),
         *(_mistake(name, says, SEEN[name]) for name, says in STRUCTURE.items()),

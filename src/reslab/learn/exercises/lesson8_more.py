@@ -8,6 +8,7 @@ import torch
 from torch import nn
 
 from reslab.learn.exercise import Exercise, Mistake, Text
+from reslab.learn.exercises.forbidden import without_modules
 from reslab.learn.exercises.modules import Diagnosis, Variant, count, give_weights, randomise, trace
 from reslab.learn.exercises.plain import RIGHT, Network
 from reslab.nn import count as arithmetic
@@ -92,6 +93,7 @@ PARAMETERS = Exercise(
 ''',
     expected=_counted,
     cases=_count_cases,
+    watch=without_modules("torch", "torchvision", "timm", "reslab"),
     tolerance=0.0,
     mistakes=tuple(Mistake(partial(_miscounted, mistake=name), says) for name, says in _COUNT_SAYS.items()),
     hints=(

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from reslab.learn.exercise import Exercise, Mistake, Text
+from reslab.learn.exercises.forbidden import without_modules
 from reslab.learn.exercises.lesson9_more import GATE, PREACTIVATED
 from reslab.nn import count
 from reslab.nn.blocks import Bottleneck
@@ -258,6 +259,7 @@ COUNT = Exercise(
 ''',
     expected=_parameters,
     cases=lambda: _DEPTHS,
+    watch=without_modules("torch", "torchvision", "timm", "reslab"),
     tolerance=1e-9,
     mistakes=(
         Mistake(

@@ -3,10 +3,11 @@
 Names play no part: convolutions are known by when they run, norms by what they are fed with.
 """
 
+import operator
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, lru_cache
 from itertools import combinations
 from typing import Any
 
@@ -132,17 +133,22 @@ class Diagnosis:
             most: mistakes at a time.
             tolerance: of numbers, as the exercise has it.
         """
-        self.make, self.groups, self.observe, self.cases, self.most = make, groups, observe, cases, most
+        self.make = lru_cache(maxsize=1)(make)  # the cases of one combination follow one another
+        self.groups, self.observe, self.cases, self.most = groups, observe, cases, most
         self.tolerance = tolerance
         self.tried: dict[tuple[Variant, int], Any] = {}
+        self.last: tuple[list[Any], Variant] | None = None
+        """What an answer gave, and the combination that gives the same: every mistake asks for it."""
 
     def shows(self, mistake: str) -> Callable[[list[Any], list[Any]], bool]:
         """Whether that is the first mistake of the smallest combination that gives the same."""
 
         def when(given: list[Any], expected: list[Any]) -> bool:
-            if all(isinstance(result, Raised) and result.kind != "RuntimeError" for result in given):
-                return False  # the answer does not run at all
-            found = next((v for v in self._variants() if self._gives(v, given)), frozenset())
+            if any(isinstance(result, Raised) and result.kind != "RuntimeError" for result in given):
+                return False  # the answer does not run; ours do, up to shapes that do not fit
+            if self.last is None or not all(map(operator.is_, self.last[0], given)):
+                self.last = given, next((v for v in self._variants() if self._gives(v, given)), frozenset())
+            found = self.last[1]
             return next((name for group in self.groups for name in group if name in found), None) == mistake
 
         return when

@@ -112,6 +112,7 @@ def _markdown() -> MarkdownIt:
     dollarmath_plugin(parser, allow_labels=False, allow_blank_lines=False, double_inline=True, renderer=_formula)
     anchors_plugin(parser, max_level=3)
     parser.core.ruler.push("lone_pictures", _free_lone_pictures)
+    parser.core.ruler.push("captions", _mark_captions)
     rules: dict[str, Callable[..., str]] = {"fence": _fence, "image": _picture, "link_open": _link}
     for name, rule in rules.items():
         parser.add_render_rule(name, rule)
@@ -127,6 +128,15 @@ def _free_lone_pictures(state: Any) -> None:
         if lone and before.type == "paragraph_open":
             before.hidden = after.hidden = True
             inline.children[0].meta["lone"] = True
+
+
+def _mark_captions(state: Any) -> None:
+    """A paragraph that is nothing but stressed may be a caption; one that only begins or ends so is text."""
+    for before, inline in zip(state.tokens, state.tokens[1:], strict=False):
+        kinds = [child.type for child in inline.children or ()]
+        ends = [n for n, kind in enumerate(kinds) if kind == "em_close"]
+        if before.type == "paragraph_open" and kinds[:1] == ["em_open"] and ends == [len(kinds) - 1]:
+            before.attrSet("class", "caption")
 
 
 def _formula(content: str, options: dict[str, Any]) -> str:
