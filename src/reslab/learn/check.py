@@ -82,9 +82,8 @@ def _texts(lesson: int) -> dict[str, Texts]:
     if not 1 <= lesson <= LESSONS:
         raise ResLabError(f"there is no lesson {lesson}", f"lessons are 1 to {LESSONS}")
     found: dict[str, Texts] = {}
-    for file in (_HERE / f"lesson{lesson}.py", _HERE / f"lesson{lesson}_more.py"):
-        tree = ast.parse(file.read_text(encoding="utf-8")) if file.is_file() else ast.Module([], [])
-        for node in ast.walk(tree):
+    for file in (_HERE / f"lesson{lesson}.py", *_HERE.glob(f"lesson{lesson}_*.py")):
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
             if isinstance(node, ast.Call) and getattr(node.func, "id", None) == Exercise.__name__:
                 given = {each.arg: each.value for each in node.keywords}
                 hints: Any = given["hints"]
