@@ -1,5 +1,8 @@
 """Bugs planted in code of another style are recognised by what they do; right answers pass, whatever their parts are called."""
 
+from contextlib import nullcontext
+from dataclasses import replace
+
 import pytest
 import timm
 import torchvision
@@ -146,6 +149,11 @@ def unreturned(network):
     hard_coded(network)
 
 
+def from_any_library(number):
+    """An exercise that takes other libraries' networks, which are written in yet another way."""
+    return replace(exercise(number), watch=lambda: nullcontext([]))
+
+
 @pytest.mark.parametrize("number", ["6.1", "8.1", "8.3"])
 def test_other_names_are_right(number):
     answers = {
@@ -153,7 +161,7 @@ def test_other_names_are_right(number):
         "6.1": [Residual],
         "8.1": [ResNet18, torchvision.models.resnet18, lambda: timm.create_model("resnet18")],
     }
-    assert all(judge(exercise(number), answer).right for answer in answers[number])
+    assert all(judge(from_any_library(number), answer).right for answer in answers[number])
 
 
 @pytest.mark.parametrize(
@@ -180,7 +188,7 @@ def test_other_names_are_right(number):
     ],
 )
 def test_a_planted_bug_is_named(number, answer, said):
-    assert said in judge(exercise(number), answer).says.en
+    assert said in judge(from_any_library(number), answer).says.en
 
 
 SOURCES = {
