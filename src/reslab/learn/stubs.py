@@ -6,7 +6,7 @@ import tokenize
 CHINESE = {
     "1.1": ("uint8 [batch, height, width, 3] -> float32 [batch, 3, height, width]，取值在 [0, 1]",),
     "1.2": (
-        "标准化后的 float32 [batch, 3, height, width]，mean [3]，std [3] -> 像素 uint8 [batch, height, width, 3]\n\n"
+        "归一化后的 float32 [batch, 3, height, width]，mean [3]，std [3] -> 像素 uint8 [batch, height, width, 3]\n\n"
         "噪声使数值超出 0..255 时，取最接近的字节。",
     ),
     "1.3": ("红色与蓝色弄反的那张图片的编号，0 到 5",),
@@ -37,7 +37,7 @@ CHINESE = {
         "它应当接受任意尺寸的灰度图。现在它只接受 28 x 28 像素，此外还有两处错误。",
     ),
     "4.1": (
-        "对 x [batch, channels, height, width] 的每个通道做标准化，包括训练模式和评估模式。",
+        "对 x [batch, channels, height, width] 的每个通道做归一化，包括训练模式和评估模式。",
         "两个参数（先系数，后偏移）和滑动平均",
     ),
     "4.2": ("weight [out_channels, in_channels, k, k]，其余都是 [out_channels] -> 一个卷积的卷积核和偏置",),
@@ -116,7 +116,7 @@ CHINESE = {
     ),
     "13.4": ("Numpy 数组 ->（测试图片上的准确率，图片数，拟合温度下的校准误差）。",),
     "14.1": ("对训练模式下的 reslab 网络，只让 `network.head` 学习：其下的一切保持不变。",),
-    "14.2": ("features [n, d]，labels [n]（都是 numpy）-> weight [classes, d] 和 bias [classes]，适用于未经标准化的特征。",),
+    "14.2": ("features [n, d]，labels [n]（都是 numpy）-> weight [classes, d] 和 bias [classes]，适用于未经归一化的特征。",),
     "14.3": (
         "weight [旧类别数, d]，bias [旧类别数]，两个名字列表 -> 面向 `new` 的末端的 weight 和 bias：\n"
         "两边都有的名字用训练好的行，其余为零。",
@@ -148,7 +148,7 @@ CHINESE = {
         '（null：模型没有阈值，其回答照用）；503 时为 "later"。',
     ),
     "16.4": (
-        "run：导出的计算图，uint8 RGB [n, size, size, 3] -> logits（它自己做标准化）；pictures：uint8，RGB、灰度\n"
+        "run：导出的计算图，uint8 RGB [n, size, size, 3] -> logits（它自己做归一化）；pictures：uint8，RGB、灰度\n"
         "[size, size] 或 RGBA -> 每张的（标签，校准后的概率）。",
     ),
     "17.1": ("一个因为缺少捷径而失效的 transformer 块。请把捷径补上（pre-norm）。",),
