@@ -38,12 +38,12 @@ COMMANDS = (
     ("compare", "run", "m.onnx", "data", "--split", "val"), ("study",), ("lr-find", "data", *SMALL),
     ("review", "run", "--html", "review.html"),
     ("search", "data", *SMALL, "--minutes", "0.05", "--out", "search"), ("demo", "--epochs", "1", "--out", "demo"),
-    ("learn",), ("learn", "1"), ("learn", "start", "2.1", "--out", "begun.py"), ("learn", "check", "2.1", "mine.py"),
+    ("learn",), ("learn", "1"), ("learn", "start", "3.2", "--out", "begun.py"), ("learn", "check", "3.2", "mine.py"),
     ("learn", "hint", "2.1"), ("learn", "notebook", "1", "--out", "one.ipynb"),
     ("adopt", "theirs.onnx", "--classes", "names.txt", "--data", "data", "--out", "ours.onnx"),
 )  # fmt: skip
 VERBS_BY_SERVER = {"serve"}
-RIGHT = "from reslab.learn.check import exercise\n\nconv2d = exercise('2.1').expected\n"
+RIGHT = "from reslab.learn.check import exercise\n\nhead = exercise('3.2').expected\n"
 KEPT = "home/.cache/reslab/learn"
 """The pages of the course and a reader's progress: the one thing that is kept at home."""
 RUN_THEM = """

@@ -192,11 +192,11 @@ def test_a_verdict_is_printed_in_the_language_of_the_page():
 from reslab.learn.check import check, exercise
 
 print("first")
-check("2.1", exercise("2.1").expected)
+check("3.2", exercise("3.2").expected)
 ```
 """
-    assert "first\n2.1 ✔ right in all " in render(text, "en").text
-    assert "first\n2.1 ✔ 8 个用例全部正确\n" in render(text, "zh").text
+    assert "first\n3.2 ✔ right in all " in render(text, "en").text
+    assert "first\n3.2 ✔ 5 个用例全部正确\n" in render(text, "zh").text
 
 
 def test_a_quote_is_found_by_name():
