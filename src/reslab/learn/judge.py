@@ -82,7 +82,7 @@ def _recognised(
 
 def _no_answer(exercise: Exercise, answer: Any) -> Text | None:
     """What is said of a stub's value as it was, of what is no function where one is asked for, of another number of arguments."""
-    stub = next((node for node in ast.parse(exercise.stub).body if getattr(node, "name", None) == exercise.name), None)
+    stub = _defined(exercise)
     name = exercise.name
     if not isinstance(stub, ast.FunctionDef | ast.ClassDef):
         namespace: dict[str, Any] = {}
@@ -102,6 +102,11 @@ def _no_answer(exercise: Exercise, answer: Any) -> Text | None:
         except TypeError:
             return _another_number(name, names)
     return None
+
+
+def _defined(exercise: Exercise) -> ast.stmt | None:
+    """The function or class that the stub defines; None where it sets a value."""
+    return next((node for node in ast.parse(exercise.stub).body if getattr(node, "name", None) == exercise.name), None)
 
 
 def _arguments(stub: ast.FunctionDef | ast.ClassDef) -> list[str]:
@@ -234,7 +239,7 @@ def _shown(result: Any) -> Text:
 
 def _shown_case(exercise: Exercise, case: tuple[Any, ...]) -> str:
     """The arguments of a case, arrays by their shapes; with their names where the answer gets them as they are."""
-    stub = next((node for node in ast.parse(exercise.stub).body if getattr(node, "name", None) == exercise.name), None)
+    stub = _defined(exercise)
     names = [each.arg for each in stub.args.args] if isinstance(stub, ast.FunctionDef) else []
     if exercise.observe is not call or len(names) != len(case):
         names = []

@@ -62,11 +62,11 @@ def _with_arithmetic(plan: Plan) -> tuple[Plan, float]:
     best = min(choices, key=lambda choice: seconds[choice] * (1 if choice.precision == "float32" else _CLEARLY))
     speeds = {(choice.precision, choice.layout): config.batch_size / seconds[choice] for choice in choices}
     origins = dict(plan.origins)
-    if best.precision != config.precision and len(kinds) == 1:
-        origins["precision"] = Origin("default", say("reason.precision.short"))
     if len(kinds) > 1:
         fastest = {kind: max(speed for (each, _), speed in speeds.items() if each == kind) for kind in kinds}
         origins["precision"] = Origin("measured", say("reason.precision.timed", **fastest))
+    elif kinds != (config.precision,):  # what was guessed is not worth timing
+        origins["precision"] = Origin("default", say("reason.precision.short"))
     if config.layout == AUTO:
         timed = {
             layout.removeprefix("channels-"): speeds[kind, layout] for kind, layout in speeds if kind == best.precision
@@ -77,7 +77,7 @@ def _with_arithmetic(plan: Plan) -> tuple[Plan, float]:
 
 
 def _precisions(plan: Plan) -> tuple[str, ...]:
-    """Those that are to be timed."""
+    """The precisions to time: both where only a timing tells, and a gain would be felt."""
     config, reason = plan.config, plan.origins["precision"].reason
     if reason is None or reason.key != device.GUESSED:
         return (config.precision,)
@@ -89,7 +89,7 @@ def _precisions(plan: Plan) -> tuple[str, ...]:
 
 
 def _layouts(config: TrainConfig, precision: str) -> tuple[str, ...]:
-    """Those that are to be timed: where both may win, both."""
+    """The memory layouts to time: both where either may be the faster one."""
     if config.layout != AUTO:
         return (config.layout,)
     both = device.fastest().type == "cpu" and precision == "float32"
