@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from reslab.cli.learning import _as_comment, _columns, _folded
+from reslab.cli import show
+from reslab.cli.learning import _as_comment, _folded
 from reslab.errors import ResLabError
 from reslab.learn import answer, course
 from reslab.learn.check import Texts, exercise, exercises_of, texts_of
@@ -91,7 +92,7 @@ def test_what_an_exercise_asks_is_folded_by_columns():
     assert rest[0].endswith("now.") and rest[1] == ""
     assert len(first) <= 88 < len(f"{first} these") and first.startswith("Repair these")
     assert "".join(rest).endswith("修好，") and not any("x = 1" in line or line.startswith("，") for line in rest)
-    assert max(map(_columns, rest)) in (87, 88)
+    assert max(map(show.columns, rest)) in (87, 88)
 
 
 def test_a_comment_needs_no_page():

@@ -2,7 +2,6 @@
 
 import os
 import re
-import unicodedata
 from pathlib import Path
 from typing import Annotated
 
@@ -231,15 +230,10 @@ def _folded(asked: str) -> list[str]:
         paragraph = " ".join(block.split())
         lines += [""] * (1 + (n > 0))
         for word in _WORDS.findall(paragraph):
-            if _columns(lines[-1] + word.rstrip()) > _WIDTH:
+            if show.columns(lines[-1] + word.rstrip()) > _WIDTH:
                 lines.append("")
             lines[-1] += word
     return lines
-
-
-def _columns(line: str) -> int:
-    """The width of a line in a terminal: a Chinese character takes two columns."""
-    return sum(2 if unicodedata.east_asian_width(letter) in "WF" else 1 for letter in line)
 
 
 def _write(path: Path, content: str, overwrite: bool) -> None:
