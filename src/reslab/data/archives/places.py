@@ -142,12 +142,22 @@ class Folder(Place):
                 f"cannot write {self.where}: {error.strerror or error}", "choose another folder"
             ) from None
         with claim:
-            if not lock(claim):
+            if not lock(claim) or not _same_file(claim, self.path / LOCK_NAME):
                 raise ResLabError(
                     f"another process is writing into {self.where}", "wait for it, or choose another folder"
                 )
-            yield
-            self.remove(LOCK_NAME)
+            try:
+                yield
+            finally:
+                self.remove(LOCK_NAME)
+
+
+def _same_file(file: BinaryIO, path: Path) -> bool:
+    """Whether an open file is the one that a path names now: a lock on one that was deleted means nothing."""
+    try:
+        return os.path.samestat(os.fstat(file.fileno()), path.stat())
+    except OSError:
+        return False
 
 
 class Remote(Place):

@@ -3,11 +3,11 @@
 Nothing is unpacked, so no name in the file can reach anything outside it. What a file claims is checked before it is read.
 """
 
+import contextlib
 import stat
 import zipfile
 import zlib
 from collections import Counter
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
@@ -20,6 +20,7 @@ from reslab.pixels.stored import Unreadable
 _DEEPEST = 32  # folders within each other
 _ENCRYPTED, _UTF8 = 0x1, 0x800  # flags of a member
 _METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
+_CHINESE, _PYTHONS = "gb18030", "cp437"  # what is tried, and what `zipfile` takes names for
 _LEAVING = "paths that lead out of the archive"
 _REPEATED = "names that occur twice"
 
@@ -104,10 +105,11 @@ def read_zip(path: Path, written: str | None = None, labelled: bool = True) -> C
         raise ResLabError(f"cannot read {shown}: {error.strerror or error}") from None
     top, skipped, chinese = _tree(archive)
     name = printable(Path(shown).stem) or "data"
+    top = _unwrapped(top)
     if not labelled:
         found = ((printable(node.relative_to(top)), node) for node in pictures_below(top))
         return Catalog(name, shown, tuple(Picture(key, node, "") for key, node in found))
-    catalog = read_tree(_unwrapped(top), name, shown)
+    catalog = read_tree(top, name, shown)
     doubt = ("encoding", "its names are not UTF-8 and were read as Chinese (GBK)")
     return replace(
         catalog, skipped={**catalog.skipped, **skipped}, doubts=(*catalog.doubts, doubt) if chinese else catalog.doubts
@@ -118,34 +120,35 @@ def _tree(archive: zipfile.ZipFile) -> tuple[_Inside, dict[str, int], bool]:
     """The files of an archive as a tree, what was left out, and whether names were read as Chinese."""
     top = _Inside(archive, PurePosixPath(), None)
     skipped: Counter[str] = Counter()
-    chinese = False
-    for info in archive.infolist():
-        name, guessed = _name(info)
-        name = name.replace("\\", "/")
+    infos = archive.infolist()
+    encoding = _encoding(infos)
+    for info in infos:
+        name = _name(info, encoding).replace("\\", "/")
         parts = [part for part in name.split("/") if part not in ("", ".")]
         if name.startswith("/") or ".." in parts or not parts or ":" in parts[0] or len(parts) > _DEEPEST:
             skipped[_LEAVING] += 1
             continue
-        chinese |= guessed
         node = top
         for part in parts:
             node = node.child(part)
         if not name.endswith("/") and not node.hold(info):
             skipped[_REPEATED] += 1
-    return top, dict(skipped), chinese
+    return top, dict(skipped), encoding == _CHINESE
 
 
-def _name(info: zipfile.ZipInfo) -> tuple[str, bool]:
-    """A member's name, and whether it was guessed to be Chinese: without its flag it may be in any encoding."""
-    if info.flag_bits & _UTF8 or info.filename.isascii():
-        return info.filename, False
-    decoders: tuple[Callable[[bytes], str], ...] = (bytes.decode, lambda raw: raw.decode("gb18030"))
-    for number, decoder in enumerate(decoders):
-        try:
-            return decoder(info.filename.encode("cp437")), number == 1
-        except UnicodeError:
-            continue
-    return info.filename, False
+def _encoding(infos: list[zipfile.ZipInfo]) -> str:
+    """The encoding of names that do not say it: macOS writes UTF-8, Windows that of its language; one for all of them."""
+    for encoding in ("utf-8", _CHINESE):
+        with contextlib.suppress(UnicodeError):
+            for info in infos:
+                _name(info, encoding)
+            return encoding
+    return _PYTHONS
+
+
+def _name(info: zipfile.ZipInfo, encoding: str) -> str:
+    said = info.flag_bits & _UTF8 or info.filename.isascii() or encoding == _PYTHONS
+    return info.filename if said else info.filename.encode(_PYTHONS).decode(encoding)
 
 
 def _unwrapped(top: _Inside) -> _Inside:
