@@ -36,14 +36,8 @@ def shard(
     with show.bar("writing", len(catalog.pictures)) as progress:
         index = write_shards(catalog, out, max_bytes, progress.move)
     if json:
-        summary = {
-            "schema": 1,
-            "out": out,
-            "pictures": index.pictures,
-            "shards": len(index.shards),
-            "bytes": index.bytes,
-        }
-        show.print_json(summary | {"classes": index.classes})
+        summary = {"schema": 1, "out": out, "pictures": index.pictures, "classes": index.classes}
+        show.print_json(summary | {"shards": len(index.shards), "bytes": index.bytes})
         return
     counts = f"{index.pictures:,} pictures of {len(index.classes):,} classes in {len(index.shards):,} shards"
     show.say(f"{out}: {counts}, {index.bytes / 1e6:,.1f} MB")

@@ -51,14 +51,14 @@ def read_parquet(
         ResLabError: pyarrow is missing; a file is no Parquet file, holds no pictures or labels, or differs from the others.
     """
     rows: list[_Row] = []
-    tasks: set[str] = set()
+    several: set[bool] = set()
     for below, locate in files:
         file = _File(locate, f"{written}/{below}" if below else written, labelled)
         split = _split_in(below)
         for row in file.rows():
             rows.append(row if row.split else row.of(split))
-        tasks.add(file.task)
-    if len(tasks) > 1:
+        several.add(file.several)
+    if len(several) > 1:
         raise ResLabError(f"{written} holds files with one label per picture and files with lists of them")
     numbered = [f"{PurePosixPath(row.file.stem)}/{row.number:06d}" for row in rows]
     keys = [row.path for row in rows]
@@ -71,9 +71,8 @@ def read_parquet(
         if row.label is not None
     )
     without = len(rows) - len(pictures)
-    return Catalog(
-        name, written, pictures, {_WITHOUT: without} if without else {}, task=tasks.pop() if tasks else "single"
-    )
+    task = "multi" if True in several else "single"
+    return Catalog(name, written, pictures, {_WITHOUT: without} if without else {}, task=task)
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +124,8 @@ class _File:
         self.picture = _picture_column(schema, features, self.shown)
         self._label = _label_column(schema, features, self.picture.split(".")[0], self.shown, labelled)
         self._names = _class_names(features.get(self._label))
-        self.task = "multi" if self._label and _is_list_of_labels(schema.field(self._label), self.shown) else "single"
+        self.several = bool(self._label) and _is_list_of_labels(schema.field(self._label), self.shown)
+        """Whether a picture may have several labels."""
         self._columns = [name for name in ("split", "group") if name in schema.names]
         self._path = _path_column(schema, self.picture)
 
@@ -179,7 +179,7 @@ class _File:
         """The label of a cell; None where it is empty, as in the hub's test splits (-1)."""
         if not self._label:
             return ""
-        if self.task == "multi":
+        if self.several:
             names = [self._one(part, place) for part in value or ()]
             if odd := next((name for name in names if name and SEPARATOR in name), None):
                 raise ResLabError(f"{place}: the label {odd!r} contains a {SEPARATOR}", "rename it")

@@ -34,6 +34,12 @@ MAX_BYTES = 256 * 2**20
 _OURS = re.compile(r"(data|train|val|test)-\d{6}\.(tar|json)|\.\w.*\.tmp|\.lock")
 """What an unfinished writer may have left."""
 
+_FOR_OTHERS: dict[str, tuple[str, Callable[[tuple[str, ...], dict[str, int]], bytes]]] = {
+    "single": ("cls", lambda labels, numbers: str(numbers[labels[0]]).encode()),
+    "multi": ("json", lambda labels, _: as_json({"labels": labels})),
+}
+"""Task -> the member that tells other tools the labels: its ending, and its content from labels and numbers of classes."""
+
 _ENDINGS = {"JPEG": "jpg", "TIFF": "tif", "HEIF": "heic", "": "bin"}
 _PAD = tarfile.BLOCKSIZE
 _END = tarfile.RECORDSIZE  # the most that closing a tar file adds
@@ -159,9 +165,8 @@ class _Maker:
         """Ending and content of the member that tells other tools the label; none of a part of a picture."""
         if picture.box is not None:
             return None
-        if self.catalog.task == "multi":
-            return "json", as_json({"labels": list(self.catalog.labels_of(picture))})
-        return "cls", str(self.classes[picture.label]).encode()
+        ending, written = _FOR_OTHERS[self.catalog.task]
+        return ending, written(self.catalog.labels_of(picture), self.classes)
 
 
 @dataclass(slots=True)
