@@ -98,7 +98,7 @@ def test_a_zip_and_a_parquet_file_at_a_url(pets, memory, tmp_path):
 def test_what_is_wrong_at_a_url_is_named(pets, memory):
     with pytest.raises(ResLabError, match="memory://bucket/pets already holds shards"):
         write_shards(pets, "memory://bucket/pets")
-    memory.pipe_file("/bucket/new/.lock", b"")
+    memory.pipe_file("/bucket/new/.reslab-shard.lock", b"")
     with pytest.raises(ResLabError, match="another process is writing into memory://bucket/new"):
         write_shards(pets, "memory://bucket/new")
     memory.rm_file("/bucket/pets/data-000001.tar")
@@ -242,7 +242,7 @@ def s3():
     made.stop()
 
 
-def test_shards_on_an_object_store(pets, s3, monkeypatch):
+def test_shards_on_an_object_store(pets, s3, tmp_path, monkeypatch):
     import s3fs
 
     for name, value in (("AWS_ACCESS_KEY_ID", "a"), ("AWS_SECRET_ACCESS_KEY", "b"), ("AWS_ENDPOINT_URL", s3)):
@@ -258,6 +258,14 @@ def test_shards_on_an_object_store(pets, s3, monkeypatch):
         write_shards(pets, "s3://bucket/pets")
     with pytest.raises(ResLabError, match="s3://nowhere"):
         read_data("s3://nowhere/pets")
+    with pytest.raises(ResLabError, match="s3://nowhere"):  # no bucket is made
+        write_shards(pets, "s3://nowhere/pets")
+    with zipfile.ZipFile(tmp_path / "pets.zip", "w") as archive:
+        for picture in pets.pictures:
+            archive.writestr(picture.key, picture.source.read_bytes())
+    monkeypatch.delenv("RESLAB_CACHE_BYTES")
+    s3fs.S3FileSystem().put_file(str(tmp_path / "pets.zip"), "bucket/pets.zip")
+    assert contents(read_data("s3://bucket/pets.zip")) == contents(pets)
 
 
 def test_without_a_network(monkeypatch):

@@ -249,6 +249,12 @@ def test_an_occupied_folder_is_refused_and_untouched(pets, shards, tmp_path):
     with pytest.raises(ResLabError, match=r"is not empty: it holds thesis\.txt"):
         write_shards(pets, tmp_path / "mine")
     assert [path.name for path in (tmp_path / "mine").iterdir()] == ["thesis.txt"]
+    (tmp_path / "mine" / "thesis.txt").rename(tmp_path / "mine" / "train-000000.tar")
+    with pytest.raises(ResLabError, match=r"is not empty: it holds train-000000\.tar"):  # another tool's shards
+        write_shards(pets, tmp_path / "mine")
+    assert (tmp_path / "mine" / "train-000000.tar").read_text() == "mine"
+    with pytest.raises(ResLabError, match=r"holds no pictures, only tar files without index\.json"):
+        read_data(tmp_path / "mine")
 
 
 def test_two_writers_do_not_share_a_folder(pets, tmp_path):

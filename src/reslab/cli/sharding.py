@@ -7,7 +7,7 @@ from cyclopts import Parameter
 
 from reslab.cli import show
 from reslab.cli.options import outside_data
-from reslab.data.archives.places import is_url
+from reslab.data.archives.places import is_url, url_path
 from reslab.data.archives.write import MAX_BYTES, write_shards
 from reslab.data.sources import path_of, read_data
 
@@ -30,11 +30,12 @@ def shard(
         data_dir: Folder of a named set.
         json: Print a summary as JSON.
     """
-    if not is_url(out):
-        outside_data(path_of(out, "OUT"), data, "OUT")
+    place = url_path(out) if is_url(out) else path_of(out, "OUT")
+    if isinstance(place, Path):
+        outside_data(place, data, "OUT")
     catalog = read_data(data, data_dir)
     with show.bar("writing", len(catalog.pictures)) as progress:
-        index = write_shards(catalog, out, max_bytes, progress.move)
+        index = write_shards(catalog, place, max_bytes, progress.move)
     if json:
         summary = {"schema": 1, "out": out, "pictures": index.pictures, "classes": index.classes}
         show.print_json(summary | {"shards": len(index.shards), "bytes": index.bytes})

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from reslab.data.archives.open import is_archive, is_sharded, read_archive
 from reslab.data.archives.places import is_url
+from reslab.data.archives.shards import INDEX_NAME
 from reslab.data.catalog import Catalog
 from reslab.data.folder import OUTSIDE, read_folder
 from reslab.data.table import read_table
@@ -52,6 +53,9 @@ def read_data(data: str | Path, data_dir: str | Path | None = None) -> Catalog:
     if not catalog.pictures:
         loose = catalog.skipped.get(OUTSIDE, 0)
         what = f"has no class folders, only {loose} file(s) beside each other" if loose else "holds no pictures"
+        if path.is_dir() and any(path.glob("*.tar")):
+            what += f", only tar files without {INDEX_NAME}"
+            raise ResLabError(f"{data} {what}", "reslab shard was stopped, or another tool wrote them: begin again")
         raise ResLabError(f"{data} {what}", "put pictures into one folder per class, e.g. data/cats/1.jpg")
     return _with_mirror_rule(catalog)
 

@@ -29,7 +29,7 @@ def is_archive(data: object) -> bool:
         if path.suffix.lower() in _FILES and path.is_file():
             return True
         return path.is_dir() and (is_shards(path) or bool(_parquet_files(path)))
-    except (OSError, ValueError):  # a name that is too long; a NUL in it
+    except (OSError, ValueError, ResLabError):  # a name that is too long; a NUL in it; no right to list the folder
         return False
 
 
@@ -85,7 +85,7 @@ def _local(data: str | Path) -> Path | str:
 
 
 def _path(data: str | os.PathLike) -> Path:
-    return Path(os.path.expanduser(os.fspath(data)))  # noqa: PTH111  which raises where there is no home
+    return Path(os.path.expanduser(os.fsdecode(data)))  # noqa: PTH111  which raises where there is no home
 
 
 def _below(file: Path, root: Path) -> str:

@@ -140,7 +140,7 @@ class _File:
 
         for _ in range(8):  # a file in the cache may leave it before it is opened
             try:
-                return parquet.ParquetFile(self._locate(), memory_map=True, metadata=getattr(self, "metadata", None))
+                return parquet.ParquetFile(self._locate(), metadata=getattr(self, "metadata", None))
             except FileNotFoundError:
                 continue
             except (pyarrow.ArrowException, OSError) as error:

@@ -22,7 +22,7 @@ from reslab.system.files import lock, open_atomically
 
 T = TypeVar("T")
 
-LOCK_NAME = ".lock"
+LOCK_NAME = ".reslab-shard.lock"
 _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")
 _PAUSES = (0.2, 0.5, 1.0)
 """Seconds before a failed request is made again."""
@@ -31,6 +31,9 @@ _OPTIONS: dict[str, dict[str, Any]] = {
     "s3": {"config_kwargs": {"connect_timeout": 5, "read_timeout": 30, "retries": {"max_attempts": 2}}},
 }
 """Protocol -> what its file system is opened with."""
+
+_WITHOUT_FOLDERS = ("s3://", "s3a://", "gs://", "gcs://", "az://", "abfs://", "abfss://")
+"""Object stores: making a folder there could make a bucket."""
 
 _CHUNK = 2**22
 _FULL = (errno.ENOSPC, errno.EFBIG, errno.EDQUOT)
@@ -74,8 +77,10 @@ class Place(ABC):
         """Delete a file, if it is there."""
 
     @abstractmethod
-    def claimed(self) -> contextlib.AbstractContextManager[None]:
+    def claimed(self) -> contextlib.AbstractContextManager[bool]:
         """For the duration of the block no other process may claim the folder, which is made if need be.
+
+        The block is given whether a process that was killed had claimed it before.
 
         Raises:
             ResLabError: another process writes into it, or it cannot be written.
@@ -133,9 +138,10 @@ class Folder(Place):
             (self.path / name).unlink()
 
     @contextlib.contextmanager
-    def claimed(self) -> Iterator[None]:
+    def claimed(self) -> Iterator[bool]:
         try:
             self.path.mkdir(parents=True, exist_ok=True)
+            abandoned = (self.path / LOCK_NAME).exists()
             claim = (self.path / LOCK_NAME).open("ab")
         except OSError as error:
             raise ResLabError(
@@ -147,7 +153,7 @@ class Folder(Place):
                     f"another process is writing into {self.where}", "wait for it, or choose another folder"
                 )
             try:
-                yield
+                yield abandoned
             finally:
                 self.remove(LOCK_NAME)
 
@@ -205,18 +211,9 @@ class Remote(Place):
         return kept(f"{digest}{Path(name).suffix}", size, lambda file: self._fetch(name, digest, file))
 
     def _fetch(self, name: str, digest: str, file: BinaryIO) -> None:
-        def copy() -> None:
-            file.seek(0)
-            file.truncate()
-            found = hashlib.sha256()
-            with self._system.open(f"{self._root}/{name}", "rb") as source:
-                while chunk := source.read(_CHUNK):
-                    found.update(chunk)
-                    file.write(chunk)
-            if found.hexdigest() != digest:
-                raise ResLabError(f"{self.named(name)} is not the file that its index names: another sha256", _ANEW)
-
-        self._ask(name, copy)
+        _, found = _copied(self._system, f"{self._root}/{name}", self.named(name), file)
+        if found != digest:
+            raise ResLabError(f"{self.named(name)} is not the file that its index names: another sha256", _ANEW)
 
     @contextlib.contextmanager
     def writing(self, name: str) -> Iterator[BinaryIO]:
@@ -230,9 +227,9 @@ class Remote(Place):
             self._system.rm_file(f"{self._root}/{name}")
 
     @contextlib.contextmanager
-    def claimed(self) -> Iterator[None]:
+    def claimed(self) -> Iterator[bool]:
         def claim() -> None:
-            with contextlib.suppress(NotImplementedError, AttributeError):  # a store without folders
+            if not self.where.lower().startswith(_WITHOUT_FOLDERS):
                 self._system.makedirs(self._root, exist_ok=True)
             try:
                 self._system.pipe_file(f"{self._root}/{LOCK_NAME}", b"reslab", mode="create")
@@ -244,7 +241,7 @@ class Remote(Place):
 
         self._ask("", claim)
         try:
-            yield
+            yield False
         finally:
             self.remove(LOCK_NAME)
 
@@ -275,16 +272,27 @@ def url_file(url: str) -> Callable[[], Path]:
     name = hashlib.sha256(f"{url} {version}".encode()).hexdigest()[:40] + Path(path).suffix
 
     def fetch(file: BinaryIO) -> None:
-        def copy() -> None:
-            file.seek(0)
-            file.truncate()
-            system.get_file(path, file)
-            if file.tell() != size:
-                raise ConnectionError(f"{file.tell():,} of {size:,} bytes came")
-
-        asked(url, copy)
+        came, _ = _copied(system, path, url, file)
+        if came != size:
+            raise ResLabError(f"{url} gave {came:,} of {size:,} bytes", "try again")
 
     return lambda: kept(name, size, fetch)
+
+
+def _copied(system: Any, path: str, where: str, file: BinaryIO) -> tuple[int, str]:
+    """Copy a remote file into an open one, from its beginning after each fault: bytes and sha256."""
+
+    def copy() -> tuple[int, str]:
+        file.seek(0)
+        file.truncate()
+        found = hashlib.sha256()
+        with system.open(path, "rb") as source:
+            while chunk := source.read(_CHUNK):
+                found.update(chunk)
+                file.write(chunk)
+        return file.tell(), found.hexdigest()
+
+    return asked(where, copy)
 
 
 def urls_below(url: str, ending: str) -> list[str]:

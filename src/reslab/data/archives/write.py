@@ -31,7 +31,9 @@ from reslab.system.events import ignore
 MAX_BYTES = 256 * 2**20
 """Size of a shard, unless a single picture is larger."""
 
-_OURS = re.compile(r"(data|train|val|test)-\d{6}\.(tar|json)|\.\w.*\.tmp|\.lock")
+_OURS = re.compile(
+    r"(data|train|val|test)-\d{6}\.(tar|json)|\.(index|(data|train|val|test)-\d{6})\.(tar|json)\.[0-9a-f]{12}\.tmp"
+)
 """What an unfinished writer may have left."""
 
 _FOR_OTHERS: dict[str, tuple[str, Callable[[tuple[str, ...], dict[str, int]], bytes]]] = {
@@ -68,8 +70,8 @@ def write_shards(
     """
     BOUNDS["max_bytes"].check("--max-bytes", max_bytes)
     place = place_of(out)
-    with place.claimed():
-        _refuse_occupied(place)
+    with place.claimed() as abandoned:
+        _refuse_occupied(place, abandoned)
         try:
             index = _written(catalog, place, max_bytes, on_progress)
             _refuse_changed(place, index)
@@ -81,12 +83,12 @@ def write_shards(
         return index
 
 
-def _refuse_occupied(place: Place) -> None:
-    """Refuse a folder with something in it; what an unfinished writer left is deleted."""
+def _refuse_occupied(place: Place, abandoned: bool) -> None:
+    """Refuse a folder with something in it; what a killed writer left, whose lock lies beside it, is deleted."""
     found = place.sizes()
     if INDEX_NAME in found:
         raise ResLabError(f"{place.where} already holds shards", "choose another OUT, or delete it")
-    if strange := sorted(name for name in found if not _OURS.fullmatch(name)):
+    if strange := sorted(name for name in found if name != LOCK_NAME and not (abandoned and _OURS.fullmatch(name))):
         raise ResLabError(f"{place.where} is not empty: it holds {strange[0]}", "choose a new folder")
     _remove_ours(place)
 
@@ -94,7 +96,7 @@ def _refuse_occupied(place: Place) -> None:
 def _remove_ours(place: Place) -> None:
     with suppress(ResLabError):
         for name in place.sizes():
-            if name != LOCK_NAME and _OURS.fullmatch(name):
+            if _OURS.fullmatch(name):
                 place.remove(name)
 
 

@@ -5,6 +5,7 @@ Nothing is unpacked, so no name in the file can reach anything outside it. What 
 
 import contextlib
 import stat
+import threading
 import zipfile
 import zlib
 from collections import Counter
@@ -22,6 +23,9 @@ _ENCRYPTED, _UTF8 = 0x1, 0x800  # flags of a member
 _METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 _CHINESE, _PYTHONS = "gb18030", "cp437"  # what is tried, and what `zipfile` takes names for
 _LEAVING = "paths that lead out of the archive"
+_LOCK = threading.Lock()
+"""For opening and closing members, which `zipfile` counts without a lock; they are inflated outside it."""
+
 _REPEATED = "names that occur twice"
 
 
@@ -59,7 +63,9 @@ class _Inside(Node):
         """What lies in it under a name; made where there is nothing."""
         if self._children is None:
             self._children = {}
-        return self._children.setdefault(name, _Inside(self._zip, self.path / name, self))
+        if name not in self._children:
+            self._children[name] = _Inside(self._zip, self.path / name, self)
+        return self._children[name]
 
     def hold(self, info: zipfile.ZipInfo) -> bool:
         """Make it a file; False where it is one already, or a folder."""
@@ -78,8 +84,13 @@ class _Inside(Node):
         if info.compress_type not in _METHODS:
             raise Unreadable("it is compressed by a method that is not read; zip it with Deflate")
         try:
-            with self._zip.open(info) as file:
+            with _LOCK:
+                file = self._zip.open(info)
+            try:
                 return file.read()
+            finally:
+                with _LOCK:
+                    file.close()
         except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, ValueError) as error:
             raise Unreadable(f"it is damaged in the archive: {str(error) or 'it is cut short'}") from None
         except OSError as error:
