@@ -253,7 +253,7 @@ def test_an_occupied_folder_is_refused_and_untouched(pets, shards, tmp_path):
     with pytest.raises(ResLabError, match=r"is not empty: it holds train-000000\.tar"):  # another tool's shards
         write_shards(pets, tmp_path / "mine")
     assert (tmp_path / "mine" / "train-000000.tar").read_text() == "mine"
-    with pytest.raises(ResLabError, match=r"holds no pictures, only tar files without index\.json"):
+    with pytest.raises(ResLabError, match=r"holds tar files, but neither index\.json nor class folders"):
         read_data(tmp_path / "mine")
 
 
@@ -296,13 +296,15 @@ def test_a_killed_writer_leaves_no_index_and_the_next_one_begins_again(pets, tmp
 
 
 def test_a_full_disk_leaves_no_index(pets, tmp_path):
-    """A limit on the size of a file stands for the disk."""
+    """A limit on the size of a file stands for the disk; the shards before the one that does not fit go, too."""
+    large = Picture("red/large.jpg", np.random.default_rng(0).bytes(30_000), "red")
+    pets = dataclasses.replace(pets, pictures=(*pets.pictures, large))
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     ignored = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     try:
         resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, before[1]))
-        with pytest.raises(ResLabError, match=r"cannot write .*data-000000\.tar: File too large"):
-            write_shards(pets, tmp_path / "out")
+        with pytest.raises(ResLabError, match=r"cannot write .*data-0000\d\d\.tar: File too large"):
+            write_shards(pets, tmp_path / "out", max_bytes=19_000)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
         signal.signal(signal.SIGXFSZ, ignored)
@@ -316,15 +318,17 @@ def test_memory_does_not_grow_with_the_data(tmp_path):
     rng = np.random.default_rng(0)
     noise = rng.integers(0, 256, 200_000, np.uint8).tobytes()
 
-    def pictures(n):
-        return Catalog("big", "big", tuple(Picture(f"{i:05d}.jpg", noise, str(i % 2)) for i in range(n)))
+    def pictures(n, size):
+        return Catalog("big", "big", tuple(Picture(f"{i:05d}.jpg", noise[:size], str(i % 2)) for i in range(n)))
 
-    def peak(n):
+    def peak(n, size=len(noise), max_bytes=2_000_000):
+        given = pictures(n, size)
         tracemalloc.start()
-        write_shards(pictures(n), tmp_path / str(n), max_bytes=2_000_000)
+        write_shards(given, tmp_path / f"{n} {size}", max_bytes)
         _, most = tracemalloc.get_traced_memory()
         tracemalloc.stop()
         return most
 
     peak(5)
     assert peak(200) < peak(20) + 500_000  # of 40 MB
+    assert peak(3000, 10, 2**30) < 3_300_000  # of one shard: its table, but not the names of its members

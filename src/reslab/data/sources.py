@@ -54,8 +54,8 @@ def read_data(data: str | Path, data_dir: str | Path | None = None) -> Catalog:
         loose = catalog.skipped.get(OUTSIDE, 0)
         what = f"has no class folders, only {loose} file(s) beside each other" if loose else "holds no pictures"
         if path.is_dir() and any(path.glob("*.tar")):
-            what += f", only tar files without {INDEX_NAME}"
-            raise ResLabError(f"{data} {what}", "reslab shard was stopped, or another tool wrote them: begin again")
+            hint = "reslab shard was stopped: begin again; or another tool wrote them"
+            raise ResLabError(f"{data} holds tar files, but neither {INDEX_NAME} nor class folders", hint)
         raise ResLabError(f"{data} {what}", "put pictures into one folder per class, e.g. data/cats/1.jpg")
     return _with_mirror_rule(catalog)
 

@@ -138,7 +138,7 @@ def read_shards(written: str | Path) -> Catalog:
     place, index = open_shards(written)
     rows: list[tuple[int, Picture]] = []
     for shard in index.shards:
-        rows += _pictures(place, shard)
+        rows += pictures_of(place, shard)
     rows.sort(key=lambda row: row[0])
     where = place.named(INDEX_NAME)
     if [number for number, _ in rows] != list(range(len(rows))):
@@ -157,7 +157,7 @@ def stream_shards(written: str | Path) -> Iterator[Picture]:
     """The pictures shard by shard, in memory for the table of one."""
     place, index = open_shards(written)
     for shard in index.shards:
-        for _, picture in _pictures(place, shard):
+        for _, picture in pictures_of(place, shard):
             yield picture
 
 
@@ -210,7 +210,7 @@ def _document(data: bytes, where: str) -> dict[str, Any]:
     return content
 
 
-def _pictures(place: Place, shard: Shard) -> list[tuple[int, Picture]]:
+def pictures_of(place: Place, shard: Shard) -> list[tuple[int, Picture]]:
     """Number and picture of every row of a shard's table."""
     table = _table(place, shard)
     tar = f"{shard.name}.tar"
