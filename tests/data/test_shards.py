@@ -321,7 +321,7 @@ def test_memory_does_not_grow_with_the_data(tmp_path):
     def pictures(n, size):
         return Catalog("big", "big", tuple(Picture(f"{i:05d}.jpg", noise[:size], str(i % 2)) for i in range(n)))
 
-    def peak(n, size=len(noise), max_bytes=2_000_000):
+    def peak(n, size=200_000, max_bytes=2_000_000):
         given = pictures(n, size)
         tracemalloc.start()
         write_shards(given, tmp_path / f"{n} {size}", max_bytes)
