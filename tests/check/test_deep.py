@@ -94,9 +94,9 @@ def test_the_camera_is_read_as_pillow_wrote_it(tmp_path, kind):
     exif[0x010F], exif[0x0110] = "Maker & Sons", "X1"
     path = tmp_path / "a"
     scene(1).save(path, kind, exif=exif)
-    assert camera(path) == "Maker & Sons X1"
+    assert camera(path.read_bytes()) == "Maker & Sons X1"
     scene(1).save(path, kind)
-    assert camera(path) == ""
+    assert camera(path.read_bytes()) == ""
 
 
 @pytest.mark.parametrize(
@@ -110,7 +110,7 @@ def test_the_camera_is_read_as_pillow_wrote_it(tmp_path, kind):
 def test_a_hostile_exif_block_is_no_camera(tmp_path, block):
     path = tmp_path / "a"
     path.write_bytes(b"\xff\xd8\xff\xe1\xff\xffExif\0\0" + block)
-    assert camera(path) == ""
+    assert camera(path.read_bytes()) == ""
 
 
 def test_a_camera_of_its_own_is_named():

@@ -29,6 +29,7 @@ TALK = re.compile(r"(connect|sendto|sendmsg|sendmmsg)\(.*(sin_port|sin6_port|res
 SMALL = ("--model", "resnet20", "--size", "16", "--layout", "channels-last", "--epochs", "1")
 COMMANDS = (
     ("check", "data"), ("check", "data", "--deep", "--html", "check.html"),
+    ("shard", "data", "shards"), ("check", "shards"), ("predict", "cifar10_resnet20", "shards"),
     ("train", "data", *SMALL, "--out", "run"), ("resume", "run"), ("report", "run"), ("runs",), ("models",),
     ("preview", "data", "--out", "sheet.png"), ("export", "run", "--out", "m.onnx"), ("predict", "m.onnx", "data"),
     ("predict", "m.onnx", "data", "--engine", "openvino"), ("eval", "m.onnx", "data", "--split", "val"),

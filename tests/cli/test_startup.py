@@ -19,6 +19,7 @@ AT_ONCE = {
     "demo": [["--help"], ["--epochs", "three"]],
     "models": [["--help"], [], ["resnet50"], ["resnet1202", "--json"], ["resnet21"]],
     "check": [["--help"], ["digits", "--json"], ["nowhere"]],
+    "shard": [["--help"], ["nowhere", "out"], ["digits", "digits-shards"], ["s4://a/b", "out"]],
     "preview": [["--help"], ["nowhere", "--out", "a.png"]],
     "train": [
         ["--help"], ["digits", "--epohs", "3"], ["nowhere"], ["digits", "--model", "resnet21"], ["digits", "--recipe", "paprr"],

@@ -4,13 +4,12 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from itertools import pairwise
-from pathlib import Path
 
 import numpy as np
 
 from reslab.check.metadata import Leak
 from reslab.data.catalog import Catalog, Picture, Split
-from reslab.data.reader import load, map_in_order
+from reslab.data.reader import content, load, map_in_order
 from reslab.data.splits import FINER, LONELY, lonely_groups
 from reslab.errors import BadPicture, nearest
 from reslab.pixels.decode import Facts, facts
@@ -189,9 +188,10 @@ def _about_picture(picture: Picture, pixels: np.ndarray) -> Iterable[Problem]:
     if (pixels[0] == pixels[0, 0]).all() and (pixels == pixels[0, 0]).all():
         detail = f"every pixel comes out as {tuple(pixels[0, 0].tolist())}; look at it: it may be all transparent"
         yield Problem("one colour", picture.key, detail, "note")
-    if not isinstance(picture.source, Path):
+    file = content(picture)
+    if file is None:
         return
-    header = facts(picture.source)
+    header = facts(file)
     for kind, detail in _oddities(header):
         yield Problem(kind, picture.key, detail, "note")
     low, high = int(pixels.min()), int(pixels.max())

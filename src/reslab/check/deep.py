@@ -17,6 +17,7 @@ from reslab.check.metadata import Leak, Metadata, camera, leak
 from reslab.check.near import NearPair, near_pairs, small
 from reslab.check.quality import Quality, cropped_share, measure_quality, unusual_pictures
 from reslab.data.catalog import SPLITS, Catalog, Picture, Split
+from reslab.data.reader import content
 from reslab.metrics.intervals import proportion
 from reslab.pixels.decode import facts
 from reslab.pixels.fingerprint import fingerprint
@@ -57,8 +58,9 @@ class DeepCheck:
         self._names[number] = fingerprint(pixels, _TWIN_BYTES)
         if self._deep:
             self._quality[number] = measure_quality(pixels)
-            if isinstance(picture.source, Path) and picture.box is None:
-                self._metadata[number] = _metadata(picture.source)
+            file = content(picture) if picture.box is None else None
+            if file is not None:
+                self._metadata[number] = _metadata(file)
 
     def near_problems(self, on_progress: Callable[[int], None] = ignore) -> list[Problem]:
         """One problem for each pair of near-duplicates that is named; of equal pictures only the first takes part."""
@@ -120,10 +122,9 @@ class DeepCheck:
         return [(number, self.catalog.pictures[number]) for number in sorted(self._metadata)]
 
 
-def _metadata(path: Path) -> Metadata:
-    header = facts(path)
-    size = path.stat().st_size
-    return Metadata(header.width, header.height, size, header.format, header.mode, camera(path))
+def _metadata(file: bytes) -> Metadata:
+    header = facts(file)
+    return Metadata(header.width, header.height, len(file), header.format, header.mode, camera(file))
 
 
 def _named(pairs: Sequence[NearPair], splits: Sequence[Split | None]) -> Iterator[NearPair]:

@@ -8,7 +8,6 @@ import struct
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 
@@ -50,10 +49,9 @@ class Leak:
     """What the tree over all pictures asks for, the first question first."""
 
 
-def camera(path: Path) -> str:
+def camera(file: bytes) -> str:
     """Maker and model of a file's EXIF block; empty where there is none or it is damaged."""
-    with path.open("rb") as file:
-        head = file.read(_HEAD)
+    head = file[:_HEAD]
     at = head.find(b"Exif\0\0")
     block = head[at + 6 :] if at >= 0 else head
     if block[:4] not in (b"II*\0", b"MM\0*"):

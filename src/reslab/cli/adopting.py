@@ -78,7 +78,7 @@ def adopt(
 
     Args:
         foreign: The ONNX file of a classifier: from timm, Ultralytics, torchvision or elsewhere.
-        data: Labelled pictures of all or some of its classes: a folder, a CSV/TSV, or a name.
+        data: Labelled pictures of all or some of its classes: a folder, a CSV/TSV, shards, Parquet, a zip, or a name.
         classes: A text file with its class names, one per line in the order of its outputs; by default the names in the file.
         out: The model file.
         split: The split of DATA that chooses the rule.

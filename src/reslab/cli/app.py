@@ -47,6 +47,7 @@ VERBS = {
     "demo": ("training:demo", "Built-in digits: train, score, report, predict; under a minute."),
     "models": ("models:models", "List the zoo: layers, parameters, multiply-accumulates, source."),
     "check": ("data:check", "Check the data, read-only; exit code 1 if something must be fixed."),
+    "shard": ("sharding:shard", "Pack pictures into tar shards with an index, on this disk or at a URL."),
     "preview": ("data:preview", "What the network sees, as one picture."),
     "train": ("training:train", "Check the data, train, calibrate, score and report."),
     "resume": ("training:resume", "Continue a run where it stopped."),

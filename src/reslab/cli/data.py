@@ -34,7 +34,7 @@ def check(
     """Look at every picture of a data set, change nothing, and say what is wrong.
 
     Args:
-        data: A folder, a CSV/TSV, or a name.
+        data: A folder, a CSV/TSV, shards, Parquet, a zip, or a name.
         corrections: As in train.
         near: Also find near-duplicates: resized, re-encoded, brightened, mirrored, cropped by up to 10 %, with a border.
         deep: As --near; also find blurred, dark and oddly sized pictures, and labels that follow from file names or metadata.
@@ -74,7 +74,7 @@ def preview(
     """Draw what the network sees: one picture per row, first as prepared, then as augmentation changes it.
 
     Args:
-        data: A folder, a CSV/TSV, or a name.
+        data: A folder, a CSV/TSV, shards, Parquet, a zip, or a name.
         out: Where to write the PNG.
         model: As in train; decides the size where --size does not.
         seed: As in train.

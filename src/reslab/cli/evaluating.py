@@ -76,7 +76,7 @@ def evaluate(
 
     Args:
         model: A model file, a run folder, latest, a packaged model, or another library's checkpoint.
-        data: A folder, a CSV/TSV, or a name.
+        data: A folder, a CSV/TSV, shards, Parquet, a zip, or a name.
         split: Which part; test if there is one, else val.
         json: Print JSON.
         csv: Also write one row per picture.
@@ -123,7 +123,7 @@ def compare(
     Args:
         model_a: A model file, a run folder, latest, a packaged model, or another library's checkpoint.
         model_b: Another.
-        data: A folder, a CSV/TSV, or a name.
+        data: A folder, a CSV/TSV, shards, Parquet, a zip, or a name.
         split: Which part; test if there is one, else val; out-of-fold takes what two runs with --folds keep.
         json: Print JSON.
     """

@@ -52,7 +52,7 @@ def explain(
 
     Args:
         model: A model file, an exported model.onnx, a run folder, latest, or a packaged model.
-        paths: Pictures, folders, patterns.
+        paths: Pictures, folders, archives, patterns.
         out: The PNG; a folder where there are several pictures.
         label: The class to explain; by default the most likely one of each picture.
         near: Training pictures to compare with: a features.npz of reslab embed, or DATA, which is then read first.

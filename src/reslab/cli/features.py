@@ -55,7 +55,7 @@ def embed(
 
     Args:
         model: A model file, an exported model.onnx, a run folder, latest, a packaged model, or another library's checkpoint.
-        data: A folder, a CSV/TSV, or a name; or pictures without labels: a folder or a pattern.
+        data: A folder, a CSV/TSV, shards, Parquet, a zip, or a name; or pictures without labels: a folder or a pattern.
         out: The file, .npz or .parquet; by default features.npz in the run folder, where explain looks for it.
         json: Print a summary as JSON.
     """
@@ -98,7 +98,7 @@ def near(
 
     Args:
         model: A model file, an exported model.onnx, a run folder, latest, or a packaged model.
-        data: Where to search: a folder, a CSV/TSV, or a name; or pictures without labels: a folder or a pattern.
+        data: Where to search: a folder, a CSV/TSV, an archive, or a name; or pictures without labels: a folder or a pattern.
         queries: Pictures, folders, patterns.
         top: How many pictures for each.
         features: A file of reslab embed with the features of DATA, so that they are not computed again.

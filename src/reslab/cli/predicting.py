@@ -53,7 +53,7 @@ def predict(
 
     Args:
         model: A model file, a run folder, latest, a packaged model, or another library's checkpoint.
-        paths: Files, folders (all pictures in them) and patterns such as photos/*.jpg.
+        paths: Files, folders, archives (all pictures in them) and patterns such as photos/*.jpg.
         json: Print JSON Lines.
         workers: Threads that read pictures, and of an exported model answer for them.
         engine: auto, torch, onnxruntime or openvino: which library computes, where the file leaves a choice.

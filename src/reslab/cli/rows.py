@@ -20,7 +20,7 @@ from reslab.errors import ResLabError
 from reslab.evaluate.predict import Prediction
 from reslab.model.file import header_document
 from reslab.model.run import byte_order_mark
-from reslab.system.files import read_json, write_json
+from reslab.system.files import lock, read_json, write_json
 
 COLUMNS = ("path", "label", "probability", "accepted", "doubt", "prediction_set", "error")
 _FORMULA = re.compile(r"[=@\t\r]|[+-](?!\d*\.?\d*\Z)")
@@ -174,11 +174,5 @@ def _cells(record: bytes) -> list[str]:
 
 def _claim(file: BinaryIO, part: Path) -> None:
     """One process at a time; the system lets go of it with the process. Where it knows no such locks, nothing happens."""
-    try:
-        import fcntl
-    except ImportError:
-        return
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        raise ResLabError(f"another process is writing {part}", "wait for it, or choose another --csv") from None
+    if not lock(file):
+        raise ResLabError(f"another process is writing {part}", "wait for it, or choose another --csv")

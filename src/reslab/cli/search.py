@@ -35,7 +35,7 @@ def search(
     search. Test pictures are never opened.
 
     Args:
-        data: A folder of class folders (with or without train/ val/ test/), a CSV/TSV, or a name such as digits.
+        data: A folder of class folders (with or without train/ val/ test/), a CSV/TSV, shards, Parquet, a zip, or a name.
         minutes: Time limit of the whole search; with a larger one a finished search continues.
         out: The folder of the search; runs/DATE-search-DATA by default. The winner is the run OUT/best.
         json: Print search.json.
@@ -64,7 +64,7 @@ def lr_find(
     """Suggest a learning rate: train about a hundred steps while the rate grows, until the loss diverges.
 
     Args:
-        data: A folder of class folders (with or without train/ val/ test/), a CSV/TSV, or a name such as digits.
+        data: A folder of class folders (with or without train/ val/ test/), a CSV/TSV, shards, Parquet, a zip, or a name.
         out: Write the curve as an SVG file.
         csv: Write the curve as a table: rate, loss, average.
         json: Print JSON.

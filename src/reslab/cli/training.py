@@ -37,7 +37,7 @@ def train(
     """Check the data, train, calibrate, score on the validation split, and write a report.
 
     Args:
-        data: A folder of class folders (with or without train/ val/ test/), a CSV/TSV, or a name such as digits.
+        data: A folder of class folders (with or without train/ val/ test/), a CSV/TSV, shards, Parquet, a zip, or a name.
         minutes: Fit the run into this many minutes, instead of a number of epochs.
         out: The run folder; runs/DATE-MODEL-DATA by default.
         track: Also write TensorBoard files into the run folder.

@@ -17,6 +17,8 @@ HELP = {
     "Built-in digits: train, score, report, predict; under a minute.": "用内置的手写数字训练、评分、出报告、预测，不到一分钟。",
     "List the zoo: layers, parameters, multiply-accumulates, source.": "列出全部网络：层数、参数量、乘加次数、出处。",
     "Check the data, read-only; exit code 1 if something must be fixed.": "检查数据，只读；有问题必须处理时退出码为 1。",
+    "Pack pictures into tar shards with an index, on this disk or at a URL.":
+        "把图片打包成带索引的 tar 分片，写到本机磁盘或网址。",
     "What the network sees, as one picture.": "把网络看到的样子拼成一张图片。",
     "Check the data, train, calibrate, score and report.": "检查数据、训练、校准、评分、出报告。",
     "Continue a run where it stopped.": "从中断处继续一次训练。",
@@ -90,7 +92,8 @@ ERRORS = {
     "error: {}": "错误：{}",
     "hint: {}": "提示：{}",
     "there is no {}": "没有 {}",
-    "DATA is a folder, a .csv/.tsv table or a name; known: {}": "DATA 是文件夹、.csv/.tsv 表格或名字；已知的名字：{}",
+    "DATA is a folder, a .csv/.tsv table, a folder or URL of shards, a .zip, .parquet, or a name; known: {}":
+        "DATA 是文件夹、.csv/.tsv 表格、分片文件夹或网址、.zip、.parquet 或名字；已知的名字：{}",
     "{} holds no pictures": "{} 里没有图片",
     "put pictures into one folder per class, e.g. data/cats/1.jpg": "每个类别一个文件夹，例如 data/cats/1.jpg",
     "nothing is left to validate on: class {} has {} picture(s)": "没有图片可用于验证：类别 {} 只有 {} 张",

@@ -1,6 +1,7 @@
 """The pictures of a data set, with their labels and, once assigned, their splits. Nothing is decoded or written here."""
 
 import dataclasses
+from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Collection
 from dataclasses import dataclass, field
@@ -30,6 +31,21 @@ def split_labels(label: str) -> tuple[str, ...]:
     return tuple(label.split(SEPARATOR)) if label else ()
 
 
+class Member(ABC):
+    """A file inside an archive (`reslab.data.archives`), read when it is needed."""
+
+    __slots__ = ()
+
+    @abstractmethod
+    def read(self) -> bytes:
+        """Its content, undecoded; may be called from several threads.
+
+        Raises:
+            Unreadable: this file is damaged, missing or too large (`pixels.stored`).
+            ResLabError: the archive as a whole cannot be read.
+        """
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Picture:
     """One labelled picture of a data set."""
@@ -37,8 +53,9 @@ class Picture:
     key: str
     """Its stable name: the path inside the data folder with forward slashes, or `digits/0042`."""
 
-    source: Path | bytes | np.ndarray | BadPicture
-    """A file, a file's content, the picture itself as uint8 `[height, width, 3]`, or why there is none."""
+    source: Path | bytes | Member | np.ndarray | BadPicture
+    """A file, a file's content, a file inside an archive, the picture itself as uint8 `[height, width, 3]`, or why there
+    is none."""
 
     label: str
     """Its class; in a set with several labels per picture, all of them in sorted order: `cat;outdoor`."""

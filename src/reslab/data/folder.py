@@ -1,13 +1,15 @@
-"""A folder of class folders, with or without `train/`, `val/`, `test/` around them."""
+"""A folder of class folders, with or without `train/`, `val/`, `test/` around them; or such a folder inside an archive."""
 
 import os
 import re
 import unicodedata
+from abc import abstractmethod
 from collections import Counter
 from collections.abc import Iterator
-from pathlib import Path
+from pathlib import Path, PurePath
+from typing import Any, TypeVar
 
-from reslab.data.catalog import SPLIT_WORDS, Catalog, Picture, Split
+from reslab.data.catalog import SPLIT_WORDS, Catalog, Member, Picture, Split
 from reslab.errors import BadPicture, ResLabError
 from reslab.pixels.decode import EXTENSIONS, printable
 
@@ -17,18 +19,60 @@ _LOCKED = "make it readable, or move it out of the data folder"
 _HIDDEN = ("__MACOSX", "@eaDir", "$RECYCLE.BIN", "System Volume Information")
 
 
+class Node(Member):
+    """A file or folder inside an archive that is listed like one on the disk."""
+
+    __slots__ = ()
+    name: str
+    parent: "Node"
+
+    @abstractmethod
+    def is_dir(self) -> bool: ...
+
+    @abstractmethod
+    def is_file(self) -> bool:
+        """Whether it is a regular file, not a link."""
+
+    def stat(self) -> object:
+        """Something true: what an archive lists is there."""
+        return True
+
+    @abstractmethod
+    def entries(self) -> "list[Node]":
+        """What lies in it, in sorted order."""
+
+    @abstractmethod
+    def relative_to(self, root: "Node") -> PurePath:
+        """Its path below `root`."""
+
+    @abstractmethod
+    def __lt__(self, other: "Node") -> bool: ...
+
+
+Folder = TypeVar("Folder", Path, Node)
+
+
 def read_folder(root: Path) -> Catalog:
     """List a folder. Hidden folders and files other than pictures are skipped and counted; nothing is opened."""
+    return read_tree(root, printable(root.resolve().name) or "data", printable(root))
+
+
+def read_tree(root: Folder, name: str, written: str) -> Catalog:
+    """The same for a folder on the disk or in an archive.
+
+    Args:
+        name, written: the catalog's `name` and `root`.
+    """
     skipped: Counter[str] = Counter()
     top, splits = _layout(root)
-    found: list[tuple[Path, str, Split | None]] = []
+    found: list[tuple[Folder, str, Split | None]] = []
     empty: list[tuple[str, Split | None]] = []
     for base, split in splits or [(top, None)]:
         for class_folder in _visible_folders(base, skipped):
             paths = list(_picture_files(class_folder, skipped))
             found += [(path, label_of(class_folder.name), split) for path in paths]
             if not paths:
-                empty.append((printable(class_folder.relative_to(root).as_posix()), split))
+                empty.append((_below(class_folder, root), split))
         skipped[OUTSIDE] += _loose_files(base)
     if splits:
         skipped[OUTSIDE] += _loose_files(top)
@@ -37,8 +81,8 @@ def read_folder(root: Path) -> Catalog:
     holding = [label_of(f.name) for f in unused if f.name.lower() not in SPLIT_WORDS and _holds_pictures(f)]
     doubt = f"{', '.join(sorted(holding))}: beside {', '.join(sorted(base.name for base, _ in splits))}; not used"
     return Catalog(
-        name=printable(root.resolve().name) or "data",
-        root=printable(root),
+        name=name,
+        root=written,
         pictures=_with_keys(found, root),
         skipped={reason: n for reason, n in skipped.items() if n},
         empty_classes=tuple(empty),
@@ -46,15 +90,20 @@ def read_folder(root: Path) -> Catalog:
     )
 
 
-def _with_keys(found: list[tuple[Path, str, Split | None]], root: Path) -> tuple[Picture, ...]:
+def _with_keys(found: list[tuple[Folder, str, Split | None]], root: Folder) -> tuple[Picture, ...]:
     """Pictures in the order of their keys: paths in composed Unicode, unless two files would then have the same."""
     pictures: dict[str, Picture] = {}
-    written = {path: printable(path.relative_to(root).as_posix()) for path, _, _ in found}
+    written = {path: _below(path, root) for path, _, _ in found}
     composed = {path: unicodedata.normalize("NFC", name) for path, name in written.items()}
     for path, label, split in sorted(found, key=lambda one: (composed[one[0]] != written[one[0]], one[0])):
         key = written[path] if composed[path] in pictures else composed[path]
         pictures[key] = Picture(key, path, label, split)
     return tuple(sorted(pictures.values(), key=lambda p: p.key))
+
+
+def _below(place: Any, root: Any) -> str:
+    """The path of a file or folder below `root`."""
+    return printable(place.relative_to(root).as_posix())
 
 
 def label_of(name: str) -> str:
@@ -69,7 +118,12 @@ def picture_files(folder: Path) -> Iterator[Path | BadPicture]:
     yield from locked
 
 
-def _layout(root: Path) -> tuple[Path, list[tuple[Path, Split]]]:
+def pictures_below(root: Node) -> Iterator[Node]:
+    """Every picture in a folder of an archive, in sorted order; hidden ones are skipped."""
+    return _picture_files(root, Counter())
+
+
+def _layout(root: Folder) -> tuple[Folder, list[tuple[Folder, Split]]]:
     """The parent of the class folders, and the split folders if there are any: the folder itself, or the only one in it."""
     splits, folders = _split_folders(root), _visible_folders(root, Counter())
     if not splits and len(folders) == 1:
@@ -78,7 +132,7 @@ def _layout(root: Path) -> tuple[Path, list[tuple[Path, Split]]]:
     return root, splits
 
 
-def _split_folders(root: Path) -> list[tuple[Path, Split]]:
+def _split_folders(root: Folder) -> list[tuple[Folder, Split]]:
     """The split folders, or none: a folder `train` that directly holds pictures is a class of trains.
 
     One of them must be for training, unless there are only split folders (such as a test set to be scored). Names may
@@ -86,7 +140,7 @@ def _split_folders(root: Path) -> list[tuple[Path, Split]]:
     """
     folders = _visible_folders(root, Counter())
     # Group the folders by what their names have besides the split's: `seg` for seg_train, nothing for train.
-    common: dict[str, list[tuple[Path, Split]]] = {}
+    common: dict[str, list[tuple[Folder, Split]]] = {}
     for folder in folders:
         split, rest = _split_word(folder.name)
         if split and _visible_folders(folder, Counter()):
@@ -110,32 +164,32 @@ def _split_word(name: str) -> tuple[Split | None, str]:
     return None, name
 
 
-def _unwrapped(folder: Path) -> Path:
+def _unwrapped(folder: Folder) -> Folder:
     """The folder, or the only one in it if that has the same name and folders of its own, as in train/train/cats."""
     inner = _visible_folders(folder, Counter())
     wraps = len(inner) == 1 and inner[0].name == folder.name and _visible_folders(inner[0], Counter())
     return inner[0] if wraps else folder
 
 
-def _unused(top: Path, splits: list[tuple[Path, Split]]) -> list[Path]:
+def _unused(top: Folder, splits: list[tuple[Folder, Split]]) -> list[Folder]:
     """Folders beside the split folders."""
     taken = {base for base, _ in splits} | {base.parent for base, _ in splits}
     return [f for f in _visible_folders(top, Counter()) if f not in taken] if splits else []
 
 
-def _holds_pictures(folder: Path) -> bool:
+def _holds_pictures(folder: Folder) -> bool:
     return any(_is_pictorial(e.name) and not _is_folder(e) and not _is_hidden(e.name) for e in _entries(folder))
 
 
 def _picture_files(
-    folder: Path, skipped: Counter[str], locked: list[BadPicture] | None = None, seen: set[str] | None = None
-) -> Iterator[Path]:
+    folder: Folder, skipped: Counter[str], locked: list[BadPicture] | None = None, seen: set[str] | None = None
+) -> Iterator[Folder]:
     """In sorted order, following links, each real folder once and never one that contains the first.
 
     Args:
         locked: collects the folders that cannot be listed, which without it are an error.
     """
-    real = os.path.realpath(folder)
+    real = os.path.realpath(folder) if isinstance(folder, Path) else str(id(folder))
     seen = {str(parent) for parent in Path(real).parents} if seen is None else seen
     if real in seen:
         return
@@ -145,29 +199,34 @@ def _picture_files(
     except ResLabError as error:
         if locked is None:
             raise
-        locked.append(BadPicture(printable(folder), f"the folder cannot be listed: {error.message.rsplit(': ')[-1]}"))
+        locked.append(
+            BadPicture(printable(str(folder)), f"the folder cannot be listed: {error.message.rsplit(': ')[-1]}")
+        )
         return
     for entry in entries:
         pictorial = _is_pictorial(entry.name)
         if _is_hidden(entry.name):
             skipped["hidden folders" if _is_folder(entry) else "hidden files"] += 1
         elif _is_folder(entry) and not pictorial:
-            yield from _picture_files(Path(entry.path), skipped, locked, seen)
+            yield from _picture_files(_place(entry), skipped, locked, seen)
         elif pictorial and _is_special(entry):
             skipped["pipes, sockets and devices"] += 1
         elif pictorial:
-            yield Path(entry.path)
+            yield _place(entry)
         else:
             skipped["files that are no pictures"] += 1
 
 
-def _visible_folders(base: Path, skipped: Counter[str]) -> list[Path]:
+def _visible_folders(base: Folder, skipped: Counter[str]) -> list[Folder]:
     folders = [entry for entry in _entries(base) if _is_folder(entry)]
     skipped["hidden folders"] += sum(_is_hidden(entry.name) for entry in folders)
-    return [Path(entry.path) for entry in folders if not _is_hidden(entry.name)]
+    return [_place(entry) for entry in folders if not _is_hidden(entry.name)]
 
 
-def _entries(folder: Path) -> list[os.DirEntry[str]]:
+def _entries(folder: Path | Node) -> list[Any]:
+    """What lies in a folder, in sorted order: `os.DirEntry` on the disk, else `Node`."""
+    if not isinstance(folder, Path):
+        return folder.entries()
     try:
         with os.scandir(folder) as entries:
             return sorted(entries, key=lambda entry: entry.name)
@@ -175,18 +234,23 @@ def _entries(folder: Path) -> list[os.DirEntry[str]]:
         raise ResLabError(f"cannot list {printable(folder)}: {error.strerror}", _LOCKED) from None
 
 
-def _loose_files(folder: Path) -> int:
+def _place(entry: Any) -> Any:
+    """The file or folder of an entry."""
+    return Path(entry.path) if isinstance(entry, os.DirEntry) else entry
+
+
+def _loose_files(folder: Path | Node) -> int:
     return sum(not _is_folder(entry) for entry in _entries(folder))
 
 
-def _is_folder(entry: os.DirEntry[str]) -> bool:
+def _is_folder(entry: os.DirEntry[str] | Node) -> bool:
     try:
         return entry.is_dir()
     except OSError:  # a circular link
         return False
 
 
-def _is_special(entry: os.DirEntry[str]) -> bool:
+def _is_special(entry: os.DirEntry[str] | Node) -> bool:
     """Neither a file nor a folder, so that reading it may block forever; a broken link does not count."""
     try:
         return not (entry.is_file() or entry.is_dir()) and bool(entry.stat())

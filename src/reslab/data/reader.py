@@ -9,13 +9,15 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TypeVar
 
 import numpy as np
 
-from reslab.data.catalog import Picture
+from reslab.data.catalog import Member, Picture
 from reslab.errors import BadPicture
-from reslab.pixels.decode import decode
+from reslab.pixels.decode import decode, read_file
+from reslab.pixels.stored import Unreadable
 from reslab.system.machine import default_workers
 
 Item = TypeVar("Item")
@@ -39,13 +41,34 @@ class Block:
     """Position -> the error."""
 
 
-def load(picture: Picture) -> np.ndarray:
-    """The whole decoded picture, or the part that its box names: uint8 `[height, width, 3]`."""
+def content(picture: Picture) -> bytes | None:
+    """A picture's file, undecoded; None where the picture itself was given. Wherever the file lies, it is read here.
+
+    Raises:
+        BadPicture: it cannot be read.
+    """
     source = picture.source
     if isinstance(source, BadPicture):
         raise source
-    name = picture.key if isinstance(source, bytes) else None
-    pixels = source if isinstance(source, np.ndarray) else decode(source, name)
+    if isinstance(source, Member):
+        try:
+            return source.read()
+        except Unreadable as error:
+            raise BadPicture(picture.key, str(error)) from None
+    return (
+        None if isinstance(source, np.ndarray) else read_file(source, None if isinstance(source, Path) else picture.key)
+    )
+
+
+def load(picture: Picture) -> np.ndarray:
+    """The whole decoded picture, or the part that its box names: uint8 `[height, width, 3]`."""
+    source = picture.source
+    if isinstance(source, np.ndarray):
+        pixels = source
+    elif isinstance(source, Path):
+        pixels = decode(source)
+    else:
+        pixels = decode(content(picture) or b"", picture.key)
     if picture.box is None:
         return pixels
     left, upper, width, height = picture.box

@@ -5,6 +5,9 @@ import os
 import re
 from pathlib import Path
 
+from reslab.data.archives.open import is_archive, is_sharded, read_archive
+from reslab.data.archives.places import is_url
+from reslab.data.archives.shards import INDEX_NAME
 from reslab.data.catalog import Catalog
 from reslab.data.folder import OUTSIDE, read_folder
 from reslab.data.table import read_table
@@ -18,36 +21,41 @@ NAMES = ("digits", "cifar10", "cifar100", "mnist", "fashion_mnist", "svhn", "stl
 BUILT_IN = "digits"
 
 TABLES = (".csv", ".tsv", ".txt")
+
+KINDS = "DATA is a folder, a .csv/.tsv table, a folder or URL of shards, a .zip, .parquet, or a name"
 _LETTER_OR_DIGIT = re.compile(r"\w")
 _SIDES = {"left", "right", "clockwise", "counterclockwise", "左", "右"}
 
 
 def read_data(data: str | Path, data_dir: str | Path | None = None) -> Catalog:
-    """The catalog of a folder, a CSV/TSV file or a named set.
+    """The catalog of a folder, a CSV/TSV file, an archive (`data.archives`) or a named set.
 
     Args:
-        data: a path, or one of `NAMES`. A path that exists wins over a name.
+        data: a path, a URL, or one of `NAMES`. A path that exists wins over a name.
         data_dir: the folder of a named set, or where to download it.
 
     Raises:
         ResLabError: there is no such path, or no picture in it.
     """
+    if is_archive(data):
+        return read_archive(data) if is_sharded(data) else _with_mirror_rule(read_archive(data))
     path = path_of(data, "DATA")
     if path.is_dir():
         catalog = read_folder(path)
     elif path.is_file():
         if path.suffix.lower() not in TABLES:
-            raise ResLabError(f"{path} is a file, not a data set", "DATA is a folder, a .csv/.tsv table or a name")
+            raise ResLabError(f"{path} is a file, not a data set", KINDS)
         catalog = read_table(path)
     elif str(data).lower() in NAMES:
         return _named(str(data).lower(), None if data_dir is None else Path(data_dir))
     else:
-        raise ResLabError(
-            f"there is no {data}", f"DATA is a folder, a .csv/.tsv table or a name; {nearest(str(data), NAMES)}"
-        )
+        raise ResLabError(f"there is no {data}", f"{KINDS}; {nearest(str(data), NAMES)}")
     if not catalog.pictures:
         loose = catalog.skipped.get(OUTSIDE, 0)
         what = f"has no class folders, only {loose} file(s) beside each other" if loose else "holds no pictures"
+        if path.is_dir() and any(path.glob("*.tar")):
+            hint = "reslab shard was stopped: begin again; or another tool wrote them"
+            raise ResLabError(f"{data} holds tar files, but neither {INDEX_NAME} nor class folders", hint)
         raise ResLabError(f"{data} {what}", "put pictures into one folder per class, e.g. data/cats/1.jpg")
     return _with_mirror_rule(catalog)
 
@@ -77,8 +85,8 @@ def path_of(written: str | Path, what: str) -> Path:
 
 
 def at_hand(data: str | Path, data_dir: str | Path | None = None) -> bool:
-    """Whether the data can be read without a download: they are an existing path, built in, or were downloaded before."""
-    if Path(data).exists() or str(data).lower() == BUILT_IN:
+    """Whether the data can be read where they are: an existing path, a URL, built in, or downloaded before."""
+    if is_url(data) or Path(data).exists() or str(data).lower() == BUILT_IN:
         return True
     if str(data).lower() not in NAMES:
         return False

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from reslab.data.archives.open import is_archive, stream_archive
 from reslab.data.catalog import Picture
 from reslab.data.folder import picture_files
 from reslab.engine.base import CheckpointAssumptions, Engine, Outputs, probabilities, stream_outputs
@@ -29,8 +30,8 @@ from reslab.tasks.task import require
 TOP = 5
 
 Input = Any
-"""A path, folder or pattern (str or PathLike); or one picture: the content of a file (bytes), a file opened in binary mode,
-a uint8 array `[height, width, 3]`, a uint8 tensor `[3, height, width]`, or a picture of Pillow's."""
+"""A path, folder, archive, URL or pattern (str or PathLike); or one picture: the content of a file (bytes), a file opened in
+binary mode, a uint8 array `[height, width, 3]`, a uint8 tensor `[3, height, width]`, or a picture of Pillow's."""
 
 _ONE = (str, bytes, bytearray, memoryview, os.PathLike, np.ndarray, Image.Image)
 
@@ -198,12 +199,23 @@ def expand(inputs: Input | Iterable[Input]) -> Iterator[Picture]:
     Nothing is raised here: what cannot be found or is no picture says so when it is read.
     """
     for number, item in enumerate([inputs] if _is_one(inputs) else inputs):
-        if isinstance(item, str | os.PathLike):
+        if isinstance(item, str | os.PathLike) and is_archive(item):
+            yield from _inside(os.fsdecode(item))
+        elif isinstance(item, str | os.PathLike):
             for found in _found(os.fsdecode(item)):
                 name = found.name if isinstance(found, BadPicture) else printable(found)
                 yield Picture(name, found, "")
         else:
             yield _given(item, number)
+
+
+def _inside(written: str) -> Iterator[Picture]:
+    """The pictures of an archive, without what it says about them; or why there are none."""
+    try:
+        for picture in stream_archive(written):
+            yield Picture(f"{printable(written).rstrip('/')}/{picture.key}", picture.source, "", box=picture.box)
+    except ResLabError as error:
+        yield Picture(printable(written), BadPicture(printable(written), error.message), "")
 
 
 def _is_one(inputs: Any) -> bool:

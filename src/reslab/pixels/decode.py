@@ -12,6 +12,7 @@ Pillow decodes, but is given only the parts of the file that hold pixels (`store
 that raises after the deadline. The result is filled in boxes of a million pixels, so that no second copy of it exists.
 """
 
+import contextlib
 import functools
 import importlib
 import importlib.util
@@ -23,7 +24,7 @@ import stat
 import struct
 import time
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -109,11 +110,28 @@ def decode(
         BadPicture: the file cannot be opened or decoded in full, within the budget of pixels, memory and time; the
             message names it.
     """
-    name = name or ("<bytes>" if isinstance(source, bytes) else printable(source))
     deadline = time.monotonic() + seconds
-    try:
+    with _as_bad_picture(source, name, seconds):
         kind, stored = _stored(_read(source))
         return _whole(kind, stored, max_pixels, deadline)
+
+
+def read_file(source: str | os.PathLike | bytes, name: str | None = None) -> bytes:
+    """A picture's file as it is, undecoded.
+
+    Raises:
+        BadPicture: it cannot be opened, or is larger than `MAX_BYTES`.
+    """
+    with _as_bad_picture(source, name, SECONDS):
+        return _read(source)
+
+
+@contextlib.contextmanager
+def _as_bad_picture(source: str | os.PathLike | bytes, name: str | None, seconds: float) -> Iterator[None]:
+    """Whatever fails inside becomes a `BadPicture` that names the file."""
+    name = name or ("<bytes>" if isinstance(source, bytes) else printable(source))
+    try:
+        yield
     except Unreadable as error:
         raise BadPicture(name, str(error)) from None
     except _Late:

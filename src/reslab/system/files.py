@@ -6,7 +6,7 @@ import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import IO, Any, BinaryIO
 
 from reslab.errors import ResLabError
 from reslab.system.values import build, parse, shown
@@ -47,6 +47,24 @@ def write_atomically(path: Path, data: bytes | bytearray) -> None:
     """Write a whole file (`open_atomically`)."""
     with open_atomically(path) as file:
         file.write(data)
+
+
+def lock(file: IO[bytes], wait: bool = False) -> bool:
+    """Lock an open file against other openings of it; the system lets go of it with the process. False where it is taken.
+
+    Where the system knows no such locks, nothing happens.
+    """
+    try:
+        import fcntl
+    except ImportError:
+        return True
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+    except BlockingIOError:
+        return False
+    except OSError:  # a file system without locks
+        return True
+    return True
 
 
 def _sync_folder(folder: Path) -> None:

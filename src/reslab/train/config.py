@@ -75,7 +75,7 @@ class TrainConfig:
     """Everything that decides a run. `auto`, and 0 where a count is asked for, leave the choice to `plan.resolve`."""
 
     data: str = "digits"
-    """A folder, a CSV/TSV table, or a name."""
+    """A folder, a CSV/TSV table, an archive or its URL, or a name."""
     data_dir: str | None = setting(
         None, None, "Folder that a named data set is in, or is downloaded to.", group="data", kind=Path
     )

@@ -4,12 +4,12 @@ import statistics
 from collections.abc import Collection
 from dataclasses import asdict, replace
 from math import ceil
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from reslab.data.catalog import Picture
+from reslab.data.reader import content
 from reslab.errors import ResLabError
 from reslab.nn.config import MOST_MEMBERS, last_map
 from reslab.nn.zoo import configuration, native_size
@@ -306,9 +306,9 @@ def typical_side(pictures: tuple[Picture, ...]) -> int:
             sides.append(min(picture.box[2:]))
         elif isinstance(picture.source, np.ndarray):
             sides.append(min(picture.source.shape[:2]))
-        elif isinstance(picture.source, Path | bytes):
+        else:
             try:
-                header = facts(picture.source)
+                header = facts(content(picture) or b"")
             except Exception:  # the check names it; here it only has no size
                 continue
             sides.append(min(header.width, header.height))

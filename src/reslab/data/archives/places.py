@@ -1,0 +1,352 @@
+"""A folder on the disk or at a URL: its files are listed, read in whole or in part, and written whole or not at all.
+
+URLs (`s3://`, `gs://`, `memory://`, …) are read by fsspec (extra `scale`); `file://` is a folder.
+"""
+
+import contextlib
+import errno
+import hashlib
+import os
+import re
+import tempfile
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, BinaryIO, TypeVar
+from urllib.parse import unquote, urlsplit
+
+from reslab.data.archives.cache import kept
+from reslab.errors import ResLabError
+from reslab.system.files import lock, open_atomically
+
+T = TypeVar("T")
+
+LOCK_NAME = ".reslab-shard.lock"
+_URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")
+_PAUSES = (0.2, 0.5, 1.0)
+"""Seconds before a failed request is made again."""
+
+_OPTIONS: dict[str, dict[str, Any]] = {
+    "s3": {"config_kwargs": {"connect_timeout": 5, "read_timeout": 30, "retries": {"max_attempts": 2}}},
+}
+"""Protocol -> what its file system is opened with."""
+
+_WITHOUT_FOLDERS = ("s3://", "s3a://", "gs://", "gcs://", "az://", "abfs://", "abfss://")
+"""Object stores: making a folder there could make a bucket."""
+
+_CHUNK = 2**22
+_FULL = (errno.ENOSPC, errno.EFBIG, errno.EDQUOT)
+
+
+def is_url(written: object) -> bool:
+    """Whether a person's DATA is a URL."""
+    return isinstance(written, str) and bool(_URL.match(written))
+
+
+def url_path(written: str) -> str | Path:
+    """A `file://` URL as the path that it is; others as they are."""
+    parts = urlsplit(written)
+    return Path(unquote(parts.path)) if parts.scheme.lower() == "file" else written
+
+
+class Place(ABC):
+    """A folder of files."""
+
+    where: str
+    """As it is called in messages."""
+
+    @abstractmethod
+    def sizes(self) -> dict[str, int]:
+        """Name and bytes of every file in it; empty where there is no such folder."""
+
+    @abstractmethod
+    def read(self, name: str) -> bytes:
+        """A whole small file. Raises ResLabError."""
+
+    @abstractmethod
+    def part(self, name: str, offset: int, size: int) -> bytes:
+        """Bytes of a file; fewer where it ends before. Raises ResLabError."""
+
+    @abstractmethod
+    def writing(self, name: str) -> contextlib.AbstractContextManager[BinaryIO]:
+        """A file to write; it has its name once the block has ended. Raises ResLabError where the disk is full."""
+
+    @abstractmethod
+    def remove(self, name: str) -> None:
+        """Delete a file, if it is there."""
+
+    @abstractmethod
+    def claimed(self) -> contextlib.AbstractContextManager[bool]:
+        """For the duration of the block no other process may claim the folder, which is made if need be.
+
+        The block is given whether a process that was killed had claimed it before.
+
+        Raises:
+            ResLabError: another process writes into it, or it cannot be written.
+        """
+
+    def named(self, name: str) -> str:
+        """A file in it, for messages."""
+        return f"{self.where.rstrip('/')}/{name}"
+
+
+def place_of(written: str | Path) -> Place:
+    """A path or URL as a place.
+
+    Raises:
+        ResLabError: the package for this kind of URL is missing; it is named.
+    """
+    if isinstance(written, str) and is_url(written):
+        written = url_path(written)
+    return Folder(written) if isinstance(written, Path) or not is_url(written) else Remote(str(written))
+
+
+class Folder(Place):
+    """On this machine."""
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path)
+        self.where = str(path)
+
+    def sizes(self) -> dict[str, int]:
+        try:
+            with os.scandir(self.path) as entries:
+                return {entry.name: entry.stat().st_size for entry in entries if entry.is_file()}
+        except FileNotFoundError:
+            return {}
+        except OSError as error:
+            raise ResLabError(f"cannot list {self.where}: {error.strerror}") from None
+
+    def read(self, name: str) -> bytes:
+        return self.part(name, 0, -1)
+
+    def part(self, name: str, offset: int, size: int) -> bytes:
+        try:
+            with open(self.path / name, "rb", buffering=0) as file:  # noqa: PTH123  for every picture
+                if offset:
+                    file.seek(offset)
+                return file.read() if size < 0 else file.read(size)
+        except OSError as error:
+            raise ResLabError(f"cannot read {self.named(name)}: {error.strerror or error}") from None
+
+    def writing(self, name: str) -> contextlib.AbstractContextManager[BinaryIO]:
+        return open_atomically(self.path / name)
+
+    def remove(self, name: str) -> None:
+        with contextlib.suppress(OSError):
+            (self.path / name).unlink()
+
+    @contextlib.contextmanager
+    def claimed(self) -> Iterator[bool]:
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+            abandoned = (self.path / LOCK_NAME).exists()
+            claim = (self.path / LOCK_NAME).open("ab")
+        except OSError as error:
+            raise ResLabError(
+                f"cannot write {self.where}: {error.strerror or error}", "choose another folder"
+            ) from None
+        with claim:
+            if not lock(claim) or not _same_file(claim, self.path / LOCK_NAME):
+                raise ResLabError(
+                    f"another process is writing into {self.where}", "wait for it, or choose another folder"
+                )
+            try:
+                yield abandoned
+            finally:
+                self.remove(LOCK_NAME)
+
+
+def _same_file(file: BinaryIO, path: Path) -> bool:
+    """Whether an open file is the one that a path names now: a lock on one that was deleted means nothing."""
+    try:
+        return os.path.samestat(os.fstat(file.fileno()), path.stat())
+    except OSError:
+        return False
+
+
+class Remote(Place):
+    """At a URL. Files of a known checksum are read through the cache while `cached` is set, else by ranges."""
+
+    def __init__(self, url: str) -> None:
+        self.where, self.cached = url, False
+        self.checksums: dict[str, tuple[int, str]] = {}
+        """Name -> bytes and sha256 of the files that may be cached."""
+        self._system, self._root = _file_system(url)
+        self._root = self._root.rstrip("/")
+
+    def _ask(self, name: str, what: Callable[[], T]) -> T:
+        return asked(self.named(name) if name else self.where, what)
+
+    def sizes(self) -> dict[str, int]:
+        def listed() -> list[dict[str, Any]]:
+            self._system.invalidate_cache()
+            try:
+                return self._system.ls(self._root, detail=True)
+            except FileNotFoundError:
+                return []
+
+        rows = self._ask("", listed)
+        return {str(row["name"]).rsplit("/", 1)[-1]: int(row["size"] or 0) for row in rows if row["type"] == "file"}
+
+    def read(self, name: str) -> bytes:
+        return self._ask(name, lambda: self._system.cat_file(f"{self._root}/{name}"))
+
+    def part(self, name: str, offset: int, size: int) -> bytes:
+        if self.cached and name in self.checksums:
+            return self._cached_part(name, offset, size)
+        return self._ask(name, lambda: self._system.cat_file(f"{self._root}/{name}", start=offset, end=offset + size))
+
+    def _cached_part(self, name: str, offset: int, size: int) -> bytes:
+        for _ in range(8):  # another process may make room between the two lines
+            with contextlib.suppress(FileNotFoundError), self.fetched(name).open("rb", buffering=0) as file:
+                file.seek(offset)
+                return file.read(size)
+        raise ResLabError("the cache is too small for the processes that share it", "set RESLAB_CACHE_BYTES")
+
+    def fetched(self, name: str) -> Path:
+        """A file of known checksum in the cache, on this disk."""
+        size, digest = self.checksums[name]
+        return kept(f"{digest}{Path(name).suffix}", size, lambda file: self._fetch(name, digest, file))
+
+    def _fetch(self, name: str, digest: str, file: BinaryIO) -> None:
+        _, found = _copied(self._system, f"{self._root}/{name}", self.named(name), file)
+        if found != digest:
+            raise ResLabError(f"{self.named(name)} is not the file that its index names: another sha256", _ANEW)
+
+    @contextlib.contextmanager
+    def writing(self, name: str) -> Iterator[BinaryIO]:
+        with _scratch() as folder:
+            with open_atomically(folder / "file") as file:
+                yield file
+            self._ask(name, lambda: self._system.put_file(str(folder / "file"), f"{self._root}/{name}"))
+
+    def remove(self, name: str) -> None:
+        with contextlib.suppress(Exception):
+            self._system.rm_file(f"{self._root}/{name}")
+
+    @contextlib.contextmanager
+    def claimed(self) -> Iterator[bool]:
+        def claim() -> None:
+            if not self.where.lower().startswith(_WITHOUT_FOLDERS):
+                self._system.makedirs(self._root, exist_ok=True)
+            try:
+                self._system.pipe_file(f"{self._root}/{LOCK_NAME}", b"reslab", mode="create")
+            except FileExistsError:
+                raise ResLabError(
+                    f"another process is writing into {self.where}",
+                    f"wait for it; if it was killed, delete {self.named(LOCK_NAME)}",
+                ) from None
+
+        self._ask("", claim)
+        try:
+            yield False
+        finally:
+            self.remove(LOCK_NAME)
+
+
+_ANEW = "it was edited or cut short: copy it again, or write the shards anew"
+
+
+@contextlib.contextmanager
+def _scratch() -> Iterator[Path]:
+    """A folder for a file that is being sent."""
+    try:
+        with tempfile.TemporaryDirectory(prefix="reslab-") as folder:
+            yield Path(folder)
+    except OSError as error:
+        raise ResLabError(
+            f"cannot write a temporary file: {error.strerror or error}", "TMPDIR names another disk"
+        ) from None
+
+
+def url_file(url: str) -> Callable[[], Path]:
+    """Where a file at a URL lies in the cache: a function that fetches it if it is not there, or no longer.
+
+    Raises:
+        ResLabError: there is no such file, or no answer.
+    """
+    system, path = _file_system(url)
+    size, version = asked(url, lambda: (int(system.info(path)["size"] or 0), system.ukey(path)))
+    name = hashlib.sha256(f"{url} {version}".encode()).hexdigest()[:40] + Path(path).suffix
+
+    def fetch(file: BinaryIO) -> None:
+        came, _ = _copied(system, path, url, file)
+        if came != size:
+            raise ResLabError(f"{url} gave {came:,} of {size:,} bytes", "try again")
+
+    return lambda: kept(name, size, fetch)
+
+
+def _copied(system: Any, path: str, where: str, file: BinaryIO) -> tuple[int, str]:
+    """Copy a remote file into an open one, from its beginning after each fault: bytes and sha256."""
+
+    def copy() -> tuple[int, str]:
+        file.seek(0)
+        file.truncate()
+        found = hashlib.sha256()
+        with system.open(path, "rb") as source:
+            while chunk := source.read(_CHUNK):
+                found.update(chunk)
+                file.write(chunk)
+        return file.tell(), found.hexdigest()
+
+    return asked(where, copy)
+
+
+def urls_below(url: str, ending: str) -> list[str]:
+    """The URLs of all files below a URL that end so, in sorted order."""
+    system, path = _file_system(url)
+    found = asked(url, lambda: system.find(path))
+    return [system.unstrip_protocol(name) for name in sorted(found) if name.lower().endswith(ending)]
+
+
+def _file_system(url: str) -> tuple[Any, str]:
+    """fsspec's file system for a URL, and the path in it."""
+    protocol = url.partition("://")[0].lower()
+    try:
+        from fsspec.core import url_to_fs
+    except ImportError:
+        raise ResLabError(f"{url} needs the package fsspec", "pip install 'reslab[scale]'") from None
+    try:
+        return url_to_fs(url, **_OPTIONS.get(protocol, {}))
+    except ImportError as error:
+        missing = getattr(error.__cause__, "name", None) or error.name or str(error)
+        hint = "pip install 'reslab[scale]'" if missing in ("s3fs", "pyarrow") else f"pip install {missing}"
+        raise ResLabError(f"{protocol}:// needs the package {missing}", hint) from None
+    except ValueError as error:
+        raise ResLabError(
+            f"{url} cannot be opened: {str(error).splitlines()[0]}", "known are s3://, gs://, file://, …"
+        ) from None
+
+
+def asked(where: str, what: Callable[[], T]) -> T:
+    """What a request for `where` answers; it is made again after a fault that may pass.
+
+    Raises:
+        ResLabError: there is no such file, no right to read it, or no answer.
+    """
+    for pause in (*_PAUSES, None):
+        try:
+            return what()
+        except ResLabError:
+            raise
+        except FileNotFoundError:
+            raise ResLabError(f"there is no {where}") from None
+        except Exception as error:  # the libraries of object stores raise what they like
+            kinds = {kind.__name__ for kind in type(error).__mro__}
+            if isinstance(error, PermissionError) or any("Credential" in kind for kind in kinds):
+                raise ResLabError(
+                    f"no permission for {where}: {_first_line(error)}", "are the credentials set?"
+                ) from None
+            if isinstance(error, OSError) and error.errno in _FULL:
+                raise
+            if pause is None:
+                raise ResLabError(f"no answer for {where}: {_first_line(error)}", "is there a network?") from None
+            time.sleep(pause)
+    raise AssertionError
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip() or type(error).__name__).splitlines()[0]

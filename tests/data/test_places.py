@@ -1,0 +1,282 @@
+"""URLs: shards in memory, on an S3-compatible server, and without a network, a right or a package; the bounded cache."""
+
+import builtins
+import os
+import socket
+import threading
+import zipfile
+
+import pytest
+from tests.pictures import colour_folder
+
+from reslab.data.archives import cache, places
+from reslab.data.archives.cache import kept
+from reslab.data.archives.places import asked, is_url
+from reslab.data.archives.write import write_shards
+from reslab.data.reader import content
+from reslab.data.sources import at_hand, is_archive, read_data
+from reslab.errors import ResLabError
+from reslab.system.fetch import cache_folder
+
+pytest.importorskip("fsspec")
+
+
+@pytest.fixture
+def pets(tmp_path):
+    return read_data(colour_folder(tmp_path / "pets", classes=3, each=6))
+
+
+@pytest.fixture(autouse=True)
+def own_cache(tmp_path, monkeypatch):
+    monkeypatch.setenv("RESLAB_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(places, "_PAUSES", ())
+
+
+@pytest.fixture
+def memory(pets):
+    """The pictures as shards at a URL in memory."""
+    from fsspec.implementations.memory import MemoryFileSystem
+
+    write_shards(pets, "memory://bucket/pets", max_bytes=20_000)
+    yield MemoryFileSystem()
+    MemoryFileSystem().rm("/bucket", recursive=True)
+
+
+def contents(catalog):
+    return [(p.key, p.label, p.split, content(p)) for p in catalog.pictures]
+
+
+def test_what_is_a_url():
+    assert is_url("s3://bucket/pets") and is_url("memory://a") and is_url("hf://datasets/a/b")
+    assert not is_url("C:\\pets") and not is_url("data/a") and not is_url("")
+
+
+def test_a_file_url_is_a_folder(pets, tmp_path):
+    write_shards(pets, f"file://{tmp_path}/o ut".replace(" ", "%20"))
+    assert (tmp_path / "o ut" / "index.json").is_file()
+    assert contents(read_data(f"file://{tmp_path}/o%20ut")) == contents(pets)
+    assert not (tmp_path / "cache").exists()
+
+
+def test_shards_at_a_url_are_cached_whole(pets, memory):
+    found = read_data("memory://bucket/pets")
+    assert contents(found) == contents(pets)
+    assert found.root == "memory://bucket/pets" and at_hand(found.root)
+    there = [path for path in cache_folder("shards").iterdir() if path.suffix == ".tar"]
+    assert len(there) == len([name for name in memory.ls("/bucket/pets", detail=False) if name.endswith(".tar")])
+    for path in there:  # in the cache they are named by their sha256, and are not asked for again
+        path.write_bytes(b"x" * path.stat().st_size)
+    with pytest.raises(Exception, match="was edited"):
+        content(found.pictures[0])
+
+
+def test_more_than_the_cache_holds_is_read_by_ranges(pets, memory, monkeypatch):
+    monkeypatch.setenv("RESLAB_CACHE_BYTES", "1000")
+    assert contents(read_data("memory://bucket/pets")) == contents(pets)
+    assert not cache_folder("shards").exists()
+
+
+def test_a_zip_and_a_parquet_file_at_a_url(pets, memory, tmp_path):
+    with zipfile.ZipFile(tmp_path / "pets.zip", "w") as archive:
+        for picture in pets.pictures:
+            archive.writestr(picture.key, picture.source.read_bytes())
+    memory.put_file(str(tmp_path / "pets.zip"), "/bucket/pets.zip")
+    assert contents(read_data("memory://bucket/pets.zip")) == contents(pets)
+    parquet = pytest.importorskip("pyarrow.parquet")
+    import pyarrow
+
+    rows = {
+        "image": [{"bytes": content(p), "path": p.key} for p in pets.pictures],
+        "label": [p.label for p in pets.pictures],
+    }
+    parquet.write_table(pyarrow.table(rows), tmp_path / "a.parquet")
+    memory.put_file(str(tmp_path / "a.parquet"), "/bucket/hub/data/train-00000-of-00001.parquet")
+    found = contents(read_data("memory://bucket/hub"))
+    assert found == [(key, label, "train", data) for key, label, _, data in contents(pets)]
+
+
+def test_what_is_wrong_at_a_url_is_named(pets, memory):
+    with pytest.raises(ResLabError, match="memory://bucket/pets already holds shards"):
+        write_shards(pets, "memory://bucket/pets")
+    memory.pipe_file("/bucket/new/.reslab-shard.lock", b"")
+    with pytest.raises(ResLabError, match="another process is writing into memory://bucket/new"):
+        write_shards(pets, "memory://bucket/new")
+    memory.rm_file("/bucket/pets/data-000001.tar")
+    with pytest.raises(ResLabError, match=r"memory://bucket/pets/data-000001\.tar is missing"):
+        read_data("memory://bucket/pets")
+    with pytest.raises(ResLabError, match="memory://bucket/nothing"):
+        read_data("memory://bucket/nothing")
+
+
+def test_an_edited_shard_at_a_url_is_refused(pets, memory):
+    path = "/bucket/pets/data-000000.tar"
+    memory.pipe_file(path, b"x" * memory.info(path)["size"])
+    found = read_data("memory://bucket/pets")
+    with pytest.raises(ResLabError, match=r"data-000000\.tar is not the file that its index names: another sha256"):
+        content(found.pictures[0])
+    assert not [p for p in cache_folder("shards").iterdir() if p.suffix in (".tar", ".tmp")]
+
+
+def test_a_missing_package_is_named(monkeypatch):
+    with pytest.raises(ResLabError, match="gs:// needs the package gcsfs"):
+        read_data("gs://bucket/pets")
+    with pytest.raises(ResLabError, match="Protocol not known: s4"):
+        read_data("s4://bucket/pets")
+    real = builtins.__import__
+
+    def without(name, *rest):
+        if name.startswith("fsspec"):
+            raise ImportError(name)
+        return real(name, *rest)
+
+    monkeypatch.setattr(builtins, "__import__", without)
+    with pytest.raises(ResLabError, match="needs the package fsspec") as caught:
+        read_data("s3://bucket/pets")
+    assert caught.value.hint == "pip install 'reslab[scale]'"
+    assert is_archive("s3://bucket/pets")
+
+
+def test_faults_that_pass_are_tried_again_and_others_are_not(monkeypatch):
+    monkeypatch.setattr(places, "_PAUSES", (0, 0))
+    faults = [ConnectionResetError("reset"), TimeoutError("slow")]
+
+    def answer():
+        if faults:
+            raise faults.pop()
+        return 1
+
+    assert asked("s3://a", answer) == 1
+
+    def always(error):
+        tries.append(1)
+        raise error
+
+    tries = []
+    with pytest.raises(ResLabError, match="no answer for s3://a: reset"):
+        asked("s3://a", lambda: always(ConnectionResetError("reset")))
+    assert len(tries) == 3
+    tries = []
+    with pytest.raises(ResLabError, match="no permission for s3://a: Forbidden"):
+        asked("s3://a", lambda: always(PermissionError("Forbidden")))
+    assert len(tries) == 1
+
+
+# ------------------------------------------------------------------ the cache
+
+
+def write(data):
+    return lambda file: file.write(data)
+
+
+def test_the_least_recently_used_leave_first(monkeypatch):
+    monkeypatch.setenv("RESLAB_CACHE_BYTES", "250")
+    for number, name in enumerate("ab"):
+        os.utime(kept(name, 100, write(b"x" * 100)), (number, number))
+    kept("a", 100, write(b"never"))  # used again
+    kept("c", 100, write(b"y" * 100))
+    assert sorted(p.name for p in cache_folder("shards").iterdir() if not p.name.startswith(".")) == ["a", "c"]
+    with pytest.raises(ResLabError, match="are more than the cache"):
+        kept("d", 251, write(b""))
+    monkeypatch.setenv("RESLAB_CACHE_BYTES", "many")
+    with pytest.raises(ResLabError, match="RESLAB_CACHE_BYTES is 'many'"):
+        kept("d", 1, write(b""))
+
+
+def test_a_failed_fetch_leaves_nothing():
+    def fail(file):
+        file.write(b"half")
+        raise ResLabError("no answer")
+
+    with pytest.raises(ResLabError, match="no answer"):
+        kept("a", 100, fail)
+    assert [p for p in cache_folder("shards").iterdir() if not p.name.endswith(".lock")] == []
+
+
+def test_many_readers_fetch_once(monkeypatch):
+    fetched = []
+
+    def fetch(file):
+        fetched.append(1)
+        file.write(b"z" * 50)
+
+    threads = [threading.Thread(target=kept, args=("a", 50, fetch)) for _ in range(8)]
+    [thread.start() for thread in threads]
+    [thread.join() for thread in threads]
+    assert len(fetched) == 1
+
+
+def test_readers_with_too_little_room_still_read_rightly(pets, memory, monkeypatch):
+    """Two sets compete for the room of one: each read finds its bytes, whoever pushed them out."""
+    write_shards(pets, "memory://bucket/other", max_bytes=200_000)
+    size = sum(row["size"] for row in memory.ls("/bucket/other", detail=True) if row["name"].endswith(".tar"))
+    monkeypatch.setenv("RESLAB_CACHE_BYTES", str(size + 10_000))
+    sets = [read_data(f"memory://bucket/{name}") for name in ("pets", "other")]
+    wrong = []
+
+    def look(found):
+        for _ in range(3):
+            if contents(found) != contents(pets):
+                wrong.append(found.root)
+
+    threads = [threading.Thread(target=look, args=(found,)) for found in sets]
+    [thread.start() for thread in threads]
+    [thread.join() for thread in threads]
+    assert wrong == []
+    assert (
+        cache._files(cache_folder("shards"))
+        and sum(s for _, s, _ in cache._files(cache_folder("shards"))) <= size + 10_000
+    )
+
+
+# ------------------------------------------------------------------ an S3-compatible server
+
+
+@pytest.fixture(scope="module")
+def s3():
+    server = pytest.importorskip("moto.server")
+    pytest.importorskip("s3fs")
+    made = server.ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    made.start()
+    host, port = made.get_host_and_port()
+    yield f"http://{host}:{port}"
+    made.stop()
+
+
+def test_shards_on_an_object_store(pets, s3, tmp_path, monkeypatch):
+    import s3fs
+
+    for name, value in (("AWS_ACCESS_KEY_ID", "a"), ("AWS_SECRET_ACCESS_KEY", "b"), ("AWS_ENDPOINT_URL", s3)):
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+    s3fs.S3FileSystem.clear_instance_cache()
+    s3fs.S3FileSystem().mkdir("bucket")
+    write_shards(pets, "s3://bucket/pets", max_bytes=20_000)
+    assert contents(read_data("s3://bucket/pets")) == contents(pets)
+    monkeypatch.setenv("RESLAB_CACHE_BYTES", "1000")
+    assert contents(read_data("s3://bucket/pets")) == contents(pets)
+    with pytest.raises(ResLabError, match="already holds shards"):
+        write_shards(pets, "s3://bucket/pets")
+    with pytest.raises(ResLabError, match="s3://nowhere"):
+        read_data("s3://nowhere/pets")
+    with pytest.raises(ResLabError, match="s3://nowhere"):  # no bucket is made
+        write_shards(pets, "s3://nowhere/pets")
+    with zipfile.ZipFile(tmp_path / "pets.zip", "w") as archive:
+        for picture in pets.pictures:
+            archive.writestr(picture.key, picture.source.read_bytes())
+    monkeypatch.delenv("RESLAB_CACHE_BYTES")
+    s3fs.S3FileSystem().put_file(str(tmp_path / "pets.zip"), "bucket/pets.zip")
+    assert contents(read_data("s3://bucket/pets.zip")) == contents(pets)
+
+
+def test_without_a_network(monkeypatch):
+    pytest.importorskip("s3fs")
+    import s3fs
+
+    with socket.create_server(("127.0.0.1", 0)) as closed:
+        port = closed.getsockname()[1]
+    for name, value in (("AWS_ACCESS_KEY_ID", "a"), ("AWS_SECRET_ACCESS_KEY", "b")):
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{port}")
+    s3fs.S3FileSystem.clear_instance_cache()
+    with pytest.raises(ResLabError, match="no answer for s3://bucket/pets"):
+        read_data("s3://bucket/pets")
