@@ -11,7 +11,7 @@ from reslab.data.catalog import Picture
 from reslab.data.reader import load, load_image
 from reslab.errors import BadPicture
 from reslab.pixels import decode as module
-from reslab.pixels.decode import decode, decode_image
+from reslab.pixels.decode import decode, decode_image, kept_memory
 from reslab.pixels.fingerprint import fingerprint
 from reslab.pixels.preprocess import Preprocess, shrunk
 
@@ -107,3 +107,18 @@ def test_pictures_of_a_catalog(tmp_path):
     bad = Picture("x", BadPicture("x", "it is gone"), "a")
     with pytest.raises(BadPicture, match="it is gone"):
         load_image(bad)
+
+
+def test_memory_is_kept_only_while_pictures_are_read():
+    before = Image.core.get_blocks_max()
+    with kept_memory(2):
+        assert Image.core.get_blocks_max() > before == 0
+        data = encoded("4:2:0")
+        first, second = decode_image(data).tobytes(), decode_image(data).tobytes()
+        Image.new("RGB", (151, 93), "white")
+        truncated = (
+            data[: len(data) // 2] + b"\xff\xd9"
+        )  # what was there before does not pass for a row that was decoded
+        with pytest.raises(BadPicture, match="cut short"):
+            decode_image(truncated)
+    assert first == second and Image.core.get_blocks_max() == 0

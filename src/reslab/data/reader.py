@@ -17,7 +17,7 @@ from PIL import Image
 
 from reslab.data.catalog import Picture
 from reslab.errors import BadPicture
-from reslab.pixels.decode import decode, decode_image
+from reslab.pixels.decode import decode, decode_image, kept_memory
 from reslab.pixels.preprocess import Decoded
 from reslab.system.machine import default_workers
 
@@ -78,12 +78,13 @@ def map_in_order(
     pool = ThreadPoolExecutor(workers, thread_name_prefix="reslab-reader")
     waiting: deque[Future[Result]] = deque()
     try:
-        for item in items:
-            waiting.append(pool.submit(function, item))
-            if len(waiting) > ahead:
+        with kept_memory(workers):
+            for item in items:
+                waiting.append(pool.submit(function, item))
+                if len(waiting) > ahead:
+                    yield waiting.popleft().result()
+            while waiting:
                 yield waiting.popleft().result()
-        while waiting:
-            yield waiting.popleft().result()
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
 
