@@ -7,9 +7,8 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from reslab.data.catalog import Picture
-from reslab.data.reader import load_image
+from reslab.data.reader import load
 from reslab.pixels.fingerprint import fingerprint
-from reslab.pixels.preprocess import Decoded
 from reslab.system.machine import free_memory
 
 _SHARE_OF_FREE_MEMORY = 0.25
@@ -39,7 +38,7 @@ class Store:
     """
 
     def __init__(
-        self, pictures: Sequence[Picture], transform: Callable[[Decoded], np.ndarray], limit: int | None = None
+        self, pictures: Sequence[Picture], transform: Callable[[np.ndarray], np.ndarray], limit: int | None = None
     ) -> None:
         self.pictures = pictures
         self.index = {picture.key: number for number, picture in enumerate(pictures)}
@@ -59,14 +58,14 @@ class Store:
         """Picture `index`, uint8 `[height, width, 3]`. Raises BadPicture."""
         picture = self.pictures[index]
         kept = self._memory.kept.get(picture.key)
-        return self.keep(index, load_image(picture)) if kept is None else kept
+        return self.keep(index, load(picture)) if kept is None else kept
 
     def read(self, picture: Picture) -> tuple[np.ndarray, bytes]:
         """The transformed picture, and the hash of its full decoded form."""
         pixels = self[self.index[picture.key]]
         return pixels, self._memory.hashes[picture.key]
 
-    def keep(self, index: int, picture: Decoded) -> np.ndarray:
+    def keep(self, index: int, picture: np.ndarray) -> np.ndarray:
         """Keep an already decoded picture, if there is room; returns it transformed."""
         transformed = np.ascontiguousarray(self._transform(picture))
         key, memory = self.pictures[index].key, self._memory
@@ -82,5 +81,5 @@ class Store:
         """One short hash per picture, of its full decoded form; decodes those that have not been read yet."""
         for index, picture in enumerate(self.pictures):
             if picture.key not in self._memory.hashes:
-                self.keep(index, load_image(picture))
+                self.keep(index, load(picture))
         return [self._memory.hashes[picture.key] for picture in self.pictures]
