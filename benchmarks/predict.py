@@ -1,6 +1,7 @@
 """Files on disk -> answers: `reslab predict`'s stream beside a torchvision eager loop with a DataLoader, one run, ratios.
 
     python benchmarks/predict.py DATA [--model resnet18] [--size 224] [--pictures 397] [--rounds 5] [--int8 FILE.onnx]
+    python benchmarks/predict.py DATA --enlarge --pictures 40 --before OTHER/src    # 12-megapixel JPEGs, two versions of ResLab
 
 All hold the same random weights and see the same files. The loop is what the torchvision references do: ImageFolder, two
 loader processes, Resize of the short side, CenterCrop, Normalize, float32, `inference_mode`; with maps channels-first and
@@ -27,6 +28,7 @@ CLASSES = 1000
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 LOADERS = 2
 MODEL, GRAPH, WEIGHTS = "model.safetensors", "model.onnx", "torchvision.pth"
+BEFORE = "onnx, before"
 PEERS = ("eager, channels-first", "eager, channels-last")
 
 
@@ -60,6 +62,20 @@ def link_pictures(data: Path, count: int, folder: Path) -> None:
         link = folder / picture.label / picture.key.replace("/", "_")
         link.parent.mkdir(parents=True, exist_ok=True)
         link.symlink_to(Path(picture.source).resolve())
+
+
+def enlarge_pictures(folder: Path) -> None:
+    """Put a JPEG of 4000 x 3000 pixels with fine noise in the place of each picture."""
+    import numpy as np
+    from PIL import Image
+
+    for number, link in enumerate(sorted(folder.glob("*/*"))):
+        large = np.asarray(Image.open(link).convert("RGB").resize((4000, 3000), Image.Resampling.BICUBIC)).astype(
+            np.int16
+        )
+        noise = np.random.default_rng(number).normal(0, 4, (1500, 2000, 1)).astype(np.int16).repeat(2, 0).repeat(2, 1)
+        link.unlink()
+        Image.fromarray(np.clip(large + noise, 0, 255).astype(np.uint8)).save(link.with_suffix(".jpg"), quality=90)
 
 
 def ours(model: Path, pictures: Path) -> Callable[[], int]:
@@ -104,7 +120,9 @@ def contestant(name: str, folder: Path, options: argparse.Namespace) -> Callable
     pictures = folder / "pictures"
     if name in PEERS:
         return eager(name.removeprefix("eager, "), folder, pictures, options)
-    return ours({"onnx": folder / GRAPH, "torch": folder / MODEL, "int8": options.int8}[name], pictures)
+    return ours(
+        {"onnx": folder / GRAPH, BEFORE: folder / GRAPH, "torch": folder / MODEL, "int8": options.int8}[name], pictures
+    )
 
 
 def run_one(name: str, folder: Path, options: argparse.Namespace) -> None:
@@ -126,6 +144,8 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--batch", type=int, default=32, help="of the eager loop")
     parser.add_argument("--int8", type=Path, help="an exported int8 graph, to be measured too")
+    parser.add_argument("--enlarge", action="store_true", help="every picture as a JPEG of 12 megapixels")
+    parser.add_argument("--before", type=Path, help="src of another version of ResLab: compared with this one alone")
     parser.add_argument("--only", help=argparse.SUPPRESS)
     parser.add_argument("--folder", type=Path, help=argparse.SUPPRESS)
     options = parser.parse_args()
@@ -133,22 +153,27 @@ def main() -> None:
         run_one(options.only, options.folder, options)
         return
     names = ["onnx", "torch", *(["int8"] if options.int8 else []), *PEERS]
+    names = ["onnx", BEFORE] if options.before else names
     speeds: dict[str, list[float]] = {name: [] for name in names}
     costs: dict[str, list[float]] = {name: [] for name in names}
     spin = {"GOMP_SPINCOUNT": "10000"}  # what `reslab` sets for itself
     with tempfile.TemporaryDirectory() as folder:
         write_models(Path(folder), options.model, options.size)
         link_pictures(options.data, options.pictures, Path(folder) / "pictures")
+        if options.enlarge:
+            enlarge_pictures(Path(folder) / "pictures")
         for number in range(options.rounds):
             for name in names if number % 2 else names[::-1]:
                 words = [sys.executable, __file__, *sys.argv[1:], "--only", name, "--folder", folder]
                 environment = os.environ | ({} if name in PEERS else spin)
+                environment |= {"PYTHONPATH": str(options.before.resolve())} if name == BEFORE else {}
                 done = subprocess.run(words, env=environment, stdout=subprocess.PIPE, text=True, check=True)
                 answered, seconds, busy = json.loads(done.stdout.splitlines()[-1])
                 speeds[name].append(answered / seconds)
                 costs[name].append(1e3 * busy / answered)
                 print(f"round {number + 1}: {name}: {speeds[name][-1]:.1f} images/s", file=sys.stderr, flush=True)
-    peer = max(PEERS, key=lambda name: statistics.median(speeds[name]))
+    peers = [BEFORE] if options.before else PEERS
+    peer = max(peers, key=lambda name: statistics.median(speeds[name]))
     report = {"model": options.model, "size": options.size, "pictures": answered, "processors": os.cpu_count()}
     report |= {"images_per_second": {k: [round(x, 1) for x in v] for k, v in speeds.items()}}
     report |= {"processor_ms_per_image": {k: round(statistics.median(v), 1) for k, v in costs.items()}, "peer": peer}

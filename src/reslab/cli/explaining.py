@@ -14,7 +14,7 @@ from reslab.cli import show
 from reslab.cli.foreign import FOREIGN_OPTIONS, ForeignOptions
 from reslab.cli.options import outside_data
 from reslab.data.catalog import Picture
-from reslab.data.reader import load
+from reslab.data.reader import load, load_image
 from reslab.engine.open import EngineName, find_model, open_engine
 from reslab.errors import BadPicture, ResLabError
 from reslab.evaluate.features import Embedding, Neighbour, find_near, find_picture
@@ -25,7 +25,7 @@ from reslab.explain.draw import draw_explanation
 from reslab.explain.neighbours import draw_neighbours
 from reslab.pixels.encode import encode_picture
 from reslab.pixels.fingerprint import fingerprint
-from reslab.pixels.preprocess import Preprocess
+from reslab.pixels.preprocess import Decoded, Preprocess
 from reslab.run.features import Searched, training_features
 from reslab.system.files import write_atomically
 
@@ -73,7 +73,7 @@ def explain(
         for number, picture in enumerate(pictures):
             progress.move(1)
             try:
-                pixels = load(picture)
+                pixels = load_image(picture)
             except BadPicture as error:
                 show.people.print(f"{picture.key}: cannot explain: {error.reason}")
                 continue
@@ -104,7 +104,7 @@ def _file_names(keys: Iterable[str]) -> list[str]:
     return list(names.values())
 
 
-def _nearest(engine: Any, known: Searched, picture: Picture, pixels: np.ndarray) -> tuple[Neighbour, ...]:
+def _nearest(engine: Any, known: Searched, picture: Picture, pixels: Decoded) -> tuple[Neighbour, ...]:
     """The training pictures that are nearest to one; its decoded pixels are given."""
     features = engine.embed(engine.header.preprocess(pixels)[None]).features
     found = Embedding(features, np.frombuffer(fingerprint(pixels), np.uint8)[None], {})

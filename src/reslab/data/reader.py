@@ -13,10 +13,12 @@ from pathlib import Path
 from typing import TypeVar
 
 import numpy as np
+from PIL import Image
 
 from reslab.data.catalog import Member, Picture
 from reslab.errors import BadPicture
-from reslab.pixels.decode import decode, read_file
+from reslab.pixels.decode import decode, decode_image, kept_memory, read_file
+from reslab.pixels.preprocess import Decoded
 from reslab.pixels.stored import Unreadable
 from reslab.system.machine import default_workers
 
@@ -63,12 +65,7 @@ def content(picture: Picture) -> bytes | None:
 def load(picture: Picture) -> np.ndarray:
     """The whole decoded picture, or the part that its box names: uint8 `[height, width, 3]`."""
     source = picture.source
-    if isinstance(source, np.ndarray):
-        pixels = source
-    elif isinstance(source, Path):
-        pixels = decode(source)
-    else:
-        pixels = decode(content(picture) or b"", picture.key)
+    pixels = source if isinstance(source, np.ndarray) else _decoded_by(decode, picture)
     if picture.box is None:
         return pixels
     left, upper, width, height = picture.box
@@ -76,6 +73,19 @@ def load(picture: Picture) -> np.ndarray:
     if not part.size:
         raise BadPicture(picture.key, f"its box {picture.box} lies outside the picture")
     return part.copy()  # a view would keep the whole picture in memory
+
+
+def load_image(picture: Picture) -> Image.Image:
+    """The same as an image of Pillow's, for what only resizes or hashes it: quicker for large photographs."""
+    if picture.box is None and not isinstance(picture.source, np.ndarray):
+        return _decoded_by(decode_image, picture)
+    return Image.fromarray(load(picture))
+
+
+def _decoded_by(decoder: Callable[..., Result], picture: Picture) -> Result:
+    if isinstance(picture.source, Path):
+        return decoder(picture.source)
+    return decoder(content(picture) or b"", picture.key)
 
 
 def map_in_order(
@@ -91,22 +101,23 @@ def map_in_order(
     pool = ThreadPoolExecutor(workers, thread_name_prefix="reslab-reader")
     waiting: deque[Future[Result]] = deque()
     try:
-        for item in items:
-            waiting.append(pool.submit(function, item))
-            if len(waiting) > ahead:
+        with kept_memory(workers):
+            for item in items:
+                waiting.append(pool.submit(function, item))
+                if len(waiting) > ahead:
+                    yield waiting.popleft().result()
+            while waiting:
                 yield waiting.popleft().result()
-        while waiting:
-            yield waiting.popleft().result()
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
 
 
 def blocks(
     pictures: Iterable[Picture],
-    preprocess: Callable[[np.ndarray], np.ndarray],
+    preprocess: Callable[[Decoded], np.ndarray],
     size: int,
     workers: int | None = None,
-    read: Callable[[Picture], np.ndarray] = load,
+    read: Callable[[Picture], Decoded] = load_image,
 ) -> Iterator[Block]:
     """Preprocessed pictures, `BLOCK` at a time; the last block may be shorter.
 
@@ -125,9 +136,9 @@ def blocks(
 def read_block(
     start: int,
     pictures: Iterable[Picture],
-    preprocess: Callable[[np.ndarray], np.ndarray],
+    preprocess: Callable[[Decoded], np.ndarray],
     size: int,
-    read: Callable[[Picture], np.ndarray] = load,
+    read: Callable[[Picture], Decoded] = load_image,
 ) -> Block:
     """These pictures, one after the other in this thread; the first has the position `start` in the sequence."""
     return _block(start, [_attempt(picture, preprocess, read) for picture in pictures], size)
@@ -142,7 +153,7 @@ def parts(items: Iterable[Item], count: int) -> Iterator[tuple[int, list[Item]]]
 
 
 def _attempt(
-    picture: Picture, preprocess: Callable[[np.ndarray], np.ndarray], read: Callable[[Picture], np.ndarray]
+    picture: Picture, preprocess: Callable[[Decoded], np.ndarray], read: Callable[[Picture], Decoded]
 ) -> np.ndarray | BadPicture:
     try:
         return preprocess(read(picture))

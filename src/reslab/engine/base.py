@@ -7,8 +7,9 @@ from typing import Any, NamedTuple, Protocol, runtime_checkable
 import numpy as np
 
 from reslab.data.catalog import Picture
-from reslab.data.reader import BLOCK, Block, blocks, load, map_in_order, parts, read_block
+from reslab.data.reader import BLOCK, Block, blocks, load_image, map_in_order, parts, read_block
 from reslab.model.file import Header
+from reslab.pixels.preprocess import Decoded
 from reslab.system.events import ignore
 from reslab.system.machine import default_workers
 from reslab.tasks.table import task_named
@@ -159,7 +160,7 @@ def stream_outputs(
     engine: Engine,
     pictures: Iterable[Picture],
     workers: int | None = None,
-    read: Callable[[Picture], np.ndarray] = load,
+    read: Callable[[Picture], Decoded] = load_image,
     embed: bool = False,
 ) -> Iterator[tuple[Block, Outputs]]:
     """Read pictures and compute their logits, block by block: threads decode while the engine computes.

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from reslab.data.catalog import Picture
-from reslab.data.reader import load
+from reslab.data.reader import load_image
 from reslab.engine.base import Engine, Outputs, join_outputs, stream_outputs
 from reslab.errors import BadPicture, NoAnswer, ResLabError
 from reslab.evaluate.feature_map import FeatureMap, make_map, write_map
@@ -21,6 +21,7 @@ from reslab.metrics.intervals import spread
 from reslab.model.file import Header
 from reslab.model.run import byte_order_mark, evaluation_name, map_name, predictions_name
 from reslab.pixels.fingerprint import fingerprint
+from reslab.pixels.preprocess import Decoded
 from reslab.system.files import write_atomically, write_json
 from reslab.tasks.table import task_named
 from reslab.tasks.task import Answers, Calibration, Task, other_labels, supports
@@ -92,10 +93,10 @@ class Evaluation(Answers):
         return byte_order_mark(self.classes) + file.getvalue()
 
 
-def decoded(picture: Picture) -> tuple[np.ndarray, bytes]:
+def decoded(picture: Picture) -> tuple[Decoded, bytes]:
     """A picture as its file has it, and its hash."""
-    pixels = load(picture)
-    return pixels, fingerprint(pixels)
+    image = load_image(picture)
+    return image, fingerprint(image)
 
 
 def evaluate_engine(
@@ -105,7 +106,7 @@ def evaluate_engine(
     skip_bad: bool = False,
     workers: int | None = None,
     on_progress: Callable[[int], None] | None = None,
-    source: Callable[[Picture], tuple[np.ndarray, bytes]] = decoded,
+    source: Callable[[Picture], tuple[Decoded, bytes]] = decoded,
 ) -> Evaluation:
     """Answer for every picture once.
 
@@ -119,7 +120,7 @@ def evaluate_engine(
     labels = task_named(engine.header.task).targets(pictures, engine.header.classes, split)
     hashes: dict[str, bytes] = {}
 
-    def read(picture: Picture) -> np.ndarray:
+    def read(picture: Picture) -> Decoded:
         pixels, hashes[picture.key] = source(picture)
         return pixels
 

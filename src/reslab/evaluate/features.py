@@ -7,12 +7,12 @@ from typing import Self
 import numpy as np
 
 from reslab.data.catalog import Picture
-from reslab.data.reader import load
+from reslab.data.reader import load, load_image
 from reslab.engine.base import Engine, stream_outputs
 from reslab.errors import BadPicture, NoAnswer, ResLabError
 from reslab.metrics.neighbours import nearest_rows
 from reslab.pixels.fingerprint import FINGERPRINT_BYTES, fingerprint
-from reslab.pixels.preprocess import Preprocess
+from reslab.pixels.preprocess import Decoded, Preprocess
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -123,10 +123,10 @@ def embed_pictures(
     features, errors = np.zeros((len(pictures), 0), np.float32), {}
     row_of = {picture: row for row, picture in enumerate(pictures)}
 
-    def read(picture: Picture) -> np.ndarray:
-        pixels = load(picture)
-        fingerprints[row_of[picture]] = np.frombuffer(fingerprint(pixels), np.uint8)
-        return pixels
+    def read(picture: Picture) -> Decoded:
+        image = load_image(picture)
+        fingerprints[row_of[picture]] = np.frombuffer(fingerprint(image), np.uint8)
+        return image
 
     for block, outputs in stream_outputs(engine, pictures, workers, read, embed=True):
         found = outputs.features

@@ -16,6 +16,8 @@ from reslab.shapes import PICTURE, RESIZED
 
 Picture = UInt8[np.ndarray, PICTURE]
 Resized = UInt8[np.ndarray, RESIZED]
+Decoded = Picture | Image.Image
+"""A picture as an array, or as an image of Pillow's in mode RGB (`decode_image`): both give the same bytes."""
 
 Resize = Literal["crop", "pad", "stretch"]
 Interpolation = Literal["bilinear", "bicubic"]
@@ -63,31 +65,36 @@ class Preprocess:
             if value not in known:
                 raise ResLabError(f"{flag} {value} is unknown", nearest(value, known))
 
-    def __call__(self, picture: Picture) -> Resized:
+    def __call__(self, picture: Decoded) -> Resized:
         """Resize one picture.
 
         Args:
-            picture: uint8 `[height, width, 3]`.
+            picture: uint8 `[height, width, 3]`, or the same as an image of Pillow's in mode RGB.
 
         Returns:
             uint8 `[size, size, 3]`; the picture itself when it already has that size.
         """
-        height, width = picture.shape[:2]
+        width, height = size_of(picture)
         if (height, width) == (self.size, self.size):
-            return picture
+            return picture if isinstance(picture, np.ndarray) else np.array(picture)
         if self.resize == "pad":
             return self._padded(picture)
         box = central_square(width, height) if self.resize == "crop" else (0.0, 0.0, float(width), float(height))
         return resized(picture, (self.size, self.size), self.interpolation, box)
 
-    def _padded(self, picture: Picture) -> Resized:
-        height, width = picture.shape[:2]
+    def _padded(self, picture: Decoded) -> Resized:
+        width, height = size_of(picture)
         scale = self.size / max(height, width)
         inner = (max(1, round(width * scale)), max(1, round(height * scale)))
         canvas = Image.new("RGB", (self.size, self.size), _PAD_GREY)
         corner = ((self.size - inner[0]) // 2, (self.size - inner[1]) // 2)
         canvas.paste(Image.fromarray(resized(picture, inner, self.interpolation)), corner)
         return np.array(canvas)
+
+
+def size_of(picture: Decoded) -> tuple[int, int]:
+    """Width and height."""
+    return picture.size if isinstance(picture, Image.Image) else (picture.shape[1], picture.shape[0])
 
 
 def central_square(width: int, height: int) -> tuple[float, float, float, float]:
@@ -98,7 +105,7 @@ def central_square(width: int, height: int) -> tuple[float, float, float, float]
 
 
 def resized(
-    picture: Picture,
+    picture: Decoded,
     size: tuple[int, int],
     interpolation: Interpolation = "bilinear",
     box: tuple[float, float, float, float] | None = None,
@@ -107,16 +114,17 @@ def resized(
 
     Horizontally first, then vertically: by themselves, Pillow 12 and 13 differ in the order, and so in the last bit.
     """
-    image, kind = Image.fromarray(picture), _RESAMPLE[interpolation]
+    image = picture if isinstance(picture, Image.Image) else Image.fromarray(picture)
+    kind = _RESAMPLE[interpolation]
     left, upper, right, lower = box or (0, 0, image.width, image.height)
     rows = image.resize((size[0], image.height), kind, box=(left, 0, right, image.height))
     return np.array(rows.resize(size, kind, box=(0, upper, size[0], lower)))
 
 
-def shrunk(picture: Picture, short_side: int) -> Resized:
+def shrunk(picture: Decoded, short_side: int) -> Resized:
     """The picture with its short side at most `short_side`, aspect kept: what training keeps in memory."""
-    height, width = picture.shape[:2]
+    width, height = size_of(picture)
     scale = short_side / min(height, width)
     if scale >= 1:
-        return picture
+        return picture if isinstance(picture, np.ndarray) else np.array(picture)
     return resized(picture, (max(1, round(width * scale)), max(1, round(height * scale))))

@@ -21,8 +21,8 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 
 from reslab.errors import BadPicture
-from reslab.pixels.decode import decode, facts
-from reslab.pixels.preprocess import Preprocess
+from reslab.pixels.decode import decode, decode_image, facts
+from reslab.pixels.preprocess import Decoded, Preprocess
 from reslab.serve.limits import Limits, Refused
 from reslab.system.machine import default_workers, keep_freed_memory
 
@@ -109,7 +109,9 @@ class ThreadDecoders:
         return await asyncio.get_running_loop().run_in_executor(self._threads, self._read, data, side)
 
     def _read(self, data: bytes, side: int) -> list[np.ndarray]:
-        return _resize(decode(data, "", self._limits.max_pixels, self._limits.decode_seconds), self._prepare, side)
+        return _resize(
+            decode_image(data, "", self._limits.max_pixels, self._limits.decode_seconds), self._prepare, side
+        )
 
     def stop(self) -> None:
         self._threads.shutdown(wait=False, cancel_futures=True)
@@ -289,7 +291,7 @@ def run_worker() -> None:
 
 def _respond(data: bytes, prepare: Preprocess, side: int, max_pixels: int, small: int) -> tuple[int, bytes]:
     try:
-        squares = _resize(decode(data, "", small), prepare, side)
+        squares = _resize(decode_image(data, "", small), prepare, side)
     except BadPicture as error:
         pixels, memory = _estimate_cost(data) if small < max_pixels else (0, 0)
         if pixels > small:
@@ -308,7 +310,7 @@ def _estimate_cost(data: bytes) -> tuple[int, int]:
     return pixels, pixels * _PIXEL_BYTES.get(header.format, _USUAL_PIXEL_BYTES) + _SPARE
 
 
-def _resize(whole: np.ndarray, prepare: Preprocess, side: int) -> list[np.ndarray]:
+def _resize(whole: Decoded, prepare: Preprocess, side: int) -> list[np.ndarray]:
     sides = [prepare.size, side] if side else [prepare.size]
     return [dataclasses.replace(prepare, size=size)(whole) for size in sides]
 
