@@ -15,7 +15,6 @@ that raises after the deadline. The result is filled in boxes of a million pixel
 import functools
 import importlib
 import importlib.util
-import io
 import logging
 import os
 import re
@@ -41,6 +40,7 @@ from reslab.pixels.png import DEFLATE, png_is_whole, stored_png
 from reslab.pixels.rgb import deep, write_rgb
 from reslab.pixels.stored import CUT_SHORT, MAX_PIXELS, Stored, Unreadable, check_size
 from reslab.pixels.tiff import exif_orientation, stored_tiff
+from reslab.pixels.watched import Late, Watched
 from reslab.shapes import PICTURE
 
 EXTENSIONS = frozenset({
@@ -173,7 +173,7 @@ def _as_bad_picture(source: str | os.PathLike | bytes, name: str | None, seconds
         yield
     except Unreadable as error:
         raise BadPicture(name, str(error)) from None
-    except _Late:
+    except Late:
         raise BadPicture(name, f"it takes more than {seconds:g} seconds to decode") from None
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
         raise BadPicture(name, f"its header claims more than {MAX_PIXELS:,} pixels") from None
@@ -234,32 +234,6 @@ def printable(path: str | os.PathLike) -> str:
 # ------------------------------------------------------------------ the file
 
 
-class _Late(Exception):
-    """The deadline has passed."""
-
-
-class _Watched(io.BytesIO):
-    """A file in memory that raises `_Late` after the deadline, and calls `on_pause` once, before it reads past `pause`."""
-
-    def __init__(self, data: bytes, deadline: float) -> None:
-        super().__init__(data)
-        self.deadline = deadline
-        self.pause: int | None = None
-        self.on_pause: Callable[[], None] = lambda: None
-
-    def read(self, size: int | None = -1) -> bytes:
-        if time.monotonic() > self.deadline:
-            raise _Late
-        if self.pause is not None:
-            left = self.pause - self.tell()
-            if left <= 0:
-                self.pause = None
-                self.on_pause()
-            else:
-                size = left if size is None or size < 0 else min(size, left)
-        return super().read(size)
-
-
 def _read(source: str | os.PathLike | bytes) -> bytes:
     """The file's content. Only regular files are opened: reading a pipe could block forever."""
     if isinstance(source, bytes):
@@ -298,7 +272,7 @@ def _open(kind: str, stored: Stored, data: bytes, deadline: float) -> ImageFile.
     """Open the picture, which reads its header only."""
     factory, _ = Image.OPEN[kind]  # as Image.open does, without its warning on stderr of many pixels
     try:
-        image = factory(_Watched(data, deadline), "")
+        image = factory(Watched(data, deadline), "")
     except (SyntaxError, IndexError, TypeError, struct.error):
         layout = f"it is a TIFF of {stored.layout}, which is not read" if stored.layout else not_a_picture(data)
         raise Unreadable(layout) from None
@@ -389,7 +363,7 @@ def _load(image: ImageFile.ImageFile, stored: Stored) -> None:
     def note() -> None:
         absent.append(image.im.crop(bottom).getbbox() is None)
 
-    if stored.scan_end is not None and isinstance(image.fp, _Watched):
+    if stored.scan_end is not None and isinstance(image.fp, Watched):
         image.fp.pause, image.fp.on_pause = stored.scan_end, note
     image.load()
     if absent == [True] and image.im.crop(bottom).getbbox() is not None:
