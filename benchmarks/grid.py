@@ -2,10 +2,11 @@
 
     python benchmarks/grid.py SET [--seconds 20 80 320] [--arms ...] [--seeds 0] [--work FOLDER]
 
-SET is a folder of `benchmarks/sets.py`. A cell is an arm (recipe, network, size, batch) and a time: the arm's speed is measured,
-so many steps are trained as fit into the time, with a schedule that ends with them, and the kept weights answer the pictures of
-`SET/dev`. Test pictures are never opened. A cell that is in FOLDER/SET.jsonl already is not trained again. `table` below prints
-the best arm of each time, and how much the others lose.
+SET is a folder of `benchmarks/sets.py`. A cell is an arm (recipe, network, size, batch) and a time: so many steps are trained
+as fit into the time at the arm's speed, with a schedule that ends with them, and the kept weights answer the pictures of
+`SET/dev`. Test pictures are never opened. The speeds are measured once, by `--speeds` on a quiet machine, and kept in
+FOLDER/speeds.json: the cells then need no quiet one. A cell that is in FOLDER/SET.jsonl already is not trained again. `table`
+below prints the best arm of each time, and how much the others lose.
 
 Seconds of another machine are others; what carries over is how the arms' order changes with the pictures that they are shown.
 """
@@ -30,9 +31,13 @@ from reslab.train.schedule import Timeline
 
 ARMS = (
     "standard/resnet20/32", "standard/resnet20/48", "standard/resnet18/64", "standard/resnet18/96", "standard/resnet18/128",
-    "cifar10_10min/fast_resnet8/32", "cifar10_10min/fast_resnet8/48",
+    "cifar10_10min/fast_resnet8/32/batch_size=128", "cifar10_10min/fast_resnet8/48/batch_size=128",
 )  # fmt: skip
 """Recipe, network, size, and after further slashes what else differs from the recipe, as `batch_size=64`."""
+
+
+def count(folder: Path) -> int:
+    return sum(1 for _ in (folder / "data" / "train").rglob("*.*"))
 
 
 def configured(arm: str, data: Path, pictures: int, seed: int) -> TrainConfig:
@@ -51,16 +56,24 @@ def configured(arm: str, data: Path, pictures: int, seed: int) -> TrainConfig:
     return replace(config, batch_size=min(config.batch_size, pictures))
 
 
-def cell(arm: str, folder: Path, seconds: float, seed: int) -> dict:
+def speed(arm: str, pictures: int) -> dict:
+    """Seconds of a step, in the faster of the precisions."""
+    config = replace(configured(arm, Path(), pictures, 0), layout="channels-last", accumulate=1)
+    shape = asdict(configuration(config.model))
+    kinds = {kind: seconds_per_step(shape, replace(config, precision=kind), 3.0) for kind in ("float32", "bfloat16")}
+    precision = min(kinds, key=lambda kind: kinds[kind])
+    return {"precision": precision, "seconds_per_step": kinds[precision], "batch": config.batch_size}
+
+
+def cell(arm: str, folder: Path, seconds: float, seed: int, speeds: dict[str, dict]) -> dict:
     """Train one arm for a time, and judge it."""
-    pictures = sum(1 for _ in (folder / "data" / "train").rglob("*.*"))
+    pictures = count(folder)
     config = configured(arm, folder / "data", pictures, seed)
-    kind = device.precision()[0]
-    shape = asdict(replace(configuration(config.model), num_classes=len(list((folder / "data" / "train").iterdir()))))
-    timed = replace(config, precision=kind, layout="channels-last", accumulate=1)
-    each = seconds_per_step(shape, timed, 3.0)
+    kind, each = speeds[arm]["precision"], speeds[arm]["seconds_per_step"] * config.batch_size / speeds[arm]["batch"]
     steps = max(2, round(seconds / each))
-    config = replace(timed, course=Timeline.straight(steps).breakpoints)
+    config = replace(
+        config, precision=kind, layout="channels-last", accumulate=1, course=Timeline.straight(steps).breakpoints
+    )
     begin = time.perf_counter()
     with tempfile.TemporaryDirectory() as out:
         train(config, Path(out, "run"), {"model", "size", "weights", "batch_size", "course"})
@@ -99,15 +112,22 @@ def main() -> None:
     parser.add_argument("--arms", nargs="+", default=ARMS)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0])
     parser.add_argument("--work", type=Path, default=Path("runs/grid"))
+    parser.add_argument("--speeds", action="store_true", help="measure the speeds of the arms only")
     options = parser.parse_args()
     options.work.mkdir(parents=True, exist_ok=True)
+    kept = options.work / "speeds.json"
+    speeds = json.loads(kept.read_text()) if kept.is_file() else {}
+    speeds |= {arm: speed(arm, count(options.folder)) for arm in options.arms if arm not in speeds}
+    kept.write_text(json.dumps(speeds, indent=1))
+    if options.speeds:
+        return
     file = options.work / f"{options.folder.name}.jsonl"
     rows = [json.loads(line) for line in file.read_text().splitlines()] if file.is_file() else []
     for seed in options.seeds:
         for seconds in options.seconds:
             for arm in options.arms:
                 if not any((row["arm"], row["seconds"], row["seed"]) == (arm, seconds, seed) for row in rows):
-                    rows.append(cell(arm, options.folder, seconds, seed))
+                    rows.append(cell(arm, options.folder, seconds, seed, speeds))
                     with file.open("a") as lines:
                         print(json.dumps(rows[-1]), file=lines)
                     print(json.dumps({k: rows[-1][k] for k in ("arm", "seconds", "accuracy", "epochs")}), flush=True)
