@@ -30,8 +30,8 @@ from reslab.train.recipes import recipe
 from reslab.train.schedule import Timeline
 
 ARMS = (
+    "quick/fast_resnet8/32", "quick/fast_resnet8/48", "quick/fast_resnet8/64", "quick/fast_resnet8/96",
     "standard/resnet20/32", "standard/resnet20/48", "standard/resnet18/64", "standard/resnet18/96", "standard/resnet18/128",
-    "cifar10_10min/fast_resnet8/32/batch_size=128", "cifar10_10min/fast_resnet8/48/batch_size=128",
 )  # fmt: skip
 """Recipe, network, size, and after further slashes what else differs from the recipe, as `batch_size=64`."""
 

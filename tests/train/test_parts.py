@@ -1,5 +1,6 @@
 """The parts of training that are pure, or nearly: schedule, optimizer state, average, journal, state folder."""
 
+from dataclasses import replace
 from math import cos, pi
 
 import numpy as np
@@ -13,7 +14,7 @@ from reslab.nn.resnet import build
 from reslab.system import device
 from reslab.train.config import TrainConfig
 from reslab.train.journal import Journal
-from reslab.train.recipes import RECIPES, recipe
+from reslab.train.recipes import RECIPES, recipe, with_recipe
 from reslab.train.schedule import ScheduleConfig, Timeline, rate
 from reslab.train.state import Progress, StateFolder, Training
 from reslab.train.step.optim import EMA, OptimConfig, build_optimizer, optimizer_tensors, restore_optimizer
@@ -66,6 +67,16 @@ def test_recipes_are_complete_configs():
     article = recipe("article")
     assert (article.model, article.epochs, article.optim.name, article.optim.lr) == ("resnet18", 25, "adam", 1e-3)
     assert (article.log_every, article.schedule.kind, article.label_smoothing) == (100, "constant", 0.0)
+
+
+def test_another_recipe_keeps_what_was_set():
+    begun = replace(recipe("standard"), data="pictures", minutes=5.0, ema=0.9)
+    begun = replace(begun, optim=replace(begun.optim, weight_decay=0.1))
+    other = with_recipe(begun, "quick", {"label_smoothing"})
+    assert (other.recipe, other.model, other.augment) == ("quick", "fast_resnet8", "quick")
+    assert (other.data, other.minutes, other.ema, other.label_smoothing) == ("pictures", 5.0, 0.9, 0.1)
+    assert (other.optim.name, other.optim.lr, other.optim.weight_decay) == ("muon", 0.24, 0.1)
+    assert with_recipe(recipe("standard"), "quick") == recipe("quick")
 
 
 def train_a_little(network, optimizer, steps, start=0):

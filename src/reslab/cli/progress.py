@@ -12,8 +12,8 @@ if TYPE_CHECKING:
     from reslab.check.data import Verdict
 
 _DECISIONS = (
-    "model", "weights", "finetune", "teacher", "balance", "size", "resize", "normalize", "augment", "epochs", "batch_size",
-    "accumulate", "precision", "optim.name", "optim.lr", "schedule.kind", "label_smoothing", "ema", "val", "folds",
+    "recipe", "model", "weights", "finetune", "teacher", "balance", "size", "resize", "normalize", "augment", "epochs",
+    "batch_size", "accumulate", "precision", "optim.name", "optim.lr", "schedule.kind", "label_smoothing", "ema", "val", "folds",
     "seed", "split_seed",
 )  # fmt: skip
 """What is printed before the first step."""

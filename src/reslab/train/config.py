@@ -107,7 +107,8 @@ class TrainConfig:
     """The run folder keeps a copy, which is what resumes and repeats it."""
 
     recipe: str = setting(
-        "standard", None, "A named set of choices: standard, article, paper, cifar10_94, cifar10_10min, cifar10_resnet20.",
+        "standard", None, "A named set of choices: standard, quick, article, paper, cifar10_94, cifar10_10min, cifar100_fast, "
+        "cifar10_resnet20.",
     )  # fmt: skip
     model: str = setting(
         AUTO, None, "A network of the zoo; auto takes resnet20 up to 64 px, else resnet18, as far as the time allows. See "

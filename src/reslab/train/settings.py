@@ -65,6 +65,14 @@ def settings_of(config: type) -> dict[str, Setting]:
     return found
 
 
+def with_value(config: Any, name: str, value: Any) -> Any:
+    """A config with another value of one setting, named as in `settings_of`."""
+    outer, _, inner = name.partition(".")
+    if inner:
+        value = dataclasses.replace(getattr(config, outer), **{inner: value})
+    return dataclasses.replace(config, **{outer: value})
+
+
 def flat(config: Mapping[str, Any]) -> dict[str, Any]:
     """The values of a config, nested ones by their dotted names, as `SETTINGS` and `origins` have them."""
     values: dict[str, Any] = {}

@@ -244,6 +244,7 @@ TEXTS: dict[str, str] = {
     "reason.size.own": "the pictures' own size, {side} px",
     "reason.size.designed": "what {model} was designed for; the pictures are larger",
     "reason.size.photographs": "photographs of about {side} px",
+    "reason.recipe.quick": "learns more per minute than standard from scratch at up to {size} px",
     "reason.size.processor": "from scratch on a processor at most {size} px",
     "reason.size.short": "photographs of about {side} px, and less than {minutes} minutes",
     "reason.model.cifar": "a CIFAR network (3x3 stem) for {size} px",

@@ -226,6 +226,7 @@ TEXTS: dict[str, str] = {
     "reason.size.own": "图片自身的尺寸，{side} 像素",
     "reason.size.designed": "{model} 的设计尺寸；图片比它更大",
     "reason.size.photographs": "约 {side} 像素的照片",
+    "reason.recipe.quick": "从零训练、边长不超过 {size} 像素时，同样时间内比 standard 学到更多",
     "reason.size.processor": "在处理器上从零训练，最多 {size} px",
     "reason.size.short": "约 {side} 像素的照片，且时间不足 {minutes} 分钟",
     "reason.model.cifar": "{size} 像素的小图片，用 CIFAR 结构（3×3 起始卷积）",

@@ -21,7 +21,7 @@ from reslab.tasks.task import Task, require, supports
 from reslab.train.config import AUTO, FRESH, NONE, Origin, TrainConfig
 from reslab.train.plan.memory import activation_bytes
 from reslab.train.recipes import recipe
-from reslab.train.settings import flat
+from reslab.train.settings import flat, with_value
 from reslab.train.start import IMAGENET, IMAGENET_WORD, SCRATCH, Start, open_start
 from reslab.words.phrases import Phrase, plain, say
 
@@ -53,10 +53,7 @@ class Choices:
                 self.origins[name] = Origin("default" if value == base[name] else "user")
 
     def set(self, name: str, value: Any, reason: Phrase | None, origin: str = "default") -> None:
-        outer, _, inner = name.partition(".")
-        if inner:
-            value = replace(getattr(self.config, outer), **{inner: value})
-        self.config = replace(self.config, **{outer: value})
+        self.config = with_value(self.config, name, value)
         self.origins[name] = Origin(origin, reason)
 
 

@@ -38,6 +38,7 @@ from reslab.train.plan.choices import (
     refuse_contradictions,
     typical_side,
 )
+from reslab.train.recipes import with_recipe
 from reslab.train.start import IMAGENET, IMAGENET_WORD, Start
 from reslab.words.phrases import say
 
@@ -58,7 +59,8 @@ def resolve(
         catalog: the training and validation pictures, splits assigned. The folds of a cross-validation and the run on
             everything share all choices, so these go by the pictures of both splits there.
         user: names of the fields that the user set, such as `epochs` or `optim.lr`.
-        fixed: fields that were chosen elsewhere (`affordable`, `fixed_choices`), with their values and origins.
+        fixed: fields that were chosen elsewhere (`affordable`, `fixed_choices`), with their values and origins; `recipe`
+            replaces the one that `config` began with.
 
     Raises:
         ResLabError: a value is unknown or impossible; the message says which and what to change.
@@ -69,8 +71,11 @@ def resolve(
             f"{catalog.root} has no training pictures", "put them into a folder train/ or leave it undivided"
         )
     refuse_contradictions(config, user)
+    fixed = dict(fixed or {})
+    if "recipe" in fixed:
+        config = with_recipe(config, fixed["recipe"][0], user)
     choices = Choices(config, user)
-    for name, (value, origin) in (fixed or {}).items():
+    for name, (value, origin) in fixed.items():
         choices.set(name, value, origin.reason, origin.origin)
     choose_validation(choices)
     # Each choice builds on those before: the weights decide the network and the size, the size the batch, the batch the rate.
@@ -95,16 +100,22 @@ def resolve(
     counts = tuple(trained[label] for label in classes)
     steps = steps_per_epoch(len(pictures), choices.config.batch_size)
     network = _network(choices.config, len(classes), start)
+    licence = _licence(choices, start)
+    return Plan(
+        choices.config, choices.origins, network, classes, steps, changes, licence, counts, digest, catalog.task,
+        data_path=absolute(config.data), corrections_digest=corrections_digest(catalog),
+    )  # fmt: skip
+
+
+def _licence(choices: Choices, start: Start | None) -> str | None:
+    """The licence of the weights that training starts from, which the plan names."""
     licence = start.licence if start else None
     if choices.config.weights == IMAGENET_WORD and choices.config.model in IMAGENET:
         licence = IMAGENET[choices.config.model].licence
     if licence and not choices.origins["weights"].reason:
         reason = say("reason.weights.licence", licence=licence)
         choices.origins["weights"] = Origin(choices.origins["weights"].origin, reason)
-    return Plan(
-        choices.config, choices.origins, network, classes, steps, changes, licence, counts, digest, catalog.task,
-        data_path=absolute(config.data), corrections_digest=corrections_digest(catalog),
-    )  # fmt: skip
+    return licence
 
 
 def _choose_augment(choices: Choices, mirrored: bool) -> tuple[str, ...]:
@@ -124,7 +135,8 @@ def _choose_augment(choices: Choices, mirrored: bool) -> tuple[str, ...]:
 
 def fixed_choices(plan: Plan) -> dict[str, tuple[Any, Origin]]:
     """What `resolve` keeps when a plan is resolved again, because pictures could not be read."""
-    return {name: (getattr(plan.config, name), plan.origins[name]) for name in ("model", "size", "weights")}
+    names = ("recipe", "model", "size", "weights")
+    return {name: (getattr(plan.config, name), plan.origins[name]) for name in names}
 
 
 def cautions(plan: Plan) -> list[str]:
