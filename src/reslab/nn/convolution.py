@@ -1,9 +1,9 @@
 """Other ways to compute a convolution in training, on a processor: the same function, faster there than PyTorch's.
 
 `pytorch` is PyTorch's own (oneDNN). `matmul` computes the gradient of the weights on small maps as one product of matrices per
-tap of the kernel, which oneDNN does slowly on processors without AVX-512. `winograd` does besides, in float32, both gradients and
-the forward pass by F(2x2, 3x3), see `nn.winograd`. Parameters and their names stay, and so does every network but the one in
-training. Results differ by rounding.
+tap of the kernel; oneDNN is slow there. `winograd` does besides, in float32 with stride 1, the forward pass and both gradients by
+F(2x2, 3x3), see `nn.winograd`. Parameters and their names stay, and so does every network but the one in training. Results
+differ by rounding.
 """
 
 from typing import Any
@@ -17,8 +17,11 @@ from torch.autograd.function import once_differentiable
 from reslab.nn import winograd
 from reslab.shapes import FILTERS, IMAGES, OUTPUT
 
-SMALL = 4
-"""Maps up to this side have their weights' gradient computed by products: larger ones are left to PyTorch."""
+SHARE = 8
+"""A map is small if it has so many times fewer pixels than the layer has output channels, or more: 8x8 for 512, 4x4 for 128.
+
+Read off `benchmarks/convolution.py --layers`: beyond, PyTorch's gradient is as fast or faster.
+"""
 
 
 class MatmulConv(nn.Conv2d):
@@ -26,7 +29,7 @@ class MatmulConv(nn.Conv2d):
 
     def forward(self, input: Float[Tensor, IMAGES]) -> Float[Tensor, OUTPUT]:
         learns = torch.is_grad_enabled() and self.weight.requires_grad and input.device.type == "cpu"
-        if not learns or max(input.shape[2:]) > SMALL * self.stride[0]:
+        if not learns or not is_small(input.shape[2], input.shape[3], self.stride[0], self.out_channels):
             return super().forward(input)
         weight = self.weight
         if torch.is_autocast_enabled("cpu"):  # it does not look inside
@@ -47,20 +50,26 @@ class WinogradConv(MatmulConv):
         return super().forward(input)
 
 
-CONVOLUTIONS: dict[str, type[nn.Conv2d]] = {"pytorch": nn.Conv2d, "matmul": MatmulConv, "winograd": WinogradConv}
+def is_small(height: int, width: int, stride: int, outputs: int) -> bool:
+    """Whether a 3x3 layer's output map is small, from the sides of its input."""
+    return SHARE * -(-height // stride) * -(-width // stride) <= outputs
 
 
 def use_convolution(network: nn.Module, name: str) -> None:
-    """Compute the 3x3 convolutions of a network in training in this way: one of `CONVOLUTIONS`.
+    """Compute the 3x3 convolutions of a network in training by `matmul` or `winograd`; another name, and another device than a
+    processor, leave them to PyTorch.
 
     Raises:
         ResLabError: this machine cannot compute it so.
     """
-    if name == "winograd":
+    kind = {"matmul": MatmulConv, "winograd": WinogradConv}.get(name)
+    if kind is None or next(network.parameters()).device.type != "cpu":
+        return
+    if kind is WinogradConv:
         winograd.load()
     for module in network.modules():
         if type(module) is nn.Conv2d and module.kernel_size == (3, 3) and module.groups == 1 and module.bias is None:
-            module.__class__ = CONVOLUTIONS[name]
+            module.__class__ = kind
 
 
 class _ByProducts(torch.autograd.Function):
@@ -80,10 +89,8 @@ class _ByProducts(torch.autograd.Function):
         return dx, weight_gradient(x, dy, stride), None
 
 
-def weight_gradient(
-    x: Float[Tensor, IMAGES], dy: Float[Tensor, OUTPUT], stride: int = 1
-) -> Float[Tensor, FILTERS]:
-    """The gradient of 3x3 weights with padding 1, `dw(k,c,i,j) = sum_nyx dy(n,k,y,x) x(n, c, y stride + i - 1, x stride + j - 1)`.
+def weight_gradient(x: Float[Tensor, IMAGES], dy: Float[Tensor, OUTPUT], stride: int = 1) -> Float[Tensor, FILTERS]:
+    """The gradient of 3x3 weights, `dw(k, c, i, j) = sum_nyx dy(n, k, y, x) x(n, c, y stride + i - 1, x stride + j - 1)`.
 
     Each of the nine taps (i, j) is a product of two matrices: pixels of the output times pixels of the input that it meets.
 
@@ -107,7 +114,10 @@ def weight_gradient(
 
 def _meet(inputs: int, outputs: int, tap: int, stride: int) -> tuple[slice, slice]:
     """Along one axis, the pixels of the input that a tap sees, and those of the output that it sees them for."""
-    first, last = (1 if tap == 0 else 0), min(outputs, (inputs - tap) // stride + 1)  # padding 1 hides output 0 from tap 0
+    first, last = (
+        (1 if tap == 0 else 0),
+        min(outputs, (inputs - tap) // stride + 1),
+    )  # padding 1 hides output 0 from tap 0
     if first >= last:
         return slice(0, 0), slice(0, 0)
     begin = first * stride + tap - 1

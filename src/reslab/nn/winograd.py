@@ -19,6 +19,8 @@ SOURCE = Path(__file__).with_name("winograd.cpp")
 GROUP = 16
 """Input and output channels are multiples of it."""
 
+HINT = "train with --convolution matmul; a run that uses Winograd's continues where that can be computed"
+
 _TOLERANCE = 1e-4  # of the largest value; the rounding of the self-test's sums is a hundredth of it
 
 
@@ -30,8 +32,11 @@ def load() -> ctypes.CDLL:
         ResLabError: this machine cannot compile or run them, or their results are wrong.
     """
     if not has_avx2():
-        raise ResLabError("Winograd convolutions need Linux and a processor with AVX2 and FMA")
-    compiled = library(SOURCE)
+        raise ResLabError("Winograd convolutions need Linux and a processor with AVX2 and FMA", HINT)
+    try:
+        compiled = library(SOURCE)
+    except ResLabError as error:
+        raise ResLabError(f"Winograd convolutions: {error.message}", HINT) from None
     numbers, pointer, count = [ctypes.c_long] * 5, ctypes.c_void_p, ctypes.c_int
     compiled.workspace.argtypes, compiled.workspace.restype = [*numbers, count], ctypes.c_long
     compiled.convolve.argtypes, compiled.convolve.restype = [*[pointer] * 4, *numbers, count, count], None
@@ -53,14 +58,17 @@ def _check(compiled: ctypes.CDLL) -> None:
     """Refuse a library whose results differ from PyTorch's, on an odd map and one of a single pixel."""
     for side in (5, 1):
         generator = torch.Generator().manual_seed(side)
-        x, w, dy = (torch.randn(shape, generator=generator) for shape in ((2, 32, side, side), (16, 32, 3, 3), (2, 16, side, side)))
+        x, w, dy = (
+            torch.randn(shape, generator=generator)
+            for shape in ((2, 32, side, side), (16, 32, 3, 3), (2, 16, side, side))
+        )
         dx, dw, _ = torch.ops.aten.convolution_backward(
             dy, x, w, None, [1, 1], [1, 1], [1, 1], False, [0, 0], 1, [True, True, False]
         )
         ours = (_convolve(compiled, x, w, False), _convolve(compiled, dy, w, True), _filter_gradient(compiled, x, dy))
         for found, right in zip(ours, (F.conv2d(x, w, padding=1), dx, dw), strict=True):
             if not bool((found - right).abs().max() <= _TOLERANCE * right.abs().max()):
-                raise ResLabError(f"{SOURCE.name} was compiled, but computes something else on this machine")
+                raise ResLabError(f"{SOURCE.name} was compiled, but its results are wrong on this machine", HINT)
 
 
 def convolve(x: Float[Tensor, IMAGES], weight: Float[Tensor, FILTERS]) -> Float[Tensor, OUTPUT]:

@@ -57,7 +57,7 @@ def library(source: Path) -> ctypes.CDLL:
     try:
         return ctypes.CDLL(str(place))
     except OSError as error:
-        raise ResLabError(f"{place} cannot be loaded: {error}", "delete it") from None
+        raise ResLabError(f"{place} cannot be loaded: {error}") from None
 
 
 def _digest_of(place: Path) -> Path:
@@ -76,7 +76,7 @@ def _compile(source: Path, place: Path) -> None:
     """Run the compiler in a folder of its own, and move the result to its place."""
     program = compiler()
     if program is None:
-        raise ResLabError(f"{source.name} needs GCC's C++ compiler, and there is no g++ here", "install it")
+        raise ResLabError("they are compiled here, which needs g++, and there is none")
     with tempfile.TemporaryDirectory() as folder:
         made = Path(folder) / place.name
         words = [program, *FLAGS, str(source), "-o", str(made)]
