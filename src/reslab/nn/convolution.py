@@ -81,7 +81,7 @@ class _ByProducts(torch.autograd.Function):
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, dy: Tensor) -> tuple[Tensor | None, Tensor, None]:
+    def backward(ctx: Any, dy: Tensor) -> tuple[Tensor | None, Tensor, None]:  # pyrefly: ignore
         (x, weight), stride, dx = ctx.saved_tensors, ctx.stride, None
         if ctx.needs_input_grad[0]:
             fixed = None, [stride, stride], [1, 1], [1, 1], False, [0, 0], 1
@@ -114,10 +114,8 @@ def weight_gradient(x: Float[Tensor, IMAGES], dy: Float[Tensor, OUTPUT], stride:
 
 def _meet(inputs: int, outputs: int, tap: int, stride: int) -> tuple[slice, slice]:
     """Along one axis, the pixels of the input that a tap sees, and those of the output that it sees them for."""
-    first, last = (
-        (1 if tap == 0 else 0),
-        min(outputs, (inputs - tap) // stride + 1),
-    )  # padding 1 hides output 0 from tap 0
+    first = 1 if tap == 0 else 0  # of output 0, tap 0 sees the padding
+    last = min(outputs, (inputs - tap) // stride + 1)
     if first >= last:
         return slice(0, 0), slice(0, 0)
     begin = first * stride + tap - 1

@@ -46,7 +46,8 @@ INLINE void panel(long depth, const float *A, long lda, const float *B, float *C
 
 // The same for any number of rows, six at a time: twelve sums, two of B and one of A fill the sixteen registers.
 template <bool DOWN>
-static __attribute__((noinline)) void product(long rows, long depth, const float *A, long lda, const float *B, float *C, long ldc, bool more) {
+static __attribute__((noinline)) void product(
+    long rows, long depth, const float *A, long lda, const float *B, float *C, long ldc, bool more) {
   long step = DOWN ? 1 : lda;
   for (; rows >= 6; rows -= 6, A += 6 * step, C += 6 * ldc) panel<6, DOWN>(depth, A, lda, B, C, ldc, more);
   switch (rows) {
@@ -62,7 +63,10 @@ static __attribute__((noinline)) void product(long rows, long depth, const float
 
 INLINE void transpose(v8 *r) {
   v8 t[8], s[8];
-  for (int i = 0; i < 4; i++) { t[2 * i] = _mm256_unpacklo_ps(r[2 * i], r[2 * i + 1]); t[2 * i + 1] = _mm256_unpackhi_ps(r[2 * i], r[2 * i + 1]); }
+  for (int i = 0; i < 8; i += 2) {
+    t[i] = _mm256_unpacklo_ps(r[i], r[i + 1]);
+    t[i + 1] = _mm256_unpackhi_ps(r[i], r[i + 1]);
+  }
   for (int i = 0; i < 2; i++) {
     s[4 * i] = _mm256_shuffle_ps(t[4 * i], t[4 * i + 2], 0x44);
     s[4 * i + 1] = _mm256_shuffle_ps(t[4 * i], t[4 * i + 2], 0xEE);
@@ -107,7 +111,10 @@ static void filters(const float *w, long K, long C, bool turned, float *U, int t
     }
     for (long c = 0; c < C; c += 8) {
       v8 t[9][8], g[9];
-      for (int j = 0; j < 9; j++) { for (int i = 0; i < 8; i++) t[j][i] = LOAD(w + ((q + i) * 9 + j) * C + c); transpose(t[j]); }
+      for (int j = 0; j < 9; j++) {
+        for (int i = 0; i < 8; i++) t[j][i] = LOAD(w + ((q + i) * 9 + j) * C + c);
+        transpose(t[j]);
+      }
       for (int i = 0; i < 8; i++) {
         for (int j = 0; j < 9; j++) g[j] = t[j][i];
         filter(g, U + first * C + (c + i) * 16 + q - first, plane);
@@ -205,9 +212,11 @@ extern "C" long workspace(long N, long H, long W, long C, long K, int threads) {
 }
 
 // y[N][H][W][K] = x[N][H][W][C] * w. Turned: the gradient of the input, w then is [C][3][3][K].
-extern "C" void convolve(const float *x, const float *w, float *y, float *work, long N, long H, long W, long C, long K, int turned, int threads) {
+extern "C" void convolve(
+    const float *x, const float *w, float *y, float *work, long N, long H, long W, long C, long K, int turned, int threads) {
   Map in{H, W, C}, out{H, W, K};
-  long tiles = N * in.tiles(), T = block(C, K, tiles, threads), U_plane = K * C + PAD, V_plane = T * C + PAD, M_plane = T * K + PAD;
+  long tiles = N * in.tiles(), T = block(C, K, tiles, threads);
+  long U_plane = K * C + PAD, V_plane = T * C + PAD, M_plane = T * K + PAD;
   float *U = work, *zeros = U + 16 * U_plane, *rest = zeros + C + K;
   memset(zeros, 0, sizeof(float) * (C + K));
   filters(w, turned ? C : K, turned ? K : C, turned, U, threads);
@@ -223,7 +232,8 @@ extern "C" void convolve(const float *x, const float *w, float *y, float *work, 
 }
 
 // dw[K][3][3][C], the gradient of the filters, from x and dy.
-extern "C" void filter_gradient(const float *x, const float *dy, float *dw, float *work, long N, long H, long W, long C, long K, int threads) {
+extern "C" void filter_gradient(
+    const float *x, const float *dy, float *dw, float *work, long N, long H, long W, long C, long K, int threads) {
   Map in{H, W, C}, out{H, W, K};
   long tiles = N * in.tiles(), T = block(C, K, tiles, 1), stride = K + 16;
   long U_plane = K * C + PAD, V_plane = T * C + PAD, D_plane = T * stride + PAD;
@@ -245,7 +255,8 @@ extern "C" void filter_gradient(const float *x, const float *dy, float *dw, floa
     v8 s[3][4];
     for (int j = 0; j < 4; j++) {
       const float *q = U + k * C + c + j * U_plane;
-      v8 a = LOAD(q), b = LOAD(q + 4 * U_plane), d = LOAD(q + 8 * U_plane), e = LOAD(q + 12 * U_plane), sum = half(add(b, d));
+      v8 a = LOAD(q), b = LOAD(q + 4 * U_plane), d = LOAD(q + 8 * U_plane), e = LOAD(q + 12 * U_plane);
+      v8 sum = half(add(b, d));
       s[0][j] = add(a, sum); s[1][j] = half(sub(b, d)); s[2][j] = add(sum, e);
     }
     for (int i = 0; i < 3; i++) {

@@ -84,7 +84,7 @@ class _Convolution(torch.autograd.Function):
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, dy: Tensor) -> tuple[Tensor | None, Tensor | None]:
+    def backward(ctx: Any, dy: Tensor) -> tuple[Tensor | None, Tensor | None]:  # pyrefly: ignore
         x, weight = ctx.saved_tensors
         dx = _convolve(load(), dy, weight, True) if ctx.needs_input_grad[0] else None
         return dx, _filter_gradient(load(), x, dy) if ctx.needs_input_grad[1] else None

@@ -291,7 +291,7 @@ TEXTS: dict[str, str] = {
     "reason.precision.short": "the run is short",
     "reason.precision.timed": "{bfloat16:.0f} images/s in bfloat16, {float32:.0f} images/s in float32",
     "reason.precision.full": "no shorter format is faster on this machine",
-    "reason.convolution.usual": "PyTorch's own; nothing else was timed here",
+    "reason.convolution.usual": "PyTorch's own; no other was timed in this precision",
     "reason.convolution.timed": "images/s: {speeds}",
     "reason.layout.usual": "convolutions are usually faster in it",
     "reason.layout.convolution": "the chosen convolution is computed in it",

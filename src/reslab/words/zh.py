@@ -271,7 +271,7 @@ TEXTS: dict[str, str] = {
     "reason.precision.short": "训练时间很短",
     "reason.precision.timed": "bfloat16 每秒 {bfloat16:.0f} 张，float32 每秒 {float32:.0f} 张",
     "reason.precision.full": "在这台机器上更短的格式并不更快",
-    "reason.convolution.usual": "PyTorch 自带的卷积；这里没有为其他方式计时",
+    "reason.convolution.usual": "PyTorch 自带的卷积；在这种精度下没有为其他方式计时",
     "reason.convolution.timed": "每秒图片数：{speeds}",
     "reason.layout.usual": "卷积通常在这种排布下更快",
     "reason.layout.convolution": "所选的卷积在这种排布下计算",

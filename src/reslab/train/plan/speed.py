@@ -84,9 +84,9 @@ def _with_arithmetic(plan: Plan) -> tuple[Plan, float]:
         timed = {each.layout: speed for each, speed in alike.items() if each.convolution == best.convolution}
         origins["layout"] = _layout_origin(timed, len({each.layout for each in alike}))
     if config.convolution == AUTO:
-        origins["convolution"] = _convolution_origin(
-            {each.convolution: speed for each, speed in alike.items() if each.layout == best.layout}
-        )
+        ways = {each.convolution for each in alike}
+        fastest = {way: max(speed for each, speed in alike.items() if each.convolution == way) for way in sorted(ways)}
+        origins["convolution"] = _convolution_origin(fastest)
     return replace(plan, config=best, origins=origins), seconds[best]
 
 
@@ -98,18 +98,15 @@ def _least_gain(choice: TrainConfig) -> float:
 def _layout_origin(timed: Mapping[str, float], layouts: int) -> Origin:
     """Why a layout was chosen, from images/s with the chosen convolution; `layouts` were timed with any."""
     if len(timed) > 1:
-        return Origin(
-            "measured", say("reason.layout.timed", **{k.removeprefix("channels-"): v for k, v in timed.items()})
-        )
-    return (
-        Origin("measured", say("reason.layout.convolution"))
-        if layouts > 1
-        else Origin("default", say("reason.layout.usual"))
-    )
+        speeds = {layout.removeprefix("channels-"): speed for layout, speed in timed.items()}
+        return Origin("measured", say("reason.layout.timed", **speeds))
+    if layouts > 1:
+        return Origin("measured", say("reason.layout.convolution"))
+    return Origin("default", say("reason.layout.usual"))
 
 
 def _convolution_origin(timed: Mapping[str, float]) -> Origin:
-    """Why a convolution was chosen, from images/s with each."""
+    """Why a convolution was chosen, from images/s with each in its faster layout."""
     if len(timed) == 1:
         return Origin("default", say("reason.convolution.usual"))
     speeds = ", ".join(f"{name} {speed:.0f}" for name, speed in timed.items())
