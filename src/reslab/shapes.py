@@ -34,3 +34,6 @@ TARGETS = "batch classes"
 
 OUTPUT = "batch out_channels out_height out_width"
 """The output of a layer on IMAGES."""
+
+FILTERS = "out_channels channels 3 3"
+"""The weights of a 3x3 convolution on IMAGES with OUTPUT."""

@@ -43,8 +43,8 @@ WALLS = {
 
 REACH_TORCH = (
     "bench/network", "data/loader", "data/named", "engine/checkpoint", "engine/torch", "export", "learn/exercises",
-    "model/checkpoint", "nn/blocks", "nn/ensemble", "nn/layers", "nn/resnet", "nn/weights", "run/cross_validation", "run/export",
-    "study/degradation", "system/device", "train",
+    "model/checkpoint", "nn/blocks", "nn/convolution", "nn/ensemble", "nn/layers", "nn/resnet", "nn/weights", "nn/winograd",
+    "run/cross_validation", "run/export", "study/degradation", "system/device", "train",
 )  # fmt: skip
 """The rooms and files whose import may load PyTorch; whatever else is imported answers without it."""
 

@@ -74,9 +74,9 @@ def test_a_choice_without_a_flag_is_said_and_no_false_command_given(run):
 
 
 def test_arithmetic_that_was_measured_is_given_as_it_was(run):
-    measured = {"layout": "measured", "precision": "measured"}
-    made = remake(edited(run, measured, layout="channels-first", precision="bfloat16"))
-    assert made.command == "reslab train nowhere --precision bfloat16 --layout channels-first"
+    measured = {"layout": "measured", "precision": "measured", "convolution": "measured"}
+    made = remake(edited(run, measured, layout="channels-first", precision="bfloat16", convolution="matmul"))
+    assert made.command == "reslab train nowhere --precision bfloat16 --layout channels-first --convolution matmul"
 
 
 def test_a_rate_handed_on_by_like_is_given_as_it_is(run):

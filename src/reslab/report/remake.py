@@ -43,7 +43,7 @@ def remake(run: RunFolder) -> Remake:
 def _decided(name: str, origin: str) -> bool:
     """Whether a value must be given again: one that a person or a search chose, or one that two measurements may differ in."""
     return origin in ("user", "search") or (
-        origin == "measured" and (name.startswith("optim.") or name in ("precision", "layout"))
+        origin == "measured" and (name.startswith("optim.") or name in ("precision", "layout", "convolution"))
     )
 
 

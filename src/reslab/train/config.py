@@ -19,6 +19,7 @@ AUTO = "auto"
 NONE = "none"
 PRECISIONS = ("float32", "bfloat16", "float16")
 LAYOUTS = ("channels-last", "channels-first")
+CONVOLUTIONS = ("pytorch", "matmul", "winograd")
 BALANCES = ("none", "weights", "sampler", "logit-adjust")
 NORMALIZATIONS = (*STATISTICS, "measured", "weights")
 MODES = ("head", "last", "all", "gradual")
@@ -175,6 +176,12 @@ class TrainConfig:
         AUTO, OneOf((*LAYOUTS, AUTO)),
         "Memory layout of feature maps: auto, which measures, channels-last or channels-first; last digits differ.",
     )  # fmt: skip
+    convolution: str = setting(
+        AUTO, OneOf((*CONVOLUTIONS, AUTO)),
+        "How 3x3 convolutions are computed in training, on processors: auto, which measures in long runs, pytorch, matmul or "
+        "winograd; last digits differ.",
+    )  # fmt: skip
+    """See `nn.convolution`."""
     minutes: float = setting(0.0, Bound(0, 10**6))
     """Fit the run into this many minutes instead of `epochs`."""
     course: tuple[tuple[int, float], ...] = ()

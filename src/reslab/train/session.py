@@ -39,6 +39,7 @@ from reslab.model.run import (
 )
 from reslab.model.run_data import write_corrections
 from reslab.nn.config import config_from
+from reslab.nn.convolution import use_convolution
 from reslab.nn.resnet import ResNet, build
 from reslab.pixels.encode import encode_picture
 from reslab.system import device
@@ -229,6 +230,7 @@ def fresh_training(plan: Plan, stores: Stores | None = None) -> Training:
             progress.loss_sum, progress.hits, progress.pictures = probe.loss * probe.n, probe.hits, probe.n
             if margins:
                 count_probe(margins, probe, plan, stores.train)
+    use_convolution(network, plan.config.convolution)
     ema = EMA(network, plan.config.ema) if plan.config.ema else None
     scaler = device.scaler(device.fastest(), plan.config.precision)
     optimizer = build_optimizer(network, plan.config.optim, lr_factors(network, plan.config.finetune), anchor)

@@ -49,6 +49,8 @@ def plan_from(document: dict[str, Any], run: Path = Path()) -> Plan:
     origins = build(dict[str, _Origin], document.get("origins"), where, "origins")
     reasons = build(dict[str, Phrase], document.get("reasons", {}), where, "reasons")
     plan = build_known(Plan, document | {"origins": {}}, where)
+    if "convolution" not in document["config"]:
+        plan = replace(plan, config=replace(plan.config, convolution=_FIRST))
     decided = {name: Origin(one.origin, read_reason(one.reason, reasons.get(name))) for name, one in origins.items()}
     return replace(plan, origins=decided)
 
@@ -65,12 +67,17 @@ _FREE = (
     "data", "data_dir", "corrections", "epochs", "minutes", "course", "keep_folds", "workers", "save_seconds", "log_every",
 )  # fmt: skip
 
+_FIRST = "pytorch"
+"""The only convolution that earlier versions had; their documents name none."""
+
 
 def decision_digest(plan: Plan) -> str:
     """sha256 of what a run must keep when it is resumed: its config without its length, its place, and what never changes a
     result. Numbers count to nine digits, since what is measured on pictures may differ in the last one elsewhere."""
     document = plan_document(plan)
     chosen = {name: value for name, value in document["config"].items() if name not in _FREE}
+    if chosen["convolution"] == _FIRST:
+        del chosen["convolution"]  # so that states of earlier versions, which had no other, are known again
     kept = {
         name: document[name] for name in ("network", "classes", "steps_per_epoch", "counts", "teacher_digest", "task")
     }
