@@ -79,6 +79,12 @@ def test_arithmetic_that_was_measured_is_given_as_it_was(run):
     assert made.command == "reslab train nowhere --precision bfloat16 --layout channels-first --convolution matmul"
 
 
+def test_a_network_chosen_by_time_is_named_since_another_machine_would_choose_another(run):
+    measured = dict.fromkeys(("recipe", "model", "size"), "measured")
+    made = remake(edited(run, measured, recipe="quick", model="fast_resnet8", size=32))
+    assert made.command == "reslab train nowhere --recipe quick --model fast_resnet8 --size 32"
+
+
 def test_a_rate_handed_on_by_like_is_given_as_it_is(run):
     assert remake(edited(run, {"lr_per_128": "user"})).command == "reslab train nowhere --lr 0.1"
 

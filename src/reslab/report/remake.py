@@ -42,9 +42,8 @@ def remake(run: RunFolder) -> Remake:
 
 def _decided(name: str, origin: str) -> bool:
     """Whether a value must be given again: one that a person or a search chose, or one that two measurements may differ in."""
-    return origin in ("user", "search") or (
-        origin == "measured" and (name.startswith("optim.") or name in ("precision", "layout", "convolution"))
-    )
+    timed = name.startswith("optim.") or name in ("recipe", "model", "size", "precision", "layout", "convolution")
+    return origin in ("user", "search") or (origin == "measured" and timed)
 
 
 def _words(name: str, value: object) -> list[str]:
