@@ -3,6 +3,8 @@
 import io
 import tokenize
 
+from reslab.system.language import Language
+
 CHINESE = {
     "1.1": ("uint8 [batch, height, width, 3] -> float32 [batch, 3, height, width]，取值在 [0, 1]",),
     "1.2": (
@@ -172,8 +174,10 @@ def notes_of(stub: str) -> list[tokenize.TokenInfo]:
     ]
 
 
-def chinese_stub(number: str, stub: str) -> str:
-    """A stub with its notes in Chinese."""
+def stub_in(language: Language, number: str, stub: str) -> str:
+    """The stub of an exercise with its notes in the reader's language."""
+    if language == "en":
+        return stub
     lines = stub.splitlines(keepends=True)
     for note, said in reversed(list(zip(notes_of(stub), CHINESE.get(number, ()), strict=False))):
         (first, start), (last, end) = note.start, note.end
