@@ -116,7 +116,7 @@ def unwritten(a, b):
 
 def test_a_rule_that_cannot_be_applied_recognises_nothing():
     says = Text("larger", "更大")
-    slip = Mistake(None, says, when=lambda given, expected: given[0] > expected[0])
+    slip = Mistake(None, *says, when=lambda given, expected: given[0] > expected[0])
     bank = dataclasses.replace(adder(), mistakes=(slip,))
     assert judge(bank, lambda a, b: a + b + 1).says == says and judge(bank, lambda a, b: "3").says != says
 

@@ -74,86 +74,66 @@ MOMENTUM = Exercise(
     mistakes=(
         Mistake(
             _sgd_with("rate inside"),
-            Text(
-                "the rate stands inside the velocity: when the schedule lowers the rate, old gradients still move "
-                "with the old one; "
-                "multiply by it only in w - rate * v",
-                "学习率乘进速度里了：学习率下调之后，旧梯度仍按旧的学习率起作用；应当只在 w - rate * v 里乘",
-            ),
+            "the rate stands inside the velocity: when the schedule lowers the rate, old gradients still move "
+            "with the old one; "
+            "multiply by it only in w - rate * v",
+            "学习率乘进速度里了：学习率下调之后，旧梯度仍按旧的学习率起作用；应当只在 w - rate * v 里乘",
         ),
         Mistake(
             _sgd_with("damped"),
-            Text(
-                "you take (1 - momentum) * gradient: that is a moving average, PyTorch's momentum adds the whole gradient",
-                "您用了 (1 - momentum) * 梯度：那是滑动平均，PyTorch 的动量是把整个梯度加进去",
-            ),
+            "you take (1 - momentum) * gradient: that is a moving average, PyTorch's momentum adds the whole gradient",
+            "您用了 (1 - momentum) * 梯度：那是滑动平均，PyTorch 的动量是把整个梯度加进去",
         ),
         Mistake(
             _sgd_with("no momentum"),
-            Text(
-                "the old velocity is not used: v = momentum * v + gradient", "没有用到旧的速度：v = momentum * v + 梯度"
-            ),
+            "the old velocity is not used: v = momentum * v + gradient",
+            "没有用到旧的速度：v = momentum * v + 梯度",
         ),
         Mistake(
             _sgd_with("velocity decayed"),
-            Text(
-                "momentum multiplies the new gradient, too: only the old velocity is slowed down",
-                "momentum 把新梯度也乘上了：只有旧的速度才需要衰减",
-            ),
+            "momentum multiplies the new gradient, too: only the old velocity is slowed down",
+            "momentum 把新梯度也乘上了：只有旧的速度才需要衰减",
         ),
         Mistake(
             _sgd_with("nesterov"),
-            Text(
-                "this is Nesterov's momentum, which looks one step ahead; here the step is along the velocity itself",
-                "这是 Nesterov 动量，会向前多看一步；本题直接沿速度方向走",
-            ),
+            "this is Nesterov's momentum, which looks one step ahead; here the step is along the velocity itself",
+            "这是 Nesterov 动量，会向前多看一步；本题直接沿速度方向走",
         ),
         Mistake(
             _sgd_with("old velocity"),
-            Text(
-                "the step uses the velocity from before: update it first, then step along it",
-                "走步时用的是更新之前的速度：先更新速度，再沿它走",
-            ),
+            "the step uses the velocity from before: update it first, then step along it",
+            "走步时用的是更新之前的速度：先更新速度，再沿它走",
         ),
         Mistake(
             _sgd_with("velocity forgotten"),
-            Text(
-                "the returned velocity is the old one, so nothing collects",
-                "返回的还是旧的速度，于是什么也没有积累下来",
-            ),
+            "the returned velocity is the old one, so nothing collects",
+            "返回的还是旧的速度，于是什么也没有积累下来",
         ),
         Mistake(
             _sgd_with("uphill"),
-            Text("the step goes with the gradient, uphill: subtract it", "沿着梯度方向走，是在上坡：应当减去"),
+            "the step goes with the gradient, uphill: subtract it",
+            "沿着梯度方向走，是在上坡：应当减去",
         ),
         Mistake(
             _sgd_with("no decay"),
-            Text(
-                "weight decay is ignored: add decay * weights to the gradient",
-                "没有用到权重衰减：把 decay * weights 加到梯度上",
-            ),
+            "weight decay is ignored: add decay * weights to the gradient",
+            "没有用到权重衰减：把 decay * weights 加到梯度上",
         ),
         Mistake(
             _sgd_with("decay reversed"),
-            Text(
-                "the decay pushes weights away from zero: it is added to the gradient, since the step subtracts it",
-                "权重衰减把权重推离了零：它要加到梯度上，因为走步时会减去",
-            ),
+            "the decay pushes weights away from zero: it is added to the gradient, since the step subtracts it",
+            "权重衰减把权重推离了零：它要加到梯度上，因为走步时会减去",
         ),
         Mistake(
             _sgd_with("decay beside"),
-            Text(
-                "the decay is applied beside the velocity, as in AdamW; here it is part of the gradient and collects "
-                "with it",
-                "权重衰减没有进入速度，像 AdamW 那样；本题里它是梯度的一部分，随梯度一起积累",
-            ),
+            "the decay is applied beside the velocity, as in AdamW; here it is part of the gradient and collects "
+            "with it",
+            "权重衰减没有进入速度，像 AdamW 那样；本题里它是梯度的一部分，随梯度一起积累",
         ),
         Mistake(
             _sgd_with("decay squared"),
-            Text(
-                "the gradient of λ/2 w² is λ w, not λ w²",
-                "λ/2 w² 的梯度是 λ w，不是 λ w²",
-            ),
+            "the gradient of λ/2 w² is λ w, not λ w²",
+            "λ/2 w² 的梯度是 λ w，不是 λ w²",
         ),
     ),
     hints=(

@@ -263,8 +263,8 @@ class BatchNorm2d(nn.Module):
     cases=_norm_cases,
     observe=_observe_norm,
     mistakes=(
-        *(Mistake(_slipped(frozenset({name})), says, _SEEN[name]) for name, says in _AXES.items()),
-        *(Mistake(_slipped(frozenset({name})), says, _DIAGNOSIS.shows(name)) for name, says in _SAYS.items()),
+        *(Mistake(_slipped(frozenset({name})), *says, _SEEN[name]) for name, says in _AXES.items()),
+        *(Mistake(_slipped(frozenset({name})), *says, _DIAGNOSIS.shows(name)) for name, says in _SAYS.items()),
     ),
     hints=(
         Text(

@@ -139,7 +139,7 @@ def race(build, images, labels, steps):
     observe=_observe,
     tolerance=1e-4,
     mistakes=tuple(
-        Mistake(_make(frozenset({name})), _SAYS[name], _DIAGNOSIS.shows(name)) for group in _GROUPS for name in group
+        Mistake(_make(frozenset({name})), *_SAYS[name], _DIAGNOSIS.shows(name)) for group in _GROUPS for name in group
     ),
     hints=(
         Text(

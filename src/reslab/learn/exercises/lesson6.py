@@ -318,9 +318,9 @@ class BasicBlock(nn.Module):
     cases=_cases,
     observe=_observe,
     mistakes=(
-        *(Mistake(_make(frozenset({name})), says, when) for name, (when, says) in _SEEN.items()),
-        *(Mistake(_make(frozenset({name})), says, _shows(name, *_ALSO.get(name, ()))) for name, says in _SAYS.items()),
-        Mistake(_make(frozenset({"in place"})), _IN_PLACE, _overwrites),
+        *(Mistake(_make(frozenset({name})), *says, when) for name, (when, says) in _SEEN.items()),
+        *(Mistake(_make(frozenset({name})), *says, _shows(name, *_ALSO.get(name, ()))) for name, says in _SAYS.items()),
+        Mistake(_make(frozenset({"in place"})), *_IN_PLACE, _overwrites),
     ),
     hints=(
         Text(

@@ -99,7 +99,7 @@ def backward(x, w1, w2, grad):
     expected=_autograd,
     cases=_backward_cases,
     watch=without(*AUTOGRAD),
-    mistakes=tuple(Mistake(partial(_by_hand, mistake=name), says) for name, says in _SLIPS.items()),
+    mistakes=tuple(Mistake(partial(_by_hand, mistake=name), *says) for name, says in _SLIPS.items()),
     hints=(
         Text(
             "Compute forward first and keep what you meet on the way: before each ReLU, after it, and the sum.",

@@ -148,7 +148,7 @@ def padded_identity(x, out_channels, stride):
     expected=_padded,
     cases=_padded_cases,
     mistakes=tuple(
-        Mistake(partial(_padded_wrong, mistake=name), says, _WHEN.get(name)) for name, says in _PADDED_SAYS.items()
+        Mistake(partial(_padded_wrong, mistake=name), *says, _WHEN.get(name)) for name, says in _PADDED_SAYS.items()
     ),
     hints=(
         Text(
@@ -355,7 +355,7 @@ def stages(depths, widths):
     cases=_hunt_cases,
     observe=_hunt_observe,
     mistakes=tuple(
-        Mistake(_hunted(frozenset({name})), _HUNT_SAYS[name], _DIAGNOSIS.shows(name))
+        Mistake(_hunted(frozenset({name})), *_HUNT_SAYS[name], _DIAGNOSIS.shows(name))
         for group in _HUNT_GROUPS
         for name in group
     ),

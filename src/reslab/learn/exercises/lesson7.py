@@ -107,7 +107,7 @@ def jacobian(x, blocks):
     expected=_autograd,
     cases=_stacks,
     watch=without(*AUTOGRAD),
-    mistakes=tuple(Mistake(partial(_product, mistake=name), says) for name, says in _PRODUCT_SAYS.items()),
+    mistakes=tuple(Mistake(partial(_product, mistake=name), *says) for name, says in _PRODUCT_SAYS.items()),
     hints=(
         Text(
             "One block first: what is the derivative of x, and what that of w2 relu(w1 x)?",
@@ -146,53 +146,39 @@ PATHS = Exercise(
     mistakes=(
         Mistake(
             lambda blocks, longest: comb(blocks, longest),
-            Text(
-                "these pass through exactly `longest` residuals: add those through fewer",
-                "这只是恰好经过 longest 个残差的路径：还要加上经过更少的",
-            ),
+            "these pass through exactly `longest` residuals: add those through fewer",
+            "这只是恰好经过 longest 个残差的路径：还要加上经过更少的",
         ),
         Mistake(
             lambda blocks, longest: sum(comb(blocks, length) for length in range(longest)),
-            Text(
-                "you stop one too early: `longest` itself counts, too",
-                "少算了一项：恰好 longest 个也算在内",
-            ),
+            "you stop one too early: `longest` itself counts, too",
+            "少算了一项：恰好 longest 个也算在内",
         ),
         Mistake(
             lambda blocks, longest: sum(comb(blocks, length) for length in range(1, longest + 1)),
-            Text(
-                "one path is missing: the one that takes every shortcut, through no residual at all",
-                "少了一条路径：一路都走捷径、不经过任何残差的那条",
-            ),
+            "one path is missing: the one that takes every shortcut, through no residual at all",
+            "少了一条路径：一路都走捷径、不经过任何残差的那条",
         ),
         Mistake(
             lambda blocks, longest: sum(comb(blocks, length) for length in range(longest, blocks + 1)),
-            Text(
-                "these pass through at least `longest` residuals: at most is asked for",
-                "这是经过至少 longest 个残差的路径：题目问的是至多",
-            ),
+            "these pass through at least `longest` residuals: at most is asked for",
+            "这是经过至少 longest 个残差的路径：题目问的是至多",
         ),
         Mistake(
             lambda blocks, longest: 2**blocks,
-            Text(
-                "these are all paths: only those through at most `longest` residuals are asked for",
-                "这是全部路径：题目只问至多经过 longest 个残差的",
-            ),
+            "these are all paths: only those through at most `longest` residuals are asked for",
+            "这是全部路径：题目只问至多经过 longest 个残差的",
         ),
         Mistake(
             lambda blocks, longest: 2**longest,
-            Text(
-                "2 to the power of `longest` counts the paths through `longest` blocks: here `longest` of all blocks may be "
-                "any ones",
-                "2 的 longest 次方是穿过 longest 个块的路径数：而这里可以从所有块中任选几个经过",
-            ),
+            "2 to the power of `longest` counts the paths through `longest` blocks: here `longest` of all blocks may be "
+            "any ones",
+            "2 的 longest 次方是穿过 longest 个块的路径数：而这里可以从所有块中任选几个经过",
         ),
         Mistake(
             lambda blocks, longest: sum(perm(blocks, length) for length in range(longest + 1)),
-            Text(
-                "you count orders: blocks come in one order only, so it is comb and not perm",
-                "您把次序也算进去了：块的先后只有一种，应当用 comb，而不是 perm",
-            ),
+            "you count orders: blocks come in one order only, so it is comb and not perm",
+            "您把次序也算进去了：块的先后只有一种，应当用 comb，而不是 perm",
         ),
     ),
     hints=(

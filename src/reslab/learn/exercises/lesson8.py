@@ -205,7 +205,7 @@ def _plain(given: list[Any], expected: list[Any]) -> bool:
 
 
 def _mistake(name: str, says: Text, when: When) -> Mistake:
-    return Mistake(_Wrong(frozenset({name})), says, when)
+    return Mistake(_Wrong(frozenset({name})), *says, when)
 
 
 RESNET18 = Exercise(

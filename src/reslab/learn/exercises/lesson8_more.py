@@ -95,7 +95,7 @@ PARAMETERS = Exercise(
     cases=_count_cases,
     watch=without_modules("torch", "torchvision", "timm", "reslab"),
     tolerance=0.0,
-    mistakes=tuple(Mistake(partial(_miscounted, mistake=name), says) for name, says in _COUNT_SAYS.items()),
+    mistakes=tuple(Mistake(partial(_miscounted, mistake=name), *says) for name, says in _COUNT_SAYS.items()),
     hints=(
         Text(
             "A convolution has k² × inputs × outputs weights, a norm two numbers per channel. Which layers are there?",
@@ -232,10 +232,11 @@ def small_stem(network):
     observe=_stem_observe,
     tolerance=1e-4,
     mistakes=(
-        *(Mistake(_changed(frozenset({name})), says, _STEM.shows(name)) for name, says in _STEM_SAYS.items()),
+        *(Mistake(_changed(frozenset({name})), *says, _STEM.shows(name)) for name, says in _STEM_SAYS.items()),
         Mistake(
             _unreturned,
-            Text("the network is not returned: end with `return network`", "没有返回网络：最后要写 return network"),
+            "the network is not returned: end with `return network`",
+            "没有返回网络：最后要写 return network",
         ),
     ),
     hints=(
@@ -368,7 +369,7 @@ class ResNet(nn.Module):
     observe=_hunt_observe,
     tolerance=1e-4,
     mistakes=tuple(
-        Mistake(_hunted(frozenset({name})), _HUNT_SAYS[name], _DIAGNOSIS.shows(name))
+        Mistake(_hunted(frozenset({name})), *_HUNT_SAYS[name], _DIAGNOSIS.shows(name))
         for group in _HUNT_GROUPS
         for name in group
     ),

@@ -110,96 +110,74 @@ class Bottleneck(nn.Module):
     mistakes=(
         Mistake(
             _wrong("early relu"),
-            Text(
-                "the last ReLU stands before the sum: F(x) can then never be negative; add first, then ReLU",
-                "最后一个 ReLU 放在了相加之前：这样 F(x) 永远不会为负；应当先相加，再做 ReLU",
-            ),
+            "the last ReLU stands before the sum: F(x) can then never be negative; add first, then ReLU",
+            "最后一个 ReLU 放在了相加之前：这样 F(x) 永远不会为负；应当先相加，再做 ReLU",
         ),
         Mistake(
             _wrong("two relus"),
-            Text(
-                "a ReLU stands before the sum as well as behind it; the one before it must go: F(x) may be negative",
-                "相加之前和之后各有一个 ReLU；之前的那个要去掉：F(x) 可以为负",
-            ),
+            "a ReLU stands before the sum as well as behind it; the one before it must go: F(x) may be negative",
+            "相加之前和之后各有一个 ReLU；之前的那个要去掉：F(x) 可以为负",
         ),
         Mistake(
             _wrong("late relu"),
-            Text("the ReLU behind the sum is missing", "相加之后少了一个 ReLU"),
+            "the ReLU behind the sum is missing",
+            "相加之后少了一个 ReLU",
         ),
         Mistake(
             _wrong("one relu"),
-            Text(
-                "the ReLU between the 3 × 3 and the second 1 × 1 convolution is missing",
-                "3 × 3 卷积与第二个 1 × 1 卷积之间少了 ReLU",
-            ),
+            "the ReLU between the 3 × 3 and the second 1 × 1 convolution is missing",
+            "3 × 3 卷积与第二个 1 × 1 卷积之间少了 ReLU",
         ),
         Mistake(
             _wrong("v1"),
-            Text(
-                "your first 1 × 1 convolution strides, as in the paper of 2015; asked for is v1.5, in which the 3 × 3 does",
-                "您让第一个 1 × 1 卷积带步幅，这是 2015 年论文的做法；题目要求 v1.5，由 3 × 3 卷积带步幅",
-            ),
+            "your first 1 × 1 convolution strides, as in the paper of 2015; asked for is v1.5, in which the 3 × 3 does",
+            "您让第一个 1 × 1 卷积带步幅，这是 2015 年论文的做法；题目要求 v1.5，由 3 × 3 卷积带步幅",
         ),
         Mistake(
             _wrong("bias"),
-            Text(
-                "your convolutions have a bias: the norm behind each subtracts it again; use bias=False",
-                "您的卷积带有偏置：后面的归一化会把它减掉；请用 bias=False",
-            ),
+            "your convolutions have a bias: the norm behind each subtracts it again; use bias=False",
+            "您的卷积带有偏置：后面的归一化会把它减掉；请用 bias=False",
         ),
         Mistake(
             _wrong("expansion"),
-            Text(
-                "the block must output 4 * width channels; yours outputs width",
-                "残差块应输出 4 * width 个通道；您的只输出 width 个",
-            ),
+            "the block must output 4 * width channels; yours outputs width",
+            "残差块应输出 4 * width 个通道；您的只输出 width 个",
         ),
         Mistake(
             _wrong("always"),
-            Text(
-                "you project in every block (option C); where the shape stays the same, x itself is added (option B)",
-                "您在每个块里都用了投影（方案 C）；形状不变时应直接加上 x（方案 B）",
-            ),
+            "you project in every block (option C); where the shape stays the same, x itself is added (option B)",
+            "您在每个块里都用了投影（方案 C）；形状不变时应直接加上 x（方案 B）",
         ),
         Mistake(
             _wrong("bare"),
-            Text(
-                "the projection of the shortcut needs a norm of its own behind its convolution",
-                "捷径上的投影之后还要有一个自己的归一化层",
-            ),
+            "the projection of the shortcut needs a norm of its own behind its convolution",
+            "捷径上的投影之后还要有一个自己的归一化层",
         ),
         Mistake(
             _wrong("plain"),
-            Text("x is not added: that is a plain network", "没有加上 x：这就成了普通网络"),
+            "x is not added: that is a plain network",
+            "没有加上 x：这就成了普通网络",
         ),
         Mistake(
             _wrong("striding only"),
-            Text(
-                "a block may change the channels without striding, as ResNet-50's first does (64 to 256): project there, too",
-                "残差块可能只改变通道数，步幅却是 1，ResNet-50 的第一个块就是如此（64 变 256）：这里也要投影",
-            ),
+            "a block may change the channels without striding, as ResNet-50's first does (64 to 256): project there, too",
+            "残差块可能只改变通道数，步幅却是 1，ResNet-50 的第一个块就是如此（64 变 256）：这里也要投影",
         ),
         Mistake(
             _wrong("shortcut stride"),
-            Text(
-                "with stride 2 the two maps of the sum differ in size: the projection must stride, too",
-                "步幅为 2 时，相加的两张特征图大小不同：投影也要带同样的步幅",
-            ),
+            "with stride 2 the two maps of the sum differ in size: the projection must stride, too",
+            "步幅为 2 时，相加的两张特征图大小不同：投影也要带同样的步幅",
             when=_fits_nowhere,
         ),
         Mistake(
             _wrong("no stride"),
-            Text(
-                "`stride` is ignored: with stride 2 the map must be halved",
-                "没有使用 stride：步幅为 2 时特征图应缩小一半",
-            ),
+            "`stride` is ignored: with stride 2 the map must be halved",
+            "没有使用 stride：步幅为 2 时特征图应缩小一半",
         ),
         Mistake(
             _wrong("padding"),
-            Text(
-                "the 3 × 3 convolution needs padding=1, or the map loses its edge and no longer fits the shortcut",
-                "3 × 3 卷积需要 padding=1，否则特征图会少一圈，与捷径对不上",
-            ),
+            "the 3 × 3 convolution needs padding=1, or the map loses its edge and no longer fits the shortcut",
+            "3 × 3 卷积需要 padding=1，否则特征图会少一圈，与捷径对不上",
         ),
     ),
     hints=(
@@ -264,56 +242,43 @@ COUNT = Exercise(
     mistakes=(
         Mistake(
             _counted("norms"),
-            Text(
-                "the norms are missing: two parameters, factor and offset, for each of their channels",
-                "漏了归一化层：每个通道有两个参数，即缩放与平移",
-            ),
+            "the norms are missing: two parameters, factor and offset, for each of their channels",
+            "漏了归一化层：每个通道有两个参数，即缩放与平移",
         ),
         Mistake(
             _counted("buffers"),
-            Text(
-                "the running mean and variance of a norm are buffers, no parameters: no gradient trains them",
-                "归一化层里均值与方差的滑动平均是缓冲区，不是参数，不由梯度训练",
-            ),
+            "the running mean and variance of a norm are buffers, no parameters: no gradient trains them",
+            "归一化层里均值与方差的滑动平均是缓冲区，不是参数，不由梯度训练",
         ),
         Mistake(
             _counted("bias"),
-            Text(
-                "convolutions in front of a norm have no bias",
-                "归一化之前的卷积没有偏置",
-            ),
+            "convolutions in front of a norm have no bias",
+            "归一化之前的卷积没有偏置",
         ),
         Mistake(
             _counted("projections"),
-            Text(
-                "the projections are missing: the first block of each stage has a 1 × 1 convolution and a norm on its shortcut",
-                "漏了投影：每个阶段的第一个块在捷径上有一个 1 × 1 卷积和一个归一化",
-            ),
+            "the projections are missing: the first block of each stage has a 1 × 1 convolution and a norm on its shortcut",
+            "漏了投影：每个阶段的第一个块在捷径上有一个 1 × 1 卷积和一个归一化",
         ),
         Mistake(
             _counted("first projection"),
-            Text(
-                "the first stage projects, too: it does not stride, but its first block turns 64 channels into 256",
-                "第一阶段也有投影：它不带步幅，但第一个块要把 64 个通道变成 256 个",
-            ),
+            "the first stage projects, too: it does not stride, but its first block turns 64 channels into 256",
+            "第一阶段也有投影：它不带步幅，但第一个块要把 64 个通道变成 256 个",
         ),
         Mistake(
             _counted("narrow"),
-            Text(
-                "between blocks there are 4 * width channels: the first 1 × 1 of each later block reads all of them",
-                "块与块之间有 4 * width 个通道：后续每个块的第一个 1 × 1 卷积都要读取全部通道",
-            ),
+            "between blocks there are 4 * width channels: the first 1 × 1 of each later block reads all of them",
+            "块与块之间有 4 * width 个通道：后续每个块的第一个 1 × 1 卷积都要读取全部通道",
         ),
         Mistake(
             _counted("head"),
-            Text(
-                "the last map has 4 * 512 = 2,048 channels, and the linear layer reads them all",
-                "最后的特征图有 4 * 512 = 2048 个通道，全连接层读取全部通道",
-            ),
+            "the last map has 4 * 512 = 2,048 channels, and the linear layer reads them all",
+            "最后的特征图有 4 * 512 = 2048 个通道，全连接层读取全部通道",
         ),
         Mistake(
             _counted("head bias"),
-            Text("the linear layer has a bias for each class", "全连接层对每个类别有一个偏置"),
+            "the linear layer has a bias for each class",
+            "全连接层对每个类别有一个偏置",
         ),
     ),
     hints=(

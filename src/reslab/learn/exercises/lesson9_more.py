@@ -98,54 +98,40 @@ def preactivated(x, norm1, conv1, norm2, conv2, project):
     mistakes=(
         Mistake(
             _first_order,
-            Text(
-                "this is still the order of 2015: convolution, norm, ReLU; in 2016 it is norm, ReLU, convolution",
-                "这仍是 2015 年论文的次序：卷积、归一化、ReLU；2016 年改成了归一化、ReLU、卷积",
-            ),
+            "this is still the order of 2015: convolution, norm, ReLU; in 2016 it is norm, ReLU, convolution",
+            "这仍是 2015 年论文的次序：卷积、归一化、ReLU；2016 年改成了归一化、ReLU、卷积",
         ),
         Mistake(
             _relu_behind,
-            Text(
-                "nothing may follow the sum: your ReLU there cuts off whatever is negative, in x, too",
-                "相加之后不能再有别的操作：那里的 ReLU 会把负值（包括 x 中的负值）全部截掉",
-            ),
+            "nothing may follow the sum: your ReLU there cuts off whatever is negative, in x, too",
+            "相加之后不能再有别的操作：那里的 ReLU 会把负值（包括 x 中的负值）全部截掉",
         ),
         Mistake(
             _raw_projection,
-            Text(
-                "the projection reads x behind the first norm and ReLU (He et al. 2016, appendix); only the identity takes x",
-                "投影读取的是经过第一个归一化与 ReLU 之后的 x（He 等，2016，附录）；只有恒等捷径才直接取 x",
-            ),
+            "the projection reads x behind the first norm and ReLU (He et al. 2016, appendix); only the identity takes x",
+            "投影读取的是经过第一个归一化与 ReLU 之后的 x（He 等，2016，附录）；只有恒等捷径才直接取 x",
         ),
         Mistake(
             _active_identity,
-            Text(
-                "your shortcut carries relu(norm1(x)): then it is no identity any more; add x itself",
-                "您的捷径传的是 relu(norm1(x))，这就不再是恒等映射；应当加上 x 本身",
-            ),
+            "your shortcut carries relu(norm1(x)): then it is no identity any more; add x itself",
+            "您的捷径传的是 relu(norm1(x))，这就不再是恒等映射；应当加上 x 本身",
         ),
         Mistake(
             _no_relu,
-            Text(
-                "norm and convolution without a ReLU: in evaluation the whole residual is then one linear function",
-                "只有归一化和卷积，没有 ReLU：评估模式下整个残差就只是线性运算",
-            ),
+            "norm and convolution without a ReLU: in evaluation the whole residual is then one linear function",
+            "只有归一化和卷积，没有 ReLU：评估模式下整个残差就只是线性运算",
         ),
         Mistake(
             _relu_first,
-            Text(
-                "norm and ReLU are exchanged: first the norm, then the ReLU, then the convolution",
-                "归一化与 ReLU 的次序反了：先归一化，再 ReLU，然后卷积",
-            ),
+            "norm and ReLU are exchanged: first the norm, then the ReLU, then the convolution",
+            "归一化与 ReLU 的次序反了：先归一化，再 ReLU，然后卷积",
         ),
         Mistake(
             _one_norm,
-            Text(
-                "the second convolution has lost its norm and ReLU: each convolution has both in front of it",
-                "第二个卷积前缺了归一化与 ReLU：每个卷积之前都要有这两步",
-            ),
+            "the second convolution has lost its norm and ReLU: each convolution has both in front of it",
+            "第二个卷积前缺了归一化与 ReLU：每个卷积之前都要有这两步",
         ),
-        Mistake(_no_sum, Text("the shortcut is not added", "没有加上捷径")),
+        Mistake(_no_sum, "the shortcut is not added", "没有加上捷径"),
     ),
     hints=(
         Text(
@@ -225,25 +211,19 @@ def gated(x, residual, squeeze, excite):
     mistakes=(
         Mistake(
             _with_bugs(tuple(_BUGS)),
-            Text(
-                "all three bugs are still in it; begin with a shortcut that must stay the identity: what do the factors touch?",
-                "三处错误都还在；先想一想：捷径应当保持恒等，系数乘到了什么上面？",
-            ),
+            "all three bugs are still in it; begin with a shortcut that must stay the identity: what do the factors touch?",
+            "三处错误都还在；先想一想：捷径应当保持恒等，系数乘到了什么上面？",
         ),
-        *(Mistake(_with_bugs((bug,)), says, _DIAGNOSIS.shows(bug)) for bug, says in _BUGS.items()),
+        *(Mistake(_with_bugs((bug,)), *says, _DIAGNOSIS.shows(bug)) for bug, says in _BUGS.items()),
         Mistake(
             _with_bugs(("linear",)),
-            Text(
-                "the ReLU between the two linear layers is gone: together they are then only one",
-                "两个全连接层之间的 ReLU 不见了：这样两层合起来只相当于一层",
-            ),
+            "the ReLU between the two linear layers is gone: together they are then only one",
+            "两个全连接层之间的 ReLU 不见了：这样两层合起来只相当于一层",
         ),
         Mistake(
             _with_bugs((), "max"),
-            Text(
-                "squeezing takes the mean over the pixels, not the maximum",
-                "压缩一步取的是像素的均值，不是最大值",
-            ),
+            "squeezing takes the mean over the pixels, not the maximum",
+            "压缩一步取的是像素的均值，不是最大值",
         ),
     ),
     hints=(
