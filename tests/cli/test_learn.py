@@ -98,6 +98,7 @@ def test_what_an_exercise_asks_isfolded_by_columns():
 def test_a_comment_needs_no_page():
     asked = "*Bug hunt.* `reslab learn start 6.4` gives you `f`.\n\n![A](../a.svg)\n\n$W_2\\,\\mathrm{ReLU}(x)$ and 2 * 3 * 4"
     assert folded(as_comment(asked, "en")) == ["Bug hunt. Below is `f`.", "", "W2 ReLU(x) and 2 * 3 * 4"]
+    assert folded(as_comment("*找错。* 求损失之*和*。", "zh")) == ["找错。求损失之和。"]
     for language in ("en", "zh"):
         asked = "".join(
             as_comment(each, language) for page in course.lessons(language) for each in page.statements.values()

@@ -44,7 +44,8 @@ def as_comment(asked: str, language: Language) -> str:
     """The Markdown of an exercise as plain text beside its stub: no code, which the stub has, no pictures and no LaTeX."""
     asked = re.sub(r"^```.*?^```$\n?|^!\[[^\n]*\)$\n?", "", asked, flags=re.M | re.S)
     asked = re.sub(r"`reslab learn start [\d.]+` (?:gives you|会给您)", text("learn.below", language), asked)
-    asked = re.sub(r"(?<!\w)\*(\S[^*\n]*\S)\*(?!\w)", r"\1", asked)
+    asked = re.sub(r"(?<![A-Za-z0-9_])\*([^\s*](?:[^*\n]*[^\s*])?)\*(?![A-Za-z0-9_])", r"\1", asked)
+    asked = re.sub(r"(?<=[，。；：！？”）]) +", "", asked)
     return re.sub(r"\$+([^$]+)\$+", lambda formula: _plain(formula[1]), asked)
 
 
