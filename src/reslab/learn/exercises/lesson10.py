@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from reslab.learn.exercise import Exercise, Mistake, Text
+from reslab.learn.exercise import Exercise, Mistake, Text, same
 from reslab.learn.exercises.lesson10_loss import CROSS_ENTROPY
 from reslab.learn.exercises.lesson10_more import ADAM, COSINE
 from reslab.train.step.muon import SGD
@@ -43,9 +43,14 @@ def _sgd(weights: Tensor, gradient: Tensor, velocity: Tensor, rate: float, momen
 
 def _sgd_with(slip: str) -> Callable[..., tuple[Tensor, Tensor]]:
     def step(w: Tensor, g: Tensor, v: Tensor, rate: float, momentum: float, decay: float) -> tuple[Tensor, Tensor]:
-        pulled = g if slip in ("no decay", "decay beside") else g + decay * (w**2 if slip == "decay squared" else w)
-        if slip == "decay reversed":
-            pulled = g - decay * w
+        pull = {
+            "no decay": 0 * w,
+            "decay beside": 0 * w,
+            "decay squared": w**2,
+            "decay twice": 2 * w,
+            "decay reversed": -w,
+        }
+        pulled = g + decay * pull.get(slip, w)
         fresh = {
             "rate inside": momentum * v + rate * pulled,
             "damped": momentum * v + (1 - momentum) * pulled,
@@ -53,13 +58,30 @@ def _sgd_with(slip: str) -> Callable[..., tuple[Tensor, Tensor]]:
             "velocity decayed": momentum * (v + pulled),
         }.get(slip, momentum * v + pulled)
         along = {"nesterov": pulled + momentum * fresh, "old velocity": v, "uphill": -fresh}.get(slip, fresh)
-        moved = w - (1 if slip == "rate inside" else rate) * along
+        moved = w - (1 if slip in ("rate inside", "no rate") else rate) * along
         if slip == "decay beside":
             moved = moved - rate * decay * w
+        if slip == "order":
+            return fresh, moved
         return moved, v if slip == "velocity forgotten" else fresh
 
     return step
 
+
+def _rate_inside(given: list[Any], expected: list[Any]) -> bool:
+    """The weights move as with the rate inside, whichever sign the velocity has."""
+    ways = (_sgd_with("rate inside"), _turned)
+    theirs = [[_observe_sgd(way, case) for case in _CASES] for way in ways]
+    return any(all(same(g, t, 1e-5) for g, t in zip(given, each, strict=True)) for each in theirs)
+
+
+def _turned(w: Tensor, g: Tensor, v: Tensor, rate: float, momentum: float, decay: float) -> tuple[Tensor, Tensor]:
+    """The rate inside a velocity that points downhill."""
+    v = momentum * v - rate * (g + decay * w)
+    return w + v, v
+
+
+_CASES = [(0.1, 0.9, 0.01), (0.01, 0.5, 0.3), (0.1, 0.8, 0.0)]
 
 MOMENTUM = Exercise(
     number="10.2",
@@ -69,15 +91,15 @@ MOMENTUM = Exercise(
     raise NotImplementedError
 ''',
     expected=_sgd,
-    cases=lambda: [(0.1, 0.9, 0.01), (0.01, 0.5, 0.3), (0.1, 0.8, 0.0)],
+    cases=lambda: _CASES,
     observe=_observe_sgd,
     mistakes=(
         Mistake(
             _sgd_with("rate inside"),
-            "the rate stands inside the velocity: when the schedule lowers the rate, old gradients still move "
-            "with the old one; "
-            "multiply by it only in w - rate * v",
+            "the rate stands inside the velocity: when the schedule lowers the rate, old gradients still move with the old "
+            "one; multiply by it only in w - rate * v",
             "学习率乘进速度里了：学习率下调之后，旧梯度仍按旧的学习率起作用；应当只在 w - rate * v 里乘",
+            when=_rate_inside,
         ),
         Mistake(
             _sgd_with("damped"),
@@ -129,6 +151,21 @@ MOMENTUM = Exercise(
             "the decay is applied beside the velocity, as in AdamW; here it is part of the gradient and collects "
             "with it",
             "权重衰减没有进入速度，像 AdamW 那样；本题里它是梯度的一部分，随梯度一起积累",
+        ),
+        Mistake(
+            _sgd_with("decay twice"),
+            "the gradient of λ/2 w² is λ w: you add it twice",
+            "λ/2 w² 的梯度是 λ w：您加了两倍",
+        ),
+        Mistake(
+            _sgd_with("no rate"),
+            "the rate is not used: w - rate * v",
+            "没有用到学习率：w - rate * v",
+        ),
+        Mistake(
+            _sgd_with("order"),
+            "weights and velocity are exchanged: return the new weights first",
+            "权重与速度的次序反了：先返回新的权重",
         ),
         Mistake(
             _sgd_with("decay squared"),

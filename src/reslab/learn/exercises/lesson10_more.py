@@ -15,8 +15,8 @@ _STEPS = 10
 
 
 def _observe_adam(answer: Any, case: tuple[Any, ...]) -> list[Tensor]:
-    """The weights after each of ten steps; the first gradient has numbers of very different size, one weight never "
-    "has any."""
+    """The weights after each of ten steps; the first gradient has numbers of very different size, one weight never has
+    any."""
     weights, m, v, found = torch.tensor([1.0, -2.0, 3.0, 4.0]), torch.zeros(4), torch.zeros(4), []
     dice = torch.Generator().manual_seed(3)
     first = torch.tensor([1000.0, 1.0, -0.001, 0.0])
@@ -48,7 +48,7 @@ def _adam_with(slip: str) -> Callable[..., tuple[Tensor, Tensor, Tensor]]:
         b = two * v + (1 - two) * (g.abs() if slip == "not squared" else g**2)
         if slip == "shares reversed":
             a, b = (1 - one) * m + one * g, (1 - two) * v + two * g**2
-        n = {"t - 1": t - 1, "always 1": 1}.get(slip, t)
+        n = {"t - 1": t - 1, "always 1": 1, "t + 1": t + 1}.get(slip, t)
         m_hat, v_hat = a / (1 - one**n), b / (1 - two**n)
         if slip == "one hat":
             v_hat = b
@@ -59,8 +59,12 @@ def _adam_with(slip: str) -> Callable[..., tuple[Tensor, Tensor, Tensor]]:
         below = {"eps inside": (v_hat + eps).sqrt(), "no root": v_hat + eps, "no eps": v_hat.sqrt()}.get(
             slip, v_hat.sqrt() + eps
         )
-        kept = (m_hat, v_hat) if slip == "hats kept" else (a, b)
-        return w - rate * (g if slip == "gradient itself" else m_hat) / below, *kept
+        if slip == "hat on the root":
+            below = b.sqrt() / (1 - two**n) + eps
+        kept = {"hats kept": (m_hat, v_hat), "order": (b, a)}.get(slip, (a, b))
+        along = g if slip == "gradient itself" else a if slip == "no first hat" else m_hat
+        step_size = {"uphill": -rate, "no rate": 1.0}.get(slip, rate)
+        return w - step_size * along / below, *kept
 
     return step
 
@@ -91,8 +95,7 @@ ADAM = Exercise(
         Mistake(
             _adam_with("no hats"),
             "the hats are missing (bias correction): m and v start at 0 and are too small at first, so the first "
-            "step is 3.16 times "
-            "the rate; divide them by 1 - beta ** t",
+            "step is 3.16 times the rate; divide them by 1 - beta ** t",
             "漏了偏差修正（帽子）：m 和 v 从 0 开始，起初偏小，第一步会走到学习率的 3.16 倍；请分别除以 1 - beta ** t",
             when=_first_step("no hats"),
         ),
@@ -100,6 +103,36 @@ ADAM = Exercise(
             _adam_with("one hat"),
             "v needs a hat, too: v / (1 - betas[1] ** t)",
             "v 也要戴帽子：v / (1 - betas[1] ** t)",
+        ),
+        Mistake(
+            _adam_with("no first hat"),
+            "m needs a hat, too: m / (1 - betas[0] ** t)",
+            "m 也要戴帽子：m / (1 - betas[0] ** t)",
+        ),
+        Mistake(
+            _adam_with("hat on the root"),
+            "the hat belongs on v, under the root: sqrt(v / (1 - betas[1] ** t)) + eps",
+            "帽子要戴在根号里的 v 上：sqrt(v / (1 - betas[1] ** t)) + eps",
+        ),
+        Mistake(
+            _adam_with("t + 1"),
+            "t counts from 1 already: beta ** t, not beta ** (t + 1)",
+            "t 本来就从 1 开始：用 beta ** t，而不是 beta ** (t + 1)",
+        ),
+        Mistake(
+            _adam_with("uphill"),
+            "the step goes with the gradient, uphill: subtract it",
+            "沿着梯度方向走，是在上坡：应当减去",
+        ),
+        Mistake(
+            _adam_with("no rate"),
+            "the rate is not used: rate * m_hat / (sqrt(v_hat) + eps)",
+            "没有用到学习率：rate * m_hat / (sqrt(v_hat) + eps)",
+        ),
+        Mistake(
+            _adam_with("order"),
+            "m and v are exchanged: return the weights, m, v",
+            "m 与 v 的次序反了：应返回权重、m、v",
         ),
         Mistake(
             _adam_with("times t"),

@@ -29,6 +29,10 @@ def _crop_with(mode: Any) -> Callable[[np.ndarray, int, int, int], np.ndarray]:
     return crop
 
 
+def _padded(picture: np.ndarray, pad: int) -> np.ndarray:
+    return np.pad(picture, ((pad, pad), (pad, pad), (0, 0)))
+
+
 def _one_side(picture: np.ndarray, pad: int, y: int, x: int) -> np.ndarray:
     height, width = picture.shape[:2]
     return np.pad(picture, ((0, 2 * pad), (0, 2 * pad), (0, 0)))[y : y + height, x : x + width]
@@ -36,7 +40,7 @@ def _one_side(picture: np.ndarray, pad: int, y: int, x: int) -> np.ndarray:
 
 def _sides_exchanged(picture: np.ndarray, pad: int, y: int, x: int) -> np.ndarray:
     width, height = picture.shape[:2]
-    return np.pad(picture, ((pad, pad), (pad, pad), (0, 0)))[y : y + height, x : x + width]
+    return _padded(picture, pad)[y : y + height, x : x + width]
 
 
 CROP = Exercise(
@@ -78,7 +82,17 @@ def crop(picture, pad, y, x):
             "只在右侧和下侧做了填充：四边都要各补 pad 圈零",
         ),
         Mistake(
-            lambda picture, pad, y, x: np.pad(picture, ((pad, pad), (pad, pad), (0, 0)))[y:, x:],
+            lambda picture, pad, y, x: _padded(picture, pad)[y : picture.shape[0], x : picture.shape[1]],
+            "a slice ends where its second number says, counted from the start: [y : y + height, x : x + width]",
+            "切片到第二个数为止，从头数起：[y : y + height, x : x + width]",
+        ),
+        Mistake(
+            lambda picture, pad, y, x: _crop(picture, pad, y + pad, x + pad),
+            "the corner counts in the padded picture: do not add `pad` again",
+            "左上角的坐标是在填充之后的图片上数的：不要再加 pad",
+        ),
+        Mistake(
+            lambda picture, pad, y, x: _padded(picture, pad)[y:, x:],
             "the window runs to the end of the padded picture: it has the height and width that came in",
             "窗口一直延伸到了填充图的末尾：它的高和宽应与输入相同",
         ),

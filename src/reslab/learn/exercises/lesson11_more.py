@@ -55,16 +55,23 @@ def _cutmix_with(slip: str) -> Callable[..., tuple[Tensor, Tensor]]:
         else:
             mixed[:, :, upper:lower, left:right] = images[donors][:, :, upper:lower, left:right].clone()
         area = (lower - upper) * (right - left) / (images.shape[2] * images.shape[3])
+        if slip == "Mixup":
+            mixed = (1 - area) * images + area * images[partner]
+        if slip == "own box":
+            mixed = images.clone()
         share = {
             "sides": 1 - area**0.5,
             "shares exchanged": area,
             "labels kept": 1.0,
+            "labels of the partner": 0.0,
+            "pixels": 1 - (lower - upper) * (right - left),
             "half": 0.5,
             "greater": float(area < 0.5),
         }
         own = share.get(slip, 1 - area)
         others = targets if slip == "own label twice" else targets[donors]
-        return mixed, own * targets + (1 - own) * others
+        kept = 1.0 if slip == "sum of shares" else own
+        return mixed, kept * targets + (1 - own) * others
 
     return cutmix
 
@@ -96,6 +103,31 @@ CUTMIX = Exercise(
             _cutmix_with("labels kept"),
             "the labels are not mixed: a part of the picture shows something else now, and the target must say so",
             "标签没有混合：图片的一部分已经换成了别的内容，目标也要相应改变",
+        ),
+        Mistake(
+            _cutmix_with("labels of the partner"),
+            "only the partner's label is left, though it fills no more than the box: both count, by area",
+            "只剩下搭档的标签，可搭档只占方框那一块：两个标签都要按面积计入",
+        ),
+        Mistake(
+            _cutmix_with("pixels"),
+            "the share is that of areas: divide the pixels of the box by those of the picture, height × width",
+            "份额是面积之比：方框的像素数要除以整张图的像素数，即 高 × 宽",
+        ),
+        Mistake(
+            _cutmix_with("sum of shares"),
+            "the shares of a picture add up to 1: what the partner gets, the picture's own label loses",
+            "两个份额相加应为 1：搭档得到多少，图片自己的标签就少多少",
+        ),
+        Mistake(
+            _cutmix_with("Mixup"),
+            "whole pictures are blended: that is Mixup; in CutMix the box is replaced and all else stays",
+            "整张图片混在了一起，那是 Mixup：CutMix 只替换方框内的部分，其余不变",
+        ),
+        Mistake(
+            _cutmix_with("own box"),
+            "the box is filled with the picture's own pixels: take them from images[partner]",
+            "方框里填的还是图片自己的像素：应取自 images[partner]",
         ),
         Mistake(
             _cutmix_with("shares exchanged"),

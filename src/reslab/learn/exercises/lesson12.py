@@ -58,6 +58,18 @@ AVERAGE = Exercise(
     observe=_observe_average,
     mistakes=(
         Mistake(
+            lambda old, new, step, decay: [
+                a + b - (1 - min(decay, (1 + step) / (10 + step))) * a for a, b in zip(old, new, strict=True)
+            ],
+            "the new value counts whole: its share is 1 - decay, so that both add up to 1",
+            "新值整个加了进去：它的份额是 1 - decay，两个份额之和为 1",
+        ),
+        Mistake(
+            _average_with(lambda t, d: min(d, (1 + t) / (11 + t))),
+            "the denominator is 10 + step, not 11 + step",
+            "分母是 10 + step，不是 11 + step",
+        ),
+        Mistake(
             _average_with(lambda t, d: d),
             "the decay is the same from the first step: so the random start stays in the average for long; take "
             "min(decay, (1 + step) / (10 + step))",

@@ -58,8 +58,10 @@ def _fold_with(slip: str) -> Any:
             "no mean": beta,
             "beta scaled": scale * (beta - mean),
             "no bias": torch.zeros_like(beta),
+            "mean not divided": beta - gamma * mean,
+            "sign": scale * mean - beta,
         }.get(slip, beta - scale * mean)
-        return filters, bias
+        return (bias, filters) if slip == "order" else (filters, bias)
 
     return fold
 
@@ -89,6 +91,21 @@ FOLD = Exercise(
             _fold_with("no mean"),
             "the running mean is missing from the bias: beta - scale * mean",
             "偏置里漏了均值：beta - scale * mean",
+        ),
+        Mistake(
+            _fold_with("mean not divided"),
+            "the mean is multiplied by gamma alone: by the whole factor, gamma / sqrt(variance + eps)",
+            "均值只乘了 gamma：应乘以整个系数 gamma / sqrt(variance + eps)",
+        ),
+        Mistake(
+            _fold_with("sign"),
+            "the bias has the wrong sign: beta - scale * mean",
+            "偏置的正负号反了：beta - scale * mean",
+        ),
+        Mistake(
+            _fold_with("order"),
+            "filters and bias are exchanged: return the filters first",
+            "卷积核与偏置的次序反了：先返回卷积核",
         ),
         Mistake(
             _fold_with("beta scaled"),

@@ -66,6 +66,16 @@ DEVIATION = Exercise(
             "要看的是平方：负值的平方保留 a² 倍，而不是 a 倍",
         ),
         Mistake(
+            lambda i, o, k, a: _deviation(i, o, k, 0.0) * (1 + a**2) ** 0.5,
+            "1 + a² stands on the wrong side: the more the activation lets through, the smaller the weights must be",
+            "1 + a² 乘反了，应当除：激活函数放过的越多，权重应当越小",
+        ),
+        Mistake(
+            lambda i, o, k, a: _deviation(i, o, k, a) / 2**0.5,
+            "1 + a² must be halved: the two halves of the values keep 1 and a² of their square, on average (1 + a²) / 2",
+            "1 + a² 还要除以 2：两半数值的平方分别保留 1 倍和 a² 倍，平均为 (1 + a²) / 2",
+        ),
+        Mistake(
             lambda i, o, k, a: 3**0.5 * _deviation(i, o, k, a),
             "this is the bound of a uniform distribution: its standard deviation is the bound divided by √3",
             "这是均匀分布的边界：均匀分布的标准差等于边界除以 √3",
@@ -138,14 +148,14 @@ def _recalibrated(slip: str = "") -> Callable[..., nn.Module]:
             elif slip != "no reset":
                 norm.reset_running_stats()
             if slip != "old momentum":
-                norm.momentum = None
+                norm.momentum = 1.0 if slip == "last batch" else None
         network.train(slip != "eval")
         with torch.no_grad():
             for batch in batches[:1] if slip == "one batch" else batches:
                 network(batch)
         if slip != "momentum lost":
             for norm, momentum in zip(norms, momenta, strict=True):
-                norm.momentum = momentum
+                norm.momentum = 0.1 if slip == "one momentum" else momentum
         return network if slip == "left in training" else network.eval()
 
     return recalibrate
@@ -235,6 +245,17 @@ def recalibrate(network, batches):
             "the network is left in training mode: who uses it next gets answers that depend on the batch",
             "网络还留在训练模式：接下来使用它的人，得到的输出会随同批图片而变",
             when=_only(2),
+        ),
+        Mistake(
+            _recalibrated("last batch"),
+            "only the last batch counts: with momentum = 1 each batch replaces the one before; momentum = None averages them",
+            "只有最后一批算数：momentum = 1 时每一批都会取代前一批；momentum = None 才是取平均",
+            when=_averages_like("last batch"),
+        ),
+        Mistake(
+            _recalibrated("one momentum"),
+            "every norm gets the same momentum back: keep each one's own before you change it",
+            "每个归一化层恢复成了同一个 momentum：改动之前应当记下各自的值",
         ),
         Mistake(
             _recalibrated("momentum lost"),

@@ -145,6 +145,8 @@ def _make_identity(block: Any, mistake: str = "") -> None:
         own, place = torch.arange(width), (0, 0) if mistake == "corner" else (1, 1)
         if mistake == "all channels":
             layer.conv.weight[:, :, 1, 1] = 1.0
+        elif mistake == "all ones":
+            layer.conv.weight.fill_(1.0)
         elif mistake == "blurred":
             layer.conv.weight[own, own] = 1 / 9
         elif mistake == "reversed":
@@ -154,7 +156,8 @@ def _make_identity(block: Any, mistake: str = "") -> None:
         norm = layer.norm
         if mistake == "norms left":
             continue
-        norm.bias.zero_()
+        if mistake != "bias left":
+            norm.bias.zero_()
         norm.weight.fill_((1 + norm.eps) ** 0.5)
         if mistake != "averages left":
             norm.running_mean.zero_()
@@ -169,6 +172,15 @@ _IDENTITY_SAYS = {
     "all channels": Text(
         "every output channel is the sum of all input channels: output c should look at input c alone",
         "每个输出通道都成了所有输入通道之和：第 c 个输出通道应当只看第 c 个输入通道",
+    ),
+    "all ones": Text(
+        "every output is the sum of nine pixels of all channels: of the whole filter only one number is 1, the one that looks "
+        "at the pixel itself, in its own channel",
+        "每个输出都成了所有通道上九个像素之和：整个卷积核只有一个数为 1，即对准自己通道、自己像素的那个",
+    ),
+    "bias left": Text(
+        "the norms still add their offset: set their bias to 0",
+        "归一化还会加上原来的偏移：要把 bias 设为 0",
     ),
     "blurred": Text(
         "the picture is blurred: the middle of the 3 × 3 filter is 1, all else 0",

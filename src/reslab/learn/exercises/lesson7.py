@@ -16,10 +16,10 @@ Weights = Sequence[tuple[Tensor, Tensor]]
 
 
 def _stacks() -> list[tuple[Tensor, Weights]]:
-    """An input, and the weights of one block, of three, and of two with another width inside."""
+    """An input, and the weights of one block, of five, and of three with another width inside."""
     dice = torch.Generator().manual_seed(7)
     cases: list[tuple[Tensor, Weights]] = []
-    for inputs, inside, blocks in ((4, 4, 1), (4, 4, 3), (3, 6, 2)):
+    for inputs, inside, blocks in ((4, 4, 1), (4, 8, 5), (3, 6, 3)):
         weights = [
             (torch.randn(inside, inputs, generator=dice), torch.randn(inputs, inside, generator=dice) * 0.5)
             for _ in range(blocks)
@@ -49,8 +49,10 @@ def _product(x: Tensor, blocks: Weights, mistake: str) -> Tensor:
         of_residual = w2 @ torch.diag(open_) @ w1
         first_order = first_order + of_residual
         total = total @ (one + of_residual) if mistake == "wrong order" else (one + of_residual) @ total
-        if mistake != "same x":
-            x = x + w2 @ F.relu(w1 @ x)
+        if mistake == "linear way":
+            x = x + w2 @ (w1 @ x)
+        elif mistake != "same x":
+            x = w2 @ F.relu(w1 @ x) + (0 if mistake == "x lost" else x)
     if mistake == "last block":
         return one + of_residual
     return {"first order": first_order, "transposed": total.T}.get(mistake, total)
@@ -72,6 +74,14 @@ _PRODUCT_SAYS = {
     "same x": Text(
         "every block is differentiated at the first x: each needs its own input, which the blocks below it give",
         "每个块都在最初的 x 处求导：应当用各块自己的输入，也就是前面各块的输出",
+    ),
+    "linear way": Text(
+        "the factors are right, but on the way forward x goes through no ReLU: each block gives x + w2 @ relu(w1 @ x)",
+        "因子没错，可是前向计算时 x 没有过 ReLU：每个块给出 x + w2 @ relu(w1 @ x)",
+    ),
+    "x lost": Text(
+        "the factors are right, but on the way forward the shortcut is lost: each block gives x + w2 @ relu(w1 @ x)",
+        "因子没错，可是前向计算时丢了捷径：每个块给出 x + w2 @ relu(w1 @ x)",
     ),
     "first order": Text(
         "you add up the residuals' Jacobians once: that leaves out the paths through several residuals",

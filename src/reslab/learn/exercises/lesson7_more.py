@@ -201,7 +201,8 @@ def _norms(network: Any, images: Tensor, labels: Tensor, mistakes: Variant = RIG
     ]
     power = 2 if "squared" in mistakes else 1
     measured: list[Any] = [w.detach() if "of the weights" in mistakes else w.grad for w in chosen]
-    sizes = [float(each.norm()) ** power for each in measured]
+    means = "mean size" in mistakes
+    sizes = [float(each.abs().mean() if means else each.norm()) ** power for each in measured]
     return sizes[::-1] if "reversed" in mistakes else sizes
 
 
@@ -228,7 +229,7 @@ _GROUPS = (
     ("projections",),
     ("linear layer",),
     ("summed",),
-    ("of the weights", "squared"),
+    ("of the weights", "squared", "mean size"),
     ("reversed",),
 )
 _SAYS = {
@@ -260,6 +261,10 @@ _SAYS = {
         "these are squares: the norm is the root of the sum of squares",
         "这是平方：范数是平方和的平方根",
     ),
+    "mean size": Text(
+        "these are means of absolute values: the norm is the root of the sum of squares",
+        "这是绝对值的平均：范数是平方和的平方根",
+    ),
     "reversed": Text(
         "the order is reversed: the layer at the input comes first",
         "次序反了：靠近输入的层在前",
@@ -289,9 +294,7 @@ def gradient_norms(network, images, labels):
     expected=_hunted(),
     cases=_hunt_cases,
     observe=_hunt_observe,
-    mistakes=tuple(
-        Mistake(_hunted(frozenset({name})), *_SAYS[name], _DIAGNOSIS.shows(name)) for group in _GROUPS for name in group
-    ),
+    mistakes=_DIAGNOSIS.mistakes(_SAYS),
     hints=(
         Text(
             "There are four bugs, one in nearly every line. Call it twice and compare.",
