@@ -93,7 +93,7 @@ def _verdicts(file: Path, exercises: str) -> list[Verdict]:
     found = [exercise(number) for number, name in asked.items() if name in defined]
     if not found:
         language, names = reader_language(), ", ".join(dict.fromkeys(asked.values()))
-        own = [name for name in defined if not name.startswith("_")]
+        own = [name for name, what in defined.items() if not (name.startswith("_") or isinstance(what, ModuleType))]
         otherwise = text("learn.defines", language, names=", ".join(own))
         hint = nearest(names, own, otherwise) if len(asked) == 1 and own else None
         raise ResLabError(text("learn.nameless", language, file=file, names=names), hint)
