@@ -307,8 +307,8 @@ _COUNT_SAYS = {
         "漏了块里的归一化：w + w + 4w 个通道各两个数",
     ),
     "narrow norms": Text(
-        "the third norm of a block has 4 * width channels: w + w + 4w together",
-        "块里第三个归一化有 4 * width 个通道：合起来是 w + w + 4w",
+        "the norms of a block are counted short: they have w + w + 4w channels, and two numbers for each",
+        "块里的归一化少算了：一共 w + w + 4w 个通道，每个通道两个数",
     ),
     "one number": Text(
         "a norm has two parameters per channel, a factor and an offset",
