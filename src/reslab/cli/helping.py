@@ -2,7 +2,6 @@
 
 from typing import Any
 
-from attrs import evolve
 from cyclopts.help import DefaultFormatter, DescriptionRenderer, HelpEntry, HelpPanel, InlineText
 from cyclopts.help.specs import get_default_command_columns, get_default_parameter_columns
 
@@ -15,7 +14,7 @@ class LocalisedHelp(DefaultFormatter):
     def __call__(self, console: Any, options: Any, panel: HelpPanel) -> None:
         default = get_default_command_columns if panel.format == "command" else get_default_parameter_columns
         *others, last = default(console, options, panel.entries)
-        self.column_specs = (*others, evolve(last, renderer=_described))
+        self.column_specs = (*others, last.copy(renderer=_described))
         super().__call__(console, options, panel.copy(title=localise(str(panel.title))))
 
     def render_usage(self, console: Any, options: Any, usage: Any) -> None:

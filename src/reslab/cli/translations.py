@@ -56,7 +56,7 @@ LEARN = {
     "Write a file to begin an exercise with: what it asks, and a stub.": "写出做一道练习的起始文件：题目和待补全的代码。",
     "Judge your code; exit code 1 if anything is wrong.": "评判您的代码；有错误时退出码为 1。",
     "Show the next of three hints at each call, from a nudge to nearly the solution.":
-        "每道练习有三条提示，从轻轻一点到接近答案；每运行一次显示下一条。",
+        "每道练习有三条提示，由浅入深，最后一条接近答案；每运行一次显示下一条。",
     "Write a lesson as a Jupyter notebook, with its outputs and figures, and a cell for each exercise.":
         "把一课写成 Jupyter 笔记本，含输出和图，每道练习一个单元格。",
     "The number of a lesson, or the name of a page; it is shown as one file in the cache folder.":
