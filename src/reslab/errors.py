@@ -62,15 +62,18 @@ class NoAnswer(BadPicture):
         self.name, self.reason = name, reason
 
 
-def nearest(word: str, known: Iterable[str]) -> str:
+def nearest(word: str, known: Iterable[str], otherwise: str | None = None) -> str:
     """The known word that a person who typed `word` most likely meant, as the beginning of a hint.
 
-    Words that differ only in their numbers are compared by these: `resnet49` is nearest to `resnet50`.
+    Words that differ only in their numbers are compared by these: `resnet49` is nearest to `resnet50`. Where none is near,
+    the hint is `otherwise`, or all of them.
     """
     word, by_lower = str(word), {name.lower(): name for name in sorted(known)}
     close = difflib.get_close_matches(word.lower(), by_lower, n=max(1, len(by_lower)), cutoff=0.5)
     if close:
         return f"did you mean {by_lower[min(close, key=lambda name: _distance(word.lower(), name))]!r}?"
+    if otherwise:
+        return otherwise
     return "known: " + ", ".join(by_lower.values()) if by_lower else "there is nothing to choose from"
 
 

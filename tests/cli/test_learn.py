@@ -6,12 +6,12 @@ import sys
 from pathlib import Path
 
 import pytest
+from rich.cells import cell_len
 
-from reslab.cli import show
-from reslab.cli.learning import _as_comment, _folded
 from reslab.errors import ResLabError
 from reslab.learn import answer, course
 from reslab.learn.check import Texts, exercise, exercises_of, texts_of
+from reslab.learn.start import as_comment, folded
 
 RIGHT = """
 import torch
@@ -52,7 +52,7 @@ def test_the_list_has_titles_and_progress(reslab):
         (["notebook", "nope"], "reslab learn lists the lessons"), (["notebook", "notebok"], "lists the lessons"),
         (["check", "2.1", "nowhere.py"], "nowhere.py does not exist"),
         (["check", "2.1", "."], ". is a folder"), (["check", "2.1", "a.ipynb"], "is a notebook"),
-        (["check", "2.1"], "needs FILE"),
+        (["check", "2.1"], "needs FILE"), (["check", "x", "nowhere.py"], "'x' is no exercise"),
         (["notebook", "99"], "no lesson 99"), (["1", "--lang", "fr"], "Choose from"),
     ],
 )  # fmt: skip
@@ -86,21 +86,22 @@ def test_a_stub_is_written_once(reslab, place):
     assert file.read_text().startswith("# 第 2 课，练习 2.1：")
 
 
-def test_what_an_exercise_asks_is_folded_by_columns():
+def test_what_an_exercise_asks_isfolded_by_columns():
     asked = "Repair " + "these words\n" * 12 + "now.\n\n```python\nx = 1\n```\n\n" + "请把这个网络修好，" * 12
-    first, *rest = _folded(_as_comment(asked, "en"))
+    first, *rest = folded(as_comment(asked, "en"))
     assert rest[0].endswith("now.") and rest[1] == ""
     assert len(first) <= 88 < len(f"{first} these") and first.startswith("Repair these")
     assert "".join(rest).endswith("修好，") and not any("x = 1" in line or line.startswith("，") for line in rest)
-    assert max(map(show.columns, rest)) in (87, 88)
+    assert max(map(cell_len, rest)) in (87, 88)
 
 
 def test_a_comment_needs_no_page():
     asked = "*Bug hunt.* `reslab learn start 6.4` gives you `f`.\n\n![A](../a.svg)\n\n$W_2\\,\\mathrm{ReLU}(x)$ and 2 * 3 * 4"
-    assert _folded(_as_comment(asked, "en")) == ["Bug hunt. Below is `f`.", "", "W2 ReLU(x) and 2 * 3 * 4"]
+    assert folded(as_comment(asked, "en")) == ["Bug hunt. Below is `f`.", "", "W2 ReLU(x) and 2 * 3 * 4"]
+    assert folded(as_comment("*找错。* 求损失之*和*。", "zh")) == ["找错。求损失之和。"]
     for language in ("en", "zh"):
         asked = "".join(
-            _as_comment(each, language) for page in course.lessons(language) for each in page.statements.values()
+            as_comment(each, language) for page in course.lessons(language) for each in page.statements.values()
         )
         assert not any(mark in asked for mark in ("$", "\\", "![", "learn start", "the block above"))
 

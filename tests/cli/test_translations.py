@@ -54,6 +54,12 @@ learn hint x
 learn check 2.1 nowhere.py
 learn check 2.1 empty
 learn check 2.1
+learn check x empty
+learn start
+learn start 2.1 --out
+learn start 2.1 --out empty
+learn 1 --lang fr
+learn 6 7
 learn 6.2
 """.strip().splitlines()
 
@@ -90,6 +96,17 @@ def test_help_lines_are_chinese(place, capsys):
         assert re.sub(r"[\s│]", "", translate(line)) in re.sub(r"[\s│]", "", said)
 
 
+@pytest.mark.parametrize("verb", [[], ["start"], ["check"], ["hint"], ["notebook"]])
+def test_the_help_of_learn_is_in_the_language_that_is_asked_for(verb, place, monkeypatch, capsys):
+    monkeypatch.setenv("RESLAB_LANG", "en")
+    english_sentence = r"[A-Z][a-z]+ [a-z]+ [a-z]+"
+    for language in ("zh", "en"):
+        run(["learn", *verb, "--help", "--lang", language])
+        found = re.search(english_sentence, capsys.readouterr().out)
+        assert (found is None) == (language == "zh"), found
+    assert run(["learn", "99", "--lang", "zh"]) == 2 and capsys.readouterr().err.startswith("错误：没有第 99 课")
+
+
 def test_scores_are_chinese_and_json_is_not_touched(place, capsys):
     assert run(["check", "pictures"]) == 0 and chinese(capsys.readouterr().out)
     assert run(["check", "pictures", "--json"]) == 0
@@ -116,5 +133,6 @@ def test_every_row_is_still_said_somewhere():
     source = re.sub(r'"\s*\n\s*f?"', "", source)
     longest = {row: max(re.split(r"\{\}|[,;:(]", row), key=len).strip() for row in TEMPLATES}
     assembled = ("unknown", "unable", "needs", "give a", "holds no model", "pictures of every", "sets  ")  # from parts
+    assembled += ("Commands", "Parameters", "[", "Display", "invalid value", "unused Tokens")  # what cyclopts says
     gone = [row for row, piece in longest.items() if piece not in source and not piece.startswith(assembled)]
     assert gone == []

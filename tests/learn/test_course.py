@@ -9,8 +9,8 @@ import pytest
 from reslab.errors import ResLabError
 from reslab.learn import course, progress
 from reslab.learn.check import _texts
-from reslab.learn.stubs import CHINESE, chinese_stub, notes_of
-from reslab.system.language import reader_language
+from reslab.learn.stubs import CHINESE, notes_of, stub_in
+from reslab.system.language import ASKED, reader_language
 from tests.learn.rules import FOLDER, ROOT
 
 
@@ -64,7 +64,9 @@ def test_what_an_exercise_asks_ends_where_its_answer_begins():
 )  # fmt: skip
 def test_the_language_is_that_of_the_option_or_the_environment(monkeypatch, variable, asked, language):
     monkeypatch.setenv("RESLAB_LANG", variable)
-    assert reader_language(asked) == language
+    before = ASKED.set(asked)
+    assert reader_language() == language
+    ASKED.reset(before)
 
 
 def test_stubs_have_chinese_notes_and_the_same_code():
@@ -73,7 +75,7 @@ def test_stubs_have_chinese_notes_and_the_same_code():
         number: len(said) for number, said in CHINESE.items()
     }
     for number, stub in known.items():
-        chinese = chinese_stub(number, stub)
+        chinese = stub_in("zh", number, stub)
         assert [code(each) for each in ast.walk(ast.parse(chinese))] == [
             code(each) for each in ast.walk(ast.parse(stub))
         ]

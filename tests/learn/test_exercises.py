@@ -116,7 +116,7 @@ def unwritten(a, b):
 
 def test_a_rule_that_cannot_be_applied_recognises_nothing():
     says = Text("larger", "更大")
-    slip = Mistake(None, says, when=lambda given, expected: given[0] > expected[0])
+    slip = Mistake(None, *says, when=lambda given, expected: given[0] > expected[0])
     bank = dataclasses.replace(adder(), mistakes=(slip,))
     assert judge(bank, lambda a, b: a + b + 1).says == says and judge(bank, lambda a, b: "3").says != says
 
@@ -125,6 +125,8 @@ def test_an_unknown_mistake_is_described_by_its_first_case():
     said = judge(adder(), lambda a, b: a * b).says
     assert said.en == "different in 2 of 2 cases; the first (a=1, b=2) gives 2, expected 3"
     assert said.zh == "2 个用例中有 2 个不符；第一个（a=1, b=2）给出 2，应为 3"
+    lists = dataclasses.replace(adder(), cases=lambda: [([np.ones(2)], [3.0])] * 2)
+    assert "the first (len(a)=1, b=[3.0]) gives" in judge(lists, lambda a, b: a).says.en
     assert "ZeroDivisionError" in judge(adder(), lambda a, b: a // 0).says.en
     assert "return" in judge(adder(), lambda a, b: None).says.en
     assert "no answer yet" in judge(adder(), unwritten).says.en

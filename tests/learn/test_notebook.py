@@ -12,7 +12,7 @@ from reslab.learn import course
 from reslab.learn.check import exercises_of
 from reslab.learn.lesson import executed
 from reslab.learn.notebook import notebook
-from reslab.learn.stubs import chinese_stub
+from reslab.learn.stubs import stub_in
 from tests.learn.rules import DETAILS
 
 LESSONS = [
@@ -35,7 +35,7 @@ def test_a_notebook_is_valid_and_has_all_of_the_page(lesson, language):
     page = lesson.path.read_text(encoding="utf-8")
     code = [cell["source"].removesuffix("\nfigure") for cell in cells(document, "code")][1:]
     asked = {each.number: each for each in exercises_of(lesson.number) if each.number in lesson.statements}
-    own = {n: chinese_stub(n, each.stub) if language == "zh" else each.stub for n, each in asked.items()}
+    own = {n: stub_in(language, n, each.stub) for n, each in asked.items()}
     stubs = [
         f'{own[number].rstrip()}\n\nfrom reslab.learn.check import check\n\ncheck("{number}", {each.name});'
         for number, each in asked.items()

@@ -256,6 +256,34 @@ class BasicBlock(nn.Module):
         y = self.nb(self.b(y))
         return self.act(self.way(x) + y)
 """,
+    "7.1": """
+import torch
+
+def jacobian(x, blocks):
+    total = torch.eye(len(x))
+    for w1, w2 in blocks:
+        inner = w1 @ x
+        total = total + w2 @ (w1 * (inner > 0)[:, None]) @ total
+        x = x + w2 @ inner.relu()
+    return total
+""",
+    "9.1": """
+from torch import nn
+
+class Bottleneck(nn.Module):
+    def __init__(self, i, width, stride):
+        super().__init__()
+        o = 4 * width
+        shapes = ((i, width, 1, 1, 0), (width, width, 3, stride, 1), (width, o, 1, 1, 0))
+        layers = [nn.Sequential(nn.Conv2d(*shape, bias=False), nn.BatchNorm2d(shape[1])) for shape in shapes]
+        self.f = nn.Sequential(layers[0], nn.ReLU(), layers[1], nn.ReLU(), layers[2])
+        self.way = nn.Identity()
+        if stride != 1 or i != o:
+            self.way = nn.Sequential(nn.Conv2d(i, o, 1, stride, bias=False), nn.BatchNorm2d(o))
+
+    def forward(self, x):
+        return (self.f(x) + self.way(x)).relu()
+""",
     "10.1": """
 import torch
 
@@ -293,6 +321,20 @@ PLANTED = [
     ("6.1", "self.nb(self.b(y))", "self.na(self.b(y))", "the first norm runs behind both"),
     ("6.1", "1, stride, bias=False", "3, stride, 1, bias=False", "the shortcut's convolution is 3 × 3"),
     ("6.1", "1, stride, bias=False", "1, stride", "the 1 × 1 convolution of the shortcut has a bias"),
+    ("6.1", "self.way(x) + y", "2 * self.way(x) + y", "one of the two counts twice"),
+    (
+        "6.1",
+        "nn.BatchNorm2d(o), nn.BatchNorm2d(o)",
+        "nn.GroupNorm(2, o), nn.GroupNorm(2, o)",
+        "another one than batch norm",
+    ),
+    ("6.1", "self.na(self.a(x))", "self.a(x)", "the first convolution has no norm"),
+    ("6.1", "self.way(x) + y", "self.way(y) + y", "x is overwritten"),
+    ("7.1", "inner.relu()", "inner", "goes through no ReLU"),
+    ("7.1", "x = x + w2", "x = w2", "the shortcut is lost"),
+    ("9.1", "stride != 1 or ", "", "a block that strides but keeps its channels"),
+    ("9.1", "bias=False", "bias=True", "your convolutions have a bias"),
+    ("9.1", "+ self.way(x)", "+ x", "x is added as it is"),
     ("10.1", "[torch.arange(len(labels)), labels]", "[:, labels]", "pair them"),
     ("10.1", ".sum(1, keepdim=True).log()", ".sum(1, keepdim=True).log2()", "base 2"),
     ("10.1", "logits.max(1, keepdim=True).values", "logits.max()", "subtracted from the whole batch"),

@@ -17,7 +17,7 @@ WALLS = {
     "sklearn": ("run/export", "train/probe"),
     "scipy": ("data/augment", "metrics/intervals", "metrics/conformal"),
     "cyclopts": ("cli",),
-    "rich": ("cli/show",),
+    "rich": ("cli/show", "learn/start"),
     "onnx": ("export",),
     "onnxscript": ("export",),
     "onnxruntime": ("engine", "export"),

@@ -13,9 +13,11 @@ from typing import Any, get_args
 from cyclopts import App, CycloptsError, MissingArgumentError
 from PIL import Image
 
+from reslab.cli.helping import LocalisedHelp
 from reslab.cli.translations import localise
 from reslab.errors import ResLabError, visible
 from reslab.system.bounds import BOUNDS, Bound
+from reslab.system.language import ASKED
 
 STARTED: ContextVar[float] = ContextVar("STARTED")
 """When the command began (`time.monotonic`), before anything large was imported: `--minutes` counts from here."""
@@ -80,6 +82,7 @@ def build_app() -> App:
         help_epilogue=localise(
             "Start with: reslab demo. Each verb explains itself: reslab train --help. Tracebacks: --debug."
         ),
+        help_formatter=LocalisedHelp(),
         suppress_keyboard_interrupt=False,  # `run` reports it
         config=_refuse_nonsense,
     )
@@ -117,6 +120,8 @@ def run(tokens: list[str]) -> int:
     STARTED.set(time.monotonic())
     debug = "--debug" in tokens
     tokens = [t for t in tokens if t != "--debug"]
+    asked = re.search(r"--lang[ =](en|zh)\b", " ".join(tokens))
+    ASKED.set(asked and asked[1])
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(encoding="utf-8", errors="backslashreplace")  # \udce9 is how JSON has it, too

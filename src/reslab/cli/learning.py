@@ -18,16 +18,6 @@ from reslab.words.phrases import text
 app = App(name="learn")
 
 Flag = Annotated[bool, Parameter(negative="")]
-_WIDTH = 88  # columns
-_WORDS = re.compile(r"(?:[!-~]+ ?|.)[，。；：、！？”）》]*")
-"""What is not divided at the end of a line: a word, or a Chinese character with the punctuation behind it."""
-
-_LATEX = {
-    r"\\(?:mathrm|text)\{([^}]*)\}": r"\1", r"\\sqrt\{([^}]*)\}": r"√(\1)", r"\\hat ?(\w)": "\\1\u0302", r"\\le\b": " ≤ ",
-    r"\\,": " ", r"_(\w)": r"\1", r"\\": "",
-}  # fmt: skip
-"""What the formulas of exercises consist of -> the same in a comment."""
-
 _VERBS = ("start", "check", "hint", "notebook")
 
 
@@ -67,18 +57,13 @@ def start(exercise: str, *, out: Path | None = None, overwrite: Flag = False, la
         overwrite: Replace a file that is there.
         lang: The language; by default that of RESLAB_LANG, or English.
     """
-    from reslab.learn.check import texts_of
-    from reslab.learn.stubs import chinese_stub
+    from reslab.learn.start import file_of
 
-    found, language = texts_of(exercise), _language(lang)
+    language = _language(lang)
+    content = file_of(exercise, language)
     path = out or Path(f"exercise_{exercise.replace('.', '_')}.py")
-    lesson = course.lesson(int(exercise.split(".")[0]), language)
-    asked = lesson.statements.get(exercise, "")
-    title = text("learn.exercise", language, lesson=lesson.number, number=exercise, title=lesson.title)
-    lines = [title, *([""] if asked else []), *_folded(_as_comment(asked, language)), "", *_page(lesson, language)]
-    comment = "\n".join(f"# {line}".rstrip() for line in lines)
-    stub = chinese_stub(exercise, found.stub) if language == "zh" else found.stub
-    _write(path, f"{comment}\n\n{stub}", overwrite)
+    _refuse_to_replace(path, overwrite)
+    write_atomically(path, content.encode())
     show.say(text("learn.started", language, file=path, number=exercise))
 
 
@@ -151,7 +136,7 @@ def notebook(lesson: str, *, out: Path | None = None, overwrite: Flag = False, l
 
 def _language(lang: Language | None) -> Language:
     """The reader's language; where RESLAB_LANG names one that there is not, that is said."""
-    language, asked = reader_language(lang), os.environ.get("RESLAB_LANG", "").strip()
+    language, asked = lang or reader_language(), os.environ.get("RESLAB_LANG", "").strip()
     if asked and not lang and not asked.lower().startswith(LANGUAGES):
         show.people.print(f"RESLAB_LANG is {asked}: the course is in en and zh, and this is en", soft_wrap=True)
     return language
@@ -166,8 +151,8 @@ def _chosen(word: str, language: Language, verbs: tuple[str, ...] = ()) -> cours
         return names[word]
     if re.fullmatch(r"\d+\.\d+", word):
         raise ResLabError(f"{word} is an exercise", f"reslab learn start {word} begins it")
-    hint = nearest(word, [*verbs, *names])
-    raise ResLabError(f"there is no lesson {word!r}", "reslab learn lists the lessons" if "known" in hint else hint)
+    hint = nearest(word, [*verbs, *names], otherwise="reslab learn lists the lessons")
+    raise ResLabError(f"there is no lesson {word!r}", hint)
 
 
 def _list(language: Language, json: bool) -> None:
@@ -202,43 +187,6 @@ def _right(lesson: course.Lesson, progress: Progress) -> list[str]:
 def _passed(lesson: course.Lesson, progress: Progress, language: Language) -> str:
     passed, of = len(_right(lesson, progress)), len(lesson.statements)
     return text("learn.passed", language, number=lesson.number, passed=passed, all=of)
-
-
-def _page(lesson: course.Lesson, language: Language) -> list[str]:
-    return _folded(text("learn.page", language, lesson=lesson.number))
-
-
-def _as_comment(asked: str, language: Language) -> str:
-    """The Markdown of an exercise as plain text beside its stub: no code, which the stub has, no pictures and no LaTeX."""
-    asked = re.sub(r"^```.*?^```$\n?|^!\[[^\n]*\)$\n?", "", asked, flags=re.M | re.S)
-    asked = re.sub(r"`reslab learn start [\d.]+` (?:gives you|会给您)", text("learn.below", language), asked)
-    asked = re.sub(r"(?<!\w)\*(\S[^*\n]*\S)\*(?!\w)", r"\1", asked)
-    return re.sub(r"\$+([^$]+)\$+", lambda formula: _plain(formula[1]), asked)
-
-
-def _plain(latex: str) -> str:
-    """A short formula without LaTeX."""
-    for pattern, instead in _LATEX.items():
-        latex = re.sub(pattern, instead, latex)
-    return latex
-
-
-def _folded(asked: str) -> list[str]:
-    """Text as lines for a comment: each paragraph folded anew."""
-    lines: list[str] = []
-    for n, block in enumerate(re.split(r"\n\s*\n", asked.strip())):
-        paragraph = " ".join(block.split())
-        lines += [""] * (1 + (n > 0))
-        for word in _WORDS.findall(paragraph):
-            if show.columns(lines[-1] + word.rstrip()) > _WIDTH:
-                lines.append("")
-            lines[-1] += word
-    return lines
-
-
-def _write(path: Path, content: str, overwrite: bool) -> None:
-    _refuse_to_replace(path, overwrite)
-    write_atomically(path, content.encode())
 
 
 def _refuse_to_replace(path: Path, overwrite: bool) -> None:

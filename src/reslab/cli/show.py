@@ -9,7 +9,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from rich.cells import cell_len
 from rich.console import Console
 from rich.progress import (
     BarColumn,
@@ -93,11 +92,6 @@ def temperature(fit: dict[str, Any]) -> str:
     return (
         "temperature not applied: it did not improve held-out ECE and NLL" if fit["n"] else "no temperature was fitted"
     )
-
-
-def columns(line: str) -> int:
-    """The width of a line in a terminal, where a Chinese character takes two columns."""
-    return cell_len(line)
 
 
 def duration(seconds: float) -> str:

@@ -42,6 +42,42 @@ HELP = {
 }  # fmt: skip
 """The lines of `reslab --help`."""
 
+LEARN = {
+    "Usage: {}": "用法：{}",
+    "Commands": "命令",
+    "Parameters": "参数",
+    "[required]": "[必填]",
+    "[choices: {}]": "[可选：{}]",
+    "[default: {}]": "[默认：{}]",
+    "Display this message and exit.": "显示本说明并退出。",
+    "Display application version.": "显示版本。",
+    "List the lessons with your progress or, with a number, show that lesson in the browser.":
+        "列出各课和您的进度；给出编号则在浏览器中打开那一课。",
+    "Write a file to begin an exercise with: what it asks, and a stub.": "写出做一道练习的起始文件：题目和待补全的代码。",
+    "Judge your code; exit code 1 if anything is wrong.": "评判您的代码；有错误时退出码为 1。",
+    "Show the next of three hints at each call, from a nudge to nearly the solution.":
+        "每道练习有三条提示，由浅入深，最后一条接近答案；每运行一次显示下一条。",
+    "Write a lesson as a Jupyter notebook, with its outputs and figures, and a cell for each exercise.":
+        "把一课写成 Jupyter 笔记本，含输出和图，每道练习一个单元格。",
+    "The number of a lesson, or the name of a page; it is shown as one file in the cache folder.":
+        "课的编号，或页面的名字；页面是缓存文件夹里的一个文件。",
+    "The number of a lesson, or the name of a page.": "课的编号，或页面的名字。",
+    "Open the browser; where that cannot be, and with --no-open, the path is printed only.":
+        "打开浏览器；无法打开或使用 --no-open 时，只输出路径。",
+    "The language; by default that of RESLAB_LANG, or English.": "语言；默认取 RESLAB_LANG，未设置时为英文。",
+    "Print JSON.": "输出 JSON。",
+    "The number, as in 6.2.": "练习的编号，例如 6.2。",
+    "The number, as in 6.2; with that of a lesson, each of its exercises that the file answers.":
+        "练习的编号，例如 6.2；若给出课的编号，则评判文件中作答的每道练习。",
+    "The file; by default exercise_6_2.py in this folder.": "文件；默认为当前文件夹中的 exercise_6_2.py。",
+    "The file; by default the page's name and the language, as in 6-residual-block.en.ipynb, in this folder.":
+        "文件；默认在当前文件夹，以页面名和语言命名，例如 6-residual-block.zh.ipynb。",
+    "Replace a file that is there.": "覆盖已有的文件。",
+    "Your Python file. It runs in a process of its own, for at most a minute.":
+        "您的 Python 文件；它在单独的进程中运行，最多一分钟。",
+}  # fmt: skip
+"""The help of `learn`, and the words around every help."""
+
 SCORES = {
     "checked {} pictures of {} classes: {}": "已检查 {} 张图片，共 {} 个类别：{}",
     "no problems found": "没有发现问题",
@@ -173,13 +209,24 @@ ERRORS = {
     "in the notebook: {}": "请在笔记本里运行：{}",
     "an answer is a short file of Python": "答案应是一个简短的 Python 文件",
     "{} needs FILE": "{} 需要 FILE",
+    "{} needs EXERCISE": "{} 需要 EXERCISE",
+    "{} needs LESSON": "{} 需要 LESSON",
+    "{} needs LANG": "{} 需要 LANG",
+    "{} needs OUT": "{} 需要 OUT",
+    "invalid value {} for {}. Choose from: {}": "{1} 的值 {0} 无效；可选：{2}",
+    "unused Tokens: {}": "多余的参数：{}",
+    "cannot write {}: {}": "无法写入 {}：{}",
+    "free space or choose --out": "请腾出空间，或用 --out 另选位置",
+    "{} has {} bytes": "{} 有 {} 字节",
+    "the lessons are not installed": "课文没有安装",
+    "{} is damaged: it is not JSON": "{} 已损坏：不是 JSON",
     "{} is there already": "{} 已经存在",
     "choose another file with --out, or replace it with --overwrite": "请用 --out 另选文件，或用 --overwrite 覆盖它",
     "delete this file to begin with no exercise passed": "删除此文件即可从头开始",
 }  # fmt: skip
 """Errors and hints."""
 
-TEMPLATES = HELP | SCORES | ERRORS
+TEMPLATES = HELP | LEARN | SCORES | ERRORS
 
 
 def localise(line: str) -> str:

@@ -34,8 +34,7 @@ def find_model(model: str | Path, runs: Path = RUNS) -> Path:
     if str(model) in PACKAGED:
         return packaged_file(str(model), ".onnx")
     known = f"MODEL is a .safetensors or .onnx file, a run folder, latest, or {', '.join(PACKAGED)}"
-    close = nearest(str(model), PACKAGED)
-    raise ResLabError(f"there is no model {model}", close if close.startswith("did") else known)
+    raise ResLabError(f"there is no model {model}", nearest(str(model), PACKAGED, otherwise=known))
 
 
 EngineName = Literal["auto", "torch", "onnxruntime", "openvino"]

@@ -39,8 +39,9 @@ def judge_file(
         waiting: Called once if it lasts longer than `QUIET`.
 
     Raises:
-        ResLabError: the file cannot be read or run, defines none of the names, or takes too long.
+        ResLabError: there is no such exercise; the file cannot be read or run, defines none of the names, or takes too long.
     """
+    numbers_of(exercises)  # before the file runs
     _refuse(file)
     package = str(Path(__file__).parents[2])
     paths = os.pathsep.join(filter(None, [package, os.environ.get("PYTHONPATH")]))
@@ -92,8 +93,9 @@ def _verdicts(file: Path, exercises: str) -> list[Verdict]:
     found = [exercise(number) for number, name in asked.items() if name in defined]
     if not found:
         language, names = reader_language(), ", ".join(dict.fromkeys(asked.values()))
-        own = [name for name in defined if not name.startswith("_")]
-        hint = nearest(names, own) if len(asked) == 1 and own else None
+        own = [name for name, what in defined.items() if not (name.startswith("_") or isinstance(what, ModuleType))]
+        otherwise = text("learn.defines", language, names=", ".join(own))
+        hint = nearest(names, own, otherwise) if len(asked) == 1 and own else None
         raise ResLabError(text("learn.nameless", language, file=file, names=names), hint)
     return [judge(each, defined[each.name]) for each in found]
 

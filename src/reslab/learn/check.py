@@ -29,13 +29,7 @@ def exercises_of(lesson: int) -> tuple[Exercise, ...]:
     """
     if not 1 <= lesson <= LESSONS:
         raise ResLabError(f"there is no lesson {lesson}", f"lessons are 1 to {LESSONS}")
-    try:
-        module = importlib.import_module(f"reslab.learn.exercises.lesson{lesson}")
-    except ModuleNotFoundError as error:
-        if error.name != f"reslab.learn.exercises.lesson{lesson}":
-            raise
-        return ()
-    return module.EXERCISES
+    return importlib.import_module(f"reslab.learn.exercises.lesson{lesson}").EXERCISES
 
 
 def exercise(number: str) -> Exercise:
@@ -66,13 +60,12 @@ def texts_of(number: str) -> Texts:
     found = _NUMBER.fullmatch(number)
     if found is None:
         hint = "write lesson.exercise, as in 6.2"
-        if re.fullmatch(r"\d{1,4}", number) and (known := _texts(int(number))):
-            hint = f"lesson {number} has {', '.join(known)}"
+        if re.fullmatch(r"\d{1,4}", number):
+            hint = f"lesson {number} has {', '.join(_texts(int(number)))}"
         raise ResLabError(f"{number!r} is no exercise", hint)
     known = _texts(int(found[1]))
     if number not in known:
-        names = ", ".join(known) or "no exercises that are checked"
-        raise ResLabError(f"there is no exercise {number}", f"lesson {found[1]} has {names}")
+        raise ResLabError(f"there is no exercise {number}", f"lesson {found[1]} has {', '.join(known)}")
     return known[number]
 
 
@@ -97,15 +90,12 @@ def numbers_of(word: str) -> list[str]:
     """The number of an exercise, or those of all exercises of a lesson.
 
     Raises:
-        ResLabError: neither, or a lesson without exercises.
+        ResLabError: neither.
     """
-    if not re.fullmatch(r"\d{1,4}", word):
-        texts_of(word)
-        return [word]
-    numbers = [*_texts(int(word))]
-    if not numbers:
-        raise ResLabError(f"lesson {word} has no exercises that are checked", "reslab learn lists the lessons")
-    return numbers
+    if re.fullmatch(r"\d{1,4}", word):
+        return [*_texts(int(word))]
+    texts_of(word)
+    return [word]
 
 
 def check(number: str, answer: Any) -> Verdict:

@@ -49,10 +49,15 @@ class Mistake:
 
     answer: Any
     """Wrong in the way that the sentence describes; the tests hold it to that."""
-    says: Text
+    en: str
+    zh: str
     when: Callable[[list[Any], list[Any]], bool] | None = None
     """Recognises the mistake from what the reader's answer gave and what was expected, case by case; without it the mistake
     is recognised where both give the same in every case."""
+
+    @property
+    def says(self) -> Text:
+        return Text(self.en, self.zh)
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,7 @@ _SHOWN = 90  # characters of a result in a message
 _DIGITS = (4, 6, 9, 17)  # significant ones of two numbers, until they look different
 _WHOLE = 1e15  # whole numbers below it are written in full
 _STUB_RAISES = ("NotImplementedError", "")
-_NO_ANSWER = Text("there is no answer yet: this is the stub as it was", "还没有作答：存根还是原样")
+_NO_ANSWER = Text("there is no answer yet: this is the stub as it was", "还没有作答：起始代码还是原样")
 _NO_RETURN = Text("it returns None: is a `return` missing?", "返回了 None：是不是漏写了 return？")
 
 
@@ -248,7 +248,9 @@ def _shown_case(exercise: Exercise, case: tuple[Any, ...]) -> str:
         array = _numbers(argument)
         shaped = array is not None and array.ndim > 0
         text = str([*array.shape]) if shaped and array is not None else _clipped(_plain(argument))
-        shown.append(f"{names[n]}{' ' if shaped else '='}{text}" if names else text)
+        named = f"{names[n]}{' ' if shaped else '='}{text}" if names else text
+        many = "tensor(" in text or "array(" in text
+        shown.append(f"len({names[n] if names else '…'})={len(argument)}" if many else named)
     return _clipped(", ".join(shown))
 
 

@@ -10,7 +10,8 @@ from reslab.learn.course import STATEMENT, Lesson
 from reslab.learn.exercise import Exercise
 from reslab.learn.lesson import BLOCK, drawn
 from reslab.learn.page.render import KINDS
-from reslab.learn.stubs import chinese_stub
+from reslab.learn.stubs import stub_in
+from reslab.system.language import Language
 
 _SETUP = """# This notebook needs: pip install "reslab[train]"
 import os
@@ -31,7 +32,7 @@ _LINK = re.compile(r"(?<!!)\[([^\]]*)\]\((?![a-z]+:|#)([^)#]+)(?:#[^)]*)?\)")
 Json = dict[str, Any]
 
 
-def notebook(lesson: Lesson, language: str) -> Json:
+def notebook(lesson: Lesson, language: Language) -> Json:
     """The document of an .ipynb file (nbformat 4.5).
 
     The code of the lesson is a cell each, with what it printed and drew. An exercise is what it asks, a cell with its stub and
@@ -62,12 +63,12 @@ def notebook(lesson: Lesson, language: str) -> Json:
     }  # fmt: skip
 
 
-def _ask(exercise: Exercise, language: str) -> str:
-    stub = chinese_stub(exercise.number, exercise.stub) if language == "zh" else exercise.stub
+def _ask(exercise: Exercise, language: Language) -> str:
+    stub = stub_in(language, exercise.number, exercise.stub)
     return _CHECK.format(stub=stub.rstrip(), number=exercise.number, name=exercise.name)
 
 
-def _block(block: re.Match[str], path: Path, language: str) -> Json:
+def _block(block: re.Match[str], path: Path, language: Language) -> Json:
     """A block with what it printed; one that draws ends with its figure."""
     outputs: list[Json] = []
     if printed := _OUTPUT.search(block[0]):

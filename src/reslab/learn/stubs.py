@@ -3,6 +3,8 @@
 import io
 import tokenize
 
+from reslab.system.language import Language
+
 CHINESE = {
     "1.1": ("uint8 [batch, height, width, 3] -> float32 [batch, 3, height, width]，取值在 [0, 1]",),
     "1.2": (
@@ -38,7 +40,7 @@ CHINESE = {
     ),
     "4.1": (
         "对 x [batch, channels, height, width] 的每个通道做归一化，包括训练模式和评估模式。",
-        "两个参数（先系数，后偏移）和滑动平均",
+        "两个参数（先缩放，后平移）和滑动平均",
     ),
     "4.2": ("weight [out_channels, in_channels, k, k]，其余都是 [out_channels] -> 一个卷积的卷积核和偏置",),
     "4.3": ("后面接负斜率为 a 的 leaky ReLU 的卷积，其权重 [out_channels, in_channels, kernel, kernel] 的标准差。",),
@@ -61,7 +63,7 @@ CHINESE = {
     "6.3": ("x [batch, channels, height, width] 按方案 A 作为捷径；新增的通道有一半（向下取整）放在前面。",),
     "6.4": ("若干阶段的块组成一个网络。除第一阶段外，每个阶段的第一个块步幅为 2。",),
     "7.1": (
-        "一叠块 x + w2 @ relu(w1 @ x) 在 x [n] 处的雅可比矩阵：最后的输出对 x 的导数 [n, n]，亲手推导。\n\n"
+        "一串块 x + w2 @ relu(w1 @ x) 在 x [n] 处的雅可比矩阵：最后的输出对 x 的导数 [n, n]，亲手推导。\n\n"
         "blocks：(w1 [m, n], w2 [n, m]) 的列表，第一个块在前",
     ),
     "7.2": ("穿过这么多个块的路径中，有多少条最多经过 `longest` 个残差分支。",),
@@ -80,14 +82,14 @@ CHINESE = {
         "根据您所知道的来算，不要搭建网络：起始层 7 x 7，RGB 输入，宽度 64、128、256、512，1,000 个类别。",
     ),
     "9.3": ("这是 2015 年的块。请改成 2016 年的；形状不变时 `project` 为 None。",),
-    "9.4": ("带 squeeze-and-excitation 的块：F(x) 的每个通道乘以 0 与 1 之间的系数。这里有三处错误。",),
+    "9.4": ("带压缩与激励（squeeze-and-excitation）的块：F(x) 的每个通道乘以 0 与 1 之间的系数。这里有三处错误。",),
     "10.1": ("logits [batch, classes]，labels [batch] -> 平均损失，只含一个数的张量",),
     "10.2": ("SGD 的一步 -> 新的权重，新的速度",),
     "10.3": ("Adam 的第 t 步（第一步为 1）-> 新的权重、m、v",),
     "10.4": ("第 0 … steps - 1 步的学习率：在第 warmup - 1 步升到峰值，然后下降；到第 `steps` 步就会是零。",),
     "11.1": ("picture [height, width, 3] -> 同样大小的窗口，其左上角位于四周补零后图片的 (y, x)",),
     "11.2": (
-        "手写数字，按数值分类", "猫和狗的照片", "显微镜下的血细胞", "路标，其中有左转和右转",
+        "手写数字，按数值分类", "猫和狗的照片", "显微镜下的血细胞", "交通标志，其中有左转和右转",
         "胸片；心脏在通常的一侧，或在另一侧",
     ),
     "11.3": (
@@ -118,10 +120,10 @@ CHINESE = {
     "14.1": ("对训练模式下的 reslab 网络，只让 `network.head` 学习：其下的一切保持不变。",),
     "14.2": ("features [n, d]，labels [n]（都是 numpy）-> weight [classes, d] 和 bias [classes]，适用于未经归一化的特征。",),
     "14.3": (
-        "weight [旧类别数, d]，bias [旧类别数]，两个名字列表 -> 面向 `new` 的末端的 weight 和 bias：\n"
+        "weight [旧类别数, d]，bias [旧类别数]，两个名字列表 -> 面向 `new` 的分类头的 weight 和 bias：\n"
         "两边都有的名字用训练好的行，其余为零。",
     ),
-    "14.4": ("在冻结的层上用 SGD（0.05）训练新的末端五步；返回可以直接用来回答的网络。",),
+    "14.4": ("在冻结的层上用 SGD（0.05）训练新的分类头五步；返回可以直接用来回答的网络。",),
     "15.1": (
         "features [channels, height, width]，末端的 weight [classes, channels] 和 bias [classes]，类别编号\n"
         "-> 图 [height, width]，其平均值 + bias[label] = 该类别的 logit。",
@@ -152,11 +154,11 @@ CHINESE = {
         "[size, size] 或 RGBA -> 每张的（标签，校准后的概率）。",
     ),
     "17.1": ("一个因为缺少捷径而失效的 transformer 块。请把捷径补上（pre-norm）。",),
-    "17.2": ("同样的 3 x 3 卷积核，但不跨步：dense(...)[:, :, ::s, ::s] 就是它给出的结果，s 为各步幅之积。",),
+    "17.2": ("同样的 3 x 3 卷积核，但不跨步：dense(...)[:, :, ::s, ::s] 应等于跨步时的结果，s 为各步幅之积。",),
     "17.3": ('"a"、"b"、"c" 或 "d"',),
     "17.4": (
         "特征金字塔。maps：最精细的在前；laterals：每张图一个 1 x 1 卷积。每张图给出一张，最精细的在前，\n"
-        "并加上更深各层所知道的。这里有三处错误。",
+        "并加上来自更深各层的信息。这里有三处错误。",
     ),
 }  # fmt: skip
 """Number -> its docstrings and comments in their order; where a text is empty the English one stays."""
@@ -172,8 +174,10 @@ def notes_of(stub: str) -> list[tokenize.TokenInfo]:
     ]
 
 
-def chinese_stub(number: str, stub: str) -> str:
-    """A stub with its notes in Chinese."""
+def stub_in(language: Language, number: str, stub: str) -> str:
+    """The stub of an exercise with its notes in the reader's language."""
+    if language == "en":
+        return stub
     lines = stub.splitlines(keepends=True)
     for note, said in reversed(list(zip(notes_of(stub), CHINESE.get(number, ()), strict=False))):
         (first, start), (last, end) = note.start, note.end

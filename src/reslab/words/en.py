@@ -721,6 +721,7 @@ TEXTS: dict[str, str] = {
     "learn.exercise": "Lesson {lesson}, exercise {number}: {title}",
     "learn.raised": "{where} raises {kind}: {said}",
     "learn.nameless": "{file} does not define {names}",
+    "learn.defines": "it defines {names}",
     "learn.endless": "{file} did not end within {seconds} seconds",
     "learn.endless_hint": "is there a loop without an end, or does the file train a network when it is loaded?",
     "learn.ended": "{file} ended Python before it could be judged (exit code {code})",

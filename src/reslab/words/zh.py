@@ -646,6 +646,7 @@ TEXTS: dict[str, str] = {
     "learn.exercise": "第 {lesson} 课，练习 {number}：{title}",
     "learn.raised": "{where} 引发 {kind}：{said}",
     "learn.nameless": "{file} 中没有定义 {names}",
+    "learn.defines": "其中定义了 {names}",
     "learn.endless": "{file} 运行 {seconds} 秒仍未结束",
     "learn.endless_hint": "是否有死循环，或者文件在加载时就训练了网络？",
     "learn.ended": "{file} 提前结束了 Python，无法评判（退出码 {code}）",

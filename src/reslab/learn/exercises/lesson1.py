@@ -65,11 +65,11 @@ def _in_range(answer: Callable[[Tensor], Tensor]) -> Callable[[list[Any], list[A
 
 
 def _ordered(answer: Callable[[Tensor], Tensor], en: str, zh: str) -> Mistake:
-    return Mistake(answer, Text(en, zh), _in_order(answer))
+    return Mistake(answer, en, zh, _in_order(answer))
 
 
 def _ranged(answer: Callable[[Tensor], Tensor], en: str, zh: str) -> Mistake:
-    return Mistake(answer, Text(en, zh), _in_range(answer))
+    return Mistake(answer, en, zh, _in_range(answer))
 
 
 def _each_stretched(pixels: Tensor) -> Tensor:
@@ -128,8 +128,8 @@ def to_images(pixels):
         ),
         Mistake(
             lambda pixels: pixels.permute(0, 3, 1, 2).double() / 255,
-            Text("the numbers are float64; networks compute in float32: use .float(), and divide a tensor, not a NumPy array",
-                 "数的类型是 float64，而网络用 float32 计算：请用 .float()，并对张量做除法，而不是对 NumPy 数组"),
+            "the numbers are float64; networks compute in float32: use .float(), and divide a tensor, not a NumPy array",
+                 "数的类型是 float64，而网络用 float32 计算：请用 .float()，并对张量做除法，而不是对 NumPy 数组",
             when=_only_type_differs,
         ),
         _ranged(
@@ -218,59 +218,59 @@ def undo(images, mean, std):
     mistakes=(
         Mistake(
             lambda images, mean, std: _undone(images, mean, std).clamp(0, 255).to(torch.uint8).permute(0, 2, 3, 1),
-            Text("the conversion to bytes cuts off the fraction, 126.9999 becomes 126: round first",
-                 "转换成字节时小数部分被截掉了，126.9999 会变成 126：先四舍五入"),
+            "the conversion to bytes cuts off the fraction, 126.9999 becomes 126: round first",
+                 "转换成字节时小数部分被截掉了，126.9999 会变成 126：先四舍五入",
         ),
         Mistake(
             lambda images, mean, std: _wrapped(_undone(images, mean, std).trunc()),
-            Text("neither rounded nor clamped: fractions are cut off, and numbers out of 0..255 wrap around",
-                 "既没有四舍五入，也没有限制范围：小数被截掉，超出 0 到 255 的数会绕回去"),
+            "neither rounded nor clamped: fractions are cut off, and numbers out of 0..255 wrap around",
+                 "既没有四舍五入，也没有限制范围：小数被截掉，超出 0 到 255 的数会绕回去",
         ),
         Mistake(
             lambda images, mean, std: _as_pixels((images / _column(std) + _column(mean)) * 255),
-            Text("multiply by std: normalisation divided by it", "应当乘以标准差：归一化时除的就是它"),
+            "multiply by std: normalisation divided by it", "应当乘以标准差：归一化时除的就是它",
         ),
         Mistake(
             lambda images, mean, std: _as_pixels(_undone(images, mean, std)).permute(0, 3, 1, 2).reshape(_last(images)),
-            Text("reshape leaves the numbers in their old order; permute moves the channels to the end",
-                 "reshape 不改变数的排列；要用 permute 把通道移到最后"),
+            "reshape leaves the numbers in their old order; permute moves the channels to the end",
+                 "reshape 不改变数的排列；要用 permute 把通道移到最后",
         ),
         Mistake(
             lambda images, mean, std: _wrapped(_undone(images, mean, std)),
-            Text("a number above 255 starts again at 0, and light spots become dark: clamp to 0..255 before the conversion",
-                 "大于 255 的数会从 0 重新算起，亮点变成暗点：转换之前先用 clamp 限制在 0 到 255"),
+            "a number above 255 starts again at 0, and light spots become dark: clamp to 0..255 before the conversion",
+                 "大于 255 的数会从 0 重新算起，亮点变成暗点：转换之前先用 clamp 限制在 0 到 255",
         ),
         Mistake(
             lambda images, mean, std: _as_pixels((images + _column(mean)) * _column(std) * 255),
-            Text("the order is wrong: normalisation subtracts, then divides; undoing it multiplies first, then adds",
-                 "顺序不对：归一化是先减后除，还原时要先乘后加"),
+            "the order is wrong: normalisation subtracts, then divides; undoing it multiplies first, then adds",
+                 "顺序不对：归一化是先减后除，还原时要先乘后加",
         ),
         Mistake(
             lambda images, mean, std: _as_pixels((images - _column(mean)) / _column(std) * 255),
-            Text("this normalises once more instead of undoing it", "这是又归一化了一次，而不是还原"),
+            "this normalises once more instead of undoing it", "这是又归一化了一次，而不是还原",
         ),
         Mistake(
             lambda images, mean, std: _undone(images, mean, std).round().clamp(0, 255).to(torch.uint8),
-            Text("the channels are still first; pixels are [batch, height, width, 3]",
-                 "通道仍在前面；像素的形状是 [batch, height, width, 3]"),
+            "the channels are still first; pixels are [batch, height, width, 3]",
+                 "通道仍在前面；像素的形状是 [batch, height, width, 3]",
         ),
         Mistake(
             lambda images, mean, std: _undone(images, mean, std).round().clamp(0, 255).permute(0, 2, 3, 1),
-            Text("the values are right, but they are no bytes: convert to torch.uint8",
-                 "数值对了，但类型不是字节：请转换成 torch.uint8"),
+            "the values are right, but they are no bytes: convert to torch.uint8",
+                 "数值对了，但类型不是字节：请转换成 torch.uint8",
             when=_only_type_differs,
         ),
         Mistake(
             lambda images, mean, std: _as_pixels(images * _column(std) + _column(mean)),
-            Text("the factor 255 is missing: everything is 0 or 1", "少了系数 255：结果全是 0 或 1"),
+            "the factor 255 is missing: everything is 0 or 1", "少了系数 255：结果全是 0 或 1",
         ),
         Mistake(
             lambda images, mean, std: _as_pixels(_undone(images, mean, std) / 255 * 256),
-            Text("the factor is 255, not 256", "系数是 255，不是 256"),
+            "the factor is 255, not 256", "系数是 255，不是 256",
         ),
         Mistake(
             lambda images, mean, std: _as_pixels(_undone(images, mean.flip(0), std.flip(0))),
-            Text("mean and std of red and blue are exchanged", "红色与蓝色的均值和标准差弄反了"),
+            "mean and std of red and blue are exchanged", "红色与蓝色的均值和标准差弄反了",
         ),
     ),
     hints=(
@@ -307,7 +307,7 @@ def six_pictures() -> list[np.ndarray]:
 
 
 def _not(number: int, en: str, zh: str) -> Mistake:
-    return Mistake(number, Text(en, zh))
+    return Mistake(number, en, zh)
 
 
 BGR = Exercise(

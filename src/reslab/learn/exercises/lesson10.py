@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from reslab.learn.exercise import Exercise, Mistake, Text
+from reslab.learn.exercise import Exercise, Mistake, Text, same
 from reslab.learn.exercises.lesson10_loss import CROSS_ENTROPY
 from reslab.learn.exercises.lesson10_more import ADAM, COSINE
 from reslab.train.step.muon import SGD
@@ -43,9 +43,14 @@ def _sgd(weights: Tensor, gradient: Tensor, velocity: Tensor, rate: float, momen
 
 def _sgd_with(slip: str) -> Callable[..., tuple[Tensor, Tensor]]:
     def step(w: Tensor, g: Tensor, v: Tensor, rate: float, momentum: float, decay: float) -> tuple[Tensor, Tensor]:
-        pulled = g if slip in ("no decay", "decay beside") else g + decay * (w**2 if slip == "decay squared" else w)
-        if slip == "decay reversed":
-            pulled = g - decay * w
+        pull = {
+            "no decay": 0 * w,
+            "decay beside": 0 * w,
+            "decay squared": w**2,
+            "decay twice": 2 * w,
+            "decay reversed": -w,
+        }
+        pulled = g + decay * pull.get(slip, w)
         fresh = {
             "rate inside": momentum * v + rate * pulled,
             "damped": momentum * v + (1 - momentum) * pulled,
@@ -53,13 +58,30 @@ def _sgd_with(slip: str) -> Callable[..., tuple[Tensor, Tensor]]:
             "velocity decayed": momentum * (v + pulled),
         }.get(slip, momentum * v + pulled)
         along = {"nesterov": pulled + momentum * fresh, "old velocity": v, "uphill": -fresh}.get(slip, fresh)
-        moved = w - (1 if slip == "rate inside" else rate) * along
+        moved = w - (1 if slip in ("rate inside", "no rate") else rate) * along
         if slip == "decay beside":
             moved = moved - rate * decay * w
+        if slip == "order":
+            return fresh, moved
         return moved, v if slip == "velocity forgotten" else fresh
 
     return step
 
+
+def _rate_inside(given: list[Any], expected: list[Any]) -> bool:
+    """The weights move as with the rate inside, whichever sign the velocity has."""
+    ways = (_sgd_with("rate inside"), _turned)
+    theirs = [[_observe_sgd(way, case) for case in _CASES] for way in ways]
+    return any(all(same(g, t, 1e-5) for g, t in zip(given, each, strict=True)) for each in theirs)
+
+
+def _turned(w: Tensor, g: Tensor, v: Tensor, rate: float, momentum: float, decay: float) -> tuple[Tensor, Tensor]:
+    """The rate inside a velocity that points downhill."""
+    v = momentum * v - rate * (g + decay * w)
+    return w + v, v
+
+
+_CASES = [(0.1, 0.9, 0.01), (0.01, 0.5, 0.3), (0.1, 0.8, 0.0)]
 
 MOMENTUM = Exercise(
     number="10.2",
@@ -69,91 +91,86 @@ MOMENTUM = Exercise(
     raise NotImplementedError
 ''',
     expected=_sgd,
-    cases=lambda: [(0.1, 0.9, 0.01), (0.01, 0.5, 0.3), (0.1, 0.8, 0.0)],
+    cases=lambda: _CASES,
     observe=_observe_sgd,
     mistakes=(
         Mistake(
             _sgd_with("rate inside"),
-            Text(
-                "the rate stands inside the velocity: when the schedule lowers the rate, old gradients still move "
-                "with the old one; "
-                "multiply by it only in w - rate * v",
-                "学习率乘进速度里了：学习率下调之后，旧梯度仍按旧的学习率起作用；应当只在 w - rate * v 里乘",
-            ),
+            "the rate stands inside the velocity: when the schedule lowers the rate, old gradients still move with the old "
+            "one; multiply by it only in w - rate * v",
+            "学习率乘进速度里了：学习率下调之后，旧梯度仍按旧的学习率起作用；应当只在 w - rate * v 里乘",
+            when=_rate_inside,
         ),
         Mistake(
             _sgd_with("damped"),
-            Text(
-                "you take (1 - momentum) * gradient: that is a moving average, PyTorch's momentum adds the whole gradient",
-                "您用了 (1 - momentum) * 梯度：那是滑动平均，PyTorch 的动量是把整个梯度加进去",
-            ),
+            "you take (1 - momentum) * gradient: that is a moving average, PyTorch's momentum adds the whole gradient",
+            "您用了 (1 - momentum) * 梯度：那是滑动平均，PyTorch 的动量是把整个梯度加进去",
         ),
         Mistake(
             _sgd_with("no momentum"),
-            Text(
-                "the old velocity is not used: v = momentum * v + gradient", "没有用到旧的速度：v = momentum * v + 梯度"
-            ),
+            "the old velocity is not used: v = momentum * v + gradient",
+            "没有用到旧的速度：v = momentum * v + 梯度",
         ),
         Mistake(
             _sgd_with("velocity decayed"),
-            Text(
-                "momentum multiplies the new gradient, too: only the old velocity is slowed down",
-                "momentum 把新梯度也乘上了：只有旧的速度才需要衰减",
-            ),
+            "momentum multiplies the new gradient, too: only the old velocity is slowed down",
+            "momentum 把新梯度也乘上了：只有旧的速度才需要衰减",
         ),
         Mistake(
             _sgd_with("nesterov"),
-            Text(
-                "this is Nesterov's momentum, which looks one step ahead; here the step is along the velocity itself",
-                "这是 Nesterov 动量，会向前多看一步；本题直接沿速度方向走",
-            ),
+            "this is Nesterov's momentum, which looks one step ahead; here the step is along the velocity itself",
+            "这是 Nesterov 动量，会向前多看一步；本题直接沿速度方向走",
         ),
         Mistake(
             _sgd_with("old velocity"),
-            Text(
-                "the step uses the velocity from before: update it first, then step along it",
-                "走步时用的是更新之前的速度：先更新速度，再沿它走",
-            ),
+            "the step uses the velocity from before: update it first, then step along it",
+            "走步时用的是更新之前的速度：先更新速度，再沿它走",
         ),
         Mistake(
             _sgd_with("velocity forgotten"),
-            Text(
-                "the returned velocity is the old one, so nothing collects",
-                "返回的还是旧的速度，于是什么也没有积累下来",
-            ),
+            "the returned velocity is the old one, so nothing collects",
+            "返回的还是旧的速度，于是什么也没有积累下来",
         ),
         Mistake(
             _sgd_with("uphill"),
-            Text("the step goes with the gradient, uphill: subtract it", "沿着梯度方向走，是在上坡：应当减去"),
+            "the step goes with the gradient, uphill: subtract it",
+            "沿着梯度方向走，是在上坡：应当减去",
         ),
         Mistake(
             _sgd_with("no decay"),
-            Text(
-                "weight decay is ignored: add decay * weights to the gradient",
-                "没有用到权重衰减：把 decay * weights 加到梯度上",
-            ),
+            "weight decay is ignored: add decay * weights to the gradient",
+            "没有用到权重衰减：把 decay * weights 加到梯度上",
         ),
         Mistake(
             _sgd_with("decay reversed"),
-            Text(
-                "the decay pushes weights away from zero: it is added to the gradient, since the step subtracts it",
-                "权重衰减把权重推离了零：它要加到梯度上，因为走步时会减去",
-            ),
+            "the decay pushes weights away from zero: it is added to the gradient, since the step subtracts it",
+            "权重衰减把权重推离了零：它要加到梯度上，因为走步时会减去",
         ),
         Mistake(
             _sgd_with("decay beside"),
-            Text(
-                "the decay is applied beside the velocity, as in AdamW; here it is part of the gradient and collects "
-                "with it",
-                "权重衰减没有进入速度，像 AdamW 那样；本题里它是梯度的一部分，随梯度一起积累",
-            ),
+            "the decay is applied beside the velocity, as in AdamW; here it is part of the gradient and collects "
+            "with it",
+            "权重衰减没有进入速度，像 AdamW 那样；本题里它是梯度的一部分，随梯度一起积累",
+        ),
+        Mistake(
+            _sgd_with("decay twice"),
+            "the gradient of λ/2 w² is λ w: you add it twice",
+            "λ/2 w² 的梯度是 λ w：您加了两倍",
+        ),
+        Mistake(
+            _sgd_with("no rate"),
+            "the rate is not used: w - rate * v",
+            "没有用到学习率：w - rate * v",
+        ),
+        Mistake(
+            _sgd_with("order"),
+            "weights and velocity are exchanged: return the new weights first",
+            "权重与速度的次序反了：先返回新的权重",
         ),
         Mistake(
             _sgd_with("decay squared"),
-            Text(
-                "the gradient of λ/2 w² is λ w, not λ w²",
-                "λ/2 w² 的梯度是 λ w，不是 λ w²",
-            ),
+            "the gradient of λ/2 w² is λ w, not λ w²",
+            "λ/2 w² 的梯度是 λ w，不是 λ w²",
         ),
     ),
     hints=(

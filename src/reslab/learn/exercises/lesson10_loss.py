@@ -114,130 +114,109 @@ def cross_entropy(logits, labels):
     mistakes=(
         Mistake(
             _unstable,
-            Text(
-                "right for small logits, but exp(1000) is infinite: subtract each row's largest logit first, and take "
-                "the logarithm "
-                "before anything is divided",
-                "logits 较小时正确，但 exp(1000) 是无穷大：先减去每一行最大的 logit，并在相除之前取对数",
-            ),
+            "right for small logits, but exp(1000) is infinite: subtract each row's largest logit first, and take "
+            "the logarithm "
+            "before anything is divided",
+            "logits 较小时正确，但 exp(1000) 是无穷大：先减去每一行最大的 logit，并在相除之前取对数",
             when=_overflows,
         ),
         Mistake(
             lambda z, t: -(F.softmax(z, 1) + 1e-7)[torch.arange(len(t)), t].log().mean(),
-            Text(
-                "a small number under the logarithm hides how wrong the network is: the loss can no longer exceed a "
-                "few dozen; use "
-                "z - log sum exp z",
-                "在对数里加一个小数，会掩盖网络错得多离谱：损失再也超不过几十；请用 z - log sum exp z",
-            ),
+            "a small number under the logarithm hides how wrong the network is: the loss can no longer exceed a "
+            "few dozen; use "
+            "z - log sum exp z",
+            "在对数里加一个小数，会掩盖网络错得多离谱：损失再也超不过几十；请用 z - log sum exp z",
             when=_capped,
         ),
         Mistake(
             lambda z, t: _log_p(z, t).mean(),
-            Text("the sign is missing: a logarithm of a probability is negative", "漏了负号：概率的对数是负的"),
+            "the sign is missing: a logarithm of a probability is negative",
+            "漏了负号：概率的对数是负的",
         ),
         Mistake(
             lambda z, t: -_log_p(z, t).sum(),
-            Text("this is the sum over the batch: divide by the number of pictures", "这是整批之和：还要除以图片张数"),
+            "this is the sum over the batch: divide by the number of pictures",
+            "这是整批之和：还要除以图片张数",
         ),
         Mistake(
             lambda z, t: -_log_p(z, t),
-            Text("one loss for each picture: take their mean", "给出的是每张图片各自的损失：请取平均"),
+            "one loss for each picture: take their mean",
+            "给出的是每张图片各自的损失：请取平均",
         ),
         Mistake(
             lambda z, t: F.cross_entropy(z, t).view(1),
-            Text(
-                "the number is right, but it stands in a list of one: a loss has no dimensions, shape ()",
-                "数值对了，但套在长度为 1 的数组里：损失应是一个单独的数，形状为 ()",
-            ),
+            "the number is right, but it stands in a list of one: a loss has no dimensions, shape ()",
+            "数值对了，但套在长度为 1 的数组里：损失应是一个单独的数，形状为 ()",
         ),
         Mistake(
             lambda z, t: -F.log_softmax(z, 1).mean(),
-            Text(
-                "the labels are not used: of each picture only the probability of its true class counts",
-                "没有用到标签：每张图片只看真实类别的概率",
-            ),
+            "the labels are not used: of each picture only the probability of its true class counts",
+            "没有用到标签：每张图片只看真实类别的概率",
         ),
         Mistake(
             lambda z, t: (_log_sum(z - z.amax(0)) - _true(z - z.amax(0), t)).mean(),
-            Text(
-                "the largest number of each class is subtracted, which changes the probabilities: take each picture's own, dim=1",
-                "减去的是每个类别的最大值，这会改变概率：应沿 dim=1 取，即每张图片各取一个",
-            ),
+            "the largest number of each class is subtracted, which changes the probabilities: take each picture's own, dim=1",
+            "减去的是每个类别的最大值，这会改变概率：应沿 dim=1 取，即每张图片各取一个",
             when=_ordinary(lambda z, t: (_log_sum(z - z.amax(0)) - _true(z - z.amax(0), t)).mean()),
         ),
         Mistake(
             lambda z, t: -_log_p(z, t).sum() / z.numel(),
-            Text(
-                "divided by pictures times classes: the zeros of the one-hot rows do not count, only the pictures do",
-                "除以了图片数乘以类别数：one-hot 行里的零不算，只除以图片张数",
-            ),
+            "divided by pictures times classes: the zeros of the one-hot rows do not count, only the pictures do",
+            "除以了图片数乘以类别数：one-hot 行里的零不算，只除以图片张数",
         ),
         Mistake(
             lambda z, t: -F.log_softmax(z, 0)[torch.arange(len(t)), t].mean(),
-            Text(
-                "softmax over the pictures: the probabilities of one picture add up to 1, so it runs along dimension 1",
-                "softmax 是沿图片方向做的：应是同一张图片的各类概率之和为 1，即沿第 1 维",
-            ),
+            "softmax over the pictures: the probabilities of one picture add up to 1, so it runs along dimension 1",
+            "softmax 是沿图片方向做的：应是同一张图片的各类概率之和为 1，即沿第 1 维",
         ),
         Mistake(
             lambda z, t: F.cross_entropy(F.softmax(z, 1), t),
-            Text(
-                "softmax twice: the second one takes probabilities for logits, and no loss gets far below log of the "
-                "number of classes",
-                "做了两次 softmax：第二次把概率当成了 logits，损失怎么也降不低",
-            ),
+            "softmax twice: the second one takes probabilities for logits, and no loss gets far below log of the "
+            "number of classes",
+            "做了两次 softmax：第二次把概率当成了 logits，损失怎么也降不低",
         ),
         Mistake(
             _based(2)[0],
-            Text("this is the logarithm to base 2: the natural one is meant", "这是以 2 为底的对数：应取自然对数"),
+            "this is the logarithm to base 2: the natural one is meant",
+            "这是以 2 为底的对数：应取自然对数",
             when=_ordinary(*_based(2)),
         ),
         Mistake(
             _based(10)[0],
-            Text("this is the logarithm to base 10: the natural one is meant", "这是以 10 为底的对数：应取自然对数"),
+            "this is the logarithm to base 10: the natural one is meant",
+            "这是以 10 为底的对数：应取自然对数",
             when=_ordinary(*_based(10)),
         ),
         Mistake(
             lambda z, t: -F.log_softmax(z, 1)[:, t].mean(),
-            Text(
-                "[:, labels] takes the columns of all labels from every picture: pair them, [torch.arange(len(labels)), labels]",
-                "[:, labels] 会从每张图片取出所有标签对应的列：应当一一对应，写成 [torch.arange(len(labels)), labels]",
-            ),
+            "[:, labels] takes the columns of all labels from every picture: pair them, [torch.arange(len(labels)), labels]",
+            "[:, labels] 会从每张图片取出所有标签对应的列：应当一一对应，写成 [torch.arange(len(labels)), labels]",
             when=_ordinary(lambda z, t: -F.log_softmax(z, 1)[:, t].mean()),
         ),
         Mistake(
             lambda z, t: (_shifted(z).exp().sum(1).log() - _true(z, t)).mean(),
-            Text(
-                "the largest logit is subtracted in the sum only: subtract it from the true logit as well, or add it again",
-                "只在求和时减去了最大的 logit：真实类别的 logit 也要减，或者最后再加回来",
-            ),
+            "the largest logit is subtracted in the sum only: subtract it from the true logit as well, or add it again",
+            "只在求和时减去了最大的 logit：真实类别的 logit 也要减，或者最后再加回来",
         ),
         Mistake(
             _global_shift,
-            Text(
-                "one number is subtracted from the whole batch, so a row of small logits underflows to log 0: subtract each "
-                "row's own largest",
-                "整批减去了同一个数，logits 都很小的那一行就会下溢成 log 0：每一行要减去自己的最大值",
-            ),
+            "one number is subtracted from the whole batch, so a row of small logits underflows to log 0: subtract each "
+            "row's own largest",
+            "整批减去了同一个数，logits 都很小的那一行就会下溢成 log 0：每一行要减去自己的最大值",
             when=_one_row_lost,
         ),
         Mistake(
             lambda z, t: 1 - _true(F.softmax(z, 1), t).mean(),
-            Text(
-                "the probability itself is used, without its logarithm: a picture that is quite wrong then costs at most 1",
-                "直接用了概率，没有取对数：这样错得再离谱，损失也大不了多少",
-            ),
+            "the probability itself is used, without its logarithm: a picture that is quite wrong then costs at most 1",
+            "直接用了概率，没有取对数：这样错得再离谱，损失也大不了多少",
             when=_ordinary(
                 lambda z, t: 1 - _true(F.softmax(z, 1), t).mean(), lambda z, t: -_true(F.softmax(z, 1), t).mean()
             ),
         ),
         Mistake(
             lambda z, t: -F.logsigmoid(_true(z, t)).mean(),
-            Text(
-                "a sigmoid looks at the true logit alone: with softmax the classes share one probability",
-                "sigmoid 只看真实类别的 logit：用 softmax 时，各类共分总和为 1 的概率",
-            ),
+            "a sigmoid looks at the true logit alone: with softmax the classes share one probability",
+            "sigmoid 只看真实类别的 logit：用 softmax 时，各类共分总和为 1 的概率",
             when=_ordinary(
                 lambda z, t: -F.logsigmoid(_true(z, t)).mean(),
                 lambda z, t: F.binary_cross_entropy_with_logits(z, F.one_hot(t, z.shape[1]).float()),
@@ -245,17 +224,13 @@ def cross_entropy(logits, labels):
         ),
         Mistake(
             lambda z, t: -F.log_softmax(z, 1).amax(1).mean(),
-            Text(
-                "the largest probability is taken, whatever the label: take that of the true class",
-                "取的是最大的概率，没有看标签：应取真实类别的概率",
-            ),
+            "the largest probability is taken, whatever the label: take that of the true class",
+            "取的是最大的概率，没有看标签：应取真实类别的概率",
         ),
         Mistake(
             lambda z, t: -z[torch.arange(len(t)), t].mean(),
-            Text(
-                "only the true logit counts here: subtract the logarithm of the sum of all exponentials from it",
-                "这里只用到了真实类别的 logit：还要减去“各类别指数之和”的对数",
-            ),
+            "only the true logit counts here: subtract the logarithm of the sum of all exponentials from it",
+            "这里只用到了真实类别的 logit：还要减去“各类别指数之和”的对数",
         ),
     ),
     hints=(

@@ -15,8 +15,8 @@ _STEPS = 10
 
 
 def _observe_adam(answer: Any, case: tuple[Any, ...]) -> list[Tensor]:
-    """The weights after each of ten steps; the first gradient has numbers of very different size, one weight never "
-    "has any."""
+    """The weights after each of ten steps; the first gradient has numbers of very different size, one weight never has
+    any."""
     weights, m, v, found = torch.tensor([1.0, -2.0, 3.0, 4.0]), torch.zeros(4), torch.zeros(4), []
     dice = torch.Generator().manual_seed(3)
     first = torch.tensor([1000.0, 1.0, -0.001, 0.0])
@@ -48,7 +48,7 @@ def _adam_with(slip: str) -> Callable[..., tuple[Tensor, Tensor, Tensor]]:
         b = two * v + (1 - two) * (g.abs() if slip == "not squared" else g**2)
         if slip == "shares reversed":
             a, b = (1 - one) * m + one * g, (1 - two) * v + two * g**2
-        n = {"t - 1": t - 1, "always 1": 1}.get(slip, t)
+        n = {"t - 1": t - 1, "always 1": 1, "t + 1": t + 1}.get(slip, t)
         m_hat, v_hat = a / (1 - one**n), b / (1 - two**n)
         if slip == "one hat":
             v_hat = b
@@ -59,8 +59,12 @@ def _adam_with(slip: str) -> Callable[..., tuple[Tensor, Tensor, Tensor]]:
         below = {"eps inside": (v_hat + eps).sqrt(), "no root": v_hat + eps, "no eps": v_hat.sqrt()}.get(
             slip, v_hat.sqrt() + eps
         )
-        kept = (m_hat, v_hat) if slip == "hats kept" else (a, b)
-        return w - rate * (g if slip == "gradient itself" else m_hat) / below, *kept
+        if slip == "hat on the root":
+            below = b.sqrt() / (1 - two**n) + eps
+        kept = {"hats kept": (m_hat, v_hat), "order": (b, a)}.get(slip, (a, b))
+        along = g if slip == "gradient itself" else a if slip == "no first hat" else m_hat
+        step_size = {"uphill": -rate, "no rate": 1.0}.get(slip, rate)
+        return w - step_size * along / below, *kept
 
     return step
 
@@ -90,80 +94,105 @@ ADAM = Exercise(
     mistakes=(
         Mistake(
             _adam_with("no hats"),
-            Text(
-                "the hats are missing (bias correction): m and v start at 0 and are too small at first, so the first "
-                "step is 3.16 times "
-                "the rate; divide them by 1 - beta ** t",
-                "漏了偏差修正（帽子）：m 和 v 从 0 开始，起初偏小，第一步会走到学习率的 3.16 倍；请分别除以 1 - beta ** t",
-            ),
+            "the hats are missing (bias correction): m and v start at 0 and are too small at first, so the first "
+            "step is 3.16 times the rate; divide them by 1 - beta ** t",
+            "漏了偏差修正（帽子）：m 和 v 从 0 开始，起初偏小，第一步会走到学习率的 3.16 倍；请分别除以 1 - beta ** t",
             when=_first_step("no hats"),
         ),
         Mistake(
             _adam_with("one hat"),
-            Text("v needs a hat, too: v / (1 - betas[1] ** t)", "v 也要戴帽子：v / (1 - betas[1] ** t)"),
+            "v needs a hat, too: v / (1 - betas[1] ** t)",
+            "v 也要戴帽子：v / (1 - betas[1] ** t)",
+        ),
+        Mistake(
+            _adam_with("no first hat"),
+            "m needs a hat, too: m / (1 - betas[0] ** t)",
+            "m 也要戴帽子：m / (1 - betas[0] ** t)",
+        ),
+        Mistake(
+            _adam_with("hat on the root"),
+            "the hat belongs on v, under the root: sqrt(v / (1 - betas[1] ** t)) + eps",
+            "帽子要戴在根号里的 v 上：sqrt(v / (1 - betas[1] ** t)) + eps",
+        ),
+        Mistake(
+            _adam_with("t + 1"),
+            "t counts from 1 already: beta ** t, not beta ** (t + 1)",
+            "t 本来就从 1 开始：用 beta ** t，而不是 beta ** (t + 1)",
+        ),
+        Mistake(
+            _adam_with("uphill"),
+            "the step goes with the gradient, uphill: subtract it",
+            "沿着梯度方向走，是在上坡：应当减去",
+        ),
+        Mistake(
+            _adam_with("no rate"),
+            "the rate is not used: rate * m_hat / (sqrt(v_hat) + eps)",
+            "没有用到学习率：rate * m_hat / (sqrt(v_hat) + eps)",
+        ),
+        Mistake(
+            _adam_with("order"),
+            "m and v are exchanged: return the weights, m, v",
+            "m 与 v 的次序反了：应返回权重、m、v",
         ),
         Mistake(
             _adam_with("times t"),
-            Text("beta to the power t, not times t", "是 beta 的 t 次方，不是乘以 t"),
+            "beta to the power t, not times t",
+            "是 beta 的 t 次方，不是乘以 t",
         ),
         Mistake(
             _adam_with("t - 1"),
-            Text(
-                "t counts from 1 already: with t - 1 the first step divides by zero",
-                "t 本来就从 1 开始：用 t - 1 的话，第一步会除以零",
-            ),
+            "t counts from 1 already: with t - 1 the first step divides by zero",
+            "t 本来就从 1 开始：用 t - 1 的话，第一步会除以零",
         ),
         Mistake(
             _adam_with("always 1"),
-            Text("the correction must fade: use beta ** t, not beta", "修正应随步数减弱：用 beta ** t，而不是 beta"),
+            "the correction must fade: use beta ** t, not beta",
+            "修正应随步数减弱：用 beta ** t，而不是 beta",
         ),
         Mistake(
             _adam_with("hats kept"),
-            Text(
-                "you return m and v with their hats: keep them bare, and put the hats on anew in each step",
-                "返回的是戴了帽子的 m 和 v：保存时不要修正，每一步再重新修正",
-            ),
+            "you return m and v with their hats: keep them bare, and put the hats on anew in each step",
+            "返回的是戴了帽子的 m 和 v：保存时不要修正，每一步再重新修正",
         ),
         Mistake(
             _adam_with("eps inside"),
-            Text("eps stands outside the root: sqrt(v) + eps", "eps 应在根号外面：sqrt(v) + eps"),
+            "eps stands outside the root: sqrt(v) + eps",
+            "eps 应在根号外面：sqrt(v) + eps",
         ),
         Mistake(
             _adam_with("no eps"),
-            Text("without eps a weight that has no gradient becomes 0 / 0", "没有 eps，没有梯度的权重会变成 0 / 0"),
+            "without eps a weight that has no gradient becomes 0 / 0",
+            "没有 eps，没有梯度的权重会变成 0 / 0",
         ),
         Mistake(
             _adam_with("no root"),
-            Text(
-                "you divide by v: it averages squares, so take its root",
-                "您除以了 v：它是平方的平均，要开平方",
-            ),
+            "you divide by v: it averages squares, so take its root",
+            "您除以了 v：它是平方的平均，要开平方",
         ),
         Mistake(
             _adam_with("not squared"),
-            Text("v averages the squares of the gradient", "v 平均的是梯度的平方"),
+            "v averages the squares of the gradient",
+            "v 平均的是梯度的平方",
         ),
         Mistake(
             _adam_with("betas exchanged"),
-            Text("the two betas are exchanged: the first belongs to m", "两个 beta 弄反了：第一个属于 m"),
+            "the two betas are exchanged: the first belongs to m",
+            "两个 beta 弄反了：第一个属于 m",
         ),
         Mistake(
             _adam_with("shares reversed"),
-            Text(
-                "beta is the share of the old average, 1 - beta that of the new gradient",
-                "beta 是旧平均所占的比例，新梯度占 1 - beta",
-            ),
+            "beta is the share of the old average, 1 - beta that of the new gradient",
+            "beta 是旧平均所占的比例，新梯度占 1 - beta",
         ),
         Mistake(
             _adam_with("first not decayed"),
-            Text("the old m must shrink by beta, or it only grows", "旧的 m 要乘以 beta，否则只会越积越大"),
+            "the old m must shrink by beta, or it only grows",
+            "旧的 m 要乘以 beta，否则只会越积越大",
         ),
         Mistake(
             _adam_with("gradient itself"),
-            Text(
-                "the step uses the gradient instead of its average m: without momentum this is RMSprop",
-                "走步时用的是梯度本身，而不是滑动平均 m：没有动量就成了 RMSprop",
-            ),
+            "the step uses the gradient instead of its average m: without momentum this is RMSprop",
+            "走步时用的是梯度本身，而不是滑动平均 m：没有动量就成了 RMSprop",
         ),
     ),
     hints=(
@@ -256,82 +285,69 @@ def cosine(step, steps, peak, warmup):
     mistakes=(
         Mistake(
             _cosine_with("stub"),
-            Text(
-                "both bugs are still in it; begin with the very first step: which rate does it have?",
-                "两处错误都还在；先看第一步：它的学习率是多少？",
-            ),
+            "both bugs are still in it; begin with the very first step: which rate does it have?",
+            "两处错误都还在；先看第一步：它的学习率是多少？",
         ),
         Mistake(
             _cosine_with("zero first"),
-            Text(
-                "the first step still has the rate zero: in step 0 one step of the climb is made, step + 1",
-                "第一步的学习率仍为零：第 0 步就应该已经爬升一级，即 step + 1",
-            ),
+            "the first step still has the rate zero: in step 0 one step of the climb is made, step + 1",
+            "第一步的学习率仍为零：第 0 步就应该已经爬升一级，即 step + 1",
             when=_climbs("zero first"),
         ),
         Mistake(
             _cosine_with("wave from 0"),
-            Text(
-                "the wave still begins at step 0, so the rate drops suddenly after the warm-up: begin it where the "
-                "climb ends",
-                "余弦波仍从第 0 步开始，预热一结束学习率就会突降：应从预热结束处开始",
-            ),
+            "the wave still begins at step 0, so the rate drops suddenly after the warm-up: begin it where the "
+            "climb ends",
+            "余弦波仍从第 0 步开始，预热一结束学习率就会突降：应从预热结束处开始",
             when=_falls("wave from 0", "stub"),
         ),
         Mistake(
             _cosine_with("shifted only"),
-            Text(
-                "the wave begins at the right place but is too long: it has steps + 1 - warmup steps to reach zero",
-                "波的起点对了，但太长：它要在 steps + 1 - warmup 步之内降到零",
-            ),
+            "the wave begins at the right place but is too long: it has steps + 1 - warmup steps to reach zero",
+            "波的起点对了，但太长：它要在 steps + 1 - warmup 步之内降到零",
             when=_falls("shifted only"),
         ),
         Mistake(
             _cosine_with("one late"),
-            Text(
-                "the wave is a step late: the peak belongs to step warmup - 1 alone, so past = (step + 1 - warmup) / "
-                "(steps + 1 - warmup)",
-                "波晚了一步：只有第 warmup - 1 步取峰值，所以 past = (step + 1 - warmup) / (steps + 1 - warmup)",
-            ),
+            "the wave is a step late: the peak belongs to step warmup - 1 alone, so past = (step + 1 - warmup) / "
+            "(steps + 1 - warmup)",
+            "波晚了一步：只有第 warmup - 1 步取峰值，所以 past = (step + 1 - warmup) / (steps + 1 - warmup)",
             when=_falls("one late"),
         ),
         Mistake(
             _cosine_with("no climb"),
-            Text("the warm-up is missing: the rate begins at its peak", "没有预热：学习率一开始就在峰值"),
+            "the warm-up is missing: the rate begins at its peak",
+            "没有预热：学习率一开始就在峰值",
             when=_climbs("no climb"),
         ),
         Mistake(
             _cosine_with("whole"),
-            Text("// divides to whole numbers: the climb becomes one jump", "// 是整除：逐步爬升变成了一次跳跃"),
+            "// divides to whole numbers: the climb becomes one jump",
+            "// 是整除：逐步爬升变成了一次跳跃",
             when=_climbs("whole"),
         ),
         Mistake(
             _cosine_with("whole wave"),
-            Text(
-                "a whole wave climbs back to the peak: use π, not 2π",
-                "整个波又会爬回峰值：用 π，而不是 2π",
-            ),
+            "a whole wave climbs back to the peak: use π, not 2π",
+            "整个波又会爬回峰值：用 π，而不是 2π",
             when=_falls("whole wave"),
         ),
         Mistake(
             _cosine_with("quarter"),
-            Text(
-                "this is a quarter of a wave: it falls late and fast; half a wave is (1 + cos(π x)) / 2",
-                "这是四分之一个波，前慢后快；半个波是 (1 + cos(π x)) / 2",
-            ),
+            "this is a quarter of a wave: it falls late and fast; half a wave is (1 + cos(π x)) / 2",
+            "这是四分之一个波，前慢后快；半个波是 (1 + cos(π x)) / 2",
             when=_falls("quarter"),
         ),
         Mistake(
             _cosine_with("negative"),
-            Text(
-                "a bare cosine becomes negative, and negative rates go uphill: (1 + cos) / 2",
-                "单独一个余弦会变成负数，学习率为负就是在上坡：用 (1 + cos) / 2",
-            ),
+            "a bare cosine becomes negative, and negative rates go uphill: (1 + cos) / 2",
+            "单独一个余弦会变成负数，学习率为负就是在上坡：用 (1 + cos) / 2",
             when=_falls("negative"),
         ),
         Mistake(
             _cosine_with("degrees"),
-            Text("math.cos wants radians, not degrees", "math.cos 要的是弧度，不是角度"),
+            "math.cos wants radians, not degrees",
+            "math.cos 要的是弧度，不是角度",
             when=_falls("degrees"),
         ),
     ),

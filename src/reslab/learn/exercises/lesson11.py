@@ -29,6 +29,10 @@ def _crop_with(mode: Any) -> Callable[[np.ndarray, int, int, int], np.ndarray]:
     return crop
 
 
+def _padded(picture: np.ndarray, pad: int) -> np.ndarray:
+    return np.pad(picture, ((pad, pad), (pad, pad), (0, 0)))
+
+
 def _one_side(picture: np.ndarray, pad: int, y: int, x: int) -> np.ndarray:
     height, width = picture.shape[:2]
     return np.pad(picture, ((0, 2 * pad), (0, 2 * pad), (0, 0)))[y : y + height, x : x + width]
@@ -36,7 +40,7 @@ def _one_side(picture: np.ndarray, pad: int, y: int, x: int) -> np.ndarray:
 
 def _sides_exchanged(picture: np.ndarray, pad: int, y: int, x: int) -> np.ndarray:
     width, height = picture.shape[:2]
-    return np.pad(picture, ((pad, pad), (pad, pad), (0, 0)))[y : y + height, x : x + width]
+    return _padded(picture, pad)[y : y + height, x : x + width]
 
 
 CROP = Exercise(
@@ -54,57 +58,58 @@ def crop(picture, pad, y, x):
     mistakes=(
         Mistake(
             lambda picture, pad, y, x: _crop(picture, pad, x, y),
-            Text("y and x are exchanged: rows come first", "y 和 x 弄反了：行在前"),
+            "y and x are exchanged: rows come first",
+            "y 和 x 弄反了：行在前",
         ),
         Mistake(
             lambda picture, pad, y, x: np.roll(picture, (pad - y, pad - x), (0, 1)),
-            Text(
-                "what leaves on one side comes in on the other: zeros belong there",
-                "从一侧移出去的内容又从另一侧绕回来了：那里应当是零",
-            ),
+            "what leaves on one side comes in on the other: zeros belong there",
+            "从一侧移出去的内容又从另一侧绕回来了：那里应当是零",
         ),
         Mistake(
             _crop_with("edge"),
-            Text(
-                "the border is repeated outwards: the padding is to be zeros",
-                "把边缘像素向外重复了：填充应当全是零",
-            ),
+            "the border is repeated outwards: the padding is to be zeros",
+            "把边缘像素向外重复了：填充应当全是零",
         ),
         Mistake(
             _crop_with("reflect"),
-            Text("the border is mirrored outwards: the padding is to be zeros", "把边缘向外镜像了：填充应当全是零"),
+            "the border is mirrored outwards: the padding is to be zeros",
+            "把边缘向外镜像了：填充应当全是零",
         ),
         Mistake(
             _one_side,
-            Text(
-                "the padding is on the right and below only: put `pad` zeros on all four sides",
-                "只在右侧和下侧做了填充：四边都要各补 pad 圈零",
-            ),
+            "the padding is on the right and below only: put `pad` zeros on all four sides",
+            "只在右侧和下侧做了填充：四边都要各补 pad 圈零",
         ),
         Mistake(
-            lambda picture, pad, y, x: np.pad(picture, ((pad, pad), (pad, pad), (0, 0)))[y:, x:],
-            Text(
-                "the window runs to the end of the padded picture: it has the height and width that came in",
-                "窗口一直延伸到了填充图的末尾：它的高和宽应与输入相同",
-            ),
+            lambda picture, pad, y, x: _padded(picture, pad)[y : picture.shape[0], x : picture.shape[1]],
+            "a slice ends where its second number says, counted from the start: [y : y + height, x : x + width]",
+            "切片到第二个数为止，从头数起：[y : y + height, x : x + width]",
+        ),
+        Mistake(
+            lambda picture, pad, y, x: _crop(picture, pad, y + pad, x + pad),
+            "the corner counts in the padded picture: do not add `pad` again",
+            "左上角的坐标是在填充之后的图片上数的：不要再加 pad",
+        ),
+        Mistake(
+            lambda picture, pad, y, x: _padded(picture, pad)[y:, x:],
+            "the window runs to the end of the padded picture: it has the height and width that came in",
+            "窗口一直延伸到了填充图的末尾：它的高和宽应与输入相同",
         ),
         Mistake(
             lambda picture, pad, y, x: _crop(picture, pad, 2 * pad - y, 2 * pad - x),
-            Text(
-                "the window moves the other way: y = 0 is the top of the padded picture, so the content moves down",
-                "窗口移动的方向反了：y = 0 是填充图的最上方，画面内容因此下移",
-            ),
+            "the window moves the other way: y = 0 is the top of the padded picture, so the content moves down",
+            "窗口移动的方向反了：y = 0 是填充图的最上方，画面内容因此下移",
         ),
         Mistake(
             lambda picture, pad, y, x: np.pad(picture, pad)[y : y + picture.shape[0], x : x + picture.shape[1]],
-            Text(
-                "np.pad has padded the channels, too: give it ((pad, pad), (pad, pad), (0, 0))",
-                "np.pad 把通道也填充了：应写 ((pad, pad), (pad, pad), (0, 0))",
-            ),
+            "np.pad has padded the channels, too: give it ((pad, pad), (pad, pad), (0, 0))",
+            "np.pad 把通道也填充了：应写 ((pad, pad), (pad, pad), (0, 0))",
         ),
         Mistake(
             _sides_exchanged,
-            Text("height and width of the window are exchanged", "窗口的高和宽弄反了"),
+            "height and width of the window are exchanged",
+            "窗口的高和宽弄反了",
         ),
     ),
     hints=(
@@ -156,62 +161,52 @@ ALLOWED = Exercise(
     mistakes=(
         Mistake(
             _with(digits="hflip"),
-            Text(
-                "a mirrored 2 or 5 is no digit at all, and nobody will ever show the network one",
-                "镜像之后的 2 或 5 根本不是数字，也不会有人拿它来考网络",
-            ),
+            "a mirrored 2 or 5 is no digit at all, and nobody will ever show the network one",
+            "镜像之后的 2 或 5 根本不是数字，也不会有人拿它来考网络",
             when=_says("digits", "hflip"),
         ),
         Mistake(
             _with(digits="rot90"),
-            Text("turned upside down, a 6 is a 9", "倒过来的 6 就是 9"),
+            "turned upside down, a 6 is a 9",
+            "倒过来的 6 就是 9",
             when=_says("digits", "rot90", "vflip"),
         ),
         Mistake(
             _with(cats=""),
-            Text(
-                "a mirrored cat is a cat that might have sat the other way round: here hflip doubles the pictures for "
-                "nothing",
-                "镜像的猫仍是猫，只是朝另一边坐：hflip 在这里等于白得一倍图片",
-            ),
+            "a mirrored cat is a cat that might have sat the other way round: here hflip doubles the pictures for "
+            "nothing",
+            "镜像的猫仍是猫，只是朝另一边坐：hflip 在这里等于白得一倍图片",
             when=_lacks("cats", "hflip"),
         ),
         Mistake(
             _with(cats="hflip vflip"),
-            Text(
-                "a cat upside down keeps its label, but cameras are held upright: the network would learn for "
-                "pictures that never come",
-                "倒着的猫标签没变，但相机总是正着拿：网络等于为永远不会出现的图片白费力气",
-            ),
+            "a cat upside down keeps its label, but cameras are held upright: the network would learn for "
+            "pictures that never come",
+            "倒着的猫标签没变，但相机总是正着拿：网络等于为永远不会出现的图片白费力气",
             when=_says("cats", "vflip", "rot90"),
         ),
         Mistake(
             _with(cells="hflip"),
-            Text(
-                "under a microscope no direction is up: all three keep the label, and all such pictures occur",
-                "显微镜下没有上下之分：三种都不改变标签，这样的图片也都会出现",
-            ),
+            "under a microscope no direction is up: all three keep the label, and all such pictures occur",
+            "显微镜下没有上下之分：三种都不改变标签，这样的图片也都会出现",
             when=_lacks("cells", "hflip", "vflip", "rot90"),
         ),
         Mistake(
             _with(signs="hflip"),
-            Text("the mirror turns “turn left” into “turn right”", "镜像会把“左转”变成“右转”"),
+            "the mirror turns “turn left” into “turn right”",
+            "镜像会把“左转”变成“右转”",
             when=_says("signs", "hflip", "vflip", "rot90"),
         ),
         Mistake(
             _with(x_rays="hflip"),
-            Text(
-                "the side of the heart is the label here, and the mirror changes it",
-                "这里的标签正是心脏在哪一侧，镜像恰好改变了它",
-            ),
+            "the side of the heart is the label here, and the mirror changes it",
+            "这里的标签正是心脏在哪一侧，镜像恰好改变了它",
             when=_says("x-rays", "hflip", "rot90"),
         ),
         Mistake(
             _with(x_rays="vflip"),
-            Text(
-                "nobody takes an X-ray upside down, and the network would have to learn it beside its task",
-                "没有人会倒着拍 X 光片，网络却得额外去学",
-            ),
+            "nobody takes an X-ray upside down, and the network would have to learn it beside its task",
+            "没有人会倒着拍 X 光片，网络却得额外去学",
             when=_says("x-rays", "vflip"),
         ),
     ),

@@ -55,16 +55,23 @@ def _cutmix_with(slip: str) -> Callable[..., tuple[Tensor, Tensor]]:
         else:
             mixed[:, :, upper:lower, left:right] = images[donors][:, :, upper:lower, left:right].clone()
         area = (lower - upper) * (right - left) / (images.shape[2] * images.shape[3])
+        if slip == "Mixup":
+            mixed = (1 - area) * images + area * images[partner]
+        if slip == "own box":
+            mixed = images.clone()
         share = {
             "sides": 1 - area**0.5,
             "shares exchanged": area,
             "labels kept": 1.0,
+            "labels of the partner": 0.0,
+            "pixels": 1 - (lower - upper) * (right - left),
             "half": 0.5,
             "greater": float(area < 0.5),
         }
         own = share.get(slip, 1 - area)
         others = targets if slip == "own label twice" else targets[donors]
-        return mixed, own * targets + (1 - own) * others
+        kept = 1.0 if slip == "sum of shares" else own
+        return mixed, kept * targets + (1 - own) * others
 
     return cutmix
 
@@ -83,68 +90,79 @@ CUTMIX = Exercise(
     mistakes=(
         Mistake(
             _cutmix_with("one by one"),
-            Text(
-                "you paste into the batch picture by picture: later pictures take from ones that are changed already; "
-                "clone() first",
-                "您逐张往原来的批里粘贴：后面的图片会从已经改过的图片里取内容；请先 clone()",
-            ),
+            "you paste into the batch picture by picture: later pictures take from ones that are changed already; "
+            "clone() first",
+            "您逐张往原来的批里粘贴：后面的图片会从已经改过的图片里取内容；请先 clone()",
         ),
         Mistake(
             _cutmix_with("in place"),
-            Text("the images that came in are changed: clone() first", "改动了传入的图片：请先 clone()"),
+            "the images that came in are changed: clone() first",
+            "改动了传入的图片：请先 clone()",
         ),
         Mistake(
             _cutmix_with("labels kept"),
-            Text(
-                "the labels are not mixed: a part of the picture shows something else now, and the target must say so",
-                "标签没有混合：图片的一部分已经换成了别的内容，目标也要相应改变",
-            ),
+            "the labels are not mixed: a part of the picture shows something else now, and the target must say so",
+            "标签没有混合：图片的一部分已经换成了别的内容，目标也要相应改变",
+        ),
+        Mistake(
+            _cutmix_with("labels of the partner"),
+            "only the partner's label is left, though it fills no more than the box: both count, by area",
+            "只剩下搭档的标签，可搭档只占方框那一块：两个标签都要按面积计入",
+        ),
+        Mistake(
+            _cutmix_with("pixels"),
+            "the share is that of areas: divide the pixels of the box by those of the picture, height × width",
+            "份额是面积之比：方框的像素数要除以整张图的像素数，即 高 × 宽",
+        ),
+        Mistake(
+            _cutmix_with("sum of shares"),
+            "the shares of a picture add up to 1: what the partner gets, the picture's own label loses",
+            "两个份额相加应为 1：搭档得到多少，图片自己的标签就少多少",
+        ),
+        Mistake(
+            _cutmix_with("Mixup"),
+            "whole pictures are blended: that is Mixup; in CutMix the box is replaced and all else stays",
+            "整张图片混在了一起，那是 Mixup：CutMix 只替换方框内的部分，其余不变",
+        ),
+        Mistake(
+            _cutmix_with("own box"),
+            "the box is filled with the picture's own pixels: take them from images[partner]",
+            "方框里填的还是图片自己的像素：应取自 images[partner]",
         ),
         Mistake(
             _cutmix_with("shares exchanged"),
-            Text(
-                "the shares are exchanged: the partner's label has the share of the box",
-                "两个份额弄反了：方框占多大面积，搭档的标签就占多大份额",
-            ),
+            "the shares are exchanged: the partner's label has the share of the box",
+            "两个份额弄反了：方框占多大面积，搭档的标签就占多大份额",
         ),
         Mistake(
             _cutmix_with("sides"),
-            Text("the share is that of areas, not of sides", "份额按面积算，不是按边长算"),
+            "the share is that of areas, not of sides",
+            "份额按面积算，不是按边长算",
         ),
         Mistake(
             _cutmix_with("half"),
-            Text(
-                "both labels count half, whatever the box: their shares are those of the areas",
-                "不管方框多大，两个标签各占一半：份额应按面积算",
-            ),
+            "both labels count half, whatever the box: their shares are those of the areas",
+            "不管方框多大，两个标签各占一半：份额应按面积算",
         ),
         Mistake(
             _cutmix_with("greater"),
-            Text(
-                "only the label of the greater part remains: both count, by area",
-                "只留下了面积较大者的标签：两者都要按面积计入",
-            ),
+            "only the label of the greater part remains: both count, by area",
+            "只留下了面积较大者的标签：两者都要按面积计入",
         ),
         Mistake(
             _cutmix_with("outside"),
-            Text(
-                "inside and outside are exchanged: the box comes from the partner, the rest is the picture's own",
-                "里外弄反了：方框内来自搭档，其余是图片自己的",
-            ),
+            "inside and outside are exchanged: the box comes from the partner, the rest is the picture's own",
+            "里外弄反了：方框内来自搭档，其余是图片自己的",
         ),
         Mistake(
             _cutmix_with("rows and columns"),
-            Text(
-                "rows and columns are exchanged: upper and lower belong to dimension 2, left and right to dimension 3",
-                "行和列弄反了：upper、lower 属于第 2 维，left、right 属于第 3 维",
-            ),
+            "rows and columns are exchanged: upper and lower belong to dimension 2, left and right to dimension 3",
+            "行和列弄反了：upper、lower 属于第 2 维，left、right 属于第 3 维",
         ),
         Mistake(
             _cutmix_with("partner reversed"),
-            Text(
-                "picture n takes from picture partner[n], not the other way round: images[partner]",
-                "第 n 张从第 partner[n] 张取内容，不是反过来：images[partner]",
-            ),
+            "picture n takes from picture partner[n], not the other way round: images[partner]",
+            "第 n 张从第 partner[n] 张取内容，不是反过来：images[partner]",
         ),
     ),
     hints=(
@@ -240,27 +258,21 @@ def mirrored(pictures, epoch, seed, training):
     mistakes=(
         Mistake(
             _mirror("upside down"),
-            Text(
-                "pictures stand on their heads: dimension 1 holds the rows; left and right are dimension 2, "
-                "pictures[:, :, ::-1]",
-                "图片上下颠倒了：第 1 维是行；左右是第 2 维，应写 pictures[:, :, ::-1]",
-            ),
+            "pictures stand on their heads: dimension 1 holds the rows; left and right are dimension 2, "
+            "pictures[:, :, ::-1]",
+            "图片上下颠倒了：第 1 维是行；左右是第 2 维，应写 pictures[:, :, ::-1]",
             when=_wrong("upright"),
         ),
         Mistake(
             _mirror("colours"),
-            Text(
-                "the channels are reversed, red becomes blue: the width is dimension 2",
-                "颠倒的是通道，红变成了蓝：宽是第 2 维",
-            ),
+            "the channels are reversed, red becomes blue: the width is dimension 2",
+            "颠倒的是通道，红变成了蓝：宽是第 2 维",
             when=_wrong("own or mirrored"),
         ),
         Mistake(
             _mirror("one coin"),
-            Text(
-                "one coin for the whole batch: each picture needs its own, dice.random(len(pictures))",
-                "整批只抛了一次硬币：每张图片要各抛一次，dice.random(len(pictures))",
-            ),
+            "one coin for the whole batch: each picture needs its own, dice.random(len(pictures))",
+            "整批只抛了一次硬币：每张图片要各抛一次，dice.random(len(pictures))",
             when=lambda given, expected: (
                 all(isinstance(g, list) and g[1] and not g[4] for g in given)
                 and any(isinstance(g, list) and g[5] or isinstance(g, list) and g[8] for g in given)
@@ -268,45 +280,39 @@ def mirrored(pictures, epoch, seed, training):
         ),
         Mistake(
             _mirror("in place"),
-            Text(
-                "the pictures that came in are changed: in the next epoch they would be mirrored twice; work on a copy",
-                "改动了传入的图片：到下一轮它们就会被镜像两次；请在副本上操作",
-            ),
+            "the pictures that came in are changed: in the next epoch they would be mirrored twice; work on a copy",
+            "改动了传入的图片：到下一轮它们就会被镜像两次；请在副本上操作",
             when=_wrong("untouched"),
         ),
         Mistake(
             _mirror("validation"),
-            Text(
-                "validation pictures are mirrored, too: where training is False they stay as they are",
-                "验证图片也跟着镜像了：training 为 False 时应保持原样",
-            ),
+            "validation pictures are mirrored, too: where training is False they stay as they are",
+            "验证图片也跟着镜像了：training 为 False 时应保持原样",
             when=_wrong("validation"),
         ),
         Mistake(
             _mirror("not repeatable"),
-            Text(
-                "the same call gives other pictures each time: draw from a generator made of seed and epoch",
-                "同样的调用每次结果不同：随机数要由 seed 和 epoch 生成",
-            ),
+            "the same call gives other pictures each time: draw from a generator made of seed and epoch",
+            "同样的调用每次结果不同：随机数要由 seed 和 epoch 生成",
             when=_wrong("repeatable"),
         ),
         Mistake(
             _mirror("same epochs"),
-            Text(
-                "every epoch draws the same: a picture is then mirrored always or never; np.random.default_rng([seed, "
-                "epoch])",
-                "每一轮抽到的都一样，一张图片要么总被镜像，要么从不：用 np.random.default_rng([seed, epoch])",
-            ),
+            "every epoch draws the same: a picture is then mirrored always or never; np.random.default_rng([seed, "
+            "epoch])",
+            "每一轮抽到的都一样，一张图片要么总被镜像，要么从不：用 np.random.default_rng([seed, epoch])",
             when=_wrong("epochs differ"),
         ),
         Mistake(
             _mirror("same seeds"),
-            Text("the seed is not used: other seeds should draw others", "没有用到 seed：种子不同，抽签也应不同"),
+            "the seed is not used: other seeds should draw others",
+            "没有用到 seed：种子不同，抽签也应不同",
             when=_wrong("seeds differ"),
         ),
         Mistake(
             _mirror("seldom"),
-            Text("the probability is not one half", "概率不是二分之一"),
+            "the probability is not one half",
+            "概率不是二分之一",
             when=_wrong("half"),
         ),
     ),

@@ -58,42 +58,52 @@ AVERAGE = Exercise(
     observe=_observe_average,
     mistakes=(
         Mistake(
+            lambda old, new, step, decay: [
+                a + b - (1 - min(decay, (1 + step) / (10 + step))) * a for a, b in zip(old, new, strict=True)
+            ],
+            "the new value counts whole: its share is 1 - decay, so that both add up to 1",
+            "新值整个加了进去：它的份额是 1 - decay，两个份额之和为 1",
+        ),
+        Mistake(
+            _average_with(lambda t, d: min(d, (1 + t) / (11 + t))),
+            "the denominator is 10 + step, not 11 + step",
+            "分母是 10 + step，不是 11 + step",
+        ),
+        Mistake(
             _average_with(lambda t, d: d),
-            Text(
-                "the decay is the same from the first step: so the random start stays in the average for long; take "
-                "min(decay, (1 + step) / (10 + step))",
-                "衰减系数从第一步起就是定值，随机的初始权重会在平均里留很久；应取 min(decay, (1 + step) / (10 + step))",
-            ),
+            "the decay is the same from the first step: so the random start stays in the average for long; take "
+            "min(decay, (1 + step) / (10 + step))",
+            "衰减系数从第一步起就是定值，随机的初始权重会在平均里留很久；应取 min(decay, (1 + step) / (10 + step))",
         ),
         Mistake(
             _average_with(lambda t, d: max(d, (1 + t) / (10 + t))),
-            Text("the smaller of the two counts: min, not max", "两者应取较小的：用 min，而不是 max"),
+            "the smaller of the two counts: min, not max",
+            "两者应取较小的：用 min，而不是 max",
         ),
         Mistake(
             _average_with(lambda t, d: 1 - min(d, (1 + t) / (10 + t))),
-            Text(
-                "old and new are exchanged: the decay is the share of the old average",
-                "新旧弄反了：衰减系数是旧平均所占的份额",
-            ),
+            "old and new are exchanged: the decay is the share of the old average",
+            "新旧弄反了：衰减系数是旧平均所占的份额",
         ),
         Mistake(
             _average_with(lambda t, d: (1 + t) / (10 + t)),
-            Text("the decay must not exceed its bound: min(decay, …)", "衰减不能超过上限：min(decay, …)"),
+            "the decay must not exceed its bound: min(decay, …)",
+            "衰减不能超过上限：min(decay, …)",
         ),
         Mistake(
             _average_with(lambda t, d: min(d, (2 + t) / (11 + t))),
-            Text("a step ahead: the first step is step 0", "多算了一步：第一步的 step 是 0"),
+            "a step ahead: the first step is step 0",
+            "多算了一步：第一步的 step 是 0",
         ),
         Mistake(
             _average_with(lambda t, d: t / (t + 1)),
-            Text(
-                "this is the plain mean of all weights so far: the average is to forget the early ones",
-                "这是迄今所有权重的普通平均：滑动平均应当逐渐遗忘早期的权重",
-            ),
+            "this is the plain mean of all weights so far: the average is to forget the early ones",
+            "这是迄今所有权重的普通平均：滑动平均应当逐渐遗忘早期的权重",
         ),
         Mistake(
             _average_with(lambda t, d: min(d, t / (10 + t))),
-            Text("the numerator is 1 + step, not step", "分子是 1 + step，不是 step"),
+            "the numerator is 1 + step, not step",
+            "分子是 1 + step，不是 step",
         ),
     ),
     hints=(
@@ -175,47 +185,39 @@ def gradient(network, x, y, size):
     mistakes=(
         Mistake(
             _gradient_with("not cleared"),
-            Text(
-                "old gradients are still in it: zero_grad() once, before the first part",
-                "旧的梯度还在里面：在第一部分之前调用一次 zero_grad()",
-            ),
+            "old gradients are still in it: zero_grad() once, before the first part",
+            "旧的梯度还在里面：在第一部分之前调用一次 zero_grad()",
         ),
         Mistake(
             _gradient_with("cleared inside"),
-            Text(
-                "zero_grad() in every part leaves only the last one's gradient: call it once, before all parts",
-                "每一部分都调用 zero_grad()，最后只剩最后一部分的梯度：只在所有部分之前调用一次",
-            ),
+            "zero_grad() in every part leaves only the last one's gradient: call it once, before all parts",
+            "每一部分都调用 zero_grad()，最后只剩最后一部分的梯度：只在所有部分之前调用一次",
         ),
         Mistake(
             _gradient_with("means added"),
-            Text(
-                "the means of the parts are added up: the gradient becomes larger the more parts there are",
-                "把各部分的平均损失直接相加了：分得越细，梯度就越大",
-            ),
+            "the means of the parts are added up: the gradient becomes larger the more parts there are",
+            "把各部分的平均损失直接相加了：分得越细，梯度就越大",
         ),
         Mistake(
             _gradient_with("mean of means"),
-            Text(
-                "a mean of means: where the last part is smaller, its pictures count too much; divide each part's sum "
-                "by the whole batch",
-                "这是“平均的平均”：最后一部分较小时，其中的图片权重过大；应把每部分的损失之和除以整批张数",
-            ),
+            "a mean of means: where the last part is smaller, its pictures count too much; divide each part's sum "
+            "by the whole batch",
+            "这是“平均的平均”：最后一部分较小时，其中的图片权重过大；应把每部分的损失之和除以整批张数",
         ),
         Mistake(
             _gradient_with("sum"),
-            Text("this is the gradient of the sum: divide by len(x)", "这是损失之和的梯度：要除以 len(x)"),
+            "this is the gradient of the sum: divide by len(x)",
+            "这是损失之和的梯度：要除以 len(x)",
         ),
         Mistake(
             _gradient_with("by size"),
-            Text(
-                "you divide by parts times size: with a smaller last part that is more than the batch has",
-                "您除以了份数乘以 size：最后一部分较小时，这比整批的张数多",
-            ),
+            "you divide by parts times size: with a smaller last part that is more than the batch has",
+            "您除以了份数乘以 size：最后一部分较小时，这比整批的张数多",
         ),
         Mistake(
             _gradient_with("rest dropped"),
-            Text("the smaller last part is left out", "漏掉了较小的最后一部分"),
+            "the smaller last part is left out",
+            "漏掉了较小的最后一部分",
         ),
     ),
     hints=(
@@ -312,51 +314,40 @@ saved = (save, resume)
     mistakes=(
         Mistake(
             _saving("not copied"),
-            Text(
-                "state_dict() gives the tensors themselves, not copies: what trains on changes what you have saved; "
-                "use copy.deepcopy",
-                "state_dict() 给出的是张量本身，不是副本：继续训练会改动您保存的内容；请用 copy.deepcopy",
-            ),
+            "state_dict() gives the tensors themselves, not copies: what trains on changes what you have saved; "
+            "use copy.deepcopy",
+            "state_dict() 给出的是张量本身，不是副本：继续训练会改动您保存的内容；请用 copy.deepcopy",
         ),
         Mistake(
             _saving("no optimiser"),
-            Text(
-                "the optimiser begins anew, without its momentum: save and load its state_dict(), too",
-                "优化器从头开始，动量丢了：它的 state_dict() 也要保存和恢复",
-            ),
+            "the optimiser begins anew, without its momentum: save and load its state_dict(), too",
+            "优化器从头开始，动量丢了：它的 state_dict() 也要保存和恢复",
         ),
         Mistake(
             _saving("no dice"),
-            Text(
-                "the random generator begins anew, so other pictures are drawn: dice.get_state() and set_state()",
-                "随机数生成器从头开始，抽到的图片就不同了：用 dice.get_state() 和 set_state()",
-            ),
+            "the random generator begins anew, so other pictures are drawn: dice.get_state() and set_state()",
+            "随机数生成器从头开始，抽到的图片就不同了：用 dice.get_state() 和 set_state()",
         ),
         Mistake(
             _saving("parameters only"),
-            Text(
-                "only the parameters are put back: the running averages of batch norm belong to the network, too; use "
-                "state_dict()",
-                "只恢复了参数：批量归一化的滑动平均也属于网络；请用 state_dict()",
-            ),
+            "only the parameters are put back: the running averages of batch norm belong to the network, too; use "
+            "state_dict()",
+            "只恢复了参数：批量归一化的滑动平均也属于网络；请用 state_dict()",
         ),
         Mistake(
             _saving("no network"),
-            Text("the network's weights are not put back", "没有恢复网络的权重"),
+            "the network's weights are not put back",
+            "没有恢复网络的权重",
         ),
         Mistake(
             _saving("no step"),
-            Text(
-                "resume gives step 0, so the schedule begins anew: give back the step that was saved",
-                "resume 返回了第 0 步，学习率调度就会从头开始：应返回保存的步数",
-            ),
+            "resume gives step 0, so the schedule begins anew: give back the step that was saved",
+            "resume 返回了第 0 步，学习率调度就会从头开始：应返回保存的步数",
         ),
         Mistake(
             _saving("a step more"),
-            Text(
-                "one step too many: the saved step counts the steps already made",
-                "多了一步：保存的步数就是已经走过的步数",
-            ),
+            "one step too many: the saved step counts the steps already made",
+            "多了一步：保存的步数就是已经走过的步数",
         ),
     ),
     hints=(

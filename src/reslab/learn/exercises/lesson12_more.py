@@ -196,93 +196,74 @@ def fit(network, optimiser, train, validation, test, epochs, gamma, dice):
     mistakes=(
         Mistake(
             _loop("labels"),
-            Text(
-                "pictures are shuffled without their labels: use one order for both, x[order] and y[order]",
-                "打乱了图片，却没有同时打乱标签：两者要用同一个顺序，x[order] 和 y[order]",
-            ),
+            "pictures are shuffled without their labels: use one order for both, x[order] and y[order]",
+            "打乱了图片，却没有同时打乱标签：两者要用同一个顺序，x[order] 和 y[order]",
             when=_wrong("labels"),
         ),
         Mistake(
             _loop("softmax"),
-            Text(
-                "softmax twice: cross_entropy takes logits and applies it itself; so the gradient is nearly always "
-                "too small",
-                "做了两次 softmax：cross_entropy 接收 logits，自己会做 softmax；这样梯度几乎总是偏小",
-            ),
+            "softmax twice: cross_entropy takes logits and applies it itself; so the gradient is nearly always "
+            "too small",
+            "做了两次 softmax：cross_entropy 接收 logits，自己会做 softmax；这样梯度几乎总是偏小",
             when=_wrong("loss"),
         ),
         Mistake(
             _loop("no zero_grad"),
-            Text(
-                "gradients are never cleared: each step also takes those of all batches before; zero_grad() before "
-                "backward()",
-                "梯度从不清零：每一步都带着之前所有批的梯度；在 backward() 之前调用 zero_grad()",
-            ),
+            "gradients are never cleared: each step also takes those of all batches before; zero_grad() before "
+            "backward()",
+            "梯度从不清零：每一步都带着之前所有批的梯度；在 backward() 之前调用 zero_grad()",
             when=_wrong("cleared"),
         ),
         Mistake(
             _loop("rate per batch"),
-            Text(
-                "the rate is lowered after every batch: after a few batches it is nearly zero; once per epoch is meant",
-                "每一批之后都降低学习率：没过几批就接近零了；应当每轮只降一次",
-            ),
+            "the rate is lowered after every batch: after a few batches it is nearly zero; once per epoch is meant",
+            "每一批之后都降低学习率：没过几批就接近零了；应当每轮只降一次",
             when=_rate_per_batch,
         ),
         Mistake(
             _loop("constant rate"),
-            Text("the rate is never lowered: times gamma after each epoch", "学习率从未降低：每轮之后要乘以 gamma"),
+            "the rate is never lowered: times gamma after each epoch",
+            "学习率从未降低：每轮之后要乘以 gamma",
             when=_wrong("rates"),
         ),
         Mistake(
             _loop("no eval"),
-            Text(
-                "pictures are judged in training mode: batch norm then uses the batch, and its running averages learn from "
-                "pictures that were put aside; eval() before judging",
-                "在训练模式下评估：批量归一化会用这一批的统计量，留出的图片还会混进滑动平均；评估前要 eval()",
-            ),
+            "pictures are judged in training mode: batch norm then uses the batch, and its running averages learn from "
+            "pictures that were put aside; eval() before judging",
+            "在训练模式下评估：批量归一化会用这一批的统计量，留出的图片还会混进滑动平均；评估前要 eval()",
             when=_wrong("evaluation mode"),
         ),
         Mistake(
             _loop("no train"),
-            Text(
-                "after the first epoch the network stays in evaluation mode: train() at the beginning of each epoch",
-                "第一轮之后网络一直停在评估模式：每轮开始要调用 train()",
-            ),
+            "after the first epoch the network stays in evaluation mode: train() at the beginning of each epoch",
+            "第一轮之后网络一直停在评估模式：每轮开始要调用 train()",
             when=_wrong("training mode"),
         ),
         Mistake(
             _loop("test leak"),
-            Text(
-                "the test set chooses the epoch, so its score is too good: the validation set chooses, the test set "
-                "is looked at "
-                "once, at the end",
-                "轮次是用测试集挑选的，测试成绩就会虚高：挑选要用验证集，测试集只在最后看一次",
-            ),
+            "the test set chooses the epoch, so its score is too good: the validation set chooses, the test set "
+            "is looked at "
+            "once, at the end",
+            "轮次是用测试集挑选的，测试成绩就会虚高：挑选要用验证集，测试集只在最后看一次",
             when=lambda given, expected: all(isinstance(g, list) and "test" in g[7] for g in given),
         ),
         Mistake(
             _loop("chosen on training"),
-            Text(
-                "the training pictures choose the epoch: they favour the one that knows them by heart; use the "
-                "validation set",
-                "用训练图片挑选轮次，会偏向把它们背下来的那一轮：请用验证集",
-            ),
+            "the training pictures choose the epoch: they favour the one that knows them by heart; use the "
+            "validation set",
+            "用训练图片挑选轮次，会偏向把它们背下来的那一轮：请用验证集",
             when=_wrong("chosen by"),
         ),
         Mistake(
             _loop("not copied"),
-            Text(
-                "the kept weights are not a copy: they train on with the network; copy.deepcopy(network.state_dict())",
-                "留下的权重不是副本，会随网络继续变化：用 copy.deepcopy(network.state_dict())",
-            ),
+            "the kept weights are not a copy: they train on with the network; copy.deepcopy(network.state_dict())",
+            "留下的权重不是副本，会随网络继续变化：用 copy.deepcopy(network.state_dict())",
             when=_wrong("copied"),
         ),
         Mistake(
             _loop("last judged"),
-            Text(
-                "the score is not that of the weights you give: load the kept ones before the test pictures are answered",
-                "得分不属于您返回的那组权重：先载入留下的权重，再回答测试图片",
-            ),
+            "the score is not that of the weights you give: load the kept ones before the test pictures are answered",
+            "得分不属于您返回的那组权重：先载入留下的权重，再回答测试图片",
             when=_wrong("score"),
         ),
     ),

@@ -73,55 +73,41 @@ def wilson(hits, n):
     mistakes=(
         Mistake(
             _wald,
-            Text(
-                "this is the textbook interval p ± z sqrt(p (1 - p) / n): it leaves [0, 1], and after 36 of 36 claims certainty",
-                "这是教科书上的 p ± z sqrt(p (1 - p) / n)：它会越出 [0, 1]，而且 36 张全对时会声称毫无误差",
-            ),
+            "this is the textbook interval p ± z sqrt(p (1 - p) / n): it leaves [0, 1], and after 36 of 36 claims certainty",
+            "这是教科书上的 p ± z sqrt(p (1 - p) / n)：它会越出 [0, 1]，而且 36 张全对时会声称毫无误差",
         ),
         Mistake(
             _clipped_wald,
-            Text(
-                "the textbook interval, cut at 0 and 1: cutting hides the fault, 36 of 36 still has no width",
-                "这是截断到 [0, 1] 的教科书区间：截断只是掩盖了毛病，36 张全对时宽度仍为零",
-            ),
+            "the textbook interval, cut at 0 and 1: cutting hides the fault, 36 of 36 still has no width",
+            "这是截断到 [0, 1] 的教科书区间：截断只是掩盖了毛病，36 张全对时宽度仍为零",
         ),
         Mistake(
             _agresti,
-            Text(
-                "this is Agresti and Coull's interval, which has Wilson's middle but is wider; the variance inside the root is "
-                "that of hits / n",
-                "这是 Agresti–Coull 区间，中点与 Wilson 相同，但更宽；根号里的方差应按 hits / n 计算",
-            ),
+            "this is Agresti and Coull's interval, which has Wilson's middle but is wider; the variance inside the root is "
+            "that of hits / n",
+            "这是 Agresti–Coull 区间，中点与 Wilson 相同，但更宽；根号里的方差应按 hits / n 计算",
         ),
         Mistake(
             _around_the_share,
-            Text(
-                "the width is right, but the middle is not hits / n: it is drawn towards one half",
-                "宽度是对的，但中点不是 hits / n，而是向二分之一收缩了一点",
-            ),
+            "the width is right, but the middle is not hits / n: it is drawn towards one half",
+            "宽度是对的，但中点不是 hits / n，而是向二分之一收缩了一点",
         ),
         Mistake(
             _undivided,
-            Text(
-                "middle and half-width must both be divided by 1 + z² / n",
-                "中点和半宽都要除以 1 + z² / n",
-            ),
+            "middle and half-width must both be divided by 1 + z² / n",
+            "中点和半宽都要除以 1 + z² / n",
         ),
         Mistake(
             lambda hits, n: _wilson(hits, n, 1.645),
-            Text(
-                "z = 1.645 gives 90 %: for 95 % on both sides it is 1.96",
-                "z = 1.645 对应 90 %：双侧 95 % 要用 1.96",
-            ),
+            "z = 1.645 gives 90 %: for 95 % on both sides it is 1.96",
+            "z = 1.645 对应 90 %：双侧 95 % 要用 1.96",
         ),
         Mistake(
             lambda hits, n: _wilson(hits, n, 1.0),
-            Text(
-                "one standard error covers about 68 %: multiply by z = 1.96",
-                "一个标准误只覆盖约 68 %：要乘以 z = 1.96",
-            ),
+            "one standard error covers about 68 %: multiply by z = 1.96",
+            "一个标准误只覆盖约 68 %：要乘以 z = 1.96",
         ),
-        Mistake(_percent, Text("shares are wanted, not percent", "要的是比例，不是百分数")),
+        Mistake(_percent, "shares are wanted, not percent", "要的是比例，不是百分数"),
     ),
     hints=(
         Text(
@@ -161,48 +147,38 @@ HOW_MANY = Exercise(
     mistakes=(
         Mistake(
             lambda better, worse: _needed(better, worse, _Z95),
-            Text(
-                "with so few, the difference is missed in half of the tests: add 0.84 to z for a power of 80 %",
-                "只用这么多图片，一半的测试会看不出这个差别：要达到 80 % 的检验功效，z 须再加 0.84",
-            ),
+            "with so few, the difference is missed in half of the tests: add 0.84 to z for a power of 80 %",
+            "只用这么多图片，一半的测试会看不出这个差别：要达到 80 % 的检验功效，z 须再加 0.84",
         ),
         Mistake(
             lambda better, worse: _needed(better, worse, 1.645 + _Z80),
-            Text("z = 1.645 is for a one-sided test", "z = 1.645 用于单侧检验"),
+            "z = 1.645 is for a one-sided test",
+            "z = 1.645 用于单侧检验",
         ),
         Mistake(
             lambda better, worse: (_Z95 + _Z80) ** 2 * worse * (1 - worse) / (better - worse) ** 2,
-            Text(
-                "both accuracies are measured, so both variances count; you took the worse model's alone",
-                "两个准确率都是量出来的，两个方差都要算；您只算了较差的那个",
-            ),
+            "both accuracies are measured, so both variances count; you took the worse model's alone",
+            "两个准确率都是量出来的，两个方差都要算；您只算了较差的那个",
         ),
         Mistake(
             lambda better, worse: (_Z95 + _Z80) ** 2 * better * (1 - better) / (better - worse) ** 2,
-            Text(
-                "both accuracies are measured, so both variances count; you took the better model's alone",
-                "两个准确率都是量出来的，两个方差都要算；您只算了较好的那个",
-            ),
+            "both accuracies are measured, so both variances count; you took the better model's alone",
+            "两个准确率都是量出来的，两个方差都要算；您只算了较好的那个",
         ),
         Mistake(
             lambda better, worse: _needed(better, worse) * (better - worse),
-            Text(
-                "the difference must be squared: half the difference needs four times the pictures",
-                "差值要平方：差别小一半，所需图片是四倍",
-            ),
+            "the difference must be squared: half the difference needs four times the pictures",
+            "差值要平方：差别小一半，所需图片是四倍",
         ),
         Mistake(
             lambda better, worse: (_Z95 + _Z80) ** 2 * 0.5 / (better - worse) ** 2,
-            Text(
-                "p (1 - p) was taken to be a quarter: true at 50 %, far too much at 98 %",
-                "您把 p (1 - p) 一律当成四分之一：准确率 50 % 时正是这样，98 % 时就太大了",
-            ),
+            "p (1 - p) was taken to be a quarter: true at 50 %, far too much at 98 %",
+            "您把 p (1 - p) 一律当成四分之一：准确率 50 % 时正是这样，98 % 时就太大了",
         ),
         Mistake(
             lambda better, worse: 2 * _needed(better, worse),
-            Text(
-                "this is for both models together; the question asks for each", "这是两个模型的总数；题目问的是每个模型"
-            ),
+            "this is for both models together; the question asks for each",
+            "这是两个模型的总数；题目问的是每个模型",
         ),
     ),
     hints=(
@@ -287,46 +263,38 @@ LEAKS = Exercise(
     mistakes=(
         Mistake(
             _only("digest"),
-            Text(
-                "you find equal files only: other pictures of the same patient, and altered copies, leak as well",
-                "您只找出了相同的文件：同一病人的其他图片、经过改动的副本也会泄漏",
-            ),
+            "you find equal files only: other pictures of the same patient, and altered copies, leak as well",
+            "您只找出了相同的文件：同一病人的其他图片、经过改动的副本也会泄漏",
         ),
         Mistake(
             _only("patient", "origin"),
-            Text("equal pixels under another name are missing", "漏了改了名字但像素相同的图片"),
+            "equal pixels under another name are missing",
+            "漏了改了名字但像素相同的图片",
         ),
         Mistake(
             _only("digest", "origin"),
-            Text("other pictures of a patient who is trained on are missing", "漏了训练集中出现过的病人的其他图片"),
+            "other pictures of a patient who is trained on are missing",
+            "漏了训练集中出现过的病人的其他图片",
         ),
         Mistake(
             _only("digest", "patient"),
-            Text(
-                "altered copies are missing: a mirrored training picture in the test is a training picture",
-                "漏了改动过的副本：测试集里镜像的训练图片，仍然是训练图片",
-            ),
+            "altered copies are missing: a mirrored training picture in the test is a training picture",
+            "漏了改动过的副本：测试集里镜像的训练图片，仍然是训练图片",
         ),
         Mistake(
             lambda rows: _leaking(rows, alike=True),
-            Text(
-                "two pictures without a patient are not of the same patient: None is no name",
-                "两张没有病人信息的图片不等于属于同一个病人：None 不是名字",
-            ),
+            "two pictures without a patient are not of the same patient: None is no name",
+            "两张没有病人信息的图片不等于属于同一个病人：None 不是名字",
         ),
         Mistake(
             lambda rows: _leaking(rows, known=("train",)),
-            Text(
-                "the validation pictures count, too: they have chosen the epoch and the temperature",
-                "与验证图片相同也算泄漏：轮数和温度就是用它们挑选的",
-            ),
+            "the validation pictures count, too: they have chosen the epoch and the temperature",
+            "与验证图片相同也算泄漏：轮数和温度就是用它们挑选的",
         ),
         Mistake(
             lambda rows: _leaking(rows, known=("test", "val"), split="train"),
-            Text(
-                "these are the training pictures; the question asks which *test* pictures to leave out",
-                "这些是训练图片；题目要的是应当去掉的*测试*图片",
-            ),
+            "these are the training pictures; the question asks which *test* pictures to leave out",
+            "这些是训练图片；题目要的是应当去掉的*测试*图片",
         ),
     ),
     hints=(

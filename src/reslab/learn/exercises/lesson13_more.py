@@ -120,55 +120,45 @@ def evaluate(network, val, val_labels, test, labels):
     mistakes=(
         Mistake(
             _broken("mode"),
-            Text(
-                "the network answers in training mode: dropout draws lots, and norms look at the batch; call eval() first",
-                "网络还在训练模式：dropout 会随机丢弃，归一化用的是当前这一批的统计量；先调用 eval()",
-            ),
+            "the network answers in training mode: dropout draws lots, and norms look at the batch; call eval() first",
+            "网络还在训练模式：dropout 会随机丢弃，归一化用的是当前这一批的统计量；先调用 eval()",
             when=_mode,
         ),
         Mistake(
             _broken("last"),
-            Text(
-                "the last, smaller batch is left out: 50 pictures are not three times 16",
-                "最后不满的那一批漏掉了：50 张图片每批 16 张，三批并没有用完",
-            ),
+            "the last, smaller batch is left out: 50 pictures are not three times 16",
+            "最后不满的那一批漏掉了：50 张图片每批 16 张，三批并没有用完",
             when=_fewer,
         ),
         Mistake(
             _broken("mean"),
-            Text(
-                "the mean of batch accuracies counts the pictures of a small batch more than others: count hits, divide once",
-                "对各批的准确率取平均，会让小批里的图片分量更重：应当累计答对数，最后只除一次",
-            ),
+            "the mean of batch accuracies counts the pictures of a small batch more than others: count hits, divide once",
+            "对各批的准确率取平均，会让小批里的图片分量更重：应当累计答对数，最后只除一次",
         ),
         Mistake(
             _broken("leak"),
-            Text(
-                "the temperature was fitted on the test pictures, so their calibration error flatters: fit it on the validation",
-                "温度是用测试图片拟合的，测得的校准误差当然好看：应当用验证图片来拟合",
-            ),
+            "the temperature was fitted on the test pictures, so their calibration error flatters: fit it on the validation",
+            "温度是用测试图片拟合的，测得的校准误差当然好看：应当用验证图片来拟合",
         ),
         Mistake(
             _broken("leak", "mean"),
-            Text(
-                "two faults are left: the temperature is fitted on the test pictures, and batches of unequal size count alike",
-                "还剩两处错误：温度在测试图片上拟合，而且大小不同的批被同等看待",
-            ),
+            "two faults are left: the temperature is fitted on the test pictures, and batches of unequal size count alike",
+            "还剩两处错误：温度在测试图片上拟合，而且大小不同的批被同等看待",
         ),
         Mistake(
             _broken("cold"),
-            Text("the fitted temperature is not used", "没有使用拟合出来的温度"),
+            "the fitted temperature is not used",
+            "没有使用拟合出来的温度",
         ),
         Mistake(
             _broken("upside down"),
-            Text("logits are divided by the temperature, not multiplied by it", "logits 要除以温度，而不是乘以温度"),
+            "logits are divided by the temperature, not multiplied by it",
+            "logits 要除以温度，而不是乘以温度",
         ),
         Mistake(
             _broken("val"),
-            Text(
-                "this accuracy is that of the validation pictures, which have already helped to choose",
-                "这是验证图片上的准确率，而它们已经参与过挑选",
-            ),
+            "this accuracy is that of the validation pictures, which have already helped to choose",
+            "这是验证图片上的准确率，而它们已经参与过挑选",
         ),
     ),
     hints=(

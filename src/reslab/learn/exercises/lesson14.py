@@ -136,65 +136,49 @@ FREEZE = Exercise(
     mistakes=(
         Mistake(
             _gradients_off,
-            Text(
-                "no weight moves, but the norms below the head still normalise by the batch and update their running "
-                "statistics: put these layers into eval(), too",
-                "权重都没有动，但分类头以下的归一化仍在用当前批的统计量，还在更新滑动平均：这些层也要调用 eval()",
-            ),
+            "no weight moves, but the norms below the head still normalise by the batch and update their running "
+            "statistics: put these layers into eval(), too",
+            "权重都没有动，但分类头以下的归一化仍在用当前批的统计量，还在更新滑动平均：这些层也要调用 eval()",
         ),
         Mistake(
             _evaluation_only,
-            Text(
-                "the statistics stand still, but every weight still learns: eval() switches no gradient off, "
-                "requires_grad_(False) does",
-                "统计量不动了，但所有权重仍在学习：eval() 并不会关闭梯度，要用 requires_grad_(False)",
-            ),
+            "the statistics stand still, but every weight still learns: eval() switches no gradient off, "
+            "requires_grad_(False) does",
+            "统计量不动了，但所有权重仍在学习：eval() 并不会关闭梯度，要用 requires_grad_(False)",
         ),
         Mistake(
             _everything,
-            Text(
-                "nothing learns any more: the head must keep requires_grad",
-                "什么都不再学习了：分类头必须保留 requires_grad",
-            ),
+            "nothing learns any more: the head must keep requires_grad",
+            "什么都不再学习了：分类头必须保留 requires_grad",
         ),
         Mistake(
             _upside_down,
-            Text(
-                "upside down: you froze the head, and the layers below it learn",
-                "弄反了：您冻结的是分类头，学习的却是它下面的各层",
-            ),
+            "upside down: you froze the head, and the layers below it learn",
+            "弄反了：您冻结的是分类头，学习的却是它下面的各层",
         ),
         Mistake(
             _convolutions,
-            Text(
-                "only the convolutions are frozen: a norm has a weight and a bias of its own, and running statistics",
-                "只冻结了卷积：归一化层自己也有 weight 和 bias，还有滑动平均的统计量",
-            ),
+            "only the convolutions are frozen: a norm has a weight and a bias of its own, and running statistics",
+            "只冻结了卷积：归一化层自己也有 weight 和 bias，还有滑动平均的统计量",
         ),
         Mistake(
             _convolutions_and_statistics,
-            Text(
-                "the norms' statistics stand still, but their weight and bias still learn",
-                "归一化的统计量不动了，但它们的 weight 和 bias 还在学习",
-            ),
+            "the norms' statistics stand still, but their weight and bias still learn",
+            "归一化的统计量不动了，但它们的 weight 和 bias 还在学习",
         ),
         Mistake(
             _no_momentum,
-            Text(
-                "momentum 0 keeps the running statistics, but does not use them: in training mode a norm still normalises by "
-                "the batch, so a picture's features depend on its neighbours",
-                "momentum 设为 0 只是不更新滑动平均，训练模式下的归一化仍然用当前批的统计量，"
-                "于是一张图片的特征会随同一批里的其他图片而变",
-            ),
+            "momentum 0 keeps the running statistics, but does not use them: in training mode a norm still normalises by "
+            "the batch, so a picture's features depend on its neighbours",
+            "momentum 设为 0 只是不更新滑动平均，训练模式下的归一化仍然用当前批的统计量，"
+            "于是一张图片的特征会随同一批里的其他图片而变",
         ),
         Mistake(
             _last_stage_too,
-            Text(
-                "the last stage still learns: here only the head is to learn",
-                "最后一个阶段还在学习：这里只允许分类头学习",
-            ),
+            "the last stage still learns: here only the head is to learn",
+            "最后一个阶段还在学习：这里只允许分类头学习",
         ),
-        Mistake(_nothing, Text("everything still learns", "所有层都还在学习")),
+        Mistake(_nothing, "everything still learns", "所有层都还在学习"),
     ),
     hints=(
         Text(
@@ -298,52 +282,38 @@ def probe(features, labels, classes):
     mistakes=(
         Mistake(
             _solve,
-            Text(
-                "the features are not standardised: one penalty then weighs large features less than small ones",
-                "特征没有标准化：同一个惩罚项对数值大的特征和数值小的特征就轻重不一",
-            ),
+            "the features are not standardised: one penalty then weighs large features less than small ones",
+            "特征没有标准化：同一个惩罚项对数值大的特征和数值小的特征就轻重不一",
         ),
         Mistake(
             lambda *case: _scaled(*case, strength=1e-4),
-            Text(
-                "the penalty is missing: the weights grow until the training pictures are known by heart",
-                "缺少惩罚项：权重会一直增大，直到把训练图片背下来",
-            ),
+            "the penalty is missing: the weights grow until the training pictures are known by heart",
+            "缺少惩罚项：权重会一直增大，直到把训练图片背下来",
         ),
         Mistake(
             lambda features, labels, classes: _scaled(features, labels, classes, strength=len(features) / _C),
-            Text(
-                "the penalty is far too strong: it belongs to the *sum* of the losses, not to their mean",
-                "惩罚项强得太多：它对应的是损失之*和*，而不是平均损失",
-            ),
+            "the penalty is far too strong: it belongs to the *sum* of the losses, not to their mean",
+            "惩罚项强得太多：它对应的是损失之*和*，而不是平均损失",
         ),
         Mistake(
             lambda *case: _scaled(*case, strength=_C),
-            Text(
-                "the penalty is upside down: C = 0.1 means 1 / C = 10 times half the squared weights",
-                "惩罚项弄反了：C = 0.1 表示权重平方和的一半要乘以 1 / C = 10",
-            ),
+            "the penalty is upside down: C = 0.1 means 1 / C = 10 times half the squared weights",
+            "惩罚项弄反了：C = 0.1 表示权重平方和的一半要乘以 1 / C = 10",
         ),
         Mistake(
             lambda *case: _scaled(*case, bias_too=True),
-            Text(
-                "the bias is penalised, too: only the weights are, or a frequent class could not be likelier from the start",
-                "偏置也受了惩罚：应当只惩罚权重，否则常见的类别就没法靠偏置领先一步",
-            ),
+            "the bias is penalised, too: only the weights are, or a frequent class could not be likelier from the start",
+            "偏置也受了惩罚：应当只惩罚权重，否则常见的类别就没法靠偏置领先一步",
         ),
         Mistake(
             _of_scaled_features,
-            Text(
-                "this layer is for standardised features; divide the weights by the standard deviation, and move the bias",
-                "这个线性层只适用于标准化之后的特征；请把权重除以标准差，并相应调整偏置",
-            ),
+            "this layer is for standardised features; divide the weights by the standard deviation, and move the bias",
+            "这个线性层只适用于标准化之后的特征；请把权重除以标准差，并相应调整偏置",
         ),
         Mistake(
             _bias_left,
-            Text(
-                "the weights are right, the bias is not: subtracting the mean belongs into it",
-                "权重对了，偏置不对：减去的均值要并入偏置",
-            ),
+            "the weights are right, the bias is not: subtracting the mean belongs into it",
+            "权重对了，偏置不对：减去的均值要并入偏置",
         ),
     ),
     hints=(

@@ -111,48 +111,40 @@ def hand_over(weight, bias, old, new):
     mistakes=(
         Mistake(
             _by_position,
-            Text(
-                "the rows are copied by position: row 0 belongs to the first *old* class, so look the name up",
-                "这是按位置复制的：第 0 行属于第一个*旧*类别，应当按名称查找",
-            ),
+            "the rows are copied by position: row 0 belongs to the first *old* class, so look the name up",
+            "这是按位置复制的：第 0 行属于第一个*旧*类别，应当按名称查找",
         ),
         Mistake(
             _without_bias,
-            Text("the weights are right, the biases were left behind", "权重对了，但偏置没有一起带过来"),
+            "the weights are right, the biases were left behind",
+            "权重对了，但偏置没有一起带过来",
         ),
         Mistake(
             _any_case,
-            Text(
-                "names were matched in lower case: Turkey and turkey may be two classes, and guessing is not for a head",
-                "您把名称转成小写再比较：Turkey 和 turkey 可能是两个类别，这里不该猜",
-            ),
+            "names were matched in lower case: Turkey and turkey may be two classes, and guessing is not for a head",
+            "您把名称转成小写再比较：Turkey 和 turkey 可能是两个类别，这里不该猜",
         ),
         Mistake(
             _sorted,
-            Text("the rows must stand in the order of `new`, not sorted", "各行的顺序应与 new 一致，不要排序"),
+            "the rows must stand in the order of `new`, not sorted",
+            "各行的顺序应与 new 一致，不要排序",
         ),
         Mistake(
             _unknown_raises,
-            Text(
-                "a class that the old head does not know stops your code; its row is zero",
-                "遇到旧分类头没有的类别，您的代码就停下来了；这样的行应为零",
-            ),
+            "a class that the old head does not know stops your code; its row is zero",
+            "遇到旧分类头没有的类别，您的代码就停下来了；这样的行应为零",
             when=_unknown_name,
         ),
         Mistake(
             _known_only,
-            Text(
-                "the rows of new classes are missing: one row per name in `new`, zero where nothing is known",
-                "缺少新类别的行：new 里每个名称都要有一行，未知的行为零",
-            ),
+            "the rows of new classes are missing: one row per name in `new`, zero where nothing is known",
+            "缺少新类别的行：new 里每个名称都要有一行，未知的行为零",
         ),
         Mistake(
             _random_rows,
-            Text(
-                "the known rows are right, but unknown classes do not start at zero: a random row pushes a random direction "
-                "into the trained layers at the first step",
-                "已知类别的行都对，但新类别没有从零开始：行是随机的，第一步就会把方向随机的梯度传进训练好的各层",
-            ),
+            "the known rows are right, but unknown classes do not start at zero: a random row pushes a random direction "
+            "into the trained layers at the first step",
+            "已知类别的行都对，但新类别没有从零开始：行是随机的，第一步就会把方向随机的梯度传进训练好的各层",
             when=_known_rows_right,
         ),
     ),
@@ -265,50 +257,38 @@ def finetune(network, images, labels, classes):
     mistakes=(
         Mistake(
             _broken("optimizer"),
-            Text(
-                "the head is still zero: the optimiser was made before the new head and holds the old one's parameters",
-                "分类头仍然全是零：优化器创建得比新分类头早，管的还是旧分类头的参数",
-            ),
+            "the head is still zero: the optimiser was made before the new head and holds the old one's parameters",
+            "分类头仍然全是零：优化器创建得比新分类头早，管的还是旧分类头的参数",
             when=_where(lambda each: not each[0].any()),
         ),
         Mistake(
             _broken(below=True),
-            Text(
-                "layers below the head learn: freeze them with requires_grad_(False)",
-                "分类头以下的层也在学习：用 requires_grad_(False) 把它们冻结",
-            ),
+            "layers below the head learn: freeze them with requires_grad_(False)",
+            "分类头以下的层也在学习：用 requires_grad_(False) 把它们冻结",
             when=_where(lambda each: each[2]),
         ),
         Mistake(
             _broken("thaw"),
-            Text(
-                "the running statistics below have moved: network.train() thaws every norm; the frozen layers need eval() in "
-                "every step",
-                "下面各层的滑动平均变了：network.train() 会让所有归一化重新更新；冻结的层在每一步都必须处于 eval()",
-            ),
+            "the running statistics below have moved: network.train() thaws every norm; the frozen layers need eval() in "
+            "every step",
+            "下面各层的滑动平均变了：network.train() 会让所有归一化重新更新；冻结的层在每一步都必须处于 eval()",
             when=_where(lambda each: each[3]),
         ),
         Mistake(
             _broken("end"),
-            Text(
-                "the network comes back in training mode: its answers would depend on the batch; call eval()",
-                "返回的网络还处于训练模式：输出会随批而变；请调用 eval()",
-            ),
+            "the network comes back in training mode: its answers would depend on the batch; call eval()",
+            "返回的网络还处于训练模式：输出会随批而变；请调用 eval()",
             when=_where(lambda each: each[4] == "training"),
         ),
         Mistake(
             _broken("grad"),
-            Text(
-                "gradients of earlier steps are added up: zero_grad() is missing",
-                "前几步的梯度被累加起来了：少了 zero_grad()",
-            ),
+            "gradients of earlier steps are added up: zero_grad() is missing",
+            "前几步的梯度被累加起来了：少了 zero_grad()",
         ),
         Mistake(
             _broken("softmax"),
-            Text(
-                "cross_entropy takes logits: it applies the softmax itself, so yours is one too many",
-                "cross_entropy 的输入是 logits：它自己会做 softmax，您的那一次是多余的",
-            ),
+            "cross_entropy takes logits: it applies the softmax itself, so yours is one too many",
+            "cross_entropy 的输入是 logits：它自己会做 softmax，您的那一次是多余的",
         ),
     ),
     hints=(

@@ -53,54 +53,44 @@ def cam(features, weight, bias, label):
     mistakes=(
         Mistake(
             lambda *case: np.maximum(_cam(*case), 0),
-            Text(
-                "a ReLU has cut off the evidence against the class, and with it the identity: the mean is too large",
-                "ReLU 把反对该类别的证据截掉了，等式也随之不成立：均值偏大",
-            ),
+            "a ReLU has cut off the evidence against the class, and with it the identity: the mean is too large",
+            "ReLU 把反对该类别的证据截掉了，等式也随之不成立：均值偏大",
         ),
         Mistake(
             lambda *case: _cam(*case) / _cam(*case).size,
-            Text(
-                "divided by the number of positions: this is what each position adds to the logit, whose *sum* plus the bias "
-                "is the logit; here the mean is to be it",
-                "您除以了位置数：这样各位置之*和*加上偏置才等于 logit；题目要求的是均值",
-            ),
+            "divided by the number of positions: this is what each position adds to the logit, whose *sum* plus the bias "
+            "is the logit; here the mean is to be it",
+            "您除以了位置数：这样各位置之*和*加上偏置才等于 logit；题目要求的是均值",
         ),
         Mistake(
             lambda features, weight, bias, label: _cam(features, weight, bias, label) + bias[label],
-            Text(
-                "the bias is in every position: it belongs to no place and is added once, after the mean",
-                "每个位置都加了偏置：偏置不属于任何位置，取均值之后只加一次",
-            ),
+            "the bias is in every position: it belongs to no place and is added once, after the mean",
+            "每个位置都加了偏置：偏置不属于任何位置，取均值之后只加一次",
         ),
         Mistake(
             _likeliest,
-            Text(
-                "this is the map of the likeliest class; the question names another one",
-                "这是概率最高的类别的图；题目指定的是另一个类别",
-            ),
+            "this is the map of the likeliest class; the question names another one",
+            "这是概率最高的类别的图；题目指定的是另一个类别",
         ),
         Mistake(
             _scaled_to_one,
-            Text(
-                "stretched to [0, 1]: pretty, but the unit, logits, is gone",
-                "拉伸到了 [0, 1]：好看是好看，可是数值不再以 logit 为单位",
-            ),
+            "stretched to [0, 1]: pretty, but the unit, logits, is gone",
+            "拉伸到了 [0, 1]：好看是好看，可是数值不再以 logit 为单位",
         ),
         Mistake(
             lambda features, weight, bias, label: features.mean(0),
-            Text(
-                "the mean of all maps knows no class: weigh the maps by the class's row",
-                "各特征图的平均与类别无关：要用该类别的权重加权",
-            ),
+            "the mean of all maps knows no class: weigh the maps by the class's row",
+            "各特征图的平均与类别无关：要用该类别的权重加权",
         ),
         Mistake(
             lambda features, weight, bias, label: np.einsum("c,chw->hw", np.abs(weight[label]), features),
-            Text("weights keep their sign: a negative one is evidence against", "权重要保留符号：负的权重是反对的证据"),
+            "weights keep their sign: a negative one is evidence against",
+            "权重要保留符号：负的权重是反对的证据",
         ),
         Mistake(
             lambda *case: _cam(*case).T,
-            Text("height and width are exchanged", "高和宽弄反了"),
+            "height and width are exchanged",
+            "高和宽弄反了",
         ),
     ),
     hints=(
@@ -182,54 +172,45 @@ def occlusion(network, picture, label, side):
     mistakes=(
         Mistake(
             lambda *case: -_occlusion(*case),
-            Text(
-                "the sign is turned round: what falls when it is covered was evidence *for* the class, so whole minus covered",
-                "符号反了：遮住之后 logit 下降，说明那里是*支持*该类别的证据，应为原图减遮挡",
-            ),
+            "the sign is turned round: what falls when it is covered was evidence *for* the class, so whole minus covered",
+            "符号反了：遮住之后 logit 下降，说明那里是*支持*该类别的证据，应为原图减遮挡",
         ),
         Mistake(
             lambda *case: _occlusion(*case, score=_softmaxed),
-            Text(
-                "this is the drop of the probability; near 0 and 1 it hides what the logit shows",
-                "这是概率的下降；概率接近 0 或 1 时，它会掩盖 logit 的变化",
-            ),
+            "this is the drop of the probability; near 0 and 1 it hides what the logit shows",
+            "这是概率的下降；概率接近 0 或 1 时，它会掩盖 logit 的变化",
         ),
         Mistake(
             lambda *case: _occlusion(*case, fill=0.0),
-            Text(
-                "covered with 0, which is black: a strong mark of its own; take the picture's mean",
-                "用 0 遮挡就是涂黑，本身就是显眼的标记；请用图片的均值",
-            ),
+            "covered with 0, which is black: a strong mark of its own; take the picture's mean",
+            "用 0 遮挡就是涂黑，本身就是显眼的标记；请用图片的均值",
         ),
         Mistake(
             lambda *case: _occlusion(*case, fault="not restored"),
-            Text(
-                "the squares pile up: start each position from a fresh copy of the picture",
-                "遮挡越积越多：每个位置都要从原图重新复制一份",
-            ),
+            "the squares pile up: start each position from a fresh copy of the picture",
+            "遮挡越积越多：每个位置都要从原图重新复制一份",
         ),
         Mistake(
             lambda *case: _occlusion(*case, channels=1),
-            Text("only the first channel is covered", "只遮住了第一个通道"),
+            "only the first channel is covered",
+            "只遮住了第一个通道",
         ),
         Mistake(
             lambda *case: _occlusion(*case, fault="last missing"),
-            Text(
-                "the last row and column of positions are missing: n - side + 1",
-                "少了最后一行和最后一列：位置数是 n - side + 1",
-            ),
+            "the last row and column of positions are missing: n - side + 1",
+            "少了最后一行和最后一列：位置数是 n - side + 1",
         ),
         Mistake(
             lambda network, picture, label, side: _occlusion(
                 network, picture, int(network(picture[None])[0].argmax()), side
             ),
-            Text(
-                "this is the likeliest class, not the one that was asked for", "这是概率最高的类别，不是题目指定的类别"
-            ),
+            "this is the likeliest class, not the one that was asked for",
+            "这是概率最高的类别，不是题目指定的类别",
         ),
         Mistake(
             lambda *case: _occlusion(*case).T,
-            Text("rows and columns of the map are exchanged", "结果图的行和列弄反了"),
+            "rows and columns of the map are exchanged",
+            "结果图的行和列弄反了",
         ),
     ),
     hints=(
@@ -324,39 +305,33 @@ def culprit(network, images):
     mistakes=(
         Mistake(
             _by_logits,
-            Text(
-                "this pixel moves the logits most, but all together: no answer changes; count changed answers",
-                "这个像素让 logit 变化最大，但各类一起变，没有一个回答因此改变；请数改变了的回答",
-            ),
+            "this pixel moves the logits most, but all together: no answer changes; count changed answers",
+            "这个像素让 logit 变化最大，但各类一起变，没有一个回答因此改变；请数改变了的回答",
         ),
         Mistake(
             lambda network, images: _peak(images.mean((0, 1))),
-            Text(
-                "this is the brightest pixel: ask the network, not the pictures",
-                "这是最亮的像素：要问网络，而不是看图片",
-            ),
+            "this is the brightest pixel: ask the network, not the pictures",
+            "这是最亮的像素：要问网络，而不是看图片",
         ),
         Mistake(
             lambda network, images: _peak(images.var(0)[0]),
-            Text(
-                "this is the pixel that varies most; a network may ignore it: cover it and ask again",
-                "这是变化最大的像素；网络也许根本不看它：遮住它再问一次",
-            ),
+            "this is the pixel that varies most; a network may ignore it: cover it and ask again",
+            "这是变化最大的像素；网络也许根本不看它：遮住它再问一次",
         ),
         Mistake(
             lambda network, images: _culprit(network, images)[::-1],
-            Text("row and column are exchanged", "行和列弄反了"),
+            "row and column are exchanged",
+            "行和列弄反了",
         ),
         Mistake(
             lambda network, images: _peak(_changed_answers(network, images[:1])),
-            Text("one picture is not enough: count over all of them", "只看一张图片不够：要在所有图片上计数"),
+            "one picture is not enough: count over all of them",
+            "只看一张图片不够：要在所有图片上计数",
         ),
         Mistake(
             lambda network, images: int(_changed_answers(network, images).argmax()),
-            Text(
-                "two numbers are wanted, row and column: divmod(number, width)",
-                "需要两个数，行和列：divmod(序号, 宽度)",
-            ),
+            "two numbers are wanted, row and column: divmod(number, width)",
+            "需要两个数，行和列：divmod(序号, 宽度)",
             when=_flat,
         ),
     ),

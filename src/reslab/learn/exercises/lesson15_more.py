@@ -100,64 +100,50 @@ def gradcam(network, image, label):
     mistakes=(
         Mistake(
             _broken("mode"),
-            Text(
-                "the network is asked in training mode: a norm then looks at this one picture; call eval() first",
-                "网络还在训练模式：归一化此时只用这一张图片的统计量；先调用 eval()",
-            ),
+            "the network is asked in training mode: a norm then looks at this one picture; call eval() first",
+            "网络还在训练模式：归一化此时只用这一张图片的统计量；先调用 eval()",
             when=_mode,
         ),
         Mistake(
             _broken("relu"),
-            Text(
-                "the weights are right, but Grad-CAM keeps only what speaks for the class: a ReLU belongs at the end",
-                "权重对了，但 Grad-CAM 只保留支持该类别的部分：最后要加 ReLU",
-            ),
+            "the weights are right, but Grad-CAM keeps only what speaks for the class: a ReLU belongs at the end",
+            "权重对了，但 Grad-CAM 只保留支持该类别的部分：最后要加 ReLU",
             when=_negative,
         ),
         Mistake(
             _broken("softmax"),
-            Text(
-                "this is the gradient of the probability, which the other classes pull along; take the logit's",
-                "这是概率的梯度，会受其他类别牵动；要用 logit 的梯度",
-            ),
+            "this is the gradient of the probability, which the other classes pull along; take the logit's",
+            "这是概率的梯度，会受其他类别牵动；要用 logit 的梯度",
         ),
         Mistake(
             _broken("size"),
-            Text(
-                "the weights have lost their sign: a channel that speaks against the class must count against it",
-                "权重丢掉了符号：反对该类别的通道，就要算作反对",
-            ),
+            "the weights have lost their sign: a channel that speaks against the class must count against it",
+            "权重丢掉了符号：反对该类别的通道，就要算作反对",
         ),
         Mistake(
             _broken("softmax", "size"),
-            Text(
-                "two bugs are left: the gradient is that of the probability, and the weights have lost their sign",
-                "还剩两处错误：用的是概率的梯度，而且权重丢掉了符号",
-            ),
+            "two bugs are left: the gradient is that of the probability, and the weights have lost their sign",
+            "还剩两处错误：用的是概率的梯度，而且权重丢掉了符号",
         ),
         Mistake(
             _broken("softmax", "relu"),
-            Text(
-                "two bugs are left: the gradient is that of the probability, and the ReLU is missing",
-                "还剩两处错误：用的是概率的梯度，而且缺少 ReLU",
-            ),
+            "two bugs are left: the gradient is that of the probability, and the ReLU is missing",
+            "还剩两处错误：用的是概率的梯度，而且缺少 ReLU",
         ),
         Mistake(
             _broken("channels"),
-            Text(
-                "averaged over channels: the gradient is averaged over *positions*, one weight per channel",
-                "您在通道上取了平均：梯度要在*位置*上取平均，每个通道得到一个权重",
-            ),
+            "averaged over channels: the gradient is averaged over *positions*, one weight per channel",
+            "您在通道上取了平均：梯度要在*位置*上取平均，每个通道得到一个权重",
         ),
         Mistake(
             _broken("all"),
-            Text("the gradient of the sum of all logits knows no class", "所有 logit 之和的梯度与类别无关"),
+            "the gradient of the sum of all logits knows no class",
+            "所有 logit 之和的梯度与类别无关",
         ),
         Mistake(
             _broken("likeliest"),
-            Text(
-                "this explains the likeliest class, not the one asked for", "这解释的是概率最高的类别，不是题目指定的"
-            ),
+            "this explains the likeliest class, not the one asked for",
+            "这解释的是概率最高的类别，不是题目指定的",
         ),
     ),
     hints=(

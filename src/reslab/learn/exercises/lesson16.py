@@ -92,52 +92,43 @@ def holds(expected, found):
     mistakes=(
         Mistake(
             _same_labels,
-            Text(
-                "labels alone: a network divided by 256 instead of 255 would pass; compare the logits, too",
-                "只比较了标签：除以 256 而不是 255 的网络也能通过；logits 也要比较",
-            ),
+            "labels alone: a network divided by 256 instead of 255 would pass; compare the logits, too",
+            "只比较了标签：除以 256 而不是 255 的网络也能通过；logits 也要比较",
         ),
         Mistake(
             _within,
-            Text(
-                "logits alone: two nearly equal logits can change places within the tolerance, and the label with them",
-                "只比较了 logits：两个几乎相等的 logit 可以在容差之内互换位置，标签也就跟着变了",
-            ),
+            "logits alone: two nearly equal logits can change places within the tolerance, and the label with them",
+            "只比较了 logits：两个几乎相等的 logit 可以在容差之内互换位置，标签也就跟着变了",
         ),
         Mistake(
             _not_a_number,
-            Text(
-                "NaN passes: no comparison with it is true, so ask for `difference <= limit`, not for `not difference > limit`",
-                "NaN 通过了：与 NaN 的任何比较都不成立，所以要写 difference <= limit，而不是 not difference > limit",
-            ),
+            "NaN passes: no comparison with it is true, so ask for `difference <= limit`, not for `not difference > limit`",
+            "NaN 通过了：与 NaN 的任何比较都不成立，所以要写 difference <= limit，而不是 not difference > limit",
         ),
         Mistake(
             _signed,
-            Text("a logit that is too small passes: take the absolute difference", "偏小的 logit 通过了：差要取绝对值"),
+            "a logit that is too small passes: take the absolute difference",
+            "偏小的 logit 通过了：差要取绝对值",
         ),
         Mistake(
             _mean,
-            Text(
-                "the mean difference hides one bad logit among many: take the largest",
-                "取平均会把个别坏的 logit 淹没掉：要取最大值",
-            ),
+            "the mean difference hides one bad logit among many: take the largest",
+            "取平均会把个别坏的 logit 淹没掉：要取最大值",
         ),
         Mistake(
             _absolute,
-            Text(
-                "the limit does not grow with the logits: float32 has seven digits, whatever the size",
-                "容差没有随 logit 的大小而变：float32 无论数值大小都只有七位有效数字",
-            ),
+            "the limit does not grow with the logits: float32 has seven digits, whatever the size",
+            "容差没有随 logit 的大小而变：float32 无论数值大小都只有七位有效数字",
         ),
         Mistake(
             _no_floor,
-            Text(
-                "where all logits are small, the limit must not fall below 1e-4", "logit 全都很小时，容差不应低于 1e-4"
-            ),
+            "where all logits are small, the limit must not fall below 1e-4",
+            "logit 全都很小时，容差不应低于 1e-4",
         ),
         Mistake(
             lambda expected, found: True,
-            Text("everything passes", "什么都通过了"),
+            "everything passes",
+            "什么都通过了",
         ),
     ),
     hints=(
@@ -207,53 +198,44 @@ def quantise(weight):
     mistakes=(
         Mistake(
             lambda weight: (_quantise(weight)[0].astype(np.float64), _quantise(weight)[1]),
-            Text("the numbers are not stored as int8: astype(np.int8)", "这些数没有存成 int8：请用 astype(np.int8)"),
+            "the numbers are not stored as int8: astype(np.int8)",
+            "这些数没有存成 int8：请用 astype(np.int8)",
             when=_floats,
         ),
         Mistake(
             lambda weight: _quantise(weight, axes=(0, 1, 2, 3)),
-            Text(
-                "one scale for the whole layer: channels with small weights keep only a few numbers; take one per output channel",
-                "整层只用了一个比例：权重小的通道只剩几个数可用；每个输出通道各取一个",
-            ),
+            "one scale for the whole layer: channels with small weights keep only a few numbers; take one per output channel",
+            "整层只用了一个比例：权重小的通道只剩几个数可用；每个输出通道各取一个",
         ),
         Mistake(
             lambda weight: _quantise(weight, form=np.trunc),
-            Text("cut off instead of rounded: the error is twice as large", "截断了而没有四舍五入：误差会大一倍"),
+            "cut off instead of rounded: the error is twice as large",
+            "截断了而没有四舍五入：误差会大一倍",
         ),
         Mistake(
             lambda weight: _quantise(weight, form=np.floor),
-            Text(
-                "rounded down: all weights become a little smaller, and the errors add up instead of cancelling",
-                "一律向下取整：所有权重都偏小，误差不会相互抵消，只会越积越大",
-            ),
+            "rounded down: all weights become a little smaller, and the errors add up instead of cancelling",
+            "一律向下取整：所有权重都偏小，误差不会相互抵消，只会越积越大",
         ),
         Mistake(
             lambda weight: _quantise(weight, levels=128),
-            Text(
-                "divided by 128: the largest weight would become 128, which int8 turns into -128",
-                "除以了 128：最大的权重会变成 128，而 int8 会把它变成 -128",
-            ),
+            "divided by 128: the largest weight would become 128, which int8 turns into -128",
+            "除以了 128：最大的权重会变成 128，而 int8 会把它变成 -128",
         ),
         Mistake(
             lambda weight: _quantise(weight, levels=255),
-            Text(
-                "255 steps reach from -127.5 to 127.5 only for half the range: divide by 127",
-                "255 级只够覆盖一半的范围：应除以 127",
-            ),
+            "255 steps reach from -127.5 to 127.5 only for half the range: divide by 127",
+            "255 级只够覆盖一半的范围：应除以 127",
         ),
         Mistake(
             lambda weight: _quantise(weight, largest=lambda weight, axis: weight.max(axis=axis)),
-            Text(
-                "the largest weight without its absolute value: where the largest one is negative, it overflows",
-                "取最大值时没有取绝对值：绝对值最大的权重为负时就会溢出",
-            ),
+            "the largest weight without its absolute value: where the largest one is negative, it overflows",
+            "取最大值时没有取绝对值：绝对值最大的权重为负时就会溢出",
         ),
         Mistake(
             lambda weight: (_quantise(weight)[0], 1 / _quantise(weight)[1]),
-            Text(
-                "the scale is upside down: number times scale must give the weight", "比例弄反了：整数乘以比例才是权重"
-            ),
+            "the scale is upside down: number times scale must give the weight",
+            "比例弄反了：整数乘以比例才是权重",
         ),
     ),
     hints=(
@@ -328,43 +310,34 @@ def read(status, body):
     mistakes=(
         Mistake(
             lambda status, body: _read(status, body, doubts=False),
-            Text(
-                "a label that the model itself does not accept is passed on as an answer",
-                "模型自己都不采纳的标签，您却当作回答传了下去",
-            ),
+            "a label that the model itself does not accept is passed on as an answer",
+            "模型自己都不采纳的标签，您却当作回答传了下去",
         ),
         Mistake(
             lambda status, body: _read(status, body, strict=True),
-            Text(
-                "accepted is null where a model has no thresholds: only false is a doubt",
-                "模型没有阈值时 accepted 为 null：只有 false 才表示不采纳",
-            ),
+            "accepted is null where a model has no thresholds: only false is a doubt",
+            "模型没有阈值时 accepted 为 null：只有 false 才表示不采纳",
         ),
         Mistake(
             lambda status, body: _read(status, body, drop=True),
-            Text(
-                "rows with an error are left out, so all later answers belong to the wrong picture: keep the place with None",
-                "出错的行被去掉了，后面的回答就会对错图片：请用 None 占住位置",
-            ),
+            "rows with an error are left out, so all later answers belong to the wrong picture: keep the place with None",
+            "出错的行被去掉了，后面的回答就会对错图片：请用 None 占住位置",
         ),
         Mistake(
             lambda status, body: _read(status, body, ok=True),
-            Text(
-                "422 is an answer, too: none of the pictures could be read, and trying again will not help",
-                "422 也是答复：所有图片都读不了，再试也没有用",
-            ),
+            "422 is an answer, too: none of the pictures could be read, and trying again will not help",
+            "422 也是答复：所有图片都读不了，再试也没有用",
         ),
         Mistake(
             _never_later,
-            Text(
-                "503 is not handled: its document has no predictions; the queue is full, come back later",
-                "没有处理 503：这时的 JSON 里没有 predictions；队列满了，要稍后再来",
-            ),
+            "503 is not handled: its document has no predictions; the queue is full, come back later",
+            "没有处理 503：这时的 JSON 里没有 predictions；队列满了，要稍后再来",
             when=_no_later,
         ),
         Mistake(
             _all_later,
-            Text("everything is put off: only 503 means later", "什么都推迟了：只有 503 才表示稍后再来"),
+            "everything is put off: only 503 means later",
+            "什么都推迟了：只有 503 才表示稍后再来",
         ),
     ),
     hints=(

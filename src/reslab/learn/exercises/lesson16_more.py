@@ -102,55 +102,44 @@ def answer(run, pictures, classes, temperature):
     mistakes=(
         Mistake(
             _broken("bgr"),
-            Text(
-                "red and blue are exchanged: that is OpenCV's order, and the graph takes RGB",
-                "红蓝通道颠倒了：那是 OpenCV 的顺序，而计算图要的是 RGB",
-            ),
+            "red and blue are exchanged: that is OpenCV's order, and the graph takes RGB",
+            "红蓝通道颠倒了：那是 OpenCV 的顺序，而计算图要的是 RGB",
             when=_like(_COLOUR, ("bgr",), ("bgr", "hot"), ("bgr", "cold")),
         ),
         Mistake(
             _broken("hot"),
-            Text("logits are divided by the temperature, not multiplied by it", "logits 要除以温度，而不是乘以温度"),
+            "logits are divided by the temperature, not multiplied by it",
+            "logits 要除以温度，而不是乘以温度",
             when=_like(_COLOUR, ("hot",)),
         ),
         Mistake(
             _broken("cold"),
-            Text(
-                "the temperature is not used: the labels are right, the probabilities are not calibrated",
-                "没有使用温度：标签是对的，但概率没有校准",
-            ),
+            "the temperature is not used: the labels are right, the probabilities are not calibrated",
+            "没有使用温度：标签是对的，但概率没有校准",
             when=_like(_COLOUR, ("cold",)),
         ),
         Mistake(
             _broken("divide"),
-            Text(
-                "the pixels are divided by 255 twice: the graph takes bytes and normalises them itself",
-                "像素除了两次 255：计算图接收的是字节，归一化自己会做",
-            ),
+            "the pixels are divided by 255 twice: the graph takes bytes and normalises them itself",
+            "像素除了两次 255：计算图接收的是字节，归一化自己会做",
             when=_like(_COLOUR, ("divide",), ("divide", "hot"), ("divide", "bgr")),
         ),
         Mistake(
             _broken("sum"),
-            Text(
-                "these are no probabilities: divide the exponentials by their sum",
-                "这还不是概率：指数要除以它们的和",
-            ),
+            "these are no probabilities: divide the exponentials by their sum",
+            "这还不是概率：指数要除以它们的和",
             when=_like(_COLOUR, ("sum",)),
         ),
         Mistake(
             _broken("grey"),
-            Text(
-                "a grey picture became a red one: its value belongs into all three channels",
-                "灰度图变成了红色图：同一个值要放进全部三个通道",
-            ),
+            "a grey picture became a red one: its value belongs into all three channels",
+            "灰度图变成了红色图：同一个值要放进全部三个通道",
             when=_first_wrong(_GREY),
         ),
         Mistake(
             _broken("alpha"),
-            Text(
-                "of RGBA you keep green, blue and alpha: the colours are the first three channels",
-                "RGBA 四个通道里，您留下的是绿、蓝和透明度：颜色是前三个通道",
-            ),
+            "of RGBA you keep green, blue and alpha: the colours are the first three channels",
+            "RGBA 四个通道里，您留下的是绿、蓝和透明度：颜色是前三个通道",
             when=_first_wrong(_ALPHA),
         ),
     ),

@@ -80,52 +80,41 @@ PLUS_X = Exercise(
     expected=_block,
     cases=_streams,
     mistakes=(
-        Mistake(_dead, Text("nothing is added yet: this is the dead block", "还没有加上 x：这仍是那个学不动的块")),
+        Mistake(_dead, "nothing is added yet: this is the dead block", "还没有加上 x：这仍是那个学不动的块"),
         Mistake(
             _attention_only,
-            Text(
-                "the sum round the MLP is missing: the stream ends there",
-                "MLP 外面少了一次相加：残差流在那里断了",
-            ),
+            "the sum round the MLP is missing: the stream ends there",
+            "MLP 外面少了一次相加：残差流在那里断了",
         ),
         Mistake(
             _mlp_only,
-            Text("the sum round the attention is missing", "注意力外面少了一次相加"),
+            "the sum round the attention is missing",
+            "注意力外面少了一次相加",
         ),
         Mistake(
             _around,
-            Text(
-                "one sum round both; a block has two: one round the attention, one round the MLP",
-                "您在整个块外面只加了一次；应当有两次：注意力外一次，MLP 外一次",
-            ),
+            "one sum round both; a block has two: one round the attention, one round the MLP",
+            "您在整个块外面只加了一次；应当有两次：注意力外一次，MLP 外一次",
         ),
         Mistake(
             _post_norm,
-            Text(
-                "this is the post-norm of 2017, with the norms on the stream; pre-norm leaves the stream alone",
-                "这是 2017 年的后置归一化，归一化落在了残差流上；前置归一化不触碰残差流",
-            ),
+            "this is the post-norm of 2017, with the norms on the stream; pre-norm leaves the stream alone",
+            "这是 2017 年的后置归一化，归一化落在了残差流上；前置归一化不触碰残差流",
         ),
         Mistake(
             _normed_stream,
-            Text(
-                "you add to norm1(x), not to x: only what goes into attention and MLP is normed",
-                "您是在 norm1(x) 而不是 x 上累加：只有送进注意力和 MLP 的那一份才做归一化",
-            ),
+            "you add to norm1(x), not to x: only what goes into attention and MLP is normed",
+            "您是在 norm1(x) 而不是 x 上累加：只有送进注意力和 MLP 的那一份才做归一化",
         ),
         Mistake(
             _parallel,
-            Text(
-                "attention and MLP side by side: some large models do that, but here the MLP reads what the attention has added",
-                "注意力与 MLP 并排：有些大模型这样做，但这里 MLP 要读取注意力加进去之后的结果",
-            ),
+            "attention and MLP side by side: some large models do that, but here the MLP reads what the attention has added",
+            "注意力与 MLP 并排：有些大模型这样做，但这里 MLP 要读取注意力加进去之后的结果",
         ),
         Mistake(
             _old_x,
-            Text(
-                "the second sum adds the x of the beginning, so what the attention has found is lost from the stream",
-                "第二次相加用的是最初的 x，注意力的结果就没有留在残差流里",
-            ),
+            "the second sum adds the x of the beginning, so what the attention has found is lost from the stream",
+            "第二次相加用的是最初的 x，注意力的结果就没有留在残差流里",
         ),
     ),
     hints=(
@@ -196,52 +185,38 @@ def dense(x, weights, strides):
     mistakes=(
         Mistake(
             _strided,
-            Text(
-                "this still strides: the output must be as large as the input",
-                "这里仍然带步幅：输出应与输入一样大",
-            ),
+            "this still strides: the output must be as large as the input",
+            "这里仍然带步幅：输出应与输入一样大",
         ),
         Mistake(
             _chain(lambda dilation, stride: 1),
-            Text(
-                "without strides and without dilation the later filters see neighbours that they were never trained on",
-                "只去掉步幅而不加空洞，后面的卷积核看到的就是训练时从未见过的相邻像素",
-            ),
+            "without strides and without dilation the later filters see neighbours that they were never trained on",
+            "只去掉步幅而不加空洞，后面的卷积核看到的就是训练时从未见过的相邻像素",
         ),
         Mistake(
             _chain(lambda dilation, stride: dilation * stride, early=True),
-            Text(
-                "one layer too early: the convolution that strode read a dense map; only those behind it are dilated",
-                "早了一层：原来带步幅的那个卷积读的是未缩小的图；从它后面的卷积开始才加空洞",
-            ),
+            "one layer too early: the convolution that strode read a dense map; only those behind it are dilated",
+            "早了一层：原来带步幅的那个卷积读的是未缩小的图；从它后面的卷积开始才加空洞",
         ),
         Mistake(
             _chain(lambda dilation, stride: dilation * stride, fixed=True),
-            Text(
-                "the padding must grow with the dilation (padding = dilation), or the map shrinks",
-                "填充要随空洞率一起增大（padding = dilation），否则图会变小",
-            ),
+            "the padding must grow with the dilation (padding = dilation), or the map shrinks",
+            "填充要随空洞率一起增大（padding = dilation），否则图会变小",
         ),
         Mistake(
             _chain(lambda dilation, stride: dilation + stride - 1),
-            Text(
-                "dilations multiply: behind two strides of 2 neighbours are 4 apart, not 3",
-                "空洞率是相乘的：经过两个步幅 2 之后，相邻点的间隔是 4，不是 3",
-            ),
+            "dilations multiply: behind two strides of 2 neighbours are 4 apart, not 3",
+            "空洞率是相乘的：经过两个步幅 2 之后，相邻点的间隔是 4，不是 3",
         ),
         Mistake(
             _chain(lambda dilation, stride: max(dilation, stride)),
-            Text(
-                "each further stride doubles the dilation again; yours stops at 2",
-                "每多一个步幅，空洞率都要再翻一倍；您的停在了 2",
-            ),
+            "each further stride doubles the dilation again; yours stops at 2",
+            "每多一个步幅，空洞率都要再翻一倍；您的停在了 2",
         ),
         Mistake(
             _enlarged,
-            Text(
-                "enlarging the small map repeats its values; the positions in between have to be computed",
-                "放大小图只是重复已有的值；中间那些位置必须真正算出来",
-            ),
+            "enlarging the small map repeats its values; the positions in between have to be computed",
+            "放大小图只是重复已有的值；中间那些位置必须真正算出来",
         ),
     ),
     hints=(
@@ -269,24 +244,18 @@ FIGURE = Exercise(
     mistakes=(
         Mistake(
             "a",
-            Text(
-                "look at the points before the last one: they are nearly as high already, so nothing appears all at once",
-                "看看最后一个点之前的各点：它们已经差不多一样高，可见并非到最后才突然出现",
-            ),
+            "look at the points before the last one: they are nearly as high already, so nothing appears all at once",
+            "看看最后一个点之前的各点：它们已经差不多一样高，可见并非到最后才突然出现",
         ),
         Mistake(
             "c",
-            Text(
-                "the dashed line is flat at guessing: no block there makes the next one's work easier",
-                "虚线一直停在乱猜的水平：没有哪个块让后面的块更容易",
-            ),
+            "the dashed line is flat at guessing: no block there makes the next one's work easier",
+            "虚线一直停在乱猜的水平：没有哪个块让后面的块更容易",
         ),
         Mistake(
             "d",
-            Text(
-                "the figure shows what can be read from the stream; it does not show gradients, so no cause either",
-                "这幅图显示的是从残差流里能读出什么；它没有画梯度，因此也说明不了原因",
-            ),
+            "the figure shows what can be read from the stream; it does not show gradients, so no cause either",
+            "这幅图显示的是从残差流里能读出什么；它没有画梯度，因此也说明不了原因",
         ),
     ),
     hints=(

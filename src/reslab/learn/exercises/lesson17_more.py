@@ -87,29 +87,24 @@ def pyramid(maps, laterals):
     mistakes=(
         Mistake(
             _pyramid(tuple(_BUGS)),
-            Text(
-                "all three bugs are still in it; begin with maps whose sides are odd: 9, 5 and 3",
-                "三处错误都还在；先用边长为奇数的图试一试：9、5、3",
-            ),
+            "all three bugs are still in it; begin with maps whose sides are odd: 9, 5 and 3",
+            "三处错误都还在；先用边长为奇数的图试一试：9、5、3",
         ),
-        *(Mistake(_pyramid((bug,)), says, _DIAGNOSIS.shows(bug)) for bug, says in _BUGS.items()),
+        *(Mistake(_pyramid((bug,)), *says, _DIAGNOSIS.shows(bug)) for bug, says in _BUGS.items()),
         Mistake(
             _no_merging,
-            Text(
-                "nothing is passed down: the finest map knows nothing of the deeper ones",
-                "没有从深层往浅层传递：最细的图得不到深层的信息",
-            ),
+            "nothing is passed down: the finest map knows nothing of the deeper ones",
+            "没有从深层往浅层传递：最细的图得不到深层的信息",
         ),
         Mistake(
             _pyramid((), "maximum"),
-            Text("the two maps are added, not compared", "两张图应当相加，而不是取较大者"),
+            "the two maps are added, not compared",
+            "两张图应当相加，而不是取较大者",
         ),
         Mistake(
             _pyramid((), "add", "bilinear"),
-            Text(
-                "asked for is nearest-neighbour enlargement, as in the paper; yours interpolates",
-                "题目要求最近邻放大（与论文一致）；您用的是插值",
-            ),
+            "asked for is nearest-neighbour enlargement, as in the paper; yours interpolates",
+            "题目要求最近邻放大（与论文一致）；您用的是插值",
         ),
     ),
     hints=(

@@ -85,63 +85,47 @@ RECEPTIVE_FIELD = Exercise(
     mistakes=(
         Mistake(
             _strides_ignored,
-            Text(
-                "the strides are ignored: behind a stride of 2, neighbours in the map are two pixels apart in the picture",
+            "the strides are ignored: behind a stride of 2, neighbours in the map are two pixels apart in the picture",
                 "没有考虑步幅：经过步幅 2 之后，特征图上相邻的两个值在图片上相距两个像素",
-            ),
         ),
         Mistake(
             _own_stride_first,
-            Text(
-                "a layer's own stride widens only the layers behind it: add (k - 1) * step first, then multiply the step",
+            "a layer's own stride widens only the layers behind it: add (k - 1) * step first, then multiply the step",
                 "一层自己的步幅只影响它后面的层：先加 (k - 1) * step，再更新 step",
-            ),
         ),
         Mistake(
             _last_stride,
-            Text(
-                "only the stride of the layer before counts with you; the strides of all layers before multiply",
+            "only the stride of the layer before counts with you; the strides of all layers before multiply",
                 "您只用了前一层的步幅；应当把前面所有层的步幅连乘起来",
-            ),
         ),
         Mistake(
             _sum_of_strides,
-            Text("strides are added up; they multiply", "您把各层步幅相加了；应当相乘"),
+            "strides are added up; they multiply", "您把各层步幅相加了；应当相乘",
         ),
         Mistake(
             _whole_kernels,
-            Text(
-                "each layer adds k - 1 steps, not k: the filter's first pixel is there already",
+            "each layer adds k - 1 steps, not k: the filter's first pixel is there already",
                 "每层增加的是 k - 1 步，而不是 k 步：卷积核的第一个像素本来就在感受野里",
-            ),
         ),
         Mistake(
             _kernels_added,
-            Text(
-                "sides are added up: two 3 × 3 filters see 5 pixels, not 6, since they overlap; and strides are left out",
+            "sides are added up: two 3 × 3 filters see 5 pixels, not 6, since they overlap; and strides are left out",
                 "您把边长直接相加了：两个 3 × 3 卷积看到 5 个像素而不是 6 个，因为窗口有重叠；步幅也没有考虑",
-            ),
         ),
         Mistake(
             _kernels_multiplied,
-            Text(
-                "sides are multiplied: two 3 × 3 filters see 5 pixels, not 9, since neighbouring windows overlap",
+            "sides are multiplied: two 3 × 3 filters see 5 pixels, not 9, since neighbouring windows overlap",
                 "您把边长相乘了：两个 3 × 3 卷积看到 5 个像素而不是 9 个，因为相邻窗口有重叠",
-            ),
         ),
         Mistake(
             _from_zero,
-            Text(
-                "one too few: without any layer, a pixel sees itself, so the count starts at 1",
+            "one too few: without any layer, a pixel sees itself, so the count starts at 1",
                 "少了 1：一层都没有时，一个像素也能看到自己，所以要从 1 算起",
-            ),
         ),
         Mistake(
             _backwards,
-            Text(
-                "you go through the layers from the end; with this rule start at the picture",
+            "you go through the layers from the end; with this rule start at the picture",
                 "您是从最后一层往前算的；用这条规则要从图片一侧开始",
-            ),
         ),
     ),
     hints=(

@@ -58,7 +58,7 @@ def _slip(part: int, wrong: Callable[[Tensor, Tensor, Tensor], Tensor], says: Te
             for one, other in zip(given, theirs, strict=True)
         )
 
-    return Mistake(answer, says, found)
+    return Mistake(answer, *says, found)
 
 
 def _full(grad: Tensor, weight: Tensor) -> Tensor:
@@ -175,13 +175,13 @@ def backward(x, weight, grad):
         ),
         Mistake(
             lambda x, w, g: _backward(x, w, g)[:2],
-            Text("there are three gradients to return: of x, of weight, of the bias", "要返回三个梯度：x、weight、偏置"),
+            "there are three gradients to return: of x, of weight, of the bias", "要返回三个梯度：x、weight、偏置",
             when=lambda given, expected: all(isinstance(one, (tuple, list)) and len(one) == 2 for one in given),
         ),
         Mistake(
             _reordered,
-            Text("the order is wrong: return the gradients of x, of weight, of the bias",
-                 "返回顺序不对：依次是 x、weight、偏置的梯度"),
+            "the order is wrong: return the gradients of x, of weight, of the bias",
+                 "返回顺序不对：依次是 x、weight、偏置的梯度",
         ),
     ),
     hints=(
@@ -298,41 +298,41 @@ def fast_conv2d(x, weight, bias, stride, padding):
     mistakes=(
         Mistake(
             _fast(True, True, True),
-            Text("all three bugs are still in it; begin with a square picture and a symmetric filter, where only one shows",
-                 "三处错误都还在；先用正方形图片和对称的卷积核试一试，这时只会暴露其中一处"),
+            "all three bugs are still in it; begin with a square picture and a symmetric filter, where only one shows",
+                 "三处错误都还在；先用正方形图片和对称的卷积核试一试，这时只会暴露其中一处",
             when=lambda given, expected: all(bug(given, expected) for bug in (_bias_multiple, _shape_wrong, _turned)),
         ),
         Mistake(
             _fast(square=True),
-            Text("height and width are taken for equal: pictures that are not square get the wrong shape or an error",
-                 "把高和宽当成相等了：图片不是正方形时，输出形状会错，甚至报错"),
+            "height and width are taken for equal: pictures that are not square get the wrong shape or an error",
+                 "把高和宽当成相等了：图片不是正方形时，输出形状会错，甚至报错",
             when=_shape_wrong,
         ),
         Mistake(
             _fast(many_biases=True),
-            Text("the bias is added more than once: it belongs behind the loops, once for each output",
-                 "偏置被加了不止一次：应当放在循环之外，每个输出只加一次"),
+            "the bias is added more than once: it belongs behind the loops, once for each output",
+                 "偏置被加了不止一次：应当放在循环之外，每个输出只加一次",
             when=_bias_multiple,
         ),
         Mistake(
             _fast(exchanged=True),
-            Text("rows and columns of the filter are exchanged: m moves down and n moves right, so the weight is [m, n]",
-                 "卷积核的行与列弄反了：m 向下移、n 向右移，对应的权重是 [m, n]"),
+            "rows and columns of the filter are exchanged: m moves down and n moves right, so the weight is [m, n]",
+                 "卷积核的行与列弄反了：m 向下移、n 向右移，对应的权重是 [m, n]",
             when=_turned,
         ),
         Mistake(
             _no_bias,
-            Text("the bias has gone altogether; each output channel adds its own once",
-                 "偏置整个漏掉了；每个输出通道都要加一次自己的偏置"),
+            "the bias has gone altogether; each output channel adds its own once",
+                 "偏置整个漏掉了；每个输出通道都要加一次自己的偏置",
         ),
         Mistake(
             _stride_lost,
-            Text("the slices lost their step: with stride s they take every s-th row and column",
-                 "切片漏了步长：步幅为 s 时，每隔 s 行、s 列取一个"),
+            "the slices lost their step: with stride s they take every s-th row and column",
+                 "切片漏了步长：步幅为 s 时，每隔 s 行、s 列取一个",
         ),
         Mistake(
             lambda x, weight, bias, stride, padding: _right(x, weight, bias, stride, 0),
-            Text("the padding has gone", "漏了填充"),
+            "the padding has gone", "漏了填充",
         ),
     ),
     hints=(

@@ -53,7 +53,7 @@ def _slip(part: int, wrong: _Part, says: Text) -> Mistake:
             for one, other in zip(given, theirs, strict=True)
         )
 
-    return Mistake(answer, says, found)
+    return Mistake(answer, *says, found)
 
 
 def _windows(x: Tensor, k: int, stride: int, padding: int) -> Tensor:
@@ -218,33 +218,33 @@ MACS = Exercise(
     mistakes=(
         Mistake(
             _TOTAL,
-            Text("this is ResNet-18 as it is; without the pooling all later maps have four times as many places",
-                 "这是原来的 ResNet-18；去掉池化后，后面每张特征图的位置数都是原来的四倍"),
+            "this is ResNet-18 as it is; without the pooling all later maps have four times as many places",
+                 "这是原来的 ResNet-18；去掉池化后，后面每张特征图的位置数都是原来的四倍",
         ),
         Mistake(
             4 * _TOTAL,
-            Text("the 7 × 7 convolution lies before the pooling and costs what it did before; so does the head, behind a mean",
-                 "7 × 7 卷积在池化之前，计算量不变；网络末端在取平均之后，计算量也不变"),
+            "the 7 × 7 convolution lies before the pooling and costs what it did before; so does the head, behind a mean",
+                 "7 × 7 卷积在池化之前，计算量不变；网络末端在取平均之后，计算量也不变",
         ),
         Mistake(
             4 * (_TOTAL - _STEM) + _STEM,
-            Text("nearly: behind the global mean, the fully connected layer costs the same as before",
-                 "差一点：全连接层在全局平均之后，计算量与原来相同"),
+            "nearly: behind the global mean, the fully connected layer costs the same as before",
+                 "差一点：全连接层在全局平均之后，计算量与原来相同",
         ),
         Mistake(
             4 * (_TOTAL - _LINEAR) + _LINEAR,
-            Text("nearly: the 7 × 7 convolution lies before the pooling, so it costs what it did before",
-                 "差一点：7 × 7 卷积在池化之前，计算量不变"),
+            "nearly: the 7 × 7 convolution lies before the pooling, so it costs what it did before",
+                 "差一点：7 × 7 卷积在池化之前，计算量不变",
         ),
         Mistake(
             2 * (_TOTAL - _STEM - _LINEAR) + _STEM + _LINEAR,
-            Text("height and width both double, so there are four times as many places, not twice",
-                 "高和宽都加倍，位置数是四倍，而不是两倍"),
+            "height and width both double, so there are four times as many places, not twice",
+                 "高和宽都加倍，位置数是四倍，而不是两倍",
         ),
         Mistake(
             2 * _TOTAL,
-            Text("twice is too little (height and width both double), and not everything lies behind the pooling",
-                 "两倍太少（高和宽都加倍），而且并非所有层都在池化之后"),
+            "twice is too little (height and width both double), and not everything lies behind the pooling",
+                 "两倍太少（高和宽都加倍），而且并非所有层都在池化之后",
         ),
     ),
     hints=(

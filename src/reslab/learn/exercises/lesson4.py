@@ -58,8 +58,10 @@ def _fold_with(slip: str) -> Any:
             "no mean": beta,
             "beta scaled": scale * (beta - mean),
             "no bias": torch.zeros_like(beta),
+            "mean not divided": beta - gamma * mean,
+            "sign": scale * mean - beta,
         }.get(slip, beta - scale * mean)
-        return filters, bias
+        return (bias, filters) if slip == "order" else (filters, bias)
 
     return fold
 
@@ -77,65 +79,69 @@ FOLD = Exercise(
     mistakes=(
         Mistake(
             _fold_with("mean not scaled"),
-            Text(
-                "the mean is subtracted before the norm scales, so it is scaled, too: beta - scale * mean",
-                "均值是在缩放之前减去的，所以它也要乘以缩放系数：beta - scale * mean",
-            ),
+            "the mean is subtracted before the norm scales, so it is scaled, too: beta - scale * mean",
+            "均值是在缩放之前减去的，所以它也要乘以缩放系数：beta - scale * mean",
         ),
         Mistake(
             _fold_with("mean added"),
-            Text("the mean is added: the norm subtracts it", "把均值加上了：归一化是减去均值"),
+            "the mean is added: the norm subtracts it",
+            "把均值加上了：归一化是减去均值",
         ),
         Mistake(
             _fold_with("no mean"),
-            Text(
-                "the running mean is missing from the bias: beta - scale * mean",
-                "偏置里漏了均值：beta - scale * mean",
-            ),
+            "the running mean is missing from the bias: beta - scale * mean",
+            "偏置里漏了均值：beta - scale * mean",
+        ),
+        Mistake(
+            _fold_with("mean not divided"),
+            "the mean is multiplied by gamma alone: by the whole factor, gamma / sqrt(variance + eps)",
+            "均值只乘了 gamma：应乘以整个系数 gamma / sqrt(variance + eps)",
+        ),
+        Mistake(
+            _fold_with("sign"),
+            "the bias has the wrong sign: beta - scale * mean",
+            "偏置的正负号反了：beta - scale * mean",
+        ),
+        Mistake(
+            _fold_with("order"),
+            "filters and bias are exchanged: return the filters first",
+            "卷积核与偏置的次序反了：先返回卷积核",
         ),
         Mistake(
             _fold_with("beta scaled"),
-            Text(
-                "beta is added after the scaling, so it stays as it is",
-                "beta 是缩放之后才加的，保持原样即可，不要再乘系数",
-            ),
+            "beta is added after the scaling, so it stays as it is",
+            "beta 是缩放之后才加的，保持原样即可，不要再乘系数",
         ),
         Mistake(
             _fold_with("no bias"),
-            Text(
-                "the bias is zero: what the norm adds has to go somewhere, beta - scale * mean",
-                "偏置成了零：归一化所加的那部分要并入偏置，beta - scale * mean",
-            ),
+            "the bias is zero: what the norm adds has to go somewhere, beta - scale * mean",
+            "偏置成了零：归一化所加的那部分要并入偏置，beta - scale * mean",
         ),
         Mistake(
             _fold_with("filters as they were"),
-            Text(
-                "the filters are not scaled: each is multiplied by its channel's gamma / sqrt(variance + eps)",
-                "卷积核没有缩放：每个卷积核都要乘以它所在通道的 gamma / sqrt(variance + eps)",
-            ),
+            "the filters are not scaled: each is multiplied by its channel's gamma / sqrt(variance + eps)",
+            "卷积核没有缩放：每个卷积核都要乘以它所在通道的 gamma / sqrt(variance + eps)",
         ),
         Mistake(
             _fold_with("input channels"),
-            Text(
-                "the factors lie along the input channels: the norm follows the convolution, so they belong to axis 0, the "
-                "output channels",
-                "系数乘到输入通道上了：归一化在卷积之后，系数对应的是第 0 维，即输出通道",
-            ),
+            "the factors lie along the input channels: the norm follows the convolution, so they belong to axis 0, the "
+            "output channels",
+            "系数乘到输入通道上了：归一化在卷积之后，系数对应的是第 0 维，即输出通道",
         ),
         Mistake(
             _fold_with("no root"),
-            Text(
-                "you divide by the variance: the norm divides by its root",
-                "您除以了方差：归一化除以的是方差的平方根",
-            ),
+            "you divide by the variance: the norm divides by its root",
+            "您除以了方差：归一化除以的是方差的平方根",
         ),
         Mistake(
             _fold_with("eps outside"),
-            Text("eps belongs under the root: sqrt(variance + eps)", "eps 应在根号里面：sqrt(variance + eps)"),
+            "eps belongs under the root: sqrt(variance + eps)",
+            "eps 应在根号里面：sqrt(variance + eps)",
         ),
         Mistake(
             _fold_with("no gamma"),
-            Text("gamma is missing from the factor", "系数里漏了 gamma"),
+            "gamma is missing from the factor",
+            "系数里漏了 gamma",
         ),
     ),
     hints=(

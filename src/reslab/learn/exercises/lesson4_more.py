@@ -32,61 +32,59 @@ DEVIATION = Exercise(
     mistakes=(
         Mistake(
             lambda i, o, k, a: _deviation(o, i, k, a),
-            Text(
-                "you count the output channels: an output value is a sum over in_channels * kernel² products",
-                "您数的是输出通道：一个输出值是 in_channels * kernel² 个乘积之和",
-            ),
+            "you count the output channels: an output value is a sum over in_channels * kernel² products",
+            "您数的是输出通道：一个输出值是 in_channels * kernel² 个乘积之和",
         ),
         Mistake(
             lambda i, o, k, a: _deviation(i, o, k, a) ** 2,
-            Text("this is the variance: the standard deviation is its root", "这是方差：标准差是它的平方根"),
+            "this is the variance: the standard deviation is its root",
+            "这是方差：标准差是它的平方根",
         ),
         Mistake(
             lambda i, o, k, a: _deviation(i, o, k, a) * k,
-            Text(
-                "the pixels of the filter are forgotten: each output value sums over kernel² of them, in every channel",
-                "漏了卷积核的像素个数：每个通道上都有 kernel² 个乘积要相加",
-            ),
+            "the pixels of the filter are forgotten: each output value sums over kernel² of them, in every channel",
+            "漏了卷积核的像素个数：每个通道上都有 kernel² 个乘积要相加",
         ),
         Mistake(
             lambda i, o, k, a: _deviation(i, o, k, a) * k**0.5,
-            Text("the filter has kernel² pixels, not kernel", "卷积核有 kernel² 个像素，不是 kernel 个"),
+            "the filter has kernel² pixels, not kernel",
+            "卷积核有 kernel² 个像素，不是 kernel 个",
         ),
         Mistake(
             lambda i, o, k, a: _deviation(i, o, k, 1.0),
-            Text(
-                "this is right without an activation function: ReLU halves the mean square, and the weights make up for it",
-                "没有激活函数时才是这样：ReLU 会让均方减半，权重要把它补回来",
-            ),
+            "this is right without an activation function: ReLU halves the mean square, and the weights make up for it",
+            "没有激活函数时才是这样：ReLU 会让均方减半，权重要把它补回来",
         ),
         Mistake(
             lambda i, o, k, a: _deviation(i, o, k, 0.0),
-            Text(
-                "the slope a is ignored: half of the values keep a² of their square",
-                "没有用到斜率 a：有一半的值还保留着平方的 a² 倍",
-            ),
+            "the slope a is ignored: half of the values keep a² of their square",
+            "没有用到斜率 a：有一半的值还保留着平方的 a² 倍",
         ),
         Mistake(
             lambda i, o, k, a: (2 / ((1 + a) * i * k * k)) ** 0.5,
-            Text(
-                "squares count: a negative value keeps a² of its square, not a of it",
-                "要看的是平方：负值的平方保留 a² 倍，而不是 a 倍",
-            ),
+            "squares count: a negative value keeps a² of its square, not a of it",
+            "要看的是平方：负值的平方保留 a² 倍，而不是 a 倍",
+        ),
+        Mistake(
+            lambda i, o, k, a: _deviation(i, o, k, 0.0) * (1 + a**2) ** 0.5,
+            "1 + a² stands on the wrong side: the more the activation lets through, the smaller the weights must be",
+            "1 + a² 乘反了，应当除：激活函数放过的越多，权重应当越小",
+        ),
+        Mistake(
+            lambda i, o, k, a: _deviation(i, o, k, a) / 2**0.5,
+            "1 + a² must be halved: the two halves of the values keep 1 and a² of their square, on average (1 + a²) / 2",
+            "1 + a² 还要除以 2：两半数值的平方分别保留 1 倍和 a² 倍，平均为 (1 + a²) / 2",
         ),
         Mistake(
             lambda i, o, k, a: 3**0.5 * _deviation(i, o, k, a),
-            Text(
-                "this is the bound of a uniform distribution: its standard deviation is the bound divided by √3",
-                "这是均匀分布的边界：均匀分布的标准差等于边界除以 √3",
-            ),
+            "this is the bound of a uniform distribution: its standard deviation is the bound divided by √3",
+            "这是均匀分布的边界：均匀分布的标准差等于边界除以 √3",
         ),
         Mistake(
             lambda i, o, k, a: (2 / (k * k * (i + o))) ** 0.5,
-            Text(
-                "this is Xavier initialisation (Glorot and Bengio 2010), made for activation functions that are straight at "
-                "zero; ReLU halves the mean square",
-                "这是 Xavier 初始化（Glorot 与 Bengio，2010），适用于在零附近近似线性的激活函数；而 ReLU 会让均方减半",
-            ),
+            "this is Xavier initialisation (Glorot and Bengio 2010), made for activation functions that are straight at "
+            "zero; ReLU halves the mean square",
+            "这是 Xavier 初始化（Glorot 与 Bengio，2010），适用于在零附近近似线性的激活函数；而 ReLU 会让均方减半",
         ),
     ),
     hints=(
@@ -150,14 +148,14 @@ def _recalibrated(slip: str = "") -> Callable[..., nn.Module]:
             elif slip != "no reset":
                 norm.reset_running_stats()
             if slip != "old momentum":
-                norm.momentum = None
+                norm.momentum = 1.0 if slip == "last batch" else None
         network.train(slip != "eval")
         with torch.no_grad():
             for batch in batches[:1] if slip == "one batch" else batches:
                 network(batch)
         if slip != "momentum lost":
             for norm, momentum in zip(norms, momenta, strict=True):
-                norm.momentum = momentum
+                norm.momentum = 0.1 if slip == "one momentum" else momentum
         return network if slip == "left in training" else network.eval()
 
     return recalibrate
@@ -208,61 +206,62 @@ def recalibrate(network, batches):
     mistakes=(
         Mistake(
             _recalibrated("eval"),
-            Text(
-                "the running averages stand at 0 and 1: in evaluation mode a norm measures nothing, so the batches must go "
-                "through in training mode",
-                "滑动平均还停在 0 和 1：评估模式下归一化不会统计，要在训练模式下让各批通过",
-            ),
+            "the running averages stand at 0 and 1: in evaluation mode a norm measures nothing, so the batches must go "
+            "through in training mode",
+            "滑动平均还停在 0 和 1：评估模式下归一化不会统计，要在训练模式下让各批通过",
             when=_averages_like("eval"),
         ),
         Mistake(
             _recalibrated("all of it reset"),
-            Text(
-                "reset_parameters() also resets the learnt scale and shift: use reset_running_stats()",
-                "reset_parameters() 会把学到的缩放和平移也重置掉：请用 reset_running_stats()",
-            ),
+            "reset_parameters() also resets the learnt scale and shift: use reset_running_stats()",
+            "reset_parameters() 会把学到的缩放和平移也重置掉：请用 reset_running_stats()",
         ),
         Mistake(
             _recalibrated("no reset"),
-            Text(
-                "the old averages take part: reset_running_stats() first",
-                "旧的滑动平均也算进去了：先调用 reset_running_stats()",
-            ),
+            "the old averages take part: reset_running_stats() first",
+            "旧的滑动平均也算进去了：先调用 reset_running_stats()",
             when=_averages_like("no reset"),
         ),
         Mistake(
             _recalibrated("old momentum"),
-            Text(
-                "the last batches count most: with momentum = None PyTorch takes the plain average of all batches",
-                "靠后的批占比过大：把 momentum 设为 None，PyTorch 就对所有批取普通平均",
-            ),
+            "the last batches count most: with momentum = None PyTorch takes the plain average of all batches",
+            "靠后的批占比过大：把 momentum 设为 None，PyTorch 就对所有批取普通平均",
             when=_averages_like("old momentum"),
         ),
         Mistake(
             _recalibrated("one norm"),
-            Text("only the first norm is measured anew: there are more", "只重新统计了第一个归一化层：后面还有"),
+            "only the first norm is measured anew: there are more",
+            "只重新统计了第一个归一化层：后面还有",
             when=_averages_like("one norm"),
         ),
         Mistake(
             _recalibrated("one batch"),
-            Text("only one batch is measured: send all of them through", "只用了一批：所有批都要通过一遍"),
+            "only one batch is measured: send all of them through",
+            "只用了一批：所有批都要通过一遍",
             when=_averages_like("one batch"),
         ),
         Mistake(
             _recalibrated("left in training"),
-            Text(
-                "the network is left in training mode: who uses it next gets answers that depend on the batch",
-                "网络还留在训练模式：接下来使用它的人，得到的输出会随同批图片而变",
-            ),
+            "the network is left in training mode: who uses it next gets answers that depend on the batch",
+            "网络还留在训练模式：接下来使用它的人，得到的输出会随同批图片而变",
             when=_only(2),
         ),
         Mistake(
+            _recalibrated("last batch"),
+            "only the last batch counts: with momentum = 1 each batch replaces the one before; momentum = None averages them",
+            "只有最后一批算数：momentum = 1 时每一批都会取代前一批；momentum = None 才是取平均",
+            when=_averages_like("last batch"),
+        ),
+        Mistake(
+            _recalibrated("one momentum"),
+            "every norm gets the same momentum back: keep each one's own before you change it",
+            "每个归一化层恢复成了同一个 momentum：改动之前应当记下各自的值",
+        ),
+        Mistake(
             _recalibrated("momentum lost"),
-            Text(
-                "momentum is still None: in a later training the running averages would never forget; put the old "
-                "value back",
-                "momentum 还是 None：以后再训练，滑动平均就永远甩不掉旧值；请恢复原来的 momentum",
-            ),
+            "momentum is still None: in a later training the running averages would never forget; put the old "
+            "value back",
+            "momentum 还是 None：以后再训练，滑动平均就永远甩不掉旧值；请恢复原来的 momentum",
             when=_only(3),
         ),
     ),

@@ -75,9 +75,10 @@ class _Norm(nn.Module):
             self._update(mean, variance, len(x) if "counts pictures" in slips else values)
         if "running in training" in slips or not (self.training or "batch in eval" in slips):
             mean, variance = self.mean, self.variance
+        variance = variance.sqrt() if "root twice" in slips else variance
         root = variance.sqrt() + self.eps if "eps outside" in slips else (variance + self.eps).sqrt()
         y = (x if "not centred" in slips else x - mean) / (root**2 if "no root" in slips else root)
-        if "no affine" in slips:
+        if {"no affine", "affine unused"} & slips:
             return y
         scale, shift = (each.view(-1, 1, 1) for each in (self.weight, self.bias))
         if "exchanged" in slips:
@@ -93,6 +94,9 @@ class _Norm(nn.Module):
             variance = variance * n / (n - 1)
         if "deviation kept" in self.slips:
             variance = variance.sqrt()
+        if "never forgets" in self.slips:
+            self.mean, self.variance = self.mean + share * mean, self.variance + share * variance
+            return
         self.mean = self.mean.lerp(mean, share)
         self.variance = self.variance.lerp(variance, 1.0 if "last variance" in self.slips else share)
 
@@ -127,10 +131,10 @@ _GROUPS = (
     ("no root", "eps outside", "eps ignored"),
     ("running in training", "batch in eval"),
     ("never updated", "updated in eval"),
-    ("momentum reversed", "momentum ignored", "last batch only", "last variance"),
+    ("momentum reversed", "momentum ignored", "last batch only", "last variance", "never forgets"),
     ("variance from 0",),
     ("biased average", "counts pictures", "deviation kept"),
-    ("no affine", "exchanged", "shift first"),
+    ("no affine", "affine unused", "exchanged", "shift first"),
 )
 _DIAGNOSIS = Diagnosis(_slipped, _GROUPS, _observe_norm, _norm_cases)
 
@@ -154,6 +158,14 @@ _SAYS = {
     "last variance": Text(
         "the running variance is that of the last batch alone: average it as you do the mean",
         "方差只保留了最后一批的：应当像均值那样做滑动平均",
+    ),
+    "never forgets": Text(
+        "the running averages only grow: the old one must shrink, too, (1 - momentum) * old + momentum * new",
+        "滑动平均只增不减：旧值也要缩小，(1 - momentum) * 旧值 + momentum * 新值",
+    ),
+    "affine unused": Text(
+        "scale and shift are created but not used: the result is scale * (x - mean) / sqrt(variance + eps) + shift",
+        "缩放和平移建好了却没有用上：结果应为 缩放 * (x - 均值) / sqrt(方差 + eps) + 平移",
     ),
     "eps outside": Text(
         "eps stands outside the root: it is sqrt(variance + eps), not sqrt(variance) + eps",
@@ -196,9 +208,8 @@ _SAYS = {
         "方差的滑动平均从 1 开始，从 0 开始的只有均值",
     ),
     "biased average": Text(
-        "the running variance is too small: it receives the variance divided by N - 1, while the batch is "
-        "normalised "
-        "with the one divided by N",
+        "the running variance is too small: it receives the variance divided by N - 1, while the batch is normalised with "
+        "the one divided by N",
         "滑动平均里的方差偏小：归一化这一批用的是除以 N 的方差，而存入滑动平均的应是除以 N - 1 的方差",
     ),
     "counts pictures": Text(
@@ -231,6 +242,10 @@ _AXES = {
         "you take statistics per picture over all channels (layer norm): take them per channel, dim=(0, 2, 3)",
         "您对每张图片的所有通道一起求了统计量（那是层归一化）：应当每个通道各求各的，dim=(0, 2, 3)",
     ),
+    "root twice": Text(
+        "the root is taken twice: std() is one already; take var(), add eps, and then the root",
+        "开了两次平方根：std() 本身就开过一次；应当用 var()，加上 eps 再开方",
+    ),
     "all channels": Text(
         "one mean for all channels: each channel has statistics of its own, so dimension 1 is left out",
         "所有通道共用了一个均值：每个通道要有自己的统计量，求平均时不要包含第 1 维",
@@ -239,6 +254,7 @@ _AXES = {
 _SEEN = {
     "per pixel": _trains_like("per pixel", error=r"\[C, 4, 6\]|a \(C\) must match the size of tensor b \(6\)"),
     "per picture": _trains_like("per picture", error=r"\[2, C"),
+    "root twice": _trains_like("root twice"),
     "all channels": _trains_like("all channels", "one mean"),
     "layer norm": _trains_like("layer norm", error=r"a \(C\) must match the size of tensor b \(2\)"),
 }
@@ -263,8 +279,8 @@ class BatchNorm2d(nn.Module):
     cases=_norm_cases,
     observe=_observe_norm,
     mistakes=(
-        *(Mistake(_slipped(frozenset({name})), says, _SEEN[name]) for name, says in _AXES.items()),
-        *(Mistake(_slipped(frozenset({name})), says, _DIAGNOSIS.shows(name)) for name, says in _SAYS.items()),
+        *(Mistake(_slipped(frozenset({name})), *says, _SEEN[name]) for name, says in _AXES.items()),
+        *_DIAGNOSIS.mistakes(_SAYS),
     ),
     hints=(
         Text(

@@ -50,77 +50,59 @@ diagnoses = ("", "", "", "")
     mistakes=(
         Mistake(
             "overfitting",
-            Text(
-                "give four of the words overfitting, degradation, underfitting, leak, for A to D: a tuple of texts",
-                "请给出四个词，依次对应 A 到 D，取自 overfitting、degradation、underfitting、leak：一个由文字组成的元组",
-            ),
+            "give four of the words overfitting, degradation, underfitting, leak, for A to D: a tuple of texts",
+            "请给出四个词，依次对应 A 到 D，取自 overfitting、degradation、underfitting、leak：一个由文字组成的元组",
             _no_words,
         ),
         Mistake(
             ("degradation", "leak", "degradation", "underfitting"),
-            Text(
-                "A: with degradation the *training* error of the deeper network would be higher; here it is lower, and only "
-                "the errors on other pictures have grown",
-                "A：若是退化，更深网络的*训练*误差应当更高；这里反而更低，变高的只是其他图片上的误差",
-            ),
+            "A: with degradation the *training* error of the deeper network would be higher; here it is lower, and only "
+            "the errors on other pictures have grown",
+            "A：若是退化，更深网络的*训练*误差应当更高；这里反而更低，变高的只是其他图片上的误差",
             _word(0, "degradation"),
         ),
         Mistake(
             ("underfitting", "leak", "degradation", "underfitting"),
-            Text(
-                "A: compare the three columns: the training pictures are learnt almost by heart, other pictures are not",
-                "A：比较三列：训练图片几乎背了下来，其他图片却没有学会",
-            ),
+            "A: compare the three columns: the training pictures are learnt almost by heart, other pictures are not",
+            "A：比较三列：训练图片几乎背了下来，其他图片却没有学会",
             _word(0, "underfitting", "leak"),
         ),
         Mistake(
             ("overfitting", "overfitting", "degradation", "underfitting"),
-            Text(
-                "B: with overfitting the test error would be high as well; here only pictures collected later are answered badly",
-                "B：若是过拟合，测试误差也应当高；这里只有后来收集的图片答得差",
-            ),
+            "B: with overfitting the test error would be high as well; here only pictures collected later are answered badly",
+            "B：若是过拟合，测试误差也应当高；这里只有后来收集的图片答得差",
             _word(1, "overfitting"),
         ),
         Mistake(
             ("overfitting", "underfitting", "degradation", "underfitting"),
-            Text(
-                "B: why should test pictures be as easy as training pictures, and pictures collected later not? Perhaps the "
-                "test pictures are among the training pictures",
-                "B：测试图片为什么和训练图片一样容易，后来收集的图片却不是？也许测试图片混进了训练图片里",
-            ),
+            "B: why should test pictures be as easy as training pictures, and pictures collected later not? Perhaps the "
+            "test pictures are among the training pictures",
+            "B：测试图片为什么和训练图片一样容易，后来收集的图片却不是？也许测试图片混进了训练图片里",
             _word(1, "underfitting", "degradation"),
         ),
         Mistake(
             ("overfitting", "leak", "overfitting", "underfitting"),
-            Text(
-                "C: with overfitting the training error would be low; here it is the deeper network that has learnt less, on "
-                "the training pictures too",
-                "C：若是过拟合，训练误差应当很低；这里是更深的网络学得更少，在训练图片上也一样",
-            ),
+            "C: with overfitting the training error would be low; here it is the deeper network that has learnt less, on "
+            "the training pictures too",
+            "C：若是过拟合，训练误差应当很低；这里是更深的网络学得更少，在训练图片上也一样",
             _word(2, "overfitting", "leak"),
         ),
         Mistake(
             ("overfitting", "leak", "underfitting", "underfitting"),
-            Text(
-                "C: underfitting is right for the deeper network alone, but what is to be named is that *depth made it worse*",
-                "C：单看更深的网络，说欠拟合不算错；但这里的要点是：*加深反而变差了*",
-            ),
+            "C: underfitting is right for the deeper network alone, but what is to be named is that *depth made it worse*",
+            "C：单看更深的网络，说欠拟合不算错；但这里的要点是：*加深反而变差了*",
             _word(2, "underfitting"),
         ),
         Mistake(
             ("overfitting", "leak", "degradation", "degradation"),
-            Text(
-                "D: the deeper network is a little better, so depth did no harm; both have simply learnt too little",
-                "D：更深的网络略好一些，可见加深并无害处；只是两者都学得太少",
-            ),
+            "D: the deeper network is a little better, so depth did no harm; both have simply learnt too little",
+            "D：更深的网络略好一些，可见加深并无害处；只是两者都学得太少",
             _word(3, "degradation"),
         ),
         Mistake(
             ("overfitting", "leak", "degradation", "overfitting"),
-            Text(
-                "D: training and test error are nearly equal, so nothing was learnt by heart and nothing leaked",
-                "D：训练误差与测试误差几乎相等，可见既没有死记硬背，也没有泄漏",
-            ),
+            "D: training and test error are nearly equal, so nothing was learnt by heart and nothing leaked",
+            "D：训练误差与测试误差几乎相等，可见既没有死记硬背，也没有泄漏",
             _word(3, "overfitting", "leak"),
         ),
     ),
@@ -163,6 +145,8 @@ def _make_identity(block: Any, mistake: str = "") -> None:
         own, place = torch.arange(width), (0, 0) if mistake == "corner" else (1, 1)
         if mistake == "all channels":
             layer.conv.weight[:, :, 1, 1] = 1.0
+        elif mistake == "all ones":
+            layer.conv.weight.fill_(1.0)
         elif mistake == "blurred":
             layer.conv.weight[own, own] = 1 / 9
         elif mistake == "reversed":
@@ -172,7 +156,8 @@ def _make_identity(block: Any, mistake: str = "") -> None:
         norm = layer.norm
         if mistake == "norms left":
             continue
-        norm.bias.zero_()
+        if mistake != "bias left":
+            norm.bias.zero_()
         norm.weight.fill_((1 + norm.eps) ** 0.5)
         if mistake != "averages left":
             norm.running_mean.zero_()
@@ -187,6 +172,15 @@ _IDENTITY_SAYS = {
     "all channels": Text(
         "every output channel is the sum of all input channels: output c should look at input c alone",
         "每个输出通道都成了所有输入通道之和：第 c 个输出通道应当只看第 c 个输入通道",
+    ),
+    "all ones": Text(
+        "every output is the sum of nine pixels of all channels: of the whole filter only one number is 1, the one that looks "
+        "at the pixel itself, in its own channel",
+        "每个输出都成了所有通道上九个像素之和：整个卷积核只有一个数为 1，即对准自己通道、自己像素的那个",
+    ),
+    "bias left": Text(
+        "the norms still add their offset: set their bias to 0",
+        "归一化还会加上原来的偏移：要把 bias 设为 0",
     ),
     "blurred": Text(
         "the picture is blurred: the middle of the 3 × 3 filter is 1, all else 0",
@@ -232,7 +226,7 @@ def make_identity(block):
     cases=lambda: [(4,), (7,)],
     observe=_identity_observe,
     tolerance=1e-4,
-    mistakes=tuple(Mistake(partial(_make_identity, mistake=name), says) for name, says in _IDENTITY_SAYS.items()),
+    mistakes=tuple(Mistake(partial(_make_identity, mistake=name), *says) for name, says in _IDENTITY_SAYS.items()),
     hints=(
         Text(
             "Which 3 × 3 filter leaves a picture as it is? And what must a norm do to change nothing?",
@@ -273,43 +267,38 @@ gap = None
     mistakes=(
         Mistake(
             _gap("val_error"),
-            Text(
-                "this is the gap of the validation error: degradation shows in the *training* error",
-                "这是验证误差之差：退化要看*训练*误差",
-            ),
+            "this is the gap of the validation error: degradation shows in the *training* error",
+            "这是验证误差之差：退化要看*训练*误差",
         ),
         Mistake(
             _gap("test"),
-            Text(
-                "this is the gap of the test error: degradation shows in the *training* error",
-                "这是测试误差之差：退化要看*训练*误差",
-            ),
+            "this is the gap of the test error: degradation shows in the *training* error",
+            "这是测试误差之差：退化要看*训练*误差",
         ),
         Mistake(
             -_gap("train_error"),
-            Text("the sign: plain56 minus plain20", "符号反了：应是 plain56 减 plain20"),
+            "the sign: plain56 minus plain20",
+            "符号反了：应是 plain56 减 plain20",
         ),
         Mistake(
             _gap("train_error") / 100,
-            Text(
-                "this is a share: in percentage points it is a hundred times as much",
-                "这是比例：换成百分点要乘以 100",
-            ),
+            "this is a share: in percentage points it is a hundred times as much",
+            "这是比例：换成百分点要乘以 100",
         ),
         Mistake(
             _gap("train_error", "resnet"),
-            Text("this is the gap of the residual networks", "这是残差网络之间的差"),
+            "this is the gap of the residual networks",
+            "这是残差网络之间的差",
         ),
         Mistake(
             _last("plain56", "train_error"),
-            Text(
-                "this is the training error of plain56 itself: subtract that of plain20",
-                "这是 plain56 的训练误差本身：还要减去 plain20 的",
-            ),
+            "this is the training error of plain56 itself: subtract that of plain20",
+            "这是 plain56 的训练误差本身：还要减去 plain20 的",
         ),
         Mistake(
             _last("plain56", "train_error") / _last("plain20", "train_error"),
-            Text("this is a ratio: a difference is asked for", "这是比值：要的是差"),
+            "this is a ratio: a difference is asked for",
+            "这是比值：要的是差",
         ),
     ),
     hints=(

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from reslab.learn.exercise import Exercise, Mistake, Text
+from reslab.learn.exercise import Exercise, Text
 from reslab.learn.exercises.modules import Diagnosis, Variant
 
 _STEPS = 24
@@ -138,9 +138,7 @@ def race(build, images, labels, steps):
     cases=_cases,
     observe=_observe,
     tolerance=1e-4,
-    mistakes=tuple(
-        Mistake(_make(frozenset({name})), _SAYS[name], _DIAGNOSIS.shows(name)) for group in _GROUPS for name in group
-    ),
+    mistakes=_DIAGNOSIS.mistakes(_SAYS),
     hints=(
         Text(
             "There are three bugs: one makes the race unfair, one the training wrong, one the result.",

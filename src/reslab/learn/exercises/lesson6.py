@@ -17,6 +17,7 @@ from reslab.nn import blocks
 from reslab.nn.zoo import ZOO
 
 _SHAPES = [(8, 8, 1), (8, 12, 1), (8, 8, 2), (8, 12, 2)]
+_OTHER_NORMS = (nn.GroupNorm, nn.LayerNorm, nn.InstanceNorm2d)
 
 
 def _cases() -> list[tuple[Any, ...]]:
@@ -35,6 +36,9 @@ def _observe(answer: Any, case: tuple[Any, ...]) -> Any:
     block = answer(in_channels, out_channels, stride)
     if look == "parameters":
         said = f"BasicBlock({in_channels}, {out_channels}, {stride}) has {count(block):,} parameters"
+        others = {type(each).__name__ for each in block.modules() if isinstance(each, _OTHER_NORMS)}
+        if others:
+            return f"{said}, and {', '.join(sorted(others))}"
         if count(block) == count(_ours(in_channels, out_channels, stride)):
             return said
         kernels = sorted((each.kernel_size[0] for each in block.modules() if isinstance(each, nn.Conv2d)), reverse=True)
@@ -92,14 +96,15 @@ def _overwrites(given: list[Any], expected: list[Any]) -> bool:
 
 _GROUPS = (
     ("no projection", "asks only for channels", "asks only for stride", "projection everywhere", "projection unused"),
-    ("no sum", "series", "doubled", "no residual", *JOINS),
-    ("no padding", "both stride", "second strides", "second counts wrong"),
+    ("no sum", "series", "doubled", "x overwritten", "x overwritten at once", "no residual", *JOINS),
+    ("no padding", "first unpadded", "second unpadded", "both stride", "second strides", "second counts wrong"),
     ("shortcut without stride", "shortcut pools"),
     ("pre-activation",),
     ("ReLU before the sum", "ReLU twice", "no ReLU after"),
     ("no ReLU between", "norm after ReLU"),
-    ("shortcut active", "x active"),
-    ("no second norm", "one norm", "norm used twice", "norm behind the sum"),
+    ("shortcut active", "projection active", "x active"),
+    ("no first norm", "first norm unused"),
+    ("no second norm", "second norm unused", "one norm", "norm used twice", "norm behind the sum"),
     ("shortcut without norm",),
     ("in place",),
     ("bias",),
@@ -136,8 +141,8 @@ _SAYS = {
         "捷径接在两层卷积之后，正是文章里画错的样子；捷径应当让 x 绕过它们",
     ),
     "no padding": Text(
-        "the 3 × 3 convolutions shrink the map by 2 pixels each: use padding=1",
-        "每个 3 × 3 卷积都使图缩小 2 个像素：应设 padding=1",
+        "a 3 × 3 convolution shrinks the map by 2 pixels: use padding=1 in both",
+        "没有填充的 3 × 3 卷积使图缩小 2 个像素：两个都应设 padding=1",
     ),
     "both stride": Text(
         "both convolutions stride, so the map shrinks twice: only the first one takes the stride",
@@ -171,6 +176,10 @@ _SAYS = {
         "there is no ReLU between the two convolutions: together they are then hardly more than one",
         "两个卷积之间没有 ReLU：这样两层合起来只相当于一层",
     ),
+    "no first norm": Text(
+        "the first convolution has no norm",
+        "第一个卷积之后没有归一化",
+    ),
     "no second norm": Text(
         "the second convolution has no norm",
         "第二个卷积之后没有归一化",
@@ -194,6 +203,15 @@ _SAYS = {
     "averaged": Text(
         "the sum is halved: F(x) and the shortcut are added, nothing more",
         "相加之后又除以了 2：F(x) 与捷径只需相加",
+    ),
+    "shortcut twice": Text(
+        "one of the two counts twice: F(x) and the shortcut are added as they are",
+        "其中一个算了两倍：F(x) 与捷径应当原样相加",
+    ),
+    "x overwritten": Text(
+        "x is overwritten before the shortcut takes it, so what is added is no longer what came in: keep x under a name of "
+        "its own",
+        "捷径取用之前，x 已被改写，加上的就不是原来的输入了：请另用一个名字保留 x",
     ),
     "shortcut pools": Text(
         "the shortcut averages before its projection, which came later (ResNet-D): here the 1 × 1 convolution takes the stride",
@@ -247,6 +265,13 @@ _SAYS = {
 
 
 _SEEN = {
+    "another norm": (
+        lambda given, expected: "Norm" in given[0],
+        Text(
+            "the norm is another one than batch norm: ResNet-18 has nn.BatchNorm2d behind every convolution",
+            "归一化用的不是批归一化：ResNet-18 的每个卷积后面都是 nn.BatchNorm2d",
+        ),
+    ),
     "projection bias": (
         _adds([0, 12, 8, 12]),
         Text(
@@ -283,7 +308,12 @@ _SEEN = {
         ),
     ),
 }
-_ALSO = {"subtracted": ("subtracted from",), "GELU": [name for name in ACTIVATIONS if name != "GELU"]}
+_ALSO = {
+    "subtracted": ("subtracted from",), "GELU": [name for name in ACTIVATIONS if name != "GELU"],
+    "no padding": ("first unpadded", "second unpadded"), "shortcut twice": ("residual twice",),
+    "x overwritten": ("x overwritten at once",), "shortcut active": ("projection active",),
+    "no first norm": ("first norm unused",), "no second norm": ("second norm unused",),
+}  # fmt: skip
 """Mistakes that get the same sentence."""
 _IN_PLACE = Text(
     "the block writes into its own input: where the shortcut is the identity, `+=` on what it returns changes x; add "
@@ -318,9 +348,9 @@ class BasicBlock(nn.Module):
     cases=_cases,
     observe=_observe,
     mistakes=(
-        *(Mistake(_make(frozenset({name})), says, when) for name, (when, says) in _SEEN.items()),
-        *(Mistake(_make(frozenset({name})), says, _shows(name, *_ALSO.get(name, ()))) for name, says in _SAYS.items()),
-        Mistake(_make(frozenset({"in place"})), _IN_PLACE, _overwrites),
+        *(Mistake(_make(frozenset({name})), *says, when) for name, (when, says) in _SEEN.items()),
+        *(Mistake(_make(frozenset({name})), *says, _shows(name, *_ALSO.get(name, ()))) for name, says in _SAYS.items()),
+        Mistake(_make(frozenset({"in place"})), *_IN_PLACE, _overwrites),
     ),
     hints=(
         Text(

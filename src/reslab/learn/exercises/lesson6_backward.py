@@ -28,7 +28,8 @@ def _by_hand(x: Tensor, w1: Tensor, w2: Tensor, grad: Tensor, mistake: str = "")
     before = x @ w1.T
     hidden = F.relu(before)
     total = hidden @ w2.T + x
-    at_sum = grad if mistake == "no last mask" else grad * (total > 0)
+    masks = {"no last mask": torch.ones_like(x), "mask of F": hidden @ w2.T, "mask of grad": grad}
+    at_sum = grad * (masks.get(mistake, total) > 0)
     at_hidden = at_sum @ w2
     if mistake != "no inner mask":
         at_hidden = at_hidden * (before > 0)
@@ -37,6 +38,8 @@ def _by_hand(x: Tensor, w1: Tensor, w2: Tensor, grad: Tensor, mistake: str = "")
     )
     dx = along if mistake == "shortcut alone" else at_hidden @ w1 + along
     dw1, dw2 = at_hidden.T @ x, at_sum.T @ hidden
+    if mistake == "order":
+        return [dx, dw2, dw1]
     if mistake == "averaged":
         return [dx, dw1 / len(x), dw2 / len(x)]
     if mistake == "linear input":
@@ -60,6 +63,18 @@ _SLIPS = {
     "no last mask": Text(
         "the ReLU after the sum is passed over: where the sum is negative, no gradient comes through",
         "漏掉了相加之后的 ReLU：和为负的地方，梯度传不过去",
+    ),
+    "mask of F": Text(
+        "the last ReLU looks at the whole sum, F(x) + x: you ask where F(x) alone is positive",
+        "最后的 ReLU 看的是整个和 F(x) + x：您只看了 F(x) 是否为正",
+    ),
+    "mask of grad": Text(
+        "the mask of a ReLU comes from the forward pass, where its input is positive, not from the sign of the gradient",
+        "ReLU 的掩码取自前向计算，即输入为正的地方，而不看梯度的正负",
+    ),
+    "order": Text(
+        "the gradients of w1 and w2 are exchanged: return those of x, w1, w2 in this order",
+        "w1 与 w2 的梯度次序反了：应依次返回 x、w1、w2 的梯度",
     ),
     "no inner mask": Text(
         "the ReLU between the two weights is passed over: where w1 x is negative, no gradient comes through",
@@ -99,7 +114,7 @@ def backward(x, w1, w2, grad):
     expected=_autograd,
     cases=_backward_cases,
     watch=without(*AUTOGRAD),
-    mistakes=tuple(Mistake(partial(_by_hand, mistake=name), says) for name, says in _SLIPS.items()),
+    mistakes=tuple(Mistake(partial(_by_hand, mistake=name), *says) for name, says in _SLIPS.items()),
     hints=(
         Text(
             "Compute forward first and keep what you meet on the way: before each ReLU, after it, and the sum.",

@@ -46,6 +46,8 @@ def _padded_wrong(x: Tensor, out_channels: int, stride: int, mistake: str) -> Te
         return torch.cat([x] * (1 + new // x.shape[1] + 1), 1)[:, :out_channels]
     if mistake == "ones":
         return F.pad(x, (0, 0, 0, 0, before, new - before), value=1.0)
+    if mistake == "columns":
+        return F.pad(x, (before, new - before))
     return x if mistake == "no channels" else F.pad(x, (0, 0, 0, 0, before, new - before))
 
 
@@ -129,6 +131,10 @@ _PADDED_SAYS = {
         "the new channels are filled with ones: with zeros, so that the sum is F(x) alone there",
         "新通道填成了 1：应当填零，这样在这些通道上相加的结果就只有 F(x)",
     ),
+    "columns": Text(
+        "F.pad counts axes from the last one, so this adds columns: channels are the third pair, (0, 0, 0, 0, before, behind)",
+        "F.pad 从最后一个轴数起，这样加上的是列：通道是第三对，(0, 0, 0, 0, before, behind)",
+    ),
     "no channels": Text(
         "the new channels are missing: x and F(x) could not be added",
         "缺少新通道：x 与 F(x) 无法相加",
@@ -148,7 +154,7 @@ def padded_identity(x, out_channels, stride):
     expected=_padded,
     cases=_padded_cases,
     mistakes=tuple(
-        Mistake(partial(_padded_wrong, mistake=name), says, _WHEN.get(name)) for name, says in _PADDED_SAYS.items()
+        Mistake(partial(_padded_wrong, mistake=name), *says, _WHEN.get(name)) for name, says in _PADDED_SAYS.items()
     ),
     hints=(
         Text(
@@ -354,11 +360,7 @@ def stages(depths, widths):
     expected=_hunted(frozenset()),
     cases=_hunt_cases,
     observe=_hunt_observe,
-    mistakes=tuple(
-        Mistake(_hunted(frozenset({name})), _HUNT_SAYS[name], _DIAGNOSIS.shows(name))
-        for group in _HUNT_GROUPS
-        for name in group
-    ),
+    mistakes=_DIAGNOSIS.mistakes(_HUNT_SAYS),
     hints=(
         Text(
             "There are four bugs: two in Block.forward, one in Block.__init__, one in stages.",

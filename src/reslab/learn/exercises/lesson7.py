@@ -16,10 +16,10 @@ Weights = Sequence[tuple[Tensor, Tensor]]
 
 
 def _stacks() -> list[tuple[Tensor, Weights]]:
-    """An input, and the weights of one block, of three, and of two with another width inside."""
+    """An input, and the weights of one block, of five, and of three with another width inside."""
     dice = torch.Generator().manual_seed(7)
     cases: list[tuple[Tensor, Weights]] = []
-    for inputs, inside, blocks in ((4, 4, 1), (4, 4, 3), (3, 6, 2)):
+    for inputs, inside, blocks in ((4, 4, 1), (4, 8, 5), (3, 6, 3)):
         weights = [
             (torch.randn(inside, inputs, generator=dice), torch.randn(inputs, inside, generator=dice) * 0.5)
             for _ in range(blocks)
@@ -49,8 +49,10 @@ def _product(x: Tensor, blocks: Weights, mistake: str) -> Tensor:
         of_residual = w2 @ torch.diag(open_) @ w1
         first_order = first_order + of_residual
         total = total @ (one + of_residual) if mistake == "wrong order" else (one + of_residual) @ total
-        if mistake != "same x":
-            x = x + w2 @ F.relu(w1 @ x)
+        if mistake == "linear way":
+            x = x + w2 @ (w1 @ x)
+        elif mistake != "same x":
+            x = w2 @ F.relu(w1 @ x) + (0 if mistake == "x lost" else x)
     if mistake == "last block":
         return one + of_residual
     return {"first order": first_order, "transposed": total.T}.get(mistake, total)
@@ -72,6 +74,14 @@ _PRODUCT_SAYS = {
     "same x": Text(
         "every block is differentiated at the first x: each needs its own input, which the blocks below it give",
         "每个块都在最初的 x 处求导：应当用各块自己的输入，也就是前面各块的输出",
+    ),
+    "linear way": Text(
+        "the factors are right, but on the way forward x goes through no ReLU: each block gives x + w2 @ relu(w1 @ x)",
+        "因子没错，可是前向计算时 x 没有过 ReLU：每个块给出 x + w2 @ relu(w1 @ x)",
+    ),
+    "x lost": Text(
+        "the factors are right, but on the way forward the shortcut is lost: each block gives x + w2 @ relu(w1 @ x)",
+        "因子没错，可是前向计算时丢了捷径：每个块给出 x + w2 @ relu(w1 @ x)",
     ),
     "first order": Text(
         "you add up the residuals' Jacobians once: that leaves out the paths through several residuals",
@@ -107,7 +117,7 @@ def jacobian(x, blocks):
     expected=_autograd,
     cases=_stacks,
     watch=without(*AUTOGRAD),
-    mistakes=tuple(Mistake(partial(_product, mistake=name), says) for name, says in _PRODUCT_SAYS.items()),
+    mistakes=tuple(Mistake(partial(_product, mistake=name), *says) for name, says in _PRODUCT_SAYS.items()),
     hints=(
         Text(
             "One block first: what is the derivative of x, and what that of w2 relu(w1 x)?",
@@ -146,53 +156,39 @@ PATHS = Exercise(
     mistakes=(
         Mistake(
             lambda blocks, longest: comb(blocks, longest),
-            Text(
-                "these pass through exactly `longest` residuals: add those through fewer",
-                "这只是恰好经过 longest 个残差的路径：还要加上经过更少的",
-            ),
+            "these pass through exactly `longest` residuals: add those through fewer",
+            "这只是恰好经过 longest 个残差的路径：还要加上经过更少的",
         ),
         Mistake(
             lambda blocks, longest: sum(comb(blocks, length) for length in range(longest)),
-            Text(
-                "you stop one too early: `longest` itself counts, too",
-                "少算了一项：恰好 longest 个也算在内",
-            ),
+            "you stop one too early: `longest` itself counts, too",
+            "少算了一项：恰好 longest 个也算在内",
         ),
         Mistake(
             lambda blocks, longest: sum(comb(blocks, length) for length in range(1, longest + 1)),
-            Text(
-                "one path is missing: the one that takes every shortcut, through no residual at all",
-                "少了一条路径：一路都走捷径、不经过任何残差的那条",
-            ),
+            "one path is missing: the one that takes every shortcut, through no residual at all",
+            "少了一条路径：一路都走捷径、不经过任何残差的那条",
         ),
         Mistake(
             lambda blocks, longest: sum(comb(blocks, length) for length in range(longest, blocks + 1)),
-            Text(
-                "these pass through at least `longest` residuals: at most is asked for",
-                "这是经过至少 longest 个残差的路径：题目问的是至多",
-            ),
+            "these pass through at least `longest` residuals: at most is asked for",
+            "这是经过至少 longest 个残差的路径：题目问的是至多",
         ),
         Mistake(
             lambda blocks, longest: 2**blocks,
-            Text(
-                "these are all paths: only those through at most `longest` residuals are asked for",
-                "这是全部路径：题目只问至多经过 longest 个残差的",
-            ),
+            "these are all paths: only those through at most `longest` residuals are asked for",
+            "这是全部路径：题目只问至多经过 longest 个残差的",
         ),
         Mistake(
             lambda blocks, longest: 2**longest,
-            Text(
-                "2 to the power of `longest` counts the paths through `longest` blocks: here `longest` of all blocks may be "
-                "any ones",
-                "2 的 longest 次方是穿过 longest 个块的路径数：而这里可以从所有块中任选几个经过",
-            ),
+            "2 to the power of `longest` counts the paths through `longest` blocks: here `longest` of all blocks may be "
+            "any ones",
+            "2 的 longest 次方是穿过 longest 个块的路径数：而这里可以从所有块中任选几个经过",
         ),
         Mistake(
             lambda blocks, longest: sum(perm(blocks, length) for length in range(longest + 1)),
-            Text(
-                "you count orders: blocks come in one order only, so it is comb and not perm",
-                "您把次序也算进去了：块的先后只有一种，应当用 comb，而不是 perm",
-            ),
+            "you count orders: blocks come in one order only, so it is comb and not perm",
+            "您把次序也算进去了：块的先后只有一种，应当用 comb，而不是 perm",
         ),
     ),
     hints=(

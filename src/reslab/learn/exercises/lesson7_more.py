@@ -122,67 +122,49 @@ def lesion(network, x, stage, number):
     mistakes=(
         Mistake(
             _no_output,
-            Text(
-                "the whole block gives zero: only F is taken out, the shortcut still carries x",
-                "整个块输出了零：只应去掉 F，x 仍要从捷径通过",
-            ),
+            "the whole block gives zero: only F is taken out, the shortcut still carries x",
+            "整个块输出了零：只应去掉 F，x 仍要从捷径通过",
         ),
         Mistake(
             _no_shortcut,
-            Text(
-                "you took out the shortcut and left F: the other way round",
-                "您去掉的是捷径，留下的是 F：应当反过来",
-            ),
+            "you took out the shortcut and left F: the other way round",
+            "您去掉的是捷径，留下的是 F：应当反过来",
         ),
         Mistake(
             _whole_block,
-            Text(
-                "you skip the block altogether: where a stage begins, its shortcut must still change the shape",
-                "您把整个块跳过了：在阶段开头，捷径仍要改变形状",
-            ),
+            "you skip the block altogether: where a stage begins, its shortcut must still change the shape",
+            "您把整个块跳过了：在阶段开头，捷径仍要改变形状",
         ),
         Mistake(
             _all_of_stage,
-            Text(
-                "all blocks of the stage are taken out: only one is asked for",
-                "整个阶段的块都去掉了：只要求去掉一个",
-            ),
+            "all blocks of the stage are taken out: only one is asked for",
+            "整个阶段的块都去掉了：只要求去掉一个",
         ),
         Mistake(
             _next_one,
-            Text(
-                "another block of the stage is taken out: they are counted from 0",
-                "去掉的是本阶段的另一个块：编号从 0 开始",
-            ),
+            "another block of the stage is taken out: they are counted from 0",
+            "去掉的是本阶段的另一个块：编号从 0 开始",
         ),
         Mistake(
             partial(_zeroed, names=("first.conv.weight", "second.conv.weight")),
-            Text(
-                "the convolutions are zero, but the norm behind them still subtracts its running mean and adds its offset: F "
-                "is not zero",
-                "卷积是零了，可后面的归一化仍要减去均值的滑动平均、加上偏移：F 并不为零",
-            ),
+            "the convolutions are zero, but the norm behind them still subtracts its running mean and adds its offset: F "
+            "is not zero",
+            "卷积是零了，可后面的归一化仍要减去均值的滑动平均、加上偏移：F 并不为零",
         ),
         Mistake(
             partial(_zeroed, names=("second.norm.weight",)),
-            Text(
-                "the factor of the last norm is zero, but its offset is still there: F is not zero",
-                "最后一个归一化的系数是零了，偏移却还在：F 并不为零",
-            ),
+            "the factor of the last norm is zero, but its offset is still there: F is not zero",
+            "最后一个归一化的系数是零了，偏移却还在：F 并不为零",
         ),
         Mistake(
             _stays_changed,
-            Text(
-                "the logits are right, but the network stays changed: put back what you replaced",
-                "logits 是对的，但网络没有复原：请把换掉的东西放回去",
-            ),
+            "the logits are right, but the network stays changed: put back what you replaced",
+            "logits 是对的，但网络没有复原：请把换掉的东西放回去",
         ),
         Mistake(
             _left_training,
-            Text(
-                "the network answers in training mode: its norms use this batch instead of their running averages",
-                "网络处在训练模式：归一化用的是这一批的统计量，而不是滑动平均",
-            ),
+            "the network answers in training mode: its norms use this batch instead of their running averages",
+            "网络处在训练模式：归一化用的是这一批的统计量，而不是滑动平均",
         ),
     ),
     hints=(
@@ -219,7 +201,8 @@ def _norms(network: Any, images: Tensor, labels: Tensor, mistakes: Variant = RIG
     ]
     power = 2 if "squared" in mistakes else 1
     measured: list[Any] = [w.detach() if "of the weights" in mistakes else w.grad for w in chosen]
-    sizes = [float(each.norm()) ** power for each in measured]
+    means = "mean size" in mistakes
+    sizes = [float(each.abs().mean() if means else each.norm()) ** power for each in measured]
     return sizes[::-1] if "reversed" in mistakes else sizes
 
 
@@ -246,7 +229,7 @@ _GROUPS = (
     ("projections",),
     ("linear layer",),
     ("summed",),
-    ("of the weights", "squared"),
+    ("of the weights", "squared", "mean size"),
     ("reversed",),
 )
 _SAYS = {
@@ -278,6 +261,10 @@ _SAYS = {
         "these are squares: the norm is the root of the sum of squares",
         "这是平方：范数是平方和的平方根",
     ),
+    "mean size": Text(
+        "these are means of absolute values: the norm is the root of the sum of squares",
+        "这是绝对值的平均：范数是平方和的平方根",
+    ),
     "reversed": Text(
         "the order is reversed: the layer at the input comes first",
         "次序反了：靠近输入的层在前",
@@ -307,9 +294,7 @@ def gradient_norms(network, images, labels):
     expected=_hunted(),
     cases=_hunt_cases,
     observe=_hunt_observe,
-    mistakes=tuple(
-        Mistake(_hunted(frozenset({name})), _SAYS[name], _DIAGNOSIS.shows(name)) for group in _GROUPS for name in group
-    ),
+    mistakes=_DIAGNOSIS.mistakes(_SAYS),
     hints=(
         Text(
             "There are four bugs, one in nearly every line. Call it twice and compare.",

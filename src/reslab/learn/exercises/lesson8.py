@@ -9,8 +9,9 @@ from torch import Tensor, nn
 
 from reslab.learn.exercise import Exercise, Mistake, Text, same
 from reslab.learn.exercises.forbidden import without_modules
+from reslab.learn.exercises.lesson8_count import PARAMETERS
 from reslab.learn.exercises.lesson8_mistakes import LOOKS, NUMBERS, SEEN, STRUCTURE, When
-from reslab.learn.exercises.lesson8_more import BUG_HUNT, PARAMETERS, SMALL_STEM
+from reslab.learn.exercises.lesson8_more import BUG_HUNT, SMALL_STEM
 from reslab.learn.exercises.modules import Diagnosis, Trace, Variant, count, give_weights, randomise, trace
 from reslab.learn.exercises.plain import ACTIVATIONS, ENDS, POOLS, Network
 from reslab.nn.zoo import build_named
@@ -152,7 +153,7 @@ def _norms(seen: Trace, path: list[nn.Conv2d]) -> str:
     )
 
 
-_JOINS = ("multiplied", "averaged", "maximum", "subtracted", "subtracted from")
+_JOINS = ("multiplied", "averaged", "maximum", "subtracted", "subtracted from", "shortcut twice", "residual twice")
 _GROUPS = (
     ("no sum", *_JOINS),
     ("pooling 2 × 2", "average pooling"),
@@ -205,7 +206,7 @@ def _plain(given: list[Any], expected: list[Any]) -> bool:
 
 
 def _mistake(name: str, says: Text, when: When) -> Mistake:
-    return Mistake(_Wrong(frozenset({name})), says, when)
+    return Mistake(_Wrong(frozenset({name})), *says, when)
 
 
 RESNET18 = Exercise(

@@ -58,6 +58,7 @@ SEEN: dict[str, When] = {
     "no max pooling": _is("stage 1", "ends with 64 x 32 x 48"),
     "pooling unpadded": _is("stage 1", "ends with 64 x 15 x 23"),
     "ceil pooling": _has("stage 1", "ends with 64 x (?!16 x 24$)"),
+    "another norm": _has("norms", "^0 norms"),
     "no stem norm": _has("norms", "^(?!20 ).*behind the stem 0"),
     "shortcut without norm": _has("norms", "^(?!20 ).*shortcuts 0"),
     "one norm": _has("norms", "^12 norms.*blocks 8 and 8"),
@@ -158,6 +159,10 @@ STRUCTURE = {
     "ceil pooling": Text(
         "the max pooling does not halve the map exactly: windows of 3 × 3, stride 2, padding 1, rounded down",
         "最大池化没有恰好把图缩小一半：窗口 3 × 3，步幅 2，填充 1，尺寸向下取整",
+    ),
+    "another norm": Text(
+        "no batch norm runs: ResNet-18 has one behind each of its 20 convolutions, neither another norm nor none",
+        "没有批归一化：ResNet-18 的 20 个卷积后面各有一个，既不能换成别的归一化，也不能省掉",
     ),
     "no stem norm": Text(
         "the 7 × 7 convolution has no norm behind it",

@@ -1,120 +1,15 @@
-"""Lesson 8, continued: count the parameters, change the stem, and a bug hunt."""
+"""Lesson 8, continued: change the stem, and a bug hunt."""
 
-from collections.abc import Sequence
+import re
 from functools import partial
 from typing import Any
 
 import torch
 from torch import nn
 
-from reslab.learn.exercise import Exercise, Mistake, Text
-from reslab.learn.exercises.forbidden import without_modules
+from reslab.learn.exercise import Exercise, Mistake, Raised, Text
 from reslab.learn.exercises.modules import Diagnosis, Variant, count, give_weights, randomise, trace
 from reslab.learn.exercises.plain import RIGHT, Network
-from reslab.nn import count as arithmetic
-from reslab.nn.config import ResNetConfig
-
-_WIDTHS = (64, 128, 256, 512)
-
-
-def _count_cases() -> list[tuple[tuple[int, ...]]]:
-    return [((2, 2, 2, 2),), ((3, 4, 6, 3),), ((1, 1, 1, 1),), ((2, 1, 3, 2),), ((1, 2, 1, 4),)]
-
-
-def _counted(depths: Sequence[int]) -> int:
-    return arithmetic.parameters(ResNetConfig(tuple(depths), _WIDTHS))
-
-
-def _miscounted(depths: Sequence[int], mistake: str) -> int:
-    """The sum of all layers, with one mistake."""
-    per_channel = {"norms with one number": 1, "norms with four numbers": 4, "no norms": 0, "biases": 3}.get(mistake, 2)
-    total = 0 if mistake == "no stem" else (9 if mistake == "small stem" else 49) * 3 * 64 + per_channel * 64
-    channels = 64
-    for stage, (depth, width) in enumerate(zip(depths, _WIDTHS, strict=True)):
-        for number in range(depth):
-            into = width if mistake == "same channels" else channels
-            total += 9 * into * width + per_channel * width
-            if mistake != "one convolution":
-                total += 9 * width * width + (0 if mistake == "one norm" else per_channel * width)
-            projects = number == 0 and (stage > 0 or mistake == "first stage projects")
-            if mistake == "every block projects" or (projects and mistake != "no projections"):
-                total += channels * width + (0 if mistake == "projections without norm" else per_channel * width)
-            channels = width
-    return total + 512 * 1000 + (0 if mistake == "no last bias" else 1000)
-
-
-_COUNT_SAYS = {
-    "biases": Text("convolutions before a norm have no bias", "后面接归一化的卷积不带偏置"),
-    "no norms": Text(
-        "the norms are missing: two numbers for each channel, behind every convolution",
-        "漏了归一化：每个卷积后面，每个通道两个数",
-    ),
-    "norms with one number": Text(
-        "a norm has two parameters per channel, a factor and an offset",
-        "归一化层的每个通道有两个参数：系数和偏移",
-    ),
-    "one norm": Text(
-        "a block has two norms, one behind each convolution; you count one",
-        "一个块里有两个归一化，每个卷积后面各一个；您只算了一个",
-    ),
-    "norms with four numbers": Text(
-        "you count the running mean and variance of the norms: they are no parameters, since no gradient changes them",
-        "您把归一化层的滑动平均（均值和方差）也算进去了：滑动平均不由梯度更新，不算参数",
-    ),
-    "no stem": Text("the stem is missing: 7 × 7 × 3 × 64, and a norm", "漏了起始层：7 × 7 × 3 × 64，外加一个归一化"),
-    "small stem": Text("the stem's filters are 7 × 7", "起始层的卷积核是 7 × 7"),
-    "same channels": Text(
-        "the first convolution of a stage takes the channels of the stage before",
-        "每个阶段的第一个卷积，输入通道数是上一阶段的",
-    ),
-    "one convolution": Text("a block has two convolutions", "一个块里有两个卷积"),
-    "first stage projects": Text(
-        "the first stage needs no projection: 64 channels come in and 64 go out",
-        "第一阶段不需要投影：输入、输出都是 64 个通道",
-    ),
-    "every block projects": Text(
-        "only the first block of stages 2 to 4 has a projection",
-        "只有第 2 至 4 阶段的第一个块才有投影",
-    ),
-    "no projections": Text(
-        "the projections are missing: 1 × 1, where the channels change, and a norm",
-        "漏了投影：通道数改变处的 1 × 1 卷积，外加一个归一化",
-    ),
-    "projections without norm": Text("the projections have norms, too", "投影后面也有归一化"),
-    "no last bias": Text("the last layer has a bias: 1,000 numbers", "最后一层有偏置：1,000 个数"),
-}
-
-PARAMETERS = Exercise(
-    number="8.2",
-    name="parameters",
-    stub='''def parameters(depths):
-    """Parameters of a ResNet with so many basic blocks in its four stages, 1,000 classes, by arithmetic alone."""
-    raise NotImplementedError
-''',
-    expected=_counted,
-    cases=_count_cases,
-    watch=without_modules("torch", "torchvision", "timm", "reslab"),
-    tolerance=0.0,
-    mistakes=tuple(Mistake(partial(_miscounted, mistake=name), says) for name, says in _COUNT_SAYS.items()),
-    hints=(
-        Text(
-            "A convolution has k² × inputs × outputs weights, a norm two numbers per channel. Which layers are there?",
-            "卷积有 k² × 输入通道 × 输出通道个权重，归一化每个通道两个数。一共有哪些层？",
-        ),
-        Text(
-            "Stem, then for every block two convolutions with norms; in the first block of stages 2 to 4 the first convolution "
-            "takes half as many channels, and there is a projection with a norm; last 512 × 1000 + 1000.",
-            "先是起始层；每个块有两个带归一化的卷积；第 2 至 4 阶段的第一个块里，第一个卷积的输入通道少一半，另有带归一化的投影；"
-            "最后是 512 × 1000 + 1000。",
-        ),
-        Text(
-            "Keep `channels` while you loop: block = 9·channels·width + 9·width² + 4·width, and if channels != width also "
-            "channels·width + 2·width.",
-            "循环时记住 channels：每个块 9·channels·width + 9·width² + 4·width；若 channels != width，"
-            "再加 channels·width + 2·width。",
-        ),
-    ),
-)
 
 _SMALL = {"depths": (1, 1, 1, 1), "widths": (64, 10, 12, 14), "num_classes": 10}
 """Small behind a stem that is as wide as the lesson's."""
@@ -147,6 +42,15 @@ _STEM_CASES = [("parameters",), ("stem",), ("last map",), ("logits",)]
 
 def _unreturned(network: nn.Module) -> None:
     _small_stem(network)
+
+
+def _removed(network: Any) -> nn.Module:
+    _small_stem(network).maxpool = None
+    return network
+
+
+def _calls_nothing(given: list[Any], expected: list[Any]) -> bool:
+    return isinstance(given[-1], Raised) and re.search("NoneType.*callable|maxpool", given[-1].message) is not None
 
 
 def _stem_observe(answer: Any, case: tuple[Any, ...]) -> Any:
@@ -232,10 +136,17 @@ def small_stem(network):
     observe=_stem_observe,
     tolerance=1e-4,
     mistakes=(
-        *(Mistake(_changed(frozenset({name})), says, _STEM.shows(name)) for name, says in _STEM_SAYS.items()),
+        *_STEM.mistakes(_STEM_SAYS),
         Mistake(
             _unreturned,
-            Text("the network is not returned: end with `return network`", "没有返回网络：最后要写 return network"),
+            "the network is not returned: end with `return network`",
+            "没有返回网络：最后要写 return network",
+        ),
+        Mistake(
+            _removed,
+            "forward still calls maxpool, and there is none any more: put nn.Identity() in its place",
+            "forward 里仍会调用 maxpool，可它已经没有了：请换成 nn.Identity()",
+            _calls_nothing,
         ),
     ),
     hints=(
@@ -367,11 +278,7 @@ class ResNet(nn.Module):
     cases=lambda: _HUNT_CASES,
     observe=_hunt_observe,
     tolerance=1e-4,
-    mistakes=tuple(
-        Mistake(_hunted(frozenset({name})), _HUNT_SAYS[name], _DIAGNOSIS.shows(name))
-        for group in _HUNT_GROUPS
-        for name in group
-    ),
+    mistakes=_DIAGNOSIS.mistakes(_HUNT_SAYS),
     hints=(
         Text(
             "Two bugs are in __init__, in the loop over the stages; two are in forward.",

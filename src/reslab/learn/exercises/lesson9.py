@@ -1,19 +1,22 @@
 """Lesson 9, the family: the bottleneck, and counting networks that are made of it."""
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from reslab.learn.exercise import Exercise, Mistake, Text
+from reslab.learn.exercise import Exercise, Mistake, Text, call
 from reslab.learn.exercises.forbidden import without_modules
 from reslab.learn.exercises.lesson9_more import GATE, PREACTIVATED
+from reslab.learn.exercises.modules import Diagnosis, Variant
 from reslab.nn import count
 from reslab.nn.blocks import Bottleneck
 from reslab.nn.config import ResNetConfig
 
-_SHAPES = [(6, 4, 1), (16, 4, 1), (16, 8, 2)]  # input channels, width, stride: widens, keeps the shape, halves the map
+_SHAPES = [(6, 4, 1), (16, 4, 1), (16, 8, 2), (16, 4, 2)]
+"""Input channels, width, stride: widens, keeps the shape, widens and halves the map, halves it alone."""
 
 
 class _Variant(nn.Module):
@@ -34,15 +37,22 @@ class _Variant(nn.Module):
     def _shortcut(self, in_channels: int, out: int, stride: int) -> nn.Module:
         if self.wrong == "striding only" and stride == 1:
             return nn.Identity()
+        if self.wrong == "widening only" and in_channels == out:
+            return nn.Identity()
         if stride == 1 and in_channels == out and self.wrong != "always":
             return nn.Identity()
         project = nn.Conv2d(in_channels, out, 1, 1 if self.wrong == "shortcut stride" else stride, bias=False)
         return project if self.wrong == "bare" else nn.Sequential(project, nn.BatchNorm2d(out))
 
     def forward(self, x: Tensor) -> Tensor:
-        y = torch.relu(self.norm1(self.conv1(x)))
-        y = self.norm2(self.conv2(y))
-        y = self.norm3(self.conv3(y if self.wrong == "one relu" else torch.relu(y)))
+        y = self.conv1(x)
+        y = self.norm1(torch.relu(y)) if self.wrong == "norm last" else torch.relu(self.norm1(y))
+        y = self.conv2(y)
+        y = self.norm2(torch.relu(y)) if self.wrong == "norm last" else self.norm2(y)
+        y = self.conv3(y if self.wrong in ("one relu", "norm last") else torch.relu(y))
+        y = y if self.wrong == "third norm" else self.norm3(y)
+        if self.wrong == "x alone":
+            return torch.relu(y + x)
         if self.wrong == "plain":
             return torch.relu(y)
         y = torch.relu(y) if self.wrong == "two relus" else y
@@ -84,6 +94,14 @@ def _fits_nowhere(given: list[Any], expected: list[Any]) -> bool:
     return fits and not isinstance(given[2], tuple)
 
 
+def _biased(given: list[Any], expected: list[Any]) -> bool:
+    """As many parameters too many as the convolutions have channels: those of the residual, of the shortcut, or both."""
+    extra = [g[0] - e[0] for g, e in zip(given, expected, strict=True)]
+    residual = [6 * width for _, width, _ in _SHAPES]
+    along = [4 * width if stride != 1 or into != 4 * width else 0 for into, width, stride in _SHAPES]
+    return extra in (residual, along, [a + b for a, b in zip(residual, along, strict=True)])
+
+
 def _count_and_shape(outcome: Any) -> Any:
     return (outcome[0], tuple(outcome[1].shape)) if isinstance(outcome, tuple) else None
 
@@ -110,96 +128,95 @@ class Bottleneck(nn.Module):
     mistakes=(
         Mistake(
             _wrong("early relu"),
-            Text(
-                "the last ReLU stands before the sum: F(x) can then never be negative; add first, then ReLU",
-                "最后一个 ReLU 放在了相加之前：这样 F(x) 永远不会为负；应当先相加，再做 ReLU",
-            ),
+            "the last ReLU stands before the sum: F(x) can then never be negative; add first, then ReLU",
+            "最后一个 ReLU 放在了相加之前：这样 F(x) 永远不会为负；应当先相加，再做 ReLU",
         ),
         Mistake(
             _wrong("two relus"),
-            Text(
-                "a ReLU stands before the sum as well as behind it; the one before it must go: F(x) may be negative",
-                "相加之前和之后各有一个 ReLU；之前的那个要去掉：F(x) 可以为负",
-            ),
+            "a ReLU stands before the sum as well as behind it; the one before it must go: F(x) may be negative",
+            "相加之前和之后各有一个 ReLU；之前的那个要去掉：F(x) 可以为负",
         ),
         Mistake(
             _wrong("late relu"),
-            Text("the ReLU behind the sum is missing", "相加之后少了一个 ReLU"),
+            "the ReLU behind the sum is missing",
+            "相加之后少了一个 ReLU",
         ),
         Mistake(
             _wrong("one relu"),
-            Text(
-                "the ReLU between the 3 × 3 and the second 1 × 1 convolution is missing",
-                "3 × 3 卷积与第二个 1 × 1 卷积之间少了 ReLU",
-            ),
+            "the ReLU between the 3 × 3 and the second 1 × 1 convolution is missing",
+            "3 × 3 卷积与第二个 1 × 1 卷积之间少了 ReLU",
         ),
         Mistake(
             _wrong("v1"),
-            Text(
-                "your first 1 × 1 convolution strides, as in the paper of 2015; asked for is v1.5, in which the 3 × 3 does",
-                "您让第一个 1 × 1 卷积带步幅，这是 2015 年论文的做法；题目要求 v1.5，由 3 × 3 卷积带步幅",
-            ),
+            "your first 1 × 1 convolution strides, as in the paper of 2015; asked for is v1.5, in which the 3 × 3 does",
+            "您让第一个 1 × 1 卷积带步幅，这是 2015 年论文的做法；题目要求 v1.5，由 3 × 3 卷积带步幅",
         ),
         Mistake(
             _wrong("bias"),
-            Text(
-                "your convolutions have a bias: the norm behind each subtracts it again; use bias=False",
-                "您的卷积带有偏置：后面的归一化会把它减掉；请用 bias=False",
-            ),
+            "your convolutions have a bias: the norm behind each subtracts it again; use bias=False",
+            "您的卷积带有偏置：后面的归一化会把它减掉；请用 bias=False",
+            when=_biased,
         ),
         Mistake(
             _wrong("expansion"),
-            Text(
-                "the block must output 4 * width channels; yours outputs width",
-                "残差块应输出 4 * width 个通道；您的只输出 width 个",
-            ),
+            "the block must output 4 * width channels; yours outputs width",
+            "残差块应输出 4 * width 个通道；您的只输出 width 个",
         ),
         Mistake(
             _wrong("always"),
-            Text(
-                "you project in every block (option C); where the shape stays the same, x itself is added (option B)",
-                "您在每个块里都用了投影（方案 C）；形状不变时应直接加上 x（方案 B）",
-            ),
+            "you project in every block (option C); where the shape stays the same, x itself is added (option B)",
+            "您在每个块里都用了投影（方案 C）；形状不变时应直接加上 x（方案 B）",
         ),
         Mistake(
             _wrong("bare"),
-            Text(
-                "the projection of the shortcut needs a norm of its own behind its convolution",
-                "捷径上的投影之后还要有一个自己的归一化层",
-            ),
+            "the projection of the shortcut needs a norm of its own behind its convolution",
+            "捷径上的投影之后还要有一个自己的归一化层",
         ),
         Mistake(
             _wrong("plain"),
-            Text("x is not added: that is a plain network", "没有加上 x：这就成了普通网络"),
+            "x is not added: that is a plain network",
+            "没有加上 x：这就成了普通网络",
         ),
         Mistake(
             _wrong("striding only"),
-            Text(
-                "a block may change the channels without striding, as ResNet-50's first does (64 to 256): project there, too",
-                "残差块可能只改变通道数，步幅却是 1，ResNet-50 的第一个块就是如此（64 变 256）：这里也要投影",
-            ),
+            "a block may change the channels without striding, as ResNet-50's first does (64 to 256): project there, too",
+            "残差块可能只改变通道数，步幅却是 1，ResNet-50 的第一个块就是如此（64 变 256）：这里也要投影",
+        ),
+        Mistake(
+            _wrong("widening only"),
+            "a block that strides but keeps its channels has no projection: ask for `stride != 1 or in_channels != 4 * width`",
+            "步幅为 2、通道数不变的块没有投影：条件应为 stride != 1 or in_channels != 4 * width",
         ),
         Mistake(
             _wrong("shortcut stride"),
-            Text(
-                "with stride 2 the two maps of the sum differ in size: the projection must stride, too",
-                "步幅为 2 时，相加的两张特征图大小不同：投影也要带同样的步幅",
-            ),
+            "with stride 2 the two maps of the sum differ in size: the projection must stride, too",
+            "步幅为 2 时，相加的两张特征图大小不同：投影也要带同样的步幅",
             when=_fits_nowhere,
         ),
         Mistake(
+            _wrong("x alone"),
+            "x is added as it is even where the shape changes: add what the shortcut makes of it, self.shortcut(x)",
+            "形状变了，x 却原样相加：应当加上捷径的输出 self.shortcut(x)",
+        ),
+        Mistake(
+            _wrong("third norm"),
+            "the last convolution has no norm behind it: each of the three has one",
+            "最后一个卷积之后没有归一化：三个卷积后面各有一个",
+        ),
+        Mistake(
+            _wrong("norm last"),
+            "ReLU stands before the norm: convolution, norm, ReLU is the order",
+            "归一化放在了 ReLU 之后：次序应为卷积、归一化、ReLU",
+        ),
+        Mistake(
             _wrong("no stride"),
-            Text(
-                "`stride` is ignored: with stride 2 the map must be halved",
-                "没有使用 stride：步幅为 2 时特征图应缩小一半",
-            ),
+            "`stride` is ignored: with stride 2 the map must be halved",
+            "没有使用 stride：步幅为 2 时特征图应缩小一半",
         ),
         Mistake(
             _wrong("padding"),
-            Text(
-                "the 3 × 3 convolution needs padding=1, or the map loses its edge and no longer fits the shortcut",
-                "3 × 3 卷积需要 padding=1，否则特征图会少一圈，与捷径对不上",
-            ),
+            "the 3 × 3 convolution needs padding=1, or the map loses its edge and no longer fits the shortcut",
+            "3 × 3 卷积需要 padding=1，否则特征图会少一圈，与捷径对不上",
         ),
     ),
     hints=(
@@ -227,25 +244,94 @@ def _parameters(depths: Sequence[int]) -> int:
     return count.parameters(ResNetConfig(tuple(depths), (64, 128, 256, 512), "bottleneck"))
 
 
-def _counted(wrong: str = "") -> Callable[[Sequence[int]], int]:
-    """The count by hand, with one thing wrong."""
+def _count_by_hand(depths: Sequence[int], wrong: Variant) -> int:
+    """The count by hand, with some things wrong."""
+    norm = next((n for name, n in {"norms": 0, "buffers": 4, "one number": 1, "bias": 3}.items() if name in wrong), 2)
+    total, channels = 64 * 3 * 49 + (0 if "stem norm" in wrong else norm * 64), 64
+    for stage, depth in enumerate(depths):
+        width = 64 * 2**stage
+        for number in range(depth):
+            inside = channels * width + (1 if "one pixel" in wrong else 9) * width**2 + 4 * width**2
+            total += inside + (0 if "block norms" in wrong else 3 if "narrow norms" in wrong else 6) * norm * width
+            first = number == 0 and "projections" not in wrong and (stage or "first projection" not in wrong)
+            if first or "every block projects" in wrong:
+                total += channels * 4 * width + (0 if "projection norms" in wrong else norm * 4 * width)
+            narrow = "narrow" in wrong and number < depth - 1 or "always narrow" in wrong
+            channels = width if narrow else 4 * width
+    return total + (512 if "head" in wrong else 2048) * 1000 + 1000 * ("head bias" not in wrong)
 
-    def parameters(depths: Sequence[int]) -> int:
-        norm, bias = {"norms": 0, "buffers": 4}.get(wrong, 2), int(wrong == "bias")
-        total, channels = 64 * 3 * 49 + (norm + bias) * 64, 64
-        for stage, depth in enumerate(depths):
-            width = 64 * 2**stage
-            for number in range(depth):
-                inside = channels * width + 9 * width**2 + 4 * width**2
-                total += inside + (norm + bias) * 6 * width
-                if number == 0 and wrong != "projections" and (stage or wrong != "first projection"):
-                    total += channels * 4 * width + (norm + bias) * 4 * width
-                channels = width if wrong == "narrow" and number < depth - 1 else 4 * width
-        features = 512 if wrong == "head" else 2048
-        return total + features * 1000 + 1000 * (wrong != "head bias")
 
-    return parameters
+def _counted(wrong: Variant) -> Callable[[Sequence[int]], int]:
+    return partial(_count_by_hand, wrong=wrong)
 
+
+_COUNT_SAYS = {
+    "norms": Text(
+        "the norms are missing: two parameters, factor and offset, for each of their channels",
+        "漏了归一化层：每个通道有两个参数，即缩放与平移",
+    ),
+    "buffers": Text(
+        "the running mean and variance of a norm are buffers, no parameters: no gradient trains them",
+        "归一化层里均值与方差的滑动平均是缓冲区，不是参数，不由梯度训练",
+    ),
+    "bias": Text(
+        "convolutions in front of a norm have no bias",
+        "归一化之前的卷积没有偏置",
+    ),
+    "projections": Text(
+        "the projections are missing: the first block of each stage has a 1 × 1 convolution and a norm on its shortcut",
+        "漏了投影：每个阶段的第一个块在捷径上有一个 1 × 1 卷积和一个归一化",
+    ),
+    "first projection": Text(
+        "the first stage projects, too: it does not stride, but its first block turns 64 channels into 256",
+        "第一阶段也有投影：它不带步幅，但第一个块要把 64 个通道变成 256 个",
+    ),
+    "narrow": Text(
+        "between blocks there are 4 * width channels: the first 1 × 1 of each later block reads all of them",
+        "块与块之间有 4 * width 个通道：后续每个块的第一个 1 × 1 卷积都要读取全部通道",
+    ),
+    "head": Text(
+        "the last map has 4 * 512 = 2,048 channels, and the linear layer reads them all",
+        "最后的特征图有 4 * 512 = 2048 个通道，全连接层读取全部通道",
+    ),
+    "head bias": Text(
+        "the linear layer has a bias for each class",
+        "全连接层对每个类别有一个偏置",
+    ),
+    "stem norm": Text(
+        "the norm of the stem is missing: two numbers for each of its 64 channels",
+        "漏了起始层的归一化：64 个通道各两个数",
+    ),
+    "block norms": Text(
+        "the norms inside the blocks are missing: two numbers for each of w + w + 4w channels",
+        "漏了块里的归一化：w + w + 4w 个通道各两个数",
+    ),
+    "narrow norms": Text(
+        "the norms of a block are counted short: they have w + w + 4w channels, and two numbers for each",
+        "块里的归一化少算了：一共 w + w + 4w 个通道，每个通道两个数",
+    ),
+    "one number": Text(
+        "a norm has two parameters per channel, a factor and an offset",
+        "归一化层的每个通道有两个参数：缩放和平移",
+    ),
+    "projection norms": Text(
+        "a norm follows each projection, too",
+        "每个投影之后也有归一化",
+    ),
+    "one pixel": Text(
+        "the convolution in the middle is 3 × 3: 9 * width² weights",
+        "中间的卷积是 3 × 3：9 * width² 个权重",
+    ),
+    "every block projects": Text(
+        "only the first block of a stage has a projection",
+        "只有每个阶段的第一个块才有投影",
+    ),
+    "always narrow": Text(
+        "a block gives 4 * width channels, to the next stage as well",
+        "块输出 4 * width 个通道，传给下一阶段时也是",
+    ),
+}
+_COUNTS = Diagnosis(_counted, [(name,) for name in _COUNT_SAYS], call, lambda: _DEPTHS, tolerance=1e-9)
 
 COUNT = Exercise(
     number="9.2",
@@ -261,61 +347,7 @@ COUNT = Exercise(
     cases=lambda: _DEPTHS,
     watch=without_modules("torch", "torchvision", "timm", "reslab"),
     tolerance=1e-9,
-    mistakes=(
-        Mistake(
-            _counted("norms"),
-            Text(
-                "the norms are missing: two parameters, factor and offset, for each of their channels",
-                "漏了归一化层：每个通道有两个参数，即缩放与平移",
-            ),
-        ),
-        Mistake(
-            _counted("buffers"),
-            Text(
-                "the running mean and variance of a norm are buffers, no parameters: no gradient trains them",
-                "归一化层里均值与方差的滑动平均是缓冲区，不是参数，不由梯度训练",
-            ),
-        ),
-        Mistake(
-            _counted("bias"),
-            Text(
-                "convolutions in front of a norm have no bias",
-                "归一化之前的卷积没有偏置",
-            ),
-        ),
-        Mistake(
-            _counted("projections"),
-            Text(
-                "the projections are missing: the first block of each stage has a 1 × 1 convolution and a norm on its shortcut",
-                "漏了投影：每个阶段的第一个块在捷径上有一个 1 × 1 卷积和一个归一化",
-            ),
-        ),
-        Mistake(
-            _counted("first projection"),
-            Text(
-                "the first stage projects, too: it does not stride, but its first block turns 64 channels into 256",
-                "第一阶段也有投影：它不带步幅，但第一个块要把 64 个通道变成 256 个",
-            ),
-        ),
-        Mistake(
-            _counted("narrow"),
-            Text(
-                "between blocks there are 4 * width channels: the first 1 × 1 of each later block reads all of them",
-                "块与块之间有 4 * width 个通道：后续每个块的第一个 1 × 1 卷积都要读取全部通道",
-            ),
-        ),
-        Mistake(
-            _counted("head"),
-            Text(
-                "the last map has 4 * 512 = 2,048 channels, and the linear layer reads them all",
-                "最后的特征图有 4 * 512 = 2048 个通道，全连接层读取全部通道",
-            ),
-        ),
-        Mistake(
-            _counted("head bias"),
-            Text("the linear layer has a bias for each class", "全连接层对每个类别有一个偏置"),
-        ),
-    ),
+    mistakes=_COUNTS.mistakes(_COUNT_SAYS),
     hints=(
         Text(
             "Four kinds of terms: stem, blocks, projections, linear layer. A convolution has in × out × k × k weights.",

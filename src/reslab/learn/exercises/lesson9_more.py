@@ -36,48 +36,33 @@ def _blocks() -> list[tuple]:
     ]
 
 
-def _preactivated(x: Tensor, norm1: Layer, conv1: Layer, norm2: Layer, conv2: Layer, project: Layer | None) -> Tensor:
-    active = torch.relu(norm1(x))
-    return conv2(torch.relu(norm2(conv1(active)))) + (project(active) if project else x)
-
-
 def _first_order(x: Tensor, norm1: Layer, conv1: Layer, norm2: Layer, conv2: Layer, project: Layer | None) -> Tensor:
     y = norm2(conv2(torch.relu(norm1(conv1(x)))))
     return torch.relu(y + (project(x) if project else x))
 
 
-def _relu_behind(x: Tensor, norm1: Layer, conv1: Layer, norm2: Layer, conv2: Layer, project: Layer | None) -> Tensor:
-    return torch.relu(_preactivated(x, norm1, conv1, norm2, conv2, project))
+def _preactivated(slip: str = "") -> Callable[..., Tensor]:
+    """The block of 2016, with one slip."""
 
+    def active(norm: Layer, y: Tensor, place: str) -> Tensor:
+        if slip in ("no relu", f"no {place} relu"):
+            return norm(y)
+        return norm(torch.relu(y)) if slip == "relu first" else torch.relu(norm(y))
 
-def _raw_projection(x: Tensor, norm1: Layer, conv1: Layer, norm2: Layer, conv2: Layer, project: Layer | None) -> Tensor:
-    return conv2(torch.relu(norm2(conv1(torch.relu(norm1(x)))))) + (project(x) if project else x)
+    def block(x: Tensor, norm1: Layer, conv1: Layer, norm2: Layer, conv2: Layer, project: Layer | None) -> Tensor:
+        before = active(norm1, x, "first")
+        y = conv1(before)
+        y = conv2(y if slip == "one norm" else active(norm2, y, "second"))
+        along = before if project or slip == "active identity" else x
+        if project:
+            along = project(x if slip == "raw projection" else along)
+        if slip == "relu in front":
+            y = torch.relu(y)
+        if slip != "no sum":
+            y = y + along
+        return torch.relu(y) if slip == "relu behind" else y
 
-
-def _active_identity(
-    x: Tensor, norm1: Layer, conv1: Layer, norm2: Layer, conv2: Layer, project: Layer | None
-) -> Tensor:
-    active = torch.relu(norm1(x))
-    return conv2(torch.relu(norm2(conv1(active)))) + (project(active) if project else active)
-
-
-def _no_relu(x: Tensor, norm1: Layer, conv1: Layer, norm2: Layer, conv2: Layer, project: Layer | None) -> Tensor:
-    active = norm1(x)
-    return conv2(norm2(conv1(active))) + (project(active) if project else x)
-
-
-def _relu_first(x: Tensor, norm1: Layer, conv1: Layer, norm2: Layer, conv2: Layer, project: Layer | None) -> Tensor:
-    active = norm1(torch.relu(x))
-    return conv2(norm2(torch.relu(conv1(active)))) + (project(active) if project else x)
-
-
-def _one_norm(x: Tensor, norm1: Layer, conv1: Layer, norm2: Layer, conv2: Layer, project: Layer | None) -> Tensor:
-    active = torch.relu(norm1(x))
-    return conv2(conv1(active)) + (project(active) if project else x)
-
-
-def _no_sum(x: Tensor, norm1: Layer, conv1: Layer, norm2: Layer, conv2: Layer, project: Layer | None) -> Tensor:
-    return conv2(torch.relu(norm2(conv1(torch.relu(norm1(x))))))
+    return block
 
 
 PREACTIVATED = Exercise(
@@ -93,59 +78,60 @@ def preactivated(x, norm1, conv1, norm2, conv2, project):
     shortcut = project(x) if project else x
     return torch.relu(y + shortcut)
 ''',
-    expected=_preactivated,
+    expected=_preactivated(),
     cases=_blocks,
     mistakes=(
         Mistake(
             _first_order,
-            Text(
-                "this is still the order of 2015: convolution, norm, ReLU; in 2016 it is norm, ReLU, convolution",
-                "这仍是 2015 年论文的次序：卷积、归一化、ReLU；2016 年改成了归一化、ReLU、卷积",
-            ),
+            "this is still the order of 2015: convolution, norm, ReLU; in 2016 it is norm, ReLU, convolution",
+            "这仍是 2015 年论文的次序：卷积、归一化、ReLU；2016 年改成了归一化、ReLU、卷积",
         ),
         Mistake(
-            _relu_behind,
-            Text(
-                "nothing may follow the sum: your ReLU there cuts off whatever is negative, in x, too",
-                "相加之后不能再有别的操作：那里的 ReLU 会把负值（包括 x 中的负值）全部截掉",
-            ),
+            _preactivated("relu behind"),
+            "nothing may follow the sum: your ReLU there cuts off whatever is negative, in x, too",
+            "相加之后不能再有别的操作：那里的 ReLU 会把负值（包括 x 中的负值）全部截掉",
         ),
         Mistake(
-            _raw_projection,
-            Text(
-                "the projection reads x behind the first norm and ReLU (He et al. 2016, appendix); only the identity takes x",
-                "投影读取的是经过第一个归一化与 ReLU 之后的 x（He 等，2016，附录）；只有恒等捷径才直接取 x",
-            ),
+            _preactivated("raw projection"),
+            "the projection reads x behind the first norm and ReLU (He et al. 2016, appendix); only the identity takes x",
+            "投影读取的是经过第一个归一化与 ReLU 之后的 x（He 等，2016，附录）；只有恒等捷径才直接取 x",
         ),
         Mistake(
-            _active_identity,
-            Text(
-                "your shortcut carries relu(norm1(x)): then it is no identity any more; add x itself",
-                "您的捷径传的是 relu(norm1(x))，这就不再是恒等映射；应当加上 x 本身",
-            ),
+            _preactivated("active identity"),
+            "your shortcut carries relu(norm1(x)): then it is no identity any more; add x itself",
+            "您的捷径传的是 relu(norm1(x))，这就不再是恒等映射；应当加上 x 本身",
         ),
         Mistake(
-            _no_relu,
-            Text(
-                "norm and convolution without a ReLU: in evaluation the whole residual is then one linear function",
-                "只有归一化和卷积，没有 ReLU：评估模式下整个残差就只是线性运算",
-            ),
+            _preactivated("no relu"),
+            "norm and convolution without a ReLU: in evaluation the whole residual is then one linear function",
+            "只有归一化和卷积，没有 ReLU：评估模式下整个残差就只是线性运算",
         ),
         Mistake(
-            _relu_first,
-            Text(
-                "norm and ReLU are exchanged: first the norm, then the ReLU, then the convolution",
-                "归一化与 ReLU 的次序反了：先归一化，再 ReLU，然后卷积",
-            ),
+            _preactivated("no first relu"),
+            "a ReLU is missing behind the first norm: norm, ReLU, convolution, twice",
+            "第一个归一化之后少了 ReLU：归一化、ReLU、卷积，重复两次",
         ),
         Mistake(
-            _one_norm,
-            Text(
-                "the second convolution has lost its norm and ReLU: each convolution has both in front of it",
-                "第二个卷积前缺了归一化与 ReLU：每个卷积之前都要有这两步",
-            ),
+            _preactivated("no second relu"),
+            "a ReLU is missing behind the second norm: norm, ReLU, convolution, twice",
+            "第二个归一化之后少了 ReLU：归一化、ReLU、卷积，重复两次",
         ),
-        Mistake(_no_sum, Text("the shortcut is not added", "没有加上捷径")),
+        Mistake(
+            _preactivated("relu in front"),
+            "a ReLU stands between the last convolution and the sum: F(x) could only add, never take away",
+            "最后一个卷积与相加之间有一个 ReLU：这样 F(x) 只能加，不能减",
+        ),
+        Mistake(
+            _preactivated("relu first"),
+            "norm and ReLU are exchanged: first the norm, then the ReLU, then the convolution",
+            "归一化与 ReLU 的次序反了：先归一化，再 ReLU，然后卷积",
+        ),
+        Mistake(
+            _preactivated("one norm"),
+            "the second convolution has lost its norm and ReLU: each convolution has both in front of it",
+            "第二个卷积前缺了归一化与 ReLU：每个卷积之前都要有这两步",
+        ),
+        Mistake(_preactivated("no sum"), "the shortcut is not added", "没有加上捷径"),
     ),
     hints=(
         Text(
@@ -225,25 +211,19 @@ def gated(x, residual, squeeze, excite):
     mistakes=(
         Mistake(
             _with_bugs(tuple(_BUGS)),
-            Text(
-                "all three bugs are still in it; begin with a shortcut that must stay the identity: what do the factors touch?",
-                "三处错误都还在；先想一想：捷径应当保持恒等，系数乘到了什么上面？",
-            ),
+            "all three bugs are still in it; begin with a shortcut that must stay the identity: what do the factors touch?",
+            "三处错误都还在；先想一想：捷径应当保持恒等，系数乘到了什么上面？",
         ),
-        *(Mistake(_with_bugs((bug,)), says, _DIAGNOSIS.shows(bug)) for bug, says in _BUGS.items()),
+        *(Mistake(_with_bugs((bug,)), *says, _DIAGNOSIS.shows(bug)) for bug, says in _BUGS.items()),
         Mistake(
             _with_bugs(("linear",)),
-            Text(
-                "the ReLU between the two linear layers is gone: together they are then only one",
-                "两个全连接层之间的 ReLU 不见了：这样两层合起来只相当于一层",
-            ),
+            "the ReLU between the two linear layers is gone: together they are then only one",
+            "两个全连接层之间的 ReLU 不见了：这样两层合起来只相当于一层",
         ),
         Mistake(
             _with_bugs((), "max"),
-            Text(
-                "squeezing takes the mean over the pixels, not the maximum",
-                "压缩一步取的是像素的均值，不是最大值",
-            ),
+            "squeezing takes the mean over the pixels, not the maximum",
+            "压缩一步取的是像素的均值，不是最大值",
         ),
     ),
     hints=(

@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from reslab.learn.exercise import Raised, same
+from reslab.learn.exercise import Mistake, Raised, Text, same
 from reslab.nn.weights import translate_names
 
 Variant = frozenset[str]
@@ -139,6 +139,10 @@ class Diagnosis:
         self.tried: dict[tuple[Variant, int], Any] = {}
         self.last: tuple[list[Any], Variant] | None = None
         """What an answer gave, and the combination that gives the same: every mistake asks for it."""
+
+    def mistakes(self, says: Mapping[str, Text]) -> tuple[Mistake, ...]:
+        """A bank: each mistake with what is said about it."""
+        return tuple(Mistake(self.make(frozenset({name})), *said, self.shows(name)) for name, said in says.items())
 
     def shows(self, mistake: str) -> Callable[[list[Any], list[Any]], bool]:
         """Whether that is the first mistake of the smallest combination that gives the same."""

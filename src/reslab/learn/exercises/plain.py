@@ -26,6 +26,8 @@ JOINS: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
     "subtracted": torch.sub,
     "subtracted from": lambda out, along: along - out,
     "averaged": lambda out, along: (out + along) / 2,
+    "shortcut twice": lambda out, along: out + 2 * along,
+    "residual twice": lambda out, along: 2 * out + along,
     "concatenated": lambda out, along: torch.cat([out, along], 1),
 }
 """What may stand in the place of the sum."""
@@ -53,25 +55,32 @@ def activate(x: Tensor, mistakes: Variant) -> Tensor:
     return next((ACTIVATIONS[name] for name in ACTIVATIONS if name in mistakes), F.relu)(x)
 
 
+def _norm(channels: int, mistakes: Variant) -> nn.Module:
+    return nn.GroupNorm(1, channels) if "another norm" in mistakes else nn.BatchNorm2d(channels)
+
+
 class Block(nn.Module):
     """The basic block with shortcuts of option B."""
 
     def __init__(self, in_channels: int, out_channels: int, stride: int = 1, mistakes: Variant = RIGHT) -> None:
         super().__init__()
         self.mistakes = mistakes
-        bias, kernel, padding = "bias" in mistakes, 3, 0 if "no padding" in mistakes else 1
-        if "other filters" in mistakes:
-            kernel, padding = 5, padding * 2
+        bias, kernel = "bias" in mistakes, 5 if "other filters" in mistakes else 3
+        first, second = (
+            0 if {"no padding", name} & mistakes else kernel // 2 for name in ("first unpadded", "second unpadded")
+        )
         second_stride = stride if {"both stride", "second strides"} & mistakes else 1
         first_stride = 1 if "second strides" in mistakes else stride
         between = in_channels if "second counts wrong" in mistakes else out_channels
-        self.conv1 = nn.Conv2d(in_channels, out_channels, kernel, first_stride, padding, bias=bias)
-        self.bn1 = nn.BatchNorm2d(in_channels if "pre-activation" in mistakes else out_channels)
-        self.conv2 = nn.Conv2d(between, out_channels, kernel, second_stride, padding, bias=bias)
+        self.conv1 = nn.Conv2d(in_channels, out_channels, kernel, first_stride, first, bias=bias)
+        self.bn1 = _norm(in_channels if "pre-activation" in mistakes else out_channels, mistakes)
+        if "no first norm" in mistakes:
+            self.bn1 = nn.Identity()
+        self.conv2 = nn.Conv2d(between, out_channels, kernel, second_stride, second, bias=bias)
         self.conv3 = (
             nn.Conv2d(out_channels, out_channels, 3, 1, 1, bias=False) if "three convolutions" in mistakes else None
         )
-        self.bn2 = self.bn1 if "one norm" in mistakes else nn.BatchNorm2d(out_channels)
+        self.bn2 = self.bn1 if "one norm" in mistakes else _norm(out_channels, mistakes)
         if "no second norm" in mistakes:
             self.bn2 = nn.Identity()
         if "other eps" in mistakes:
@@ -90,7 +99,9 @@ class Block(nn.Module):
         bias = bool({"bias", "projection bias"} & self.mistakes)
         self.shortcut.append(nn.Conv2d(in_channels, out_channels, kernel, along, kernel // 2, bias=bias))
         if "shortcut without norm" not in self.mistakes:
-            self.shortcut.append(nn.BatchNorm2d(out_channels))
+            self.shortcut.append(_norm(out_channels, self.mistakes))
+        if "projection active" in self.mistakes:
+            self.shortcut.append(nn.ReLU())
 
     def _projects(self, in_channels: int, out_channels: int, stride: int) -> bool:
         if "projection everywhere" in self.mistakes:
@@ -111,11 +122,12 @@ class Block(nn.Module):
         if "norm after ReLU" in self.mistakes:
             out = self.bn1(self._active(out))
         else:
-            out = self.bn1(out) if "no ReLU between" in self.mistakes else self._active(self.bn1(out))
+            out = out if "first norm unused" in self.mistakes else self.bn1(out)
+            out = out if "no ReLU between" in self.mistakes else self._active(out)
         out = self.conv2(out)
         if self.conv3:
             out = self.conv3(out)
-        if "norm behind the sum" in self.mistakes:
+        if {"norm behind the sum", "second norm unused"} & self.mistakes:
             return out
         return (self.bn1 if "norm used twice" in self.mistakes else self.bn2)(out)
 
@@ -139,6 +151,10 @@ class Block(nn.Module):
         out = self._residual(x)
         if "series" in wrong:
             return F.relu(self.shortcut(out))
+        if "x overwritten" in wrong:
+            return F.relu(out + self.shortcut(out))
+        if "x overwritten at once" in wrong:
+            return F.relu(out + self.shortcut(F.relu(self.bn1(self.conv1(x)))))
         if "no sum" in wrong:
             return self._active(out)
         if "ReLU before the sum" in wrong:
@@ -167,7 +183,7 @@ class Network(nn.Module):
         stride = 1 if "stem without stride" in mistakes else stride
         around = kernel // 2 - ("stem padding" in mistakes)
         self.conv1 = nn.Conv2d(3, widths[0], kernel, stride, around, bias="bias" in mistakes)
-        self.bn1 = nn.Identity() if "no stem norm" in mistakes else nn.BatchNorm2d(widths[0])
+        self.bn1 = nn.Identity() if "no stem norm" in mistakes else _norm(widths[0], mistakes)
         window, padding = (2, 0) if "pooling 2 × 2" in mistakes else (3, 0 if "pooling unpadded" in mistakes else 1)
         pool = nn.AvgPool2d if "average pooling" in mistakes else nn.MaxPool2d
         self.maxpool = (
