@@ -305,7 +305,7 @@ def test_every_picture_is_handed_on_and_counted(plant):
     tree = bad_tree()
     catalog = assign_splits(read_data(plant(tree)))
     kept, steps = {}, []
-    examine(catalog, keep=lambda p, pixels: kept.update({p.key: pixels.shape}), workers=2, on_progress=steps.append)
+    examine(catalog, keep=lambda p, pixels, _: kept.update({p.key: np.shape(pixels)}), workers=2, on_progress=steps.append)
     assert len(kept) == 24 and set(kept.values()) == {(20, 24, 3)}
     assert sum(steps) == len(tree)
 
@@ -314,7 +314,7 @@ def test_what_it_hands_on_fills_a_store_from_many_threads(plant):
     base = plant(two_classes(30))
     catalog = assign_splits(read_data(base))
     store = Store(catalog.pictures, lambda pixels: pixels)
-    examine(catalog, lambda p, pixels: store.keep(store.index[p.key], pixels), workers=4)
+    examine(catalog, store.keep, workers=4)
     for path in base.rglob("*.png"):
         path.unlink()
     assert all(store[n].shape == (20, 24, 3) for n in range(60))
