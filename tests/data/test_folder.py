@@ -2,6 +2,7 @@
 
 import os
 import sys
+import tracemalloc
 import unicodedata
 from pathlib import Path
 
@@ -125,6 +126,20 @@ def test_names_that_are_no_unicode(plant):
         str(picture.source).encode()
     picture.key.encode(), picture.label.encode(), catalog.root.encode()  # can be printed and stored
     assert load(picture).shape == (6, 8, 3)
+
+
+def test_a_picture_takes_little_memory(tmp_path):
+    for label in "ab":
+        (tmp_path / label).mkdir()
+        for number in range(1000):
+            (tmp_path / label / f"{number:07}.png").touch()
+    tracemalloc.start()
+    try:
+        found = read_folder(tmp_path)
+        kept, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert len(found.pictures) == 2000 and kept / 2000 < 300 + len(str(tmp_path))  # bytes
 
 
 def test_links_are_followed_once(plant, tmp_path):

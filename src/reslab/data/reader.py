@@ -64,10 +64,14 @@ def content(picture: Picture) -> bytes | None:
     )
 
 
-def load(picture: Picture) -> np.ndarray:
-    """The whole decoded picture, or the part that its box names: uint8 `[height, width, 3]`."""
+def load(picture: Picture, file: bytes | None = None) -> np.ndarray:
+    """The whole decoded picture, or the part that its box names: uint8 `[height, width, 3]`.
+
+    Args:
+        file: the picture's `content`, where it has been read already.
+    """
     source = picture.source
-    pixels = source if isinstance(source, np.ndarray) else _decoded_by(decode, picture)
+    pixels = source if isinstance(source, np.ndarray) else _decoded_by(decode, picture, file)
     if picture.box is None:
         return pixels
     left, upper, width, height = picture.box
@@ -84,17 +88,13 @@ def load_image(picture: Picture) -> Image.Image:
 
 
 def load_decoded(picture: Picture, file: bytes | None = None) -> Decoded:
-    """The same in the form that takes least time: an array where one was given or a part is used, else an image.
-
-    Args:
-        file: the picture's `content`, where it has been read already.
-    """
+    """The same in the form that takes least time: an array where one was given or a part is used, else an image."""
     if picture.box is None and not isinstance(picture.source, np.ndarray):
         return _decoded_by(decode_image, picture, file)
-    return load(picture)
+    return load(picture, file)
 
 
-def _decoded_by(decoder: Callable[..., Result], picture: Picture, file: bytes | None = None) -> Result:
+def _decoded_by(decoder: Callable[..., Result], picture: Picture, file: bytes | None) -> Result:
     source = picture.source
     if isinstance(source, Path | str):
         return decoder(source if file is None else file, printable(source))
