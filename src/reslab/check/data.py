@@ -210,7 +210,8 @@ def _about_picture(picture: Picture, file: bytes | None, pixels: Decoded, row: n
         yield Problem(kind, picture.key, detail, "note")
     if not header.deep:
         return
-    low, high = int(np.min(pixels)), int(np.max(pixels))
+    levels = np.asarray(pixels)
+    low, high = int(levels.min()), int(levels.max())
     if high - low < _BLANK or high <= _DARK:
         detail = (
             f"a {header.mode} picture that comes out at levels {low} to {high} of 255; its samples may not fill 16 bits"
