@@ -98,7 +98,8 @@ def examine(
         digest, row = fingerprint(pixels), _middle_row(pixels)
         if keep:
             keep(picture, pixels, digest)
-        return digest + blake2b(row, digest_size=_ROW_BYTES).digest(), list(_about_picture(picture, file, pixels, row))
+        name = digest + blake2b(row.tobytes(), digest_size=_ROW_BYTES).digest()
+        return name, list(_about_picture(picture, file, pixels, row))
 
     workers = default_workers() if workers is None else workers
     task = task_named(catalog.task)
