@@ -92,10 +92,10 @@ def planted(data: Path, count: int, each: int) -> None:
         copies: dict[str, tuple[str, str]] = {}
         names = {}
         for number, picture in enumerate(chosen):
-            names[number] = f"{picture.label}/{number:05d}{picture.source.suffix.lower()}"
+            names[number] = f"{picture.label}/{number:05d}{Path(picture.source).suffix.lower()}"
             path = Path(folder) / names[number]
             path.parent.mkdir(exist_ok=True)
-            path.write_bytes(picture.source.read_bytes())
+            path.write_bytes(Path(picture.source).read_bytes())
         for kind, change in KINDS.items():
             for number in draws.permutation(len(chosen))[:each]:
                 made = change(Image.fromarray(decode(chosen[number].source)), draws)

@@ -10,7 +10,7 @@ from PIL import Image
 from small_pictures import picture
 
 from reslab.check.data import IMBALANCE, examine
-from reslab.data.catalog import Catalog, Picture
+from reslab.data.catalog import Catalog, Member, Picture
 from reslab.data.folder import read_folder
 from reslab.data.sources import read_data
 from reslab.data.splits import assign_splits
@@ -305,16 +305,47 @@ def test_every_picture_is_handed_on_and_counted(plant):
     tree = bad_tree()
     catalog = assign_splits(read_data(plant(tree)))
     kept, steps = {}, []
-    examine(catalog, keep=lambda p, pixels: kept.update({p.key: pixels.shape}), workers=2, on_progress=steps.append)
+    examine(
+        catalog, keep=lambda p, pixels, _: kept.update({p.key: np.shape(pixels)}), workers=2, on_progress=steps.append
+    )
     assert len(kept) == 24 and set(kept.values()) == {(20, 24, 3)}
     assert sum(steps) == len(tree)
+
+
+class Counted(Member):
+    """A file that counts how often it is read."""
+
+    def __init__(self, file):
+        self.file, self.reads = file, 0
+
+    def read(self):
+        self.reads += 1
+        return self.file
+
+
+def test_each_file_is_read_once(plant):
+    files = [Counted(path.read_bytes()) for path in sorted(plant(two_classes()).rglob("*.png"))]
+    boxes = (None, (2, 2, 9, 9))
+    pictures = tuple(Picture(str(n), f, "ab"[n % 2], "train", None, boxes[n // 20]) for n, f in enumerate(files))
+    store = Store(pictures, np.array)
+    examine(Catalog("t", "t", pictures), store.keep, workers=2)
+    assert store[3].shape == (20, 24, 3) and {file.reads for file in files} == {1}
+
+
+def test_a_chance_match_of_two_fingerprints_is_no_duplicate():
+    pixels = [np.zeros((3, 2, 3), np.uint8) for _ in range(3)]
+    for array, number in zip(pixels, (257876, 2035026, 257876), strict=True):
+        array[1].flat[:4] = list(number.to_bytes(4, "big"))
+    assert fingerprint(pixels[0]) == fingerprint(pixels[1])
+    verdict = examine(Catalog("t", "t", tuple(Picture(str(n), p, "ab"[n % 2]) for n, p in enumerate(pixels))))
+    assert found(verdict, "duplicate", "conflicting labels") == [("duplicate", "0")]
 
 
 def test_what_it_hands_on_fills_a_store_from_many_threads(plant):
     base = plant(two_classes(30))
     catalog = assign_splits(read_data(base))
     store = Store(catalog.pictures, lambda pixels: pixels)
-    examine(catalog, lambda p, pixels: store.keep(store.index[p.key], pixels), workers=4)
+    examine(catalog, store.keep, workers=4)
     for path in base.rglob("*.png"):
         path.unlink()
     assert all(store[n].shape == (20, 24, 3) for n in range(60))

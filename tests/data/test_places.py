@@ -5,6 +5,7 @@ import os
 import socket
 import threading
 import zipfile
+from pathlib import Path
 
 import pytest
 from tests.pictures import colour_folder
@@ -79,7 +80,7 @@ def test_more_than_the_cache_holds_is_read_by_ranges(pets, memory, monkeypatch):
 def test_a_zip_and_a_parquet_file_at_a_url(pets, memory, tmp_path):
     with zipfile.ZipFile(tmp_path / "pets.zip", "w") as archive:
         for picture in pets.pictures:
-            archive.writestr(picture.key, picture.source.read_bytes())
+            archive.writestr(picture.key, Path(picture.source).read_bytes())
     memory.put_file(str(tmp_path / "pets.zip"), "/bucket/pets.zip")
     assert contents(read_data("memory://bucket/pets.zip")) == contents(pets)
     parquet = pytest.importorskip("pyarrow.parquet")
@@ -262,7 +263,7 @@ def test_shards_on_an_object_store(pets, s3, tmp_path, monkeypatch):
         write_shards(pets, "s3://nowhere/pets")
     with zipfile.ZipFile(tmp_path / "pets.zip", "w") as archive:
         for picture in pets.pictures:
-            archive.writestr(picture.key, picture.source.read_bytes())
+            archive.writestr(picture.key, Path(picture.source).read_bytes())
     monkeypatch.delenv("RESLAB_CACHE_BYTES")
     s3fs.S3FileSystem().put_file(str(tmp_path / "pets.zip"), "bucket/pets.zip")
     assert contents(read_data("s3://bucket/pets.zip")) == contents(pets)

@@ -1,6 +1,7 @@
 """Who trains, validates and tests: by the share asked for, for ever, whatever else changes."""
 
 import dataclasses
+import tracemalloc
 from collections import Counter
 from pathlib import Path
 
@@ -372,3 +373,14 @@ def test_the_lots_are_written_in_stone():
     done = assign_splits(catalog({"a": 40}))
     numbers = {split: [int(p.key[2:7]) for p in done.split(split)] for split in ("val", "test")}
     assert numbers == {"val": [0, 25, 39], "test": [14]}
+
+
+def test_a_picture_takes_little_memory_while_the_splits_are_made():
+    whole = catalog({"a": 2000, "b": 2000})
+    tracemalloc.start()
+    try:
+        assign_splits(whole)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak / 4000 < 300  # bytes, the pictures of the result among them

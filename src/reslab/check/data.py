@@ -3,22 +3,25 @@
 from collections import defaultdict
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from hashlib import blake2b
 from itertools import pairwise
 
 import numpy as np
 
 from reslab.check.metadata import Leak
 from reslab.data.catalog import Catalog, Picture, Split
-from reslab.data.reader import content, load, map_in_order
+from reslab.data.reader import content, load_decoded, map_in_order
 from reslab.data.splits import FINER, LONELY, lonely_groups
 from reslab.errors import BadPicture, nearest
 from reslab.pixels.decode import Facts, facts
 from reslab.pixels.fingerprint import fingerprint
+from reslab.pixels.preprocess import Decoded
 from reslab.system.machine import default_workers
 from reslab.tasks.table import task_named
 from reslab.tasks.task import Severity, Task
 
-Keep = Callable[[Picture, np.ndarray], None]
+Keep = Callable[[Picture, Decoded, bytes], None]
+"""Takes a picture, decoded, and its fingerprint."""
 
 IMBALANCE = 10
 """Most to least frequent class: beyond this the majority baseline is worth a warning."""
@@ -26,7 +29,7 @@ IMBALANCE = 10
 _SEVERITIES = ("error", "warning", "note")
 _BLANK = 8  # grey levels: a deep picture with less contrast than this came out almost uniform
 _DARK = 64  # a deep picture without a brighter level came out dark: its samples use 14 bits or fewer of the 16
-_TWIN_BYTES = 16  # of the hash: no chance match among any number of pictures
+_ROW_BYTES = 11  # of the middle row's hash: with the fingerprint no chance match among any number of pictures
 _BLOCKING = ("unreadable", "unknown class", "empty class", "one class")
 
 
@@ -88,26 +91,30 @@ def examine(
 
     def look(picture: Picture) -> tuple[bytes, list[Problem]]:
         try:
-            pixels = load(picture)
+            file = content(picture)
+            pixels = load_decoded(picture, file)
         except BadPicture as error:
             return b"", [Problem("unreadable", picture.key, error.reason, "error")]
+        digest, row = fingerprint(pixels), _middle_row(pixels)
         if keep:
-            keep(picture, pixels)
-        return fingerprint(pixels, _TWIN_BYTES), list(_about_picture(picture, pixels))
+            keep(picture, pixels, digest)
+        name = digest + blake2b(row.tobytes(), digest_size=_ROW_BYTES).digest()
+        return name, list(_about_picture(picture, file, pixels, row))
 
     workers = default_workers() if workers is None else workers
     task = task_named(catalog.task)
     problems = _about_classes(catalog, task) + _about_groups(catalog) + _about_reading(catalog)
     problems += [Problem(*found) for found in task.oddities(catalog)]
-    twins: dict[bytes, list[Picture]] = defaultdict(list)
+    first: dict[bytes, Picture] = {}
+    twins: dict[bytes, list[Picture]] = {}
     looks = map_in_order(look, catalog.pictures, workers, ahead=4 * max(workers, 1))
     for picture, (name, found) in zip(catalog.pictures, looks, strict=True):
         problems += found
-        if name:
-            twins[name].append(picture)
+        if name and (other := first.setdefault(name, picture)) is not picture:
+            twins.setdefault(name, [other]).append(picture)
         if on_progress:
             on_progress(1)
-    problems += [p for group in twins.values() if len(group) > 1 for p in _about_twins(group)]
+    problems += [p for group in twins.values() for p in _about_twins(group)]
     counts = catalog.counts()
     return Verdict(
         images=len(catalog.pictures),
@@ -184,18 +191,29 @@ def _about_groups(catalog: Catalog) -> list[Problem]:
     ]
 
 
-def _about_picture(picture: Picture, pixels: np.ndarray) -> Iterable[Problem]:
-    if (pixels[0] == pixels[0, 0]).all() and (pixels == pixels[0, 0]).all():
-        detail = f"every pixel comes out as {tuple(pixels[0, 0].tolist())}; look at it: it may be all transparent"
+def _middle_row(pixels: Decoded) -> np.ndarray:
+    """uint8 `[width, 3]`."""
+    if isinstance(pixels, np.ndarray):
+        return np.ascontiguousarray(pixels[len(pixels) // 2])
+    middle = pixels.height // 2
+    return np.asarray(pixels.crop((0, middle, pixels.width, middle + 1)))[0]
+
+
+def _about_picture(picture: Picture, file: bytes | None, pixels: Decoded, row: np.ndarray) -> Iterable[Problem]:
+    """What one picture shows; all of its pixels are looked at only where `row` or the header gives a reason."""
+    if (row == row[0]).all() and (np.asarray(pixels) == row[0]).all():
+        detail = f"every pixel comes out as {tuple(row[0].tolist())}; look at it: it may be all transparent"
         yield Problem("one colour", picture.key, detail, "note")
-    file = content(picture)
     if file is None:
         return
     header = facts(file)
     for kind, detail in _oddities(header):
         yield Problem(kind, picture.key, detail, "note")
-    low, high = int(pixels.min()), int(pixels.max())
-    if header.deep and (high - low < _BLANK or high <= _DARK):
+    if not header.deep:
+        return
+    levels = np.asarray(pixels)
+    low, high = int(levels.min()), int(levels.max())
+    if high - low < _BLANK or high <= _DARK:
         detail = (
             f"a {header.mode} picture that comes out at levels {low} to {high} of 255; its samples may not fill 16 bits"
         )

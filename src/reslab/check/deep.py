@@ -21,6 +21,7 @@ from reslab.data.reader import content
 from reslab.metrics.intervals import proportion
 from reslab.pixels.decode import facts
 from reslab.pixels.fingerprint import fingerprint
+from reslab.pixels.preprocess import Decoded
 from reslab.system.events import ignore
 
 _TWIN_BYTES = 16
@@ -48,9 +49,9 @@ class DeepCheck:
         self._quality: dict[int, Quality] = {}
         self._metadata: dict[int, Metadata] = {}
 
-    def keep(self, picture: Picture, pixels: np.ndarray) -> None:
+    def keep(self, picture: Picture, decoded: Decoded, _: bytes) -> None:
         """Take a decoded picture; may be called from several threads."""
-        number = self._index[picture]
+        number, pixels = self._index[picture], np.asarray(decoded)
         for row, part in zip((number, number + len(self._index)), small(pixels), strict=False):
             self._smalls[row] = part
             if row != number:

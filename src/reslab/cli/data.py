@@ -46,8 +46,8 @@ def check(
     config = replace(config, corrections=None if corrections is None else str(corrections))
     with show.bar("checking") as progress:
         verdict = examine_data(config, progress.move, near=near, deep=deep, html=html)
-    problems = [dataclasses.asdict(p) for p in verdict.problems]
     if json:
+        problems = [dataclasses.asdict(p) for p in verdict.problems]
         document = {"schema": 1, "ok": verdict.ok, "images": verdict.images, "classes": verdict.classes}
         document |= {"problems": problems, "skipped": verdict.skipped, "majority_baseline": verdict.majority_baseline}
         document |= {"task": verdict.task}
@@ -58,7 +58,7 @@ def check(
     if html:
         show.people.print(f"wrote {html}", soft_wrap=True)
     if not verdict.ok:
-        errors = sum(p["severity"] == "error" for p in problems)
+        errors = sum(p.severity == "error" for p in verdict.problems)
         raise GateNotMet(f"{errors} problem(s) in {data} must be fixed", "each line above says what")
 
 

@@ -53,8 +53,8 @@ class Picture:
     key: str
     """Its stable name: the path inside the data folder with forward slashes, or `digits/0042`."""
 
-    source: Path | bytes | Member | np.ndarray | BadPicture
-    """A file, a file's content, a file inside an archive, the picture itself as uint8 `[height, width, 3]`, or why there
+    source: Path | str | bytes | Member | np.ndarray | BadPicture
+    """A file's path, a file's content, a file inside an archive, the picture itself as uint8 `[height, width, 3]`, or why there
     is none."""
 
     label: str

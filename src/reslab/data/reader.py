@@ -17,7 +17,7 @@ from PIL import Image
 
 from reslab.data.catalog import Member, Picture
 from reslab.errors import BadPicture
-from reslab.pixels.decode import decode, decode_image, kept_memory, read_file
+from reslab.pixels.decode import decode, decode_image, kept_memory, printable, read_file
 from reslab.pixels.preprocess import Decoded
 from reslab.pixels.stored import Unreadable
 from reslab.system.machine import default_workers
@@ -58,14 +58,20 @@ def content(picture: Picture) -> bytes | None:
         except Unreadable as error:
             raise BadPicture(picture.key, str(error)) from None
     return (
-        None if isinstance(source, np.ndarray) else read_file(source, None if isinstance(source, Path) else picture.key)
+        None
+        if isinstance(source, np.ndarray)
+        else read_file(source, None if isinstance(source, Path | str) else picture.key)
     )
 
 
-def load(picture: Picture) -> np.ndarray:
-    """The whole decoded picture, or the part that its box names: uint8 `[height, width, 3]`."""
+def load(picture: Picture, file: bytes | None = None) -> np.ndarray:
+    """The whole decoded picture, or the part that its box names: uint8 `[height, width, 3]`.
+
+    Args:
+        file: the picture's `content`, where it has been read already.
+    """
     source = picture.source
-    pixels = source if isinstance(source, np.ndarray) else _decoded_by(decode, picture)
+    pixels = source if isinstance(source, np.ndarray) else _decoded_by(decode, picture, file)
     if picture.box is None:
         return pixels
     left, upper, width, height = picture.box
@@ -77,15 +83,22 @@ def load(picture: Picture) -> np.ndarray:
 
 def load_image(picture: Picture) -> Image.Image:
     """The same as an image of Pillow's, for what only resizes or hashes it: quicker for large photographs."""
+    found = load_decoded(picture)
+    return Image.fromarray(found) if isinstance(found, np.ndarray) else found
+
+
+def load_decoded(picture: Picture, file: bytes | None = None) -> Decoded:
+    """The same in the form that takes least time: an array where one was given or a part is used, else an image."""
     if picture.box is None and not isinstance(picture.source, np.ndarray):
-        return _decoded_by(decode_image, picture)
-    return Image.fromarray(load(picture))
+        return _decoded_by(decode_image, picture, file)
+    return load(picture, file)
 
 
-def _decoded_by(decoder: Callable[..., Result], picture: Picture) -> Result:
-    if isinstance(picture.source, Path):
-        return decoder(picture.source)
-    return decoder(content(picture) or b"", picture.key)
+def _decoded_by(decoder: Callable[..., Result], picture: Picture, file: bytes | None) -> Result:
+    source = picture.source
+    if isinstance(source, Path | str):
+        return decoder(source if file is None else file, printable(source))
+    return decoder((content(picture) if file is None else file) or b"", picture.key)
 
 
 def map_in_order(

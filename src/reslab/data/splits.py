@@ -131,7 +131,10 @@ FINER = "group by something finer, such as --group-by 'patient(\\d+)'"
 
 def lonely_groups(pictures: Collection[Picture]) -> list[tuple[str, int]]:
     """Classes of several pictures that are all in one group, with their number."""
-    counts, grouped = Counter(p.label for p in pictures), {p.label for p in pictures if p.group is not None}
+    grouped = {p.label for p in pictures if p.group is not None}
+    if not grouped:
+        return []
+    counts = Counter(p.label for p in pictures)
     alone = [label for label, units in sorted(_units_by_class(pictures).items()) if len(units) == 1]
     return [(label, counts[label]) for label in alone if label in grouped and counts[label] > 1]
 
@@ -159,12 +162,24 @@ def _assign(
     catalog: Catalog, pictures: list[Picture], shares: tuple[tuple[Split, float], ...], seed: int
 ) -> dict[str, Split]:
     """Key -> split, for some pictures of the catalog."""
-    units = _units(pictures)
-    hashes = {unit: _split_hash(seed, unit) for unit in units}
+    labels = _labels_of_units(catalog, pictures)
+    hashes = {unit: _split_hash(seed, unit) for unit in labels}
     chosen = {unit: _split_of(value, shares) for unit, value in hashes.items()}
-    labels = {unit: {label for p in members for label in catalog.labels_of(p)} for unit, members in units.items()}
     _repair(labels, shares, hashes, chosen)
-    return {picture.key: chosen[unit] for unit, members in units.items() for picture in members}
+    return {picture.key: chosen[_unit(picture)] for picture in pictures}
+
+
+def _labels_of_units(catalog: Catalog, pictures: Iterable[Picture]) -> dict[str, frozenset[str]]:
+    """Unit -> the classes in it. Equal sets are one object: a set of its own for every picture takes 200 bytes."""
+    sets: dict[str | frozenset[str], frozenset[str]] = {}
+    labels: dict[str, frozenset[str]] = {}
+    for picture in pictures:
+        if picture.label not in sets:
+            sets[picture.label] = frozenset(catalog.labels_of(picture))
+        unit, mine = _unit(picture), sets[picture.label]
+        both = labels.get(unit, mine) | mine
+        labels[unit] = sets.setdefault(both, both)
+    return labels
 
 
 def _split_of(value: float, shares: tuple[tuple[Split, float], ...]) -> Split:
@@ -177,7 +192,7 @@ def _split_of(value: float, shares: tuple[tuple[Split, float], ...]) -> Split:
 
 
 def _repair(
-    labels: dict[str, set[str]],
+    labels: Mapping[str, Collection[str]],
     shares: tuple[tuple[Split, float], ...],
     hashes: dict[str, float],
     chosen: dict[str, Split],

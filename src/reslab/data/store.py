@@ -7,8 +7,9 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from reslab.data.catalog import Picture
-from reslab.data.reader import load
+from reslab.data.reader import load_decoded
 from reslab.pixels.fingerprint import fingerprint
+from reslab.pixels.preprocess import Decoded
 from reslab.system.machine import free_memory
 
 _SHARE_OF_FREE_MEMORY = 0.25
@@ -38,10 +39,9 @@ class Store:
     """
 
     def __init__(
-        self, pictures: Sequence[Picture], transform: Callable[[np.ndarray], np.ndarray], limit: int | None = None
+        self, pictures: Sequence[Picture], transform: Callable[[Decoded], np.ndarray], limit: int | None = None
     ) -> None:
         self.pictures = pictures
-        self.index = {picture.key: number for number, picture in enumerate(pictures)}
         self._transform = transform
         self._memory = _Memory(memory_limit() if limit is None else limit)
 
@@ -56,21 +56,24 @@ class Store:
 
     def __getitem__(self, index: int) -> np.ndarray:
         """Picture `index`, uint8 `[height, width, 3]`. Raises BadPicture."""
-        picture = self.pictures[index]
-        kept = self._memory.kept.get(picture.key)
-        return self.keep(index, load(picture)) if kept is None else kept
+        return self.read(self.pictures[index])[0]
 
     def read(self, picture: Picture) -> tuple[np.ndarray, bytes]:
         """The transformed picture, and the hash of its full decoded form."""
-        pixels = self[self.index[picture.key]]
+        kept = self._memory.kept.get(picture.key)
+        pixels = self.keep(picture, load_decoded(picture)) if kept is None else kept
         return pixels, self._memory.hashes[picture.key]
 
-    def keep(self, index: int, picture: np.ndarray) -> np.ndarray:
-        """Keep an already decoded picture, if there is room; returns it transformed."""
-        transformed = np.ascontiguousarray(self._transform(picture))
-        key, memory = self.pictures[index].key, self._memory
+    def keep(self, picture: Picture, pixels: Decoded, digest: bytes | None = None) -> np.ndarray:
+        """Keep an already decoded picture, if there is room; returns it transformed.
+
+        Args:
+            digest: its `fingerprint`, where that is known.
+        """
+        transformed = np.ascontiguousarray(self._transform(pixels))
+        key, memory = picture.key, self._memory
         if key not in memory.hashes:
-            memory.hashes[key] = fingerprint(picture)
+            memory.hashes[key] = fingerprint(pixels) if digest is None else digest
         with memory.lock:
             if key not in memory.kept and memory.left >= transformed.nbytes:
                 memory.kept[key] = transformed
@@ -79,7 +82,10 @@ class Store:
 
     def fingerprints(self) -> list[bytes]:
         """One short hash per picture, of its full decoded form; decodes those that have not been read yet."""
-        for index, picture in enumerate(self.pictures):
-            if picture.key not in self._memory.hashes:
-                self.keep(index, load(picture))
-        return [self._memory.hashes[picture.key] for picture in self.pictures]
+        return [self.fingerprint(picture) for picture in self.pictures]
+
+    def fingerprint(self, picture: Picture) -> bytes:
+        """A short hash of one picture's full decoded form; decodes it if it has not been read yet."""
+        if picture.key not in self._memory.hashes:
+            self.keep(picture, load_decoded(picture))
+        return self._memory.hashes[picture.key]

@@ -324,6 +324,8 @@ def key_of(written: str, bases: Sequence[str]) -> str:
         bases: from `bases_of`.
     """
     written = unicodedata.normalize("NFC", written)
+    if not os.path.isabs(written) and ".." not in written:  # noqa: PTH117  for every row
+        return posixpath.normpath(written)
     for base in bases:
         whole = os.path.normpath(Path(base) / written)
         if whole.startswith(base.rstrip(os.sep) + os.sep):

@@ -80,17 +80,18 @@ def read_rows(path: Path, columns: Collection[str]) -> list[dict[str, str]] | No
     Raises:
         ResLabError: it is not UTF-8, or a row lacks one of the columns.
     """
-    if not path.is_file():
-        return None
+    return list(_rows(path, columns)) if path.is_file() else None
+
+
+def _rows(path: Path, columns: Collection[str]) -> Iterator[dict[str, str]]:
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
-            rows = list(csv.DictReader(file))
+            for number, row in enumerate(csv.DictReader(file), 1):
+                if missing := [name for name in columns if row.get(name) is None]:
+                    raise ResLabError(f"{path} is damaged: row {number} has no {missing[0]}")
+                yield row
     except (ValueError, csv.Error):
         raise ResLabError(f"{path} is damaged: it is not a table in UTF-8") from None
-    for number, row in enumerate(rows, 1):
-        if missing := [name for name in columns if row.get(name) is None]:
-            raise ResLabError(f"{path} is damaged: row {number} has no {missing[0]}")
-    return rows
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,17 +114,19 @@ def read_split(run: Path) -> list[SplitRow] | None:
         ResLabError: the table is damaged, or names a picture twice.
     """
     path, found = run / SPLIT_NAME, {}
-    rows = read_rows(path, ("path", "label", "split"))
-    for number, row in enumerate(rows or [], 1):
+    if not path.is_file():
+        return None
+    shared: dict[str, str] = {}  # one text for all the pictures of a class
+    for number, row in enumerate(_rows(path, ("path", "label", "split")), 1):
         fold = row.get("fold") or "0"  # runs of earlier versions have no such column
-        values: dict[str, Any] = {f.name: row.get(f.name) or "" for f in fields(SplitRow)} | {
-            "fold": int(fold) if fold.isdecimal() else fold
-        }
+        values: dict[str, Any] = {f.name: row.get(f.name) or "" for f in fields(SplitRow)}
+        values |= {name: shared.setdefault(values[name], values[name]) for name in ("label", "split", "group")}
+        values["fold"] = int(fold) if fold.isdecimal() else fold
         picture = build(SplitRow, values, path, f"row {number}")
         if picture.path in found:
             raise ResLabError(f"{path} is damaged: row {number} names {picture.path} again")
         found[picture.path] = picture
-    return None if rows is None else list(found.values())
+    return list(found.values())
 
 
 @dataclass(frozen=True, slots=True)

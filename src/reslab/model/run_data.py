@@ -34,7 +34,7 @@ def data_location(document: Mapping[str, Any]) -> str:
 def recorded_split(run: Path) -> list[SplitRow] | None:
     """`split.csv` with keys in their present spelling: earlier runs kept `./` and decomposed accents."""
     rows, bases = read_split(run), bases_of(Path(data_location(read_config(run))).parent)
-    return rows and [replace(row, path=key_of(row.path, bases)) for row in rows]
+    return rows and [row if (key := key_of(row.path, bases)) == row.path else replace(row, path=key) for row in rows]
 
 
 def as_corrected(run: Path, catalog: Catalog) -> Catalog:

@@ -22,9 +22,11 @@ def fingerprint(picture: UInt8[np.ndarray, PICTURE] | Image.Image, length: int =
     """
     shape = picture.size[::-1] if isinstance(picture, Image.Image) else picture.shape[:2]
     digest = hashlib.blake2b(np.asarray(shape, "<u4").tobytes(), digest_size=length)
-    if isinstance(picture, Image.Image):
+    if isinstance(picture, Image.Image) and picture.height > _ROWS:
         for upper in range(0, picture.height, _ROWS):
             digest.update(picture.crop((0, upper, picture.width, min(upper + _ROWS, picture.height))).tobytes())
+    elif isinstance(picture, Image.Image):
+        digest.update(picture.tobytes())
     else:
         digest.update(np.ascontiguousarray(picture).data)
     return digest.digest()

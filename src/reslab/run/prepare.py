@@ -12,7 +12,7 @@ from pathlib import Path
 
 from reslab.check.data import Verdict, examine
 from reslab.data.catalog import Catalog, Picture, Split
-from reslab.data.reader import load, map_in_order
+from reslab.data.reader import load_decoded, map_in_order
 from reslab.data.sources import read_data
 from reslab.data.splits import FINER, LONELY, lonely_groups
 from reslab.errors import ResLabError
@@ -241,9 +241,10 @@ def reload_and_verify(stores: Stores, catalog: Catalog, expected: Mapping[str, s
     """Decode a run's pictures once more, and refuse those that are no longer what they were."""
 
     def look(picture: Picture) -> str:
-        pixels = load(picture)
-        stores.keep(picture, pixels)
-        return fingerprint(pixels).hex()
+        pixels = load_decoded(picture)
+        digest = fingerprint(pixels)
+        stores.keep(picture, pixels, digest)
+        return digest.hex()
 
     listener({"event": "check", "total": len(catalog.pictures)})
     for picture, found in zip(

@@ -2,12 +2,10 @@
 
 from dataclasses import dataclass
 
-import numpy as np
-
 from reslab.data.augment import ROOM, Augment
 from reslab.data.catalog import Catalog, Picture
 from reslab.data.store import Store
-from reslab.pixels.preprocess import Preprocess, shrunk
+from reslab.pixels.preprocess import Decoded, Preprocess, shrunk
 from reslab.train.config import Plan
 
 
@@ -18,18 +16,16 @@ class Stores:
     train: Store
     val: Store
 
-    def keep(self, picture: Picture, pixels: np.ndarray) -> None:
-        """Take a picture that has just been decoded (by the data check)."""
-        store = self.train if picture.split == "train" else self.val
-        store.keep(store.index[picture.key], pixels)
+    def keep(self, picture: Picture, pixels: Decoded, digest: bytes) -> None:
+        """Take a picture that has just been decoded (by the data check), and its fingerprint."""
+        self._of(picture).keep(picture, pixels, digest)
 
-    def fingerprints(self) -> dict[str, str]:
-        """Key -> hash of the decoded picture in hexadecimal; decodes what has not been decoded yet."""
-        return {
-            picture.key: digest.hex()
-            for store in (self.train, self.val)
-            for picture, digest in zip(store.pictures, store.fingerprints(), strict=True)
-        }
+    def fingerprint(self, picture: Picture) -> str:
+        """The hash of a decoded picture in hexadecimal; decodes it if it has not been decoded yet."""
+        return self._of(picture).fingerprint(picture).hex()
+
+    def _of(self, picture: Picture) -> Store:
+        return self.train if picture.split == "train" else self.val
 
 
 def open_stores(plan: Plan, catalog: Catalog) -> Stores:

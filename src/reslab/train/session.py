@@ -44,7 +44,7 @@ from reslab.nn.resnet import ResNet, build
 from reslab.pixels.encode import encode_picture
 from reslab.system import device
 from reslab.system.events import Event
-from reslab.system.files import remove_leftovers, write_atomically, write_json
+from reslab.system.files import open_atomically, remove_leftovers, write_atomically, write_json
 from reslab.system.machine import default_workers
 from reslab.tasks.table import task_named
 from reslab.tasks.task import Validation
@@ -78,16 +78,17 @@ def begin(job: Job) -> None:
     out = job.folder
     if (out / CONFIG_NAME).exists():
         raise ResLabError(f"{out} already holds a run", f"choose another --out, or: reslab resume {out}")
-    file = io.StringIO()
-    writer = csv.writer(file, lineterminator="\n")
-    hashes = job.stores.fingerprints()
-    writer.writerow(["path", "label", "split", "group", "fold", "fingerprint"])
-    for p in job.catalog.pictures:
-        writer.writerow((p.key, p.label, p.split, p.group or "", p.fold or "", hashes.get(p.key, "")))
     png = encode_picture(sheet(job.plan, job.stores.train))
     if job.catalog.corrections:
         write_corrections(out, job.catalog)
-    write_atomically(out / SPLIT_NAME, file.getvalue().encode())
+    with open_atomically(out / SPLIT_NAME) as file:
+        text = io.TextIOWrapper(file, encoding="utf-8", newline="")
+        writer = csv.writer(text, lineterminator="\n")
+        writer.writerow(["path", "label", "split", "group", "fold", "fingerprint"])
+        for p in job.catalog.pictures:
+            digest = job.stores.fingerprint(p) if p.split != "test" else ""
+            writer.writerow((p.key, p.label, p.split, p.group or "", p.fold or "", digest))
+        text.detach()  # flushes it, and leaves the file open
     write_json(out / CONFIG_NAME, plan_document(job.plan))
     write_atomically(out / SHEET_NAME, png)
 

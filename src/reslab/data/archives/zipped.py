@@ -55,10 +55,6 @@ class _Inside(Node):
         assert isinstance(root, _Inside)
         return self.path.relative_to(root.path)
 
-    def __lt__(self, other: Node) -> bool:
-        assert isinstance(other, _Inside)
-        return self.path < other.path
-
     def child(self, name: str) -> "_Inside":
         """What lies in it under a name; made where there is nothing."""
         if self._children is None:
