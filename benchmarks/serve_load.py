@@ -231,9 +231,9 @@ def main() -> None:
     report["statuses"] = dict(sorted(outcome.statuses.items()))
     report |= {"wrong": outcome.wrong[:10], "lost_with_the_process": outcome.lost.count(outcome.killed)}
     report |= {"lost_elsewhere": outcome.lost_elsewhere(), "restarts": health(server.port)["restarts"]}
-    report["per_second_before"] = round(outcome.rate(-3, 0), 1)
+    report["per_second_before"] = round(outcome.rate(-5, 0), 1)
     report["per_second_after"] = {f"{k * BIN:.2f} s": round(outcome.rate(k * BIN, (k + 1) * BIN), 1) for k in range(12)}
-    report["per_second_from_1_s_to_4_s"] = round(outcome.rate(1, 4), 1)
+    report["per_second_from_1_s_to_6_s"] = round(outcome.rate(1, 6), 1)
     report["exit_code"] = server.stop()
     print(json.dumps(report, indent=1))
     sys.exit(bool(outcome.wrong or outcome.lost_elsewhere() or report["exit_code"]))

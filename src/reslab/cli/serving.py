@@ -14,11 +14,15 @@ from reslab.cli.foreign import FOREIGN_OPTIONS, ForeignOptions
 from reslab.cli.sets import DEFAULT_SETS, SetChoice
 from reslab.engine.open import EngineName
 from reslab.errors import ResLabError
+from reslab.serve.fetching import Fetcher
 from reslab.serve.limits import Limits
 from reslab.serve.sources import Source, Watch, named_models
 
 TOKEN_VARIABLE = "RESLAB_TOKEN"
 """The environment variable whose value clients must send."""
+
+KEY_VARIABLE = "LABEL_STUDIO_API_KEY"
+"""The environment variable whose value is sent to the first server of --fetch-from."""
 
 _LIMITS = Limits()
 
@@ -34,6 +38,8 @@ class ServerOptions:
     "Port to listen on; 0 chooses a free one."
     processes: int = 1
     "Processes that answer on the one port, started again where they end; an exported model's memory is shared."
+    fetch_from: tuple[str, ...] = ()
+    "A server, such as https://labels.example.org, from which pictures that Label Studio names may be fetched; by default none."
 
 
 _OPTIONS = ServerOptions()
@@ -81,7 +87,8 @@ def serve(
     with bind_socket(server.host, server.port) as listener:
         local = ipaddress.ip_address(listener.getsockname()[0]).is_loopback
         watch, create = Watch(opened), partial(create_app, limits=limits, token=token, sets=sets.options())
-        create = partial(create, local=local and token is None, processes=server.processes)
+        fetcher = Fetcher(server.fetch_from, os.environ.get(KEY_VARIABLE), limits)
+        create = partial(create, local=local and token is None, processes=server.processes, fetcher=fetcher)
         if not local and token is None:
             show.people.print(
                 f"warning: anyone who can reach {server.host} can use this server; set {TOKEN_VARIABLE} to require a token"

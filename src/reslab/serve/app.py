@@ -1,6 +1,7 @@
 """The HTTP interface of a model: its routes and their OpenAPI description."""
 
 import asyncio
+import base64
 import hmac
 import importlib.metadata
 import json
@@ -31,7 +32,9 @@ from reslab.serve.documents import (
     StateDocument,
     to_json,
 )
+from reslab.serve.fetching import Fetcher
 from reslab.serve.front import MONITORING_ENDPOINTS, RequestMiddleware
+from reslab.serve.label_studio import PREFIX, add_label_studio
 from reslab.serve.limits import Limits, Refused
 from reslab.serve.reload import follow
 from reslab.serve.service import Service
@@ -85,6 +88,7 @@ def create_app(
     sets: SetOptions | None = None,
     watch: Watch | None = None,
     processes: int = 1,
+    fetcher: Fetcher | None = None,
 ) -> FastAPI:
     """The server of one or several models, as an ASGI app.
 
@@ -95,6 +99,7 @@ def create_app(
         sets: which prediction sets are answered; by default those of 95 %, where the model file holds them.
         watch: the models' files; one that changes is served instead.
         processes: how many servers share this machine's processors.
+        fetcher: fetches pictures that Label Studio names by address; by default none are.
 
     Raises:
         ResLabError: the model file holds no quantiles for `sets`.
@@ -102,6 +107,7 @@ def create_app(
     version = importlib.metadata.version("reslab")
     named = engines if isinstance(engines, Mapping) else {"model": engines}
     service = Service(named, limits or Limits(), version, sets, processes)
+    fetcher = fetcher or Fetcher([], None, service.limits)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
@@ -122,6 +128,7 @@ def create_app(
     _add_prediction_routes(app, service, guards)
     _add_model_routes(app, service, guards)
     _add_status_routes(app, service, guards)
+    add_label_studio(app, service, guards, fetcher)
     add_page(app)
     return app
 
@@ -252,11 +259,8 @@ def _guards(service: Service, token: str | None) -> list[Any]:
     """The checks before a byte of the body is read: token, shutdown, rate."""
 
     async def authorize(request: Request) -> None:
-        if token is not None:
-            scheme, _, sent = request.headers.get("authorization", "").partition(" ")
-            right = hmac.compare_digest(sent.strip().encode("latin-1"), token.strip().encode())
-            if scheme.lower() != "bearer" or not right:
-                raise Refused(401, "token", "this server requires a token", "send Authorization: Bearer TOKEN")
+        if token is not None and not hmac.compare_digest(_sent(request), token.strip().encode()):
+            raise Refused(401, "token", "this server requires a token", "send Authorization: Bearer TOKEN")
         if request.url.path in MONITORING_ENDPOINTS:
             return
         if service.draining:
@@ -266,6 +270,17 @@ def _guards(service: Service, token: str | None) -> list[Any]:
 
     described = [] if token is None else [Depends(HTTPBearer(auto_error=False))]  # for OpenAPI only
     return [Depends(authorize), *described]
+
+
+def _sent(request: Request) -> bytes:
+    """The token that a request sends; Label Studio, which knows user and password only, sends it as the password."""
+    scheme, _, sent = request.headers.get("authorization", "").partition(" ")
+    if scheme.lower() == "basic" and f"{PREFIX}/" in request.url.path:
+        try:
+            return base64.b64decode(sent.strip(), validate=True).partition(b":")[2]
+        except ValueError:
+            return b""
+    return sent.strip().encode("latin-1") if scheme.lower() == "bearer" else b""
 
 
 def _describe(

@@ -87,11 +87,14 @@ def _named(word: str) -> list[tuple[str, Path]]:
             path for path in sorted(folder.iterdir()) if path.suffix in _SUFFIXES or (path / MODEL_NAME).is_file()
         ]
         if inside:
-            return [(path.name if path.is_dir() else path.stem, find_model(path)) for path in inside]
-    path = find_model(word)
-    named_by = path.parent if folder.is_dir() else path
-    plain = re.sub(r"[^A-Za-z0-9._-]+", "-", named_by.resolve().name if folder.is_dir() else path.stem).strip("-._")
-    return [(plain[:64] or "model", path)]
+            return [(_name_of(path), find_model(path)) for path in inside]
+    return [(_name_of(folder if folder.is_dir() else find_model(word)), find_model(word))]
+
+
+def _name_of(path: Path) -> str:
+    """The name of a run folder, or of a file without its suffix, as far as it is plain."""
+    name = path.resolve().name if path.is_dir() else path.stem
+    return re.sub(r"[^A-Za-z0-9._-]+", "-", name).strip("-._")[:64] or "model"
 
 
 def _stamp(path: Path) -> Stamp:
