@@ -128,4 +128,6 @@ def test_what_cannot_be_forked_is_refused(capsys, tmp_path):
     error = capsys.readouterr().err
     assert "openvino cannot serve" in error and "with several processes" in error
     assert reslab(["serve", MODEL, "--processes", "0"]) == 2
-    assert "--processes 0 is not between 1 and 256" in capsys.readouterr().err
+    assert "--processes 0 is not between 1 and" in capsys.readouterr().err
+    assert reslab(["serve", MODEL, "--processes", "257"]) == 2
+    assert "--processes 257 is too large" in capsys.readouterr().err

@@ -24,6 +24,7 @@ TOKEN_VARIABLE = "RESLAB_TOKEN"
 KEY_VARIABLE = "LABEL_STUDIO_API_KEY"
 """The environment variable whose value is sent to the first server of --fetch-from."""
 
+_MOST_PROCESSES = 256
 _LIMITS = Limits()
 
 
@@ -40,6 +41,13 @@ class ServerOptions:
     "Processes that answer on the one port, started again where they end; an exported model's memory is shared."
     fetch_from: tuple[str, ...] = ()
     "A server, such as https://labels.example.org, from which pictures that Label Studio names may be fetched; by default none."
+
+    def refuse_too_many(self) -> None:
+        """Refuse more processes than this system can have."""
+        if self.processes > 1 and sys.platform == "win32":
+            raise ResLabError("--processes needs a system that can fork, and Windows cannot", "start several servers")
+        if self.processes > _MOST_PROCESSES:
+            raise ResLabError(f"--processes {self.processes} is too large", f"it ends at {_MOST_PROCESSES}")
 
 
 _OPTIONS = ServerOptions()
@@ -77,8 +85,7 @@ def serve(
         from reslab.serve.supervisor import run_processes
     except ModuleNotFoundError as error:
         raise ResLabError(f"serve needs the package {error.name}", "pip install 'reslab[serve]'") from None
-    if server.processes > 1 and sys.platform == "win32":
-        raise ResLabError("--processes needs a system that can fork, and Windows cannot", "start several servers")
+    server.refuse_too_many()
     token, forked = _token(), server.processes > 1
     opened = [
         Source(name, path, partial(open_for_serving, path, foreign.assumed(), show.people.print, engine, forked))
