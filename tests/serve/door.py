@@ -18,9 +18,9 @@ PATIENCE = 60  # seconds
 
 
 @contextmanager
-def served(engine, limits=None, token=None, local=False, sets=None):
+def served(engine, limits=None, token=None, local=False, sets=None, **more):
     """A client of a server that answers for as long as the block lasts; `client.app` is its app."""
-    app = create_app(engine, limits, token, local, sets)
+    app = create_app(engine, limits, token, local, sets, **more)
     uvicorn = create_server(app)
     with bind_socket("127.0.0.1", 0) as listener:
         address = f"http://127.0.0.1:{listener.getsockname()[1]}"

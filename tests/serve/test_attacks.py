@@ -189,7 +189,7 @@ def test_a_picture_beyond_its_memory_is_refused(monkeypatch):
 def test_a_decoder_that_dies_costs_its_picture_only(engine):
     with served(engine, Limits()) as client, ThreadPoolExecutor(1) as pool:
         assert client.post("/predict", content=MEDIUM).status_code == 200
-        lane = client.app.state.service.decoders._large
+        lane = client.app.state.service.models["model"].decoders._large
         (process,) = [one for one in lane._all if one._child is not None]
         asking = pool.submit(httpx.post, f"{client.base_url}/predict", content=SLOW, timeout=PATIENCE)
         wait_for(lambda: lane._free.qsize() < len(lane._all))
@@ -259,7 +259,7 @@ def test_too_many_connections_push_out_silent_ones(engine, monkeypatch):
     with served(engine) as client:
         wires = [connected(client) for _ in range(20)]
         assert client.get("/livez").status_code == 200
-        assert closed(wires[0]) and len(client.app.state.service.decoders._small._all) > 0
+        assert closed(wires[0]) and len(client.app.state.service.models["model"].decoders._small._all) > 0
         for wire in wires:
             wire.close()
 

@@ -23,12 +23,13 @@ PICTURE = file_of(noise(0))
 
 
 @contextmanager
-def process(*flags, **environment):
+def process(*flags, model=MODEL, **environment):
     """`reslab serve` on a free port: the process and its address."""
-    command = [sys.executable, "-m", "reslab", "serve", MODEL, "--port", "0", *flags]
+    command = [sys.executable, "-m", "reslab", "serve", str(model), "--port", "0", *flags]
     with subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=os.environ | environment
-    ) as child:
+        command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        env=os.environ | environment,
+    ) as child:  # fmt: skip
         try:
             line = child.stdout.readline()
             assert "answers at http://127.0.0.1:" in line, line + child.stderr.read()

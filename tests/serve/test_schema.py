@@ -30,7 +30,8 @@ def api(engine):
     ("method", "path"),
     [
         ("POST", "/predict"), ("POST", "/explain"), ("GET", "/model"), ("GET", "/livez"), ("GET", "/readyz"),
-        ("GET", "/metrics"),
+        ("GET", "/metrics"), ("GET", "/health"), ("GET", "/models"), ("GET", "/models/{name}"),
+        ("POST", "/models/{name}/predict"), ("POST", "/models/{name}/explain"),
     ],
 )  # fmt: skip
 def test_every_path_keeps_its_word(api, method, path, mode):
@@ -49,4 +50,6 @@ def test_every_path_keeps_its_word(api, method, path, mode):
 
 def test_every_path_is_asked(api):
     paths = {path for path, _ in api.raw_schema["paths"].items()}
-    assert paths == {"/predict", "/explain", "/model", "/livez", "/readyz", "/metrics"}
+    status = {"/livez", "/readyz", "/health", "/metrics"}
+    named = {"/models/{name}", "/models/{name}/predict", "/models/{name}/explain"}
+    assert paths == {"/predict", "/explain", "/model", "/models"} | status | named

@@ -48,6 +48,10 @@ class OnnxEngine:
         """Session using all cores, for one synchronous batch."""
         return _session(self._data, 0)
 
+    def keep_to_one_core(self) -> None:
+        """Compute everything on one core from now on, without threads: such an engine can be used after a fork."""
+        self.session = self._one_core
+
     def one_core_logits(self, pixels: np.ndarray) -> np.ndarray:
         return self._run(self._one_core, pixels, "logits")[0]
 

@@ -54,23 +54,43 @@ async def read_uploads(
         raise Refused(415, "content-encoding", "a Content-Encoding is not supported", "send the body without one")
     if int(request.headers.get("content-length", 0)) > limits.max_bytes:  # the HTTP parser has checked the number
         raise too_large(limits)
-    body = _Body(request, count)
+    body, document, files = _Body(request, count), b"", []
     try:
         async with asyncio.timeout(limits.timeout):
             if kind == "multipart/form-data":
                 files = await _from_form(request, body, limits)
             elif kind == "application/json":
-                document = await _read_json(body, limits)
-                files = await run_in_thread(lambda: _from_json(document, limits)) if document else []
+                document = await _read_json(body, limits, _MARKS * (limits.max_files + 1))
             else:
                 files = [Upload(_default_name(0), b"".join([chunk async for chunk in body.chunks()]))]
     except TimeoutError:
-        raise Refused(408, "slow", f"the body did not arrive within {limits.timeout:g} seconds") from None
+        raise _slow(limits) from None
+    if document:  # parsed outside the deadline, which is the client's
+        files = await run_in_thread(lambda: _from_json(document, limits))
     if not body.size:
         raise Refused(400, "empty", "the body is empty", f"send {CONTENT_TYPES}")
     if not files:
         raise Refused(422, "no-file", "the form holds no file", "send each picture as a part with a filename")
     return files
+
+
+async def read_document(
+    request: Request, limits: Limits, count: Callable[[int], None], run_in_thread: RunInThread, marks: int
+) -> Any:
+    """The JSON document in a body, its numbers as None.
+
+    Args:
+        marks: how many structural or non-ASCII bytes it may have.
+
+    Raises:
+        Refused: it is too large, too slow, or not JSON.
+    """
+    try:
+        async with asyncio.timeout(limits.timeout):
+            data = await _read_json(_Body(request, count), limits, marks)
+    except TimeoutError:
+        raise _slow(limits) from None
+    return await run_in_thread(lambda: _parsed(data))
 
 
 def sanitize_name(name: str) -> str:
@@ -103,14 +123,13 @@ async def _from_form(request: Request, body: _Body, limits: Limits) -> list[Uplo
     return [Upload(sanitize_name(name), data) for name, data in form.files]
 
 
-async def _read_json(body: _Body, limits: Limits) -> bytes:
+async def _read_json(body: _Body, limits: Limits, most: int) -> bytes:
     """A JSON body that is quick to parse, whatever its content: the parser cannot be interrupted."""
     chunks, marks, escapes = [], 0, 0
     async for chunk in body.chunks():
         chunks.append(chunk)
         marks += len(chunk.translate(None, _NO_MARKS))
         escapes += chunk.count(b"\\")
-        most = _MARKS * (limits.max_files + 1)
         if marks > most or escapes > most + body.size // _ESCAPED:
             raise Refused(
                 413, "too-many-files", f"the JSON has more parts than {limits.max_files} pictures", f"send {_SHAPE}"
@@ -119,15 +138,19 @@ async def _read_json(body: _Body, limits: Limits) -> bytes:
 
 
 def _from_json(data: bytes, limits: Limits) -> list[Upload]:
-    """The files in a JSON body. Numbers, which valid bodies do not have, are not parsed."""
-    try:
-        document = json.loads(data, parse_int=_ignore, parse_float=_ignore, parse_constant=_ignore)
-    except (ValueError, RecursionError):
-        raise Refused(400, "malformed", "the body is not JSON", f"send {_SHAPE}") from None
-    images = _images(document)
+    """The files in a JSON body."""
+    images = _images(_parsed(data))
     if len(images) > limits.max_files:
         raise too_many(limits)
-    return [Upload(name, _from_base64(text, number)) for number, (name, text) in enumerate(images)]
+    return [Upload(name, decode_base64(text, number)) for number, (name, text) in enumerate(images)]
+
+
+def _parsed(data: bytes) -> Any:
+    """A JSON document. Numbers, which valid bodies do not need, are not parsed."""
+    try:
+        return json.loads(data, parse_int=_ignore, parse_float=_ignore, parse_constant=_ignore)
+    except (ValueError, RecursionError):
+        raise Refused(400, "malformed", "the body is not JSON", f"send {_SHAPE}") from None
 
 
 def _images(document: Any) -> list[tuple[str, str]]:
@@ -148,7 +171,7 @@ def _image(item: Any, number: int) -> tuple[str, str]:
     raise Refused(422, "malformed", f"images[{number}] does not have the expected form", f"send {_SHAPE}")
 
 
-def _from_base64(text: str, number: int) -> bytes:
+def decode_base64(text: str, number: int) -> bytes:
     """The bytes of one picture, from base64 or a `data:` URL of it."""
     head, comma, rest = text.partition(",")
     try:
@@ -159,6 +182,10 @@ def _from_base64(text: str, number: int) -> bytes:
         return base64.b64decode(text.encode("ascii").translate(None, b" \t\r\n"), validate=True)
     except ValueError:  # binascii.Error is one
         raise Refused(422, "malformed", f"picture {number} is not base64", "data: URLs must be base64 too") from None
+
+
+def _slow(limits: Limits) -> Refused:
+    return Refused(408, "slow", f"the body did not arrive within {limits.timeout:g} seconds")
 
 
 def _ignore(number: str) -> None:

@@ -46,21 +46,23 @@ _CHILD = "import json, sys; sys.path[:] = json.loads(sys.argv[1]); from reslab.s
 class DecodingBudget:
     """Shared by the pictures of one request: slots in the small pool, and the seconds for pictures that are slow."""
 
-    def __init__(self, limits: Limits) -> None:
-        self.slots = asyncio.Semaphore(default_workers())
+    def __init__(self, limits: Limits, cores: int | None = None) -> None:
+        self.slots = asyncio.Semaphore(cores or default_workers())
         self.seconds = limits.decode_seconds
 
 
 class Decoders:
     """Decode files to pixels of the network's input size, in two pools of processes."""
 
-    def __init__(self, prepare: Preprocess, limits: Limits) -> None:
+    def __init__(self, prepare: Preprocess, limits: Limits, cores: int | None = None) -> None:
+        """`cores`: processors to count on; by default all of them."""
+        cores = cores or default_workers()
         self._side, self._seconds = prepare.size, limits.decode_seconds
         self._memory = _Memory(max(_LARGE_MEMORY, limits.max_pixels * _USUAL_PIXEL_BYTES + _SPARE))
         arguments = json.dumps(sys.path), json.dumps(dataclasses.asdict(prepare)), str(limits.max_pixels)
         small = str(min(_SMALL_PIXELS, limits.max_pixels))
-        self._small = _Pool(default_workers() + 1, [*arguments, small])  # one more than a request's slots
-        self._large = _Pool(default_workers(), [*arguments, str(limits.max_pixels)])
+        self._small = _Pool(cores + 1, [*arguments, small])  # one more than a request's slots
+        self._large = _Pool(cores, [*arguments, str(limits.max_pixels)])
 
     async def is_ready(self) -> bool:
         """Whether a process can decode; tries to start one where the last attempt failed."""
@@ -98,9 +100,9 @@ class Decoders:
 class ThreadDecoders:
     """The same in threads, for Windows: only the decoder's own deadline holds."""
 
-    def __init__(self, prepare: Preprocess, limits: Limits) -> None:
+    def __init__(self, prepare: Preprocess, limits: Limits, cores: int | None = None) -> None:
         self._prepare, self._limits = prepare, limits
-        self._threads = ThreadPoolExecutor(default_workers(), thread_name_prefix="reslab-reader")
+        self._threads = ThreadPoolExecutor(cores or default_workers(), thread_name_prefix="reslab-reader")
 
     async def is_ready(self) -> bool:
         return True
@@ -117,9 +119,9 @@ class ThreadDecoders:
         self._threads.shutdown(wait=False, cancel_futures=True)
 
 
-def create_decoders(prepare: Preprocess, limits: Limits) -> Decoders | ThreadDecoders:
+def create_decoders(prepare: Preprocess, limits: Limits, cores: int) -> Decoders | ThreadDecoders:
     """The decoders for this operating system."""
-    return ThreadDecoders(prepare, limits) if sys.platform == "win32" else Decoders(prepare, limits)
+    return ThreadDecoders(prepare, limits, cores) if sys.platform == "win32" else Decoders(prepare, limits, cores)
 
 
 class _Pool:

@@ -86,6 +86,43 @@ class ModelDocument:
 
 
 @dataclass(frozen=True, slots=True)
+class ModelRow:
+    """One of the models that are served."""
+
+    name: str
+    sha256: str
+    task: str
+    classes: int
+    since: str
+    """When it was loaded, ISO 8601."""
+    error: str | None
+    """Why its file, which has changed since, is not served."""
+
+
+@dataclass(frozen=True, slots=True)
+class ModelsDocument:
+    """The models that are served; the first answers at the addresses without a name."""
+
+    schema: int
+    models: list[ModelRow]
+
+
+@dataclass(frozen=True, slots=True)
+class HealthDocument:
+    """The server and its processes."""
+
+    schema: int
+    ok: bool
+    """Whether it accepts requests."""
+    process: int
+    """The process that gives this answer."""
+    processes: list[int]
+    restarts: int
+    """Processes that ended by themselves and were started again."""
+    models: list[ModelRow]
+
+
+@dataclass(frozen=True, slots=True)
 class StateDocument:
     """Whether the server is alive or accepts requests."""
 

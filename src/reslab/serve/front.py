@@ -3,6 +3,7 @@
 import asyncio
 import ipaddress
 import json
+import os
 import re
 import time
 import uuid
@@ -20,7 +21,7 @@ from reslab.serve.limits import Refused
 from reslab.serve.log import LOG
 from reslab.serve.service import Service
 
-MONITORING_ENDPOINTS = ("/livez", "/readyz", "/metrics")
+MONITORING_ENDPOINTS = ("/livez", "/readyz", "/health", "/metrics")
 """Paths that are answered while the server drains, and not counted as running requests."""
 
 _SANE_ID = re.compile(r"[A-Za-z0-9._:/+=-]{1,128}")
@@ -77,6 +78,8 @@ class RequestMiddleware:
             "ms": round(1000 * seconds, 1),
             "pictures": state.get("pictures", 0),
         }
+        if self._service.processes > 1:
+            line["process"] = os.getpid()
         LOG.info(json.dumps(line | ({"reason": state["reason"]} if "reason" in state else {})))
 
 
@@ -110,7 +113,7 @@ class _Exchange:
             headers = MutableHeaders(scope=message)
             headers["X-Request-ID"] = self._scope["state"]["request_id"]
             headers["X-Content-Type-Options"] = "nosniff"
-            if not self._trusted or not await self._drain() or self._service.draining:
+            if not self._trusted or not await self._drain() or self._service.draining or self._service.retiring:
                 headers["Connection"] = "close"
         await self._send(message)
 

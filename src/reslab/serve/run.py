@@ -1,6 +1,8 @@
 """Open a model for serving, bind the socket, and run the server until it is stopped."""
 
+import asyncio
 import os
+import signal
 import socket
 import sys
 import tempfile
@@ -16,12 +18,13 @@ import uvicorn
 from fastapi import FastAPI
 
 from reslab.engine.base import CheckpointAssumptions, Engine
-from reslab.engine.open import EngineName, open_engine
+from reslab.engine.open import EngineName, find_model, open_engine
 from reslab.errors import ResLabError
 from reslab.export.certify import logit_tolerance
 from reslab.serve.connection import BACKLOG, Connection
 from reslab.serve.decoding import KEPT_BYTES
 from reslab.serve.log import json_lines
+from reslab.serve.service import Service
 from reslab.system.machine import keep_freed_memory
 
 _BACKLOG = 2048  # connections that the system keeps waiting
@@ -40,11 +43,7 @@ def run_server(app: FastAPI, listener: socket.socket, on_ready: Callable[[], Non
 
 def create_server(app: FastAPI, on_ready: Callable[[], None] = lambda: None) -> uvicorn.Server:
     """uvicorn for an app of `create_app`."""
-    config = uvicorn.Config(
-        app, http=Connection, log_config=None, access_log=False, proxy_headers=False, server_header=False, ws="none",
-        backlog=BACKLOG, timeout_graceful_shutdown=max(1, int(app.state.service.limits.timeout / 2)),
-    )  # fmt: skip
-    return _Server(config, app, on_ready)
+    return Server(app, on_ready)
 
 
 def bind_socket(host: str, port: int) -> socket.socket:
@@ -78,12 +77,34 @@ def open_for_serving(
     assumed: CheckpointAssumptions | None,
     on_message: Callable[[str], None],
     kind: EngineName = "auto",
+    forked: bool = False,
 ) -> Engine:
     """The engine to serve. A model that only PyTorch opens is exported on the fly: the graph is faster on a processor.
 
     Its sha256 stays that of the given file. Where there is a GPU, or the graph cannot be made or differs from the network
     on noise, PyTorch serves the network itself.
+
+    Args:
+        forked: the process will be forked, which only onnxruntime on one core survives.
+
+    Raises:
+        ResLabError: there is no such model, it cannot be read, or with `forked`, onnxruntime cannot run it.
     """
+    if not forked:
+        return _open_fastest(model, assumed, on_message, kind)
+    exported = find_model(model).suffix == ".onnx"
+    engine = _open_fastest(model, assumed, on_message, "onnxruntime" if exported and kind == "auto" else kind)
+    if not hasattr(engine, "keep_to_one_core"):
+        raise ResLabError(
+            f"{engine.name} cannot serve {model} with several processes", "export it as .onnx, or leave out --processes"
+        )
+    engine.keep_to_one_core()
+    return engine
+
+
+def _open_fastest(
+    model: str | Path, assumed: CheckpointAssumptions | None, on_message: Callable[[str], None], kind: EngineName
+) -> Any:
     engine = open_engine(model, assumed, kind)
     if kind == "torch" or engine.name != "torch" or engine.device.type != "cpu":
         return engine
@@ -113,37 +134,50 @@ def _export(engine: Any) -> Any:
     return exported
 
 
-class _Server(uvicorn.Server):
+class Server(uvicorn.Server):
     """uvicorn, but on a signal it keeps listening until the last request is answered, so that /readyz can report it."""
 
-    def __init__(self, config: uvicorn.Config, app: FastAPI, on_ready: Callable[[], None]) -> None:
-        super().__init__(config)
-        self._service, self._on_ready = app.state.service, on_ready
-        self._deadline = 0.0
+    def __init__(self, app: FastAPI, on_ready: Callable[[], object], accepted_at_once: int = BACKLOG) -> None:
+        self.service: Service = app.state.service
+        super().__init__(
+            uvicorn.Config(
+                app, http=Connection, log_config=None, access_log=False, proxy_headers=False, server_header=False, ws="none",
+                backlog=accepted_at_once, timeout_graceful_shutdown=max(1, int(self.service.limits.timeout / 2)),
+            )
+        )  # fmt: skip
+        self._on_ready = on_ready
+        self.deadline = 0.0
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
         for listener in sockets or ():
             listener.listen(_BACKLOG)  # asyncio sets a smaller backlog
+        if threading.current_thread() is threading.main_thread() and handles_hangup():
+            asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, self.service.reload_asked.set)
         self._on_ready()
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        if self._service.draining:
+        if self.service.draining:
             self._end_at_once()
-        timeout = self._service.limits.timeout
-        self._service.draining, self._deadline = True, time.monotonic() + timeout
+        timeout = self.service.limits.timeout
+        self.service.draining, self.deadline = True, time.monotonic() + timeout
         timer = threading.Timer(1.9 * timeout, self._end_at_once)  # where a library blocks the shutdown
         timer.daemon = True
         timer.start()
 
     async def on_tick(self, counter: int) -> bool:
-        over = self._service.running == 0 or time.monotonic() > self._deadline
-        if self._service.draining and over:
+        over = self.service.running == 0 or time.monotonic() > self.deadline
+        if self.service.draining and over:
             self.should_exit = True
         return await super().on_tick(counter)
 
     def _end_at_once(self) -> None:
         try:
-            self._service.decoders.stop()
+            self.service.stop()
         finally:
             os._exit(0)
+
+
+def handles_hangup() -> bool:
+    """Whether SIGHUP asks for a reload: not on Windows, nor at a terminal, which sends it when its window is closed."""
+    return sys.platform != "win32" and not os.isatty(0)

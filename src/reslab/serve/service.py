@@ -1,140 +1,105 @@
-"""The served model: decode uploads, predict them in batches, explain single ones."""
+"""The state of a server: its models by name, its limits and metrics, and what it says about its processes."""
 
 import asyncio
-import base64
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, TypeVar
-
-import numpy as np
-from PIL import Image
+from contextlib import contextmanager
+from typing import TypeVar
 
 from reslab.engine.base import Engine
-from reslab.errors import BadPicture, NoAnswer
-from reslab.evaluate.predict import Model, Prediction, SetOptions, failed
-from reslab.explain import cam
-from reslab.explain.draw import draw_explanation, overlay
-from reslab.pixels.encode import encode_picture
-from reslab.serve.batcher import Batcher
-from reslab.serve.body import Upload
-from reslab.serve.decoding import DecodingBudget, create_decoders
-from reslab.serve.documents import ExplanationDocument, ModelDocument, model_document
-from reslab.serve.limits import Admission, Limits, Rate
+from reslab.evaluate.predict import SetOptions
+from reslab.serve.limits import Admission, Limits, Rate, Refused
 from reslab.serve.metrics import Metrics
-
-_SIDE = 384  # of a drawn picture, in pixels, whatever the network's input is
+from reslab.serve.served import ServedModel
+from reslab.serve.status import Status
+from reslab.system.machine import default_workers
 
 Result = TypeVar("Result")
 
 
 class Service:
-    """One model with its limits and metrics."""
+    """Models with the limits and metrics that they share."""
 
-    def __init__(self, engine: Engine, limits: Limits, version: str, sets: SetOptions | None = None) -> None:
-        self.limits, self.version, self.sha256 = limits, version, engine.sha256
+    def __init__(
+        self, engines: Mapping[str, Engine], limits: Limits, version: str, sets: SetOptions | None = None,
+        processes: int = 1,
+    ) -> None:  # fmt: skip
+        """`processes`: how many servers share this machine's processors.
+
+        Raises:
+            ResLabError: a model file holds no quantiles for `sets`.
+        """
+        self.limits, self.version, self.processes = limits, version, processes
         self.admission = Admission(limits)
-        self.metrics = Metrics(lambda: self.admission.waiting, lambda: self.running)
+        self.metrics = Metrics(lambda: self.admission.waiting, lambda: self.running, list(engines))
         self.rate = None if limits.rate is None else Rate(limits.rate)
         self.running = 0
         """Requests that are under way, monitoring excepted."""
         self.draining = False
         """New requests are refused; the server ends after the last running one."""
-        self._engine: Any = engine
-        self._model = Model(engine, sets)
-        self._batcher = Batcher(engine, limits.batch, self._model.needs_features, self.metrics.batch)
-        self.decoders = create_decoders(engine.header.preprocess, limits)
+        self.retiring = False
+        """Another process has taken over: each connection gets one more answer at most."""
+        self.reload_asked = asyncio.Event()
+        """All model files are to be read again."""
+        self.status: Callable[[], Status] = Status().itself
+        self._sets = sets
+        self._users: dict[ServedModel, int] = {}
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="reslab-worker")  # one, so that memory is bounded
-        self.explains = _can_explain(engine)
-        """Whether the model has the parts that an explanation needs."""
+        self.models = {name: self.prepare(name, engine) for name, engine in engines.items()}
+        """By name; the first answers at the addresses without a name."""
 
-    def model_document(self) -> ModelDocument:
-        """Describe the model."""
-        return model_document(self._engine, self._model.sets, self.limits, self.explains, self.version)
-
-    async def predict(self, files: Sequence[Upload]) -> list[Prediction]:
-        """One row per file, in order."""
-        budget = DecodingBudget(self.limits)
-        rows = await asyncio.gather(*(self._predict(file, budget) for file in files))
-        for row in rows:
-            self.metrics.row(row)
-        return rows
-
-    async def explain(self, file: Upload, label: str | None) -> tuple[np.ndarray, cam.Explanation]:
-        """The picture as the network sees it, at the size of drawings, and its explanation.
+    def prepare(self, name: str, engine: Engine) -> ServedModel:
+        """A model that is not served yet.
 
         Raises:
-            BadPicture: the file cannot be read, or the network gave no finite number.
-            ResLabError: the label is not one of the model's classes.
+            ResLabError: the model file holds no quantiles for the prediction sets that were asked for.
         """
-        pixels, picture = await self._read(file, DecodingBudget(self.limits), _SIDE)
-        found = await self._batcher.run(cam.explain, self._engine, pixels, label)
-        if not np.isfinite([*found.heat.flat, found.probability]).all():
-            raise NoAnswer(file.name)
-        return picture, found
+        cores = -(-default_workers() // self.processes)
+        return ServedModel(name, engine, self.limits, self._sets, self.metrics, self.run_in_thread, cores)
 
-    async def draw(self, picture: np.ndarray, found: cam.Explanation) -> bytes:
-        """PNG of the picture, the same under its map, and the scale."""
-        return await self.run_in_thread(lambda: _png(draw_explanation(picture, found.heat)))
+    @contextmanager
+    def using(self, name: str | None) -> Iterator[ServedModel]:
+        """The model of this name, by default the first; it stays open for the block even where it is replaced meanwhile.
 
-    async def explanation_document(
-        self, picture: np.ndarray, found: cam.Explanation, request_id: str
-    ) -> ExplanationDocument:
-        """The same as a document."""
-        side = self._engine.header.preprocess.size
-        plain, mapped = await self.run_in_thread(lambda: (_url(picture), _url(overlay(picture, found.heat))))
-        return ExplanationDocument(
-            schema=1,
-            model=self.sha256,
-            request_id=request_id,
-            label=found.label,
-            probability=found.probability,
-            logit=found.logit,
-            bias=found.bias,
-            map=np.round(found.heat, 5).tolist(),
-            peak=found.peak(side),
-            size=side,
-            overlay=mapped,
-            picture=plain,
-        )
+        Raises:
+            Refused: there is none.
+        """
+        model = next(iter(self.models.values())) if name is None else self.models.get(name)
+        if model is None:
+            raise Refused(404, "model", "there is no model of that name", "GET /models lists them")
+        self._users[model] = self._users.get(model, 0) + 1
+        try:
+            yield model
+        finally:
+            self._users[model] -= 1
+            self._close_unused(model)
+
+    def replace(self, model: ServedModel) -> None:
+        """Answer with this model from now on; the one before it ends with its last running request."""
+        before = self.models[model.name]
+        self.models[model.name] = model
+        self._close_unused(before)
+
+    async def is_ready(self) -> bool:
+        """Whether the decoders of every model can decode."""
+        return all([await model.decoders.is_ready() for model in self.models.values()])
+
+    def stop(self) -> None:
+        """End the decoders at once."""
+        for model in {*self.models.values(), *self._users}:
+            model.decoders.stop()
 
     def close(self) -> None:
         """End the decoders, and wait for the threads to end."""
-        self.decoders.stop()
-        self._batcher.close()
+        for model in {*self.models.values(), *self._users}:
+            model.close()
         self._thread.shutdown()
 
     async def run_in_thread(self, function: Callable[[], Result]) -> Result:
         """Run what would block the event loop, in turn, in one thread."""
         return await asyncio.get_running_loop().run_in_executor(self._thread, function)
 
-    async def _predict(self, file: Upload, budget: DecodingBudget) -> Prediction:
-        try:
-            (pixels,) = await self._read(file, budget)
-        except BadPicture as error:
-            return failed(file.name, error)
-        (row,) = self._model.rows([file.name], await self._batcher.outputs(pixels))
-        return row
-
-    async def _read(self, file: Upload, budget: DecodingBudget, side: int = 0) -> list[np.ndarray]:
-        try:
-            return await self.decoders.read(file.data, budget, side)
-        except BadPicture as error:
-            raise BadPicture(file.name, error.reason) from None
-
-
-def _can_explain(engine: Any) -> bool:
-    size = engine.header.preprocess.size
-    try:
-        engine.features(np.zeros((1, size, size, 3), np.uint8))
-        engine.head  # noqa: B018  a graph without these outputs raises here
-    except Exception:  # onnxruntime's errors have no common class
-        return False
-    return True
-
-
-def _png(picture: np.ndarray | Image.Image) -> bytes:
-    return encode_picture(picture, compress_level=1)  # more takes twice the time, and a photograph gains nothing
-
-
-def _url(pixels: np.ndarray) -> str:
-    return "data:image/png;base64," + base64.b64encode(_png(pixels)).decode()
+    def _close_unused(self, model: ServedModel) -> None:
+        if not self._users.get(model) and self.models[model.name] is not model:
+            self._users.pop(model, None)
+            model.close()
