@@ -8,13 +8,16 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
+from reslab.bulk.work import Job
 from reslab.cli import show
+from reslab.cli.bulk import BULK_OPTIONS, BulkOptions, answer_in_bulk
 from reslab.cli.foreign import FOREIGN_OPTIONS, ForeignOptions
 from reslab.cli.rows import rows_in
 from reslab.cli.sets import DEFAULT_SETS, SetChoice
 from reslab.engine.open import EngineName, find_model
 from reslab.errors import ResLabError
 from reslab.evaluate.predict import TOP, Prediction, expand, load_model
+from reslab.system.events import ignore
 from reslab.tasks.table import task_named
 from reslab.tasks.task import require
 
@@ -48,19 +51,31 @@ def predict(
     workers: int | None = None,
     engine: EngineName = "auto",
     sets: SetChoice = DEFAULT_SETS,
+    bulk: BulkOptions = BULK_OPTIONS,
 ) -> None:
     """Answer for pictures: one row per input, unreadable ones included with the reason.
 
     Args:
         model: A model file, a run folder, latest, a packaged model, or another library's checkpoint.
         paths: Files, folders, archives (all pictures in them) and patterns such as photos/*.jpg.
-        json: Print JSON Lines.
+        json: Print JSON Lines; with --parquet a summary.
         workers: Threads that read pictures, and of an exported model answer for them.
         engine: auto, torch, onnxruntime or openvino: which library computes, where the file leaves a choice.
     """
     if not paths:
         raise ResLabError("predict needs at least one picture, folder or pattern", "reslab predict MODEL photos/")
     foreign.refuse_for(find_model(model))
+    bulk.refuse_alone()
+    if bulk.parquet is not None:
+        if files != _FILE_OPTIONS or len(paths) > 1:
+            raise ResLabError(
+                "--parquet takes one DATA, and neither --csv, --fresh nor --review",
+                "reslab predict MODEL DATA --parquet OUT",
+            )
+        assumed = dataclasses.replace(foreign.assumed(), on_message=ignore)
+        job = Job(str(find_model(model)), paths[0], bulk.parquet, workers, engine, sets.options(), assumed)
+        answer_in_bulk(job, bulk, json)
+        return
     opened, pictures = load_model(model, foreign.assumed(), engine, sets.options()), expand(paths)
     uncertain = _least_certain(opened.header.task) if files.review else None
     answered = failed = 0

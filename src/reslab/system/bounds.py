@@ -85,7 +85,7 @@ BOUNDS: dict[str, Bound] = {
     "mean": Bound(-1000, 1000), "std": Bound(0, 1000, open_low=True),
     "top": Bound(1, 1000, whole=True),
     "port": Bound(0, 65535, whole=True), "max_bytes": Bound(1, 2**40, whole=True), "max_pixels": AT_LEAST_ONE,
-    "max_files": POSITIVE_COUNT, "queue": POSITIVE_COUNT, "batch": POSITIVE_COUNT,
+    "max_files": POSITIVE_COUNT, "queue": POSITIVE_COUNT, "batch": POSITIVE_COUNT, "processes": POSITIVE_COUNT,
     "rate": POSITIVE, "timeout": Bound(0, 86400, open_low=True), "decode_seconds": Bound(0, 86400, open_low=True),
 }  # fmt: skip
 """Option -> what its number may be; those of a training stand beside its settings (`train.config.SETTINGS`)."""
