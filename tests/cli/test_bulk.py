@@ -24,6 +24,7 @@ from reslab.bulk.work import Job, Worker
 from reslab.data.archives.write import write_shards
 from reslab.data.sources import read_data
 from reslab.errors import ResLabError
+from reslab.evaluate.feature_file import read_features
 from tests.bulk.test_table import ROWS, plain
 from tests.pictures import tree
 
@@ -229,6 +230,29 @@ def test_the_tasks_of_an_array(reslab, shards, expected, tmp_path):
     assert len(rows_of(out)) == 36
     code, script, _ = reslab(*words, "--engine-on=slurm")
     assert code == 0 and "--array=0-3\n" in script and "engine-on" not in script
+
+
+def test_features_in_parts_are_those_in_one_file(reslab, shards, photos, tmp_path):
+    assert reslab("embed", MODEL, shards, "--out", tmp_path / "a.npz", "--skip-bad")[0] == 0
+    out = tmp_path / "out"
+    code, printed, err = reslab("embed", MODEL, shards, "--parquet", out)
+    assert (code, printed) == (0, "") and "36 answered, 1 of them" in err and len(list(out.glob("*.parquet"))) == 4
+    one, other = read_features(tmp_path / "a.npz"), read_features(out)
+    assert (one.keys, one.labels) == (other.keys, other.labels) and len(one.keys) == 35
+    assert np.array_equal(one.features, other.features) and np.array_equal(one.fingerprints, other.fingerprints)
+    asked = ("near", MODEL, shards, photos / "red" / "003.png", "--json", "--features")
+    _, found, _ = reslab(*asked, tmp_path / "a.npz")
+    assert reslab(*asked, out)[:2] == (0, re.sub(r'"split": "\w+"', '"split": ""', found))  # these shards declare none
+    for words, message in (
+        (
+            ("predict", MODEL, shards, "--parquet", out),
+            "was begun with another verb: reslab embed, here it is reslab predict",
+        ),
+        (("embed", MODEL, photos, "--parquet", tmp_path / "b"), "are no shards"),
+        (("embed", MODEL, shards, "--parquet", tmp_path / "b", "--val", "0.5"), "nor options that divide DATA"),
+    ):
+        code, _, err = reslab(*words)
+        assert code == 2 and message in err and not (tmp_path / "b").exists()
 
 
 # ------------------------------------------------------------------ what is damaged, full or another's

@@ -24,7 +24,13 @@ class Part:
     name: str
     """The shard's name, or `part-000000`."""
     pictures: Callable[[], Iterable[Picture]]
-    """They are named as in the rows of `predict`. Raises ResLabError where a shard's table is damaged."""
+    """Raises ResLabError where a shard's table is damaged."""
+    shards: str | None = None
+    """The shards that hold them with key, label and declared split; None where `predict` names them itself."""
+
+    def inputs(self) -> Iterable[Picture]:
+        """The pictures as `predict` names them."""
+        return as_inputs(self.shards, self.pictures()) if self.shards else self.pictures()
 
 
 class Parts(Protocol):
@@ -58,9 +64,7 @@ class _Sharded:
 
     def __iter__(self) -> Iterator[Part]:
         for shard in self._index.shards:
-            yield Part(
-                shard.name, lambda shard=shard: as_inputs(self._data, (p for _, p in pictures_of(self._place, shard)))
-            )
+            yield Part(shard.name, lambda shard=shard: (one for _, one in pictures_of(self._place, shard)), self._data)
 
 
 class _Listed:

@@ -9,7 +9,7 @@ TASKS = 1000
 
 SCRIPT = """#!/bin/bash
 # {parts} parts in {tasks} tasks of one core each. Submit it with sbatch; once more, and it does what is missing.
-#SBATCH --job-name=reslab-predict
+#SBATCH --job-name=reslab-{verb}
 #SBATCH --array=0-{last}
 #SBATCH --cpus-per-task=1
 #SBATCH --requeue
@@ -29,7 +29,7 @@ def batch_script(words: Sequence[str], parts: int, tasks: int | None) -> str:
     """
     tasks = tasks or max(1, min(parts, TASKS))
     command = shlex.join([sys.executable, "-m", "reslab", *_without(words)])
-    return SCRIPT.format(parts=f"{parts:,}", tasks=tasks, last=tasks - 1, command=command)
+    return SCRIPT.format(verb=words[0], parts=f"{parts:,}", tasks=tasks, last=tasks - 1, command=command)
 
 
 def _without(words: Sequence[str]) -> list[str]:

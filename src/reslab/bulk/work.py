@@ -10,20 +10,24 @@ however often the work was broken off, and by however many it was done.
 
 import hashlib
 import importlib.metadata
+import io
 import json
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, replace
-from typing import Any
+from typing import Any, Literal
 
 from reslab.bulk.claims import Claims
 from reslab.bulk.parts import Part, parts_of
 from reslab.bulk.table import parquet_file
+from reslab.data.archives.open import is_archive, is_sharded
 from reslab.data.archives.parquet import need_pyarrow
 from reslab.data.archives.places import Place, place_of
 from reslab.engine.base import CheckpointAssumptions
 from reslab.engine.open import EngineName
 from reslab.errors import ResLabError
+from reslab.evaluate.feature_file import write_parquet
+from reslab.evaluate.features import embed_pictures, part_table, require_features
 from reslab.evaluate.predict import Model, Prediction, SetOptions, load_model
 from reslab.model.file import header_digest
 from reslab.pixels.decode import printable
@@ -51,6 +55,7 @@ class Job:
     model: str
     data: str
     out: str
+    verb: Literal["predict", "embed"] = "predict"
     workers: int | None = None
     engine: EngineName = "auto"
     sets: SetOptions | None = None
@@ -84,12 +89,17 @@ class Worker:
             on_message: told what is guessed about a checkpoint of another library.
 
         Raises:
-            ResLabError: the model or the data cannot be opened; OUT was begun by something else, or holds other files.
+            ResLabError: the model or the data cannot be opened, or give no features; OUT was begun by something else, or
+                holds other files.
         """
         need_pyarrow()
         assumed = replace(job.assumed or CheckpointAssumptions(), on_message=on_message)
         self._job, self._opened = job, load_model(job.model, assumed, job.engine, job.sets)
         self.parts, self.place = parts_of(job.data), place_of(job.out)
+        if job.verb == "embed":
+            require_features(self._opened.engine)
+            if not (is_archive(job.data) and is_sharded(job.data)):
+                raise ResLabError(f"{job.data} are no shards", "reslab shard DATA SHARDS")
         self._about = _about(job, self._opened, self.parts.digest)
         begin(self.place, self._about)
 
@@ -129,21 +139,35 @@ class Worker:
 
     def _answer(self, part: Part) -> Done:
         """Answer one part and write its file."""
-        failed = 0
-
-        def counted() -> Iterator[Prediction]:
-            nonlocal failed
-            for row in self._opened.answer(part.pictures(), self._job.workers):
-                failed += row.error is not None
-                yield row
-
+        make = {"predict": self._predicted, "embed": self._embedded}[self._job.verb]
         try:
-            content, rows = parquet_file(counted(), Prediction, self._about | {"part": part.name})
+            content, rows, failed = make(part, self._about | {"part": part.name})
         except ResLabError as error:
             return Done(part.name, error=error.message)
         with self.place.writing(_file(part)) as file:
             file.write(content)
         return Done(part.name, rows, failed)
+
+    def _predicted(self, part: Part, about: dict[str, Any]) -> tuple[bytes, int, int]:
+        """The rows of a part as a Parquet file, their number, and of how many pictures there is no answer."""
+        failed = 0
+
+        def counted() -> Iterator[Prediction]:
+            nonlocal failed
+            for row in self._opened.answer(part.inputs(), self._job.workers):
+                failed += row.error is not None
+                yield row
+
+        content, rows = parquet_file(counted(), Prediction, about)
+        return content, rows, failed
+
+    def _embedded(self, part: Part, about: dict[str, Any]) -> tuple[bytes, int, int]:
+        """The same for features; a picture without an answer has no row."""
+        pictures, engine = list(part.pictures()), self._opened.engine
+        found = embed_pictures(engine, pictures, workers=self._job.workers)
+        file = io.BytesIO()
+        write_parquet(file, part_table(engine, pictures, self._about["data"], None, found), about)
+        return file.getvalue(), len(pictures), len(found.errors)
 
 
 def _file(part: Part) -> str:
@@ -153,7 +177,7 @@ def _file(part: Part) -> str:
 def _about(job: Job, opened: Model, pictures: str) -> dict[str, Any]:
     """All that decides the rows."""
     return {
-        "schema": SCHEMA, "kind": "reslab predict", "reslab": importlib.metadata.version("reslab"),
+        "schema": SCHEMA, "kind": f"reslab {job.verb}", "reslab": importlib.metadata.version("reslab"),
         "model": opened.engine.sha256, "header": header_digest(opened.header), "engine": opened.engine.name,
         "sets": asdict(opened.sets), "data": printable(job.data).rstrip("/"), "pictures": pictures,
     }  # fmt: skip

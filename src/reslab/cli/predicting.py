@@ -73,7 +73,7 @@ def predict(
                 "reslab predict MODEL DATA --parquet OUT",
             )
         assumed = dataclasses.replace(foreign.assumed(), on_message=ignore)
-        job = Job(str(find_model(model)), paths[0], bulk.parquet, workers, engine, sets.options(), assumed)
+        job = Job(str(find_model(model)), paths[0], bulk.parquet, "predict", workers, engine, sets.options(), assumed)
         answer_in_bulk(job, bulk, json)
         return
     opened, pictures = load_model(model, foreign.assumed(), engine, sets.options()), expand(paths)
