@@ -4,9 +4,9 @@ import re
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
-
-from cyclopts import Parameter
+from dataclasses import replace
+from pathlib import Path
+from typing import Literal
 
 from reslab.bulk.local import Share, work_here
 from reslab.bulk.on_ray import cluster, work_on
@@ -14,36 +14,33 @@ from reslab.bulk.slurm import batch_script
 from reslab.bulk.work import Done, Job, Worker
 from reslab.cli import show
 from reslab.cli.app import WORDS
+from reslab.cli.bulk_options import BulkOptions
+from reslab.cli.foreign import ForeignOptions
 from reslab.cli.options import outside_data
 from reslab.data.archives.places import is_url
 from reslab.data.sources import path_of
+from reslab.engine.open import EngineName
 from reslab.errors import ResLabError
+from reslab.evaluate.predict import SetOptions
+from reslab.system.events import ignore
 
 _SHARE = re.compile(r"(\d{1,9})/(\d{1,9})")
 _NAMED = 5  # broken parts that are named
 
 
-@Parameter(name="*")
-@dataclass(frozen=True)
-class BulkOptions:
-    """Any number of pictures, answered by any number of workers."""
-
-    parquet: str | None = None
-    "Write a Parquet file per shard of DATA into this folder or URL. What is missing is what is left to do."
-    processes: int | None = None
-    "Worker processes of one thread each; tasks of the SLURM array."
-    engine_on: str = "local"
-    "local; slurm: print a batch script; ray or ray://HOST:PORT: a Ray cluster."
-    share: str | None = None
-    "K/N: only every N-th shard, from the K-th on, counted from 0; for arrays of jobs."
-
-    def refuse_alone(self) -> None:
-        """Refuse what means nothing without --parquet."""
-        if self.parquet is None and (self.processes or self.share or self.engine_on != "local"):
-            raise ResLabError("--processes, --engine-on and --share need --parquet", "add --parquet OUT")
-
-
-BULK_OPTIONS = BulkOptions()
+def job_of(
+    verb: Literal["predict", "embed"],
+    model: Path,
+    data: str,
+    options: BulkOptions,
+    foreign: ForeignOptions,
+    workers: int | None,
+    engine: EngineName,
+    sets: SetOptions | None = None,
+) -> Job:
+    """What is asked for, without what cannot be sent to another process."""
+    assumed = replace(foreign.assumed(), on_message=ignore)
+    return Job(str(model), data, options.parquet or "", verb, workers, engine, sets, assumed)
 
 
 def answer_in_bulk(job: Job, options: BulkOptions, json: bool) -> None:

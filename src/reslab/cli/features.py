@@ -8,9 +8,8 @@ from typing import Annotated, Any, Literal
 
 from cyclopts import Parameter
 
-from reslab.bulk.work import Job
 from reslab.cli import show
-from reslab.cli.bulk import BULK_OPTIONS, BulkOptions, answer_in_bulk
+from reslab.cli.bulk_options import BULK_OPTIONS, BulkOptions
 from reslab.cli.foreign import FOREIGN_OPTIONS, ForeignOptions
 from reslab.cli.options import DATA_OPTIONS, DataOptions, outside_data
 from reslab.data.catalog import SPLITS
@@ -22,7 +21,6 @@ from reslab.evaluate.features import FeatureTable, Near, embed_pictures, find_ne
 from reslab.evaluate.predict import expand
 from reslab.run.features import PictureSet, features_place, kept_table, read_pictures
 from reslab.run.features import embed as embed_set
-from reslab.system.events import ignore
 
 _NAMED = 5  # unreadable pictures that are named on stderr
 
@@ -72,8 +70,9 @@ def embed(
                 "embed --parquet takes neither --out nor options that divide DATA",
                 "its rows have the splits that the shards declare",
             )
-        assumed = dataclasses.replace(foreign.assumed(), on_message=ignore)
-        job = Job(str(path), data, bulk.parquet, "embed", how.workers, how.engine, assumed=assumed)
+        from reslab.cli.bulk import answer_in_bulk, job_of  # not at the top: for those who ask for it
+
+        job = job_of("embed", path, data, bulk, foreign, how.workers, how.engine)
         answer_in_bulk(job, bulk, json)
         return
     if out:

@@ -8,16 +8,14 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
-from reslab.bulk.work import Job
 from reslab.cli import show
-from reslab.cli.bulk import BULK_OPTIONS, BulkOptions, answer_in_bulk
+from reslab.cli.bulk_options import BULK_OPTIONS, BulkOptions
 from reslab.cli.foreign import FOREIGN_OPTIONS, ForeignOptions
 from reslab.cli.rows import rows_in
 from reslab.cli.sets import DEFAULT_SETS, SetChoice
 from reslab.engine.open import EngineName, find_model
 from reslab.errors import ResLabError
 from reslab.evaluate.predict import TOP, Prediction, expand, load_model
-from reslab.system.events import ignore
 from reslab.tasks.table import task_named
 from reslab.tasks.task import require
 
@@ -72,8 +70,9 @@ def predict(
                 "--parquet takes one DATA, and neither --csv, --fresh nor --review",
                 "reslab predict MODEL DATA --parquet OUT",
             )
-        assumed = dataclasses.replace(foreign.assumed(), on_message=ignore)
-        job = Job(str(find_model(model)), paths[0], bulk.parquet, "predict", workers, engine, sets.options(), assumed)
+        from reslab.cli.bulk import answer_in_bulk, job_of  # not at the top: for those who ask for it
+
+        job = job_of("predict", find_model(model), paths[0], bulk, foreign, workers, engine, sets.options())
         answer_in_bulk(job, bulk, json)
         return
     opened, pictures = load_model(model, foreign.assumed(), engine, sets.options()), expand(paths)
