@@ -358,6 +358,7 @@ def test_the_pictures_of_a_folder_are_others_now(reslab, tmp_path):
         (["SHARDS", "SHARDS", "--parquet", "out"], "--parquet takes one DATA"),
         (["SHARDS", "--parquet", "out", "--csv", "a.csv"], "--parquet takes one DATA"),
         (["SHARDS", "--parquet", "out", "--engine-on", "spark"], "--engine-on spark is unknown"),
+        (["SHARDS", "--parquet", "out", "--engine-on", "ray", "--processes", "2"], "--processes is not for Ray"),
         (["SHARDS", "--parquet", "out", "--share", "4/4"], "--share 4/4 is not K/N"),
         (["SHARDS", "--parquet", "out", "--share", "first"], "--share first is not K/N"),
         (["SHARDS", "--parquet", "out", "--processes", "0"], "--processes 0 is not between 1 and"),

@@ -52,6 +52,8 @@ def answer_in_bulk(job: Job, options: BulkOptions, json: bool) -> None:
     share, engine = _share(options.share), options.engine_on
     if engine not in ("local", "slurm", "ray") and not engine.startswith("ray://"):
         raise ResLabError(f"--engine-on {engine} is unknown", "known: local, slurm, ray, ray://HOST:PORT")
+    if engine.startswith("ray") and options.processes:
+        raise ResLabError("--processes is not for Ray, which gives each free core a task", "leave it out")
     if not is_url(job.out):
         outside_data(path_of(job.out, "--parquet"), job.data, "--parquet")
     if engine == "slurm":
