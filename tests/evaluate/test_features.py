@@ -117,8 +117,40 @@ def test_a_parquet_file_is_a_table_of_pictures(table, tmp_path):
     assert np.array_equal(np.array([row["features"] for row in rows], np.float32), table.features)
     assert rows[0]["fingerprint"] == table.fingerprints[0].tobytes().hex()
     assert json.loads(found.schema.metadata[b"reslab"])["classes"] == list(CLASSES)
-    with pytest.raises(ResLabError, match=r"ResLab reads \.npz"):
-        read_features(tmp_path / "a.parquet")
+    same(read_features(tmp_path / "a.parquet"), table)
+
+
+def same(one, other):
+    assert (one.source, one.keys, one.labels, one.splits) == (other.source, other.keys, other.labels, other.splits)
+    assert np.array_equal(one.features, other.features) and np.array_equal(one.fingerprints, other.fingerprints)
+
+
+def test_a_folder_of_parquet_files_is_one_table(table, tmp_path):
+    parquet = pytest.importorskip("pyarrow.parquet")
+    for name, chosen in (("a", np.arange(10)), ("b", np.arange(0)), ("c", np.arange(10, 24))):
+        write_features(tmp_path / "out" / f"{name}.parquet", table.rows(chosen))
+    (tmp_path / "out" / "_reslab.json").write_text("{}")
+    same(read_features(tmp_path / "out"), table)
+    other = dataclasses.replace(table, source=dataclasses.replace(table.source, model="f" * 64))
+    write_features(tmp_path / "out" / "d.parquet", other)
+    with pytest.raises(ResLabError, match="holds the features of several models or data sets"):
+        read_features(tmp_path / "out")
+    whole = (tmp_path / "out" / "a.parquet").read_bytes()
+    strange = parquet.read_table(tmp_path / "out" / "a.parquet")
+    for damaged in (
+        whole[:-9],
+        b"",
+        b"PAR1" * 9,
+        strange.drop_columns(["features"]),
+        strange.replace_schema_metadata({}),
+    ):
+        place = tmp_path / "damaged.parquet"
+        place.write_bytes(damaged) if isinstance(damaged, bytes) else parquet.write_table(damaged, place)
+        with pytest.raises(ResLabError, match=r"damaged\.parquet is damaged, or holds no features"):
+            read_features(place)
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(ResLabError, match="holds no features"):
+        read_features(tmp_path / "empty")
 
 
 def test_names_that_cannot_be_written_are_refused_before_anything_is_computed(tmp_path, monkeypatch):

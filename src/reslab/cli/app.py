@@ -22,6 +22,9 @@ from reslab.system.language import ASKED
 STARTED: ContextVar[float] = ContextVar("STARTED")
 """When the command began (`time.monotonic`), before anything large was imported: `--minutes` counts from here."""
 
+WORDS: ContextVar[list[str]] = ContextVar("WORDS")
+"""The command line as it was given, without `reslab`: for a script that gives it again."""
+
 _NUMBER = re.compile(r"[+-]?(?:\d+\.?\d*(?:e[+-]?\d+)?|\.\d+|nan|inf(?:inity)?)", re.IGNORECASE)
 _INTERNAL = 70  # sysexits.h: software error
 _INTERRUPTED = 130
@@ -118,6 +121,7 @@ def bound_of(option: str) -> Bound | None:
 def run(tokens: list[str]) -> int:
     """Run one command; gives its exit code."""
     STARTED.set(time.monotonic())
+    WORDS.set(tokens)
     debug = "--debug" in tokens
     tokens = [t for t in tokens if t != "--debug"]
     asked = re.search(r"--lang[ =](en|zh)\b", " ".join(tokens))

@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal
 from cyclopts import Parameter
 
 from reslab.cli import show
+from reslab.cli.bulk_options import BULK_OPTIONS, BulkOptions
 from reslab.cli.foreign import FOREIGN_OPTIONS, ForeignOptions
 from reslab.cli.options import DATA_OPTIONS, DataOptions, outside_data
 from reslab.data.catalog import SPLITS
@@ -50,6 +51,7 @@ def embed(
     how: FeatureOptions = _FEATURE_OPTIONS,
     foreign: ForeignOptions = FOREIGN_OPTIONS,
     json: Annotated[bool, Parameter(negative="")] = False,
+    bulk: BulkOptions = BULK_OPTIONS,
 ) -> None:
     """Write the pooled features of pictures to a file: what the linear layer of the network is given.
 
@@ -61,6 +63,18 @@ def embed(
     """
     path = find_model(model)
     foreign.refuse_for(path)
+    bulk.refuse_alone()
+    if bulk.parquet is not None:
+        if out or how.split or source.given():
+            raise ResLabError(
+                "embed --parquet takes neither --out nor options that divide DATA",
+                "its rows have the splits that the shards declare",
+            )
+        from reslab.cli.bulk import answer_in_bulk, job_of  # not at the top: for those who ask for it
+
+        job = job_of("embed", path, data, bulk, foreign, how.workers, how.engine)
+        answer_in_bulk(job, bulk, json)
+        return
     if out:
         check_feature_file(out)
         outside_data(out, data)
@@ -101,7 +115,7 @@ def near(
         data: Where to search: a folder, a CSV/TSV, an archive, or a name; or pictures without labels: a folder or a pattern.
         queries: Pictures, folders, patterns.
         top: How many pictures for each.
-        features: A file of reslab embed with the features of DATA, so that they are not computed again.
+        features: What reslab embed wrote of DATA, a file or a folder, so that they are not computed again.
         html: Also write one self-contained page with the pictures side by side.
         json: Print JSON Lines: a row for each query, with its nearest pictures or the reason why there are none.
     """

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 from cyclopts import Parameter
 
 from reslab.cli import show
+from reslab.cli.bulk_options import BULK_OPTIONS, BulkOptions
 from reslab.cli.foreign import FOREIGN_OPTIONS, ForeignOptions
 from reslab.cli.rows import rows_in
 from reslab.cli.sets import DEFAULT_SETS, SetChoice
@@ -48,19 +49,32 @@ def predict(
     workers: int | None = None,
     engine: EngineName = "auto",
     sets: SetChoice = DEFAULT_SETS,
+    bulk: BulkOptions = BULK_OPTIONS,
 ) -> None:
     """Answer for pictures: one row per input, unreadable ones included with the reason.
 
     Args:
         model: A model file, a run folder, latest, a packaged model, or another library's checkpoint.
         paths: Files, folders, archives (all pictures in them) and patterns such as photos/*.jpg.
-        json: Print JSON Lines.
+        json: Print JSON Lines; with --parquet a summary.
         workers: Threads that read pictures, and of an exported model answer for them.
         engine: auto, torch, onnxruntime or openvino: which library computes, where the file leaves a choice.
     """
     if not paths:
         raise ResLabError("predict needs at least one picture, folder or pattern", "reslab predict MODEL photos/")
     foreign.refuse_for(find_model(model))
+    bulk.refuse_alone()
+    if bulk.parquet is not None:
+        if files != _FILE_OPTIONS or len(paths) > 1:
+            raise ResLabError(
+                "--parquet takes one DATA, and neither --csv, --fresh nor --review",
+                "reslab predict MODEL DATA --parquet OUT",
+            )
+        from reslab.cli.bulk import answer_in_bulk, job_of  # not at the top: for those who ask for it
+
+        job = job_of("predict", find_model(model), paths[0], bulk, foreign, workers, engine, sets.options())
+        answer_in_bulk(job, bulk, json)
+        return
     opened, pictures = load_model(model, foreign.assumed(), engine, sets.options()), expand(paths)
     uncertain = _least_certain(opened.header.task) if files.review else None
     answered = failed = 0

@@ -2,10 +2,8 @@
 
 import codecs
 import csv
-import hashlib
 import io
 import itertools
-import json
 import os
 import re
 from collections.abc import Iterator
@@ -18,7 +16,7 @@ from reslab.data.catalog import SEPARATOR, Picture
 from reslab.engine.base import Engine
 from reslab.errors import ResLabError
 from reslab.evaluate.predict import Prediction
-from reslab.model.file import header_document
+from reslab.model.file import header_digest
 from reslab.model.run import byte_order_mark
 from reslab.system.files import lock, read_json, write_json
 
@@ -51,7 +49,7 @@ def rows_in(path: Path | None, engine: Engine, fresh: bool) -> Iterator["Rows | 
         raise ResLabError(f"cannot write {part}: {error.strerror or error}", "choose another --csv") from None
     with opened as file:
         _claim(file, part)
-        answering: dict[str, object] = {"schema": 1, "model": engine.sha256, "header": _digest(engine)}
+        answering: dict[str, object] = {"schema": 1, "model": engine.sha256, "header": header_digest(engine.header)}
         _begin(file, part, description, answering, engine.header.classes, fresh)
         rows = Rows(file, part)
         try:
@@ -146,11 +144,6 @@ def _append(file: BinaryIO, cells: tuple[str, ...]) -> None:
     csv.writer(text, lineterminator="\n").writerow(cells)
     file.write(text.getvalue().encode())
     file.flush()
-
-
-def _digest(engine: Engine) -> str:
-    """Of all that decides an answer beside the file: a foreign checkpoint's header is partly what flags say."""
-    return hashlib.sha256(json.dumps(header_document(engine.header), sort_keys=True).encode()).hexdigest()
 
 
 def _records(part: Path) -> Iterator[bytes]:

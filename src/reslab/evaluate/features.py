@@ -152,11 +152,18 @@ def make_table(
     Raises:
         ResLabError: none could.
     """
+    if len(found.errors) == len(pictures):
+        raise ResLabError(f"none of the {len(pictures)} pictures of {data} can be read", found.errors[0].message)
+    return part_table(engine, pictures, data, data_dir, found)
+
+
+def part_table(
+    engine: Engine, pictures: Sequence[Picture], data: str, data_dir: str | None, found: Embedding
+) -> FeatureTable:
+    """The same of a part of a data set, in which there may be none."""
     header = engine.header
     source = Source(engine.sha256, header.preprocess, header.classes, data, data_dir)
     good = [i for i in range(len(pictures)) if i not in found.errors]
-    if not good:
-        raise ResLabError(f"none of the {len(pictures)} pictures of {data} can be read", found.errors[0].message)
     features, fingerprints = found.features, found.fingerprints
     if found.errors:
         features, fingerprints = features[good], fingerprints[good]

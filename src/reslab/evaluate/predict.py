@@ -212,10 +212,15 @@ def expand(inputs: Input | Iterable[Input]) -> Iterator[Picture]:
 def _inside(written: str) -> Iterator[Picture]:
     """The pictures of an archive, without what it says about them; or why there are none."""
     try:
-        for picture in stream_archive(written):
-            yield Picture(f"{printable(written).rstrip('/')}/{picture.key}", picture.source, "", box=picture.box)
+        yield from as_inputs(written, stream_archive(written))
     except ResLabError as error:
         yield Picture(printable(written), BadPicture(printable(written), error.message), "")
+
+
+def as_inputs(written: str, pictures: Iterable[Picture]) -> Iterator[Picture]:
+    """Pictures of an archive as `expand` gives them: named by the archive and their key, without labels."""
+    for picture in pictures:
+        yield Picture(f"{printable(written).rstrip('/')}/{picture.key}", picture.source, "", box=picture.box)
 
 
 def _is_one(inputs: Any) -> bool:

@@ -206,6 +206,11 @@ def header_document(header: Header) -> dict[str, Any]:
     return {"format": task_named(header.task).format, **dataclasses.asdict(header)}
 
 
+def header_digest(header: Header) -> str:
+    """A hash of all that decides an answer beside the file: a foreign checkpoint's header is partly what flags say."""
+    return hashlib.sha256(json.dumps(header_document(header), sort_keys=True).encode()).hexdigest()
+
+
 def encode_metadata(header: Header, seen: np.ndarray, certificate: dict[str, Any] | None = None) -> dict[str, str]:
     """The metadata of an exported model as texts, whatever its format.
 

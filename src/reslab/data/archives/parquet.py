@@ -135,7 +135,7 @@ class _File:
         Raises:
             ResLabError: it is no Parquet file, or cannot be read.
         """
-        pyarrow = _pyarrow()
+        pyarrow = need_pyarrow()
         from pyarrow import parquet
 
         for _ in range(8):  # a file in the cache may leave it before it is opened
@@ -244,7 +244,12 @@ class _RowGroups:
 _GROUPS = _RowGroups()
 
 
-def _pyarrow() -> Any:
+def need_pyarrow() -> Any:
+    """The package pyarrow.
+
+    Raises:
+        ResLabError: it is missing.
+    """
     try:
         import pyarrow
     except ImportError:
@@ -255,7 +260,7 @@ def _pyarrow() -> Any:
 def _decoded(shown: str, read: Callable[[], Any]) -> Any:
     try:
         return read()
-    except (_pyarrow().ArrowException, OSError) as error:
+    except (need_pyarrow().ArrowException, OSError) as error:
         raise ResLabError(f"{shown} is damaged: {str(error).splitlines()[0][:120]}") from None
 
 
@@ -270,7 +275,7 @@ def _features(metadata: dict[bytes, bytes]) -> dict[str, Any]:
 
 def _picture_column(schema: Any, features: dict[str, Any], shown: str) -> str:
     """The column of picture bytes; `image.bytes` where it is a struct."""
-    types = _pyarrow().types
+    types = need_pyarrow().types
     is_bytes = lambda kind: types.is_binary(kind) or types.is_large_binary(kind)  # noqa: E731
     found: dict[str, str] = {}
     for column in schema:
@@ -304,7 +309,7 @@ def _label_column(schema: Any, features: dict[str, Any], picture: str, shown: st
 
 def _is_list_of_labels(column: Any, shown: str) -> bool:
     """Whether a cell holds any number of labels; refuses what is neither a label nor a list of them."""
-    types, kind = _pyarrow().types, column.type
+    types, kind = need_pyarrow().types, column.type
     several = types.is_list(kind) or types.is_large_list(kind) or types.is_fixed_size_list(kind)
     inner = kind.value_type if several or types.is_dictionary(kind) else kind
     if any(test(inner) for test in (types.is_integer, types.is_string, types.is_large_string, types.is_boolean)):
@@ -327,7 +332,7 @@ def _class_names(feature: Any) -> list[str]:
 
 def _path_column(schema: Any, picture: str) -> str:
     """The column that names the pictures; empty where there is none."""
-    types = _pyarrow().types
+    types = need_pyarrow().types
     outer, _, inner = picture.partition(".")
     if inner and schema.field(outer).type.get_field_index("path") >= 0:
         return f"{outer}.path"

@@ -8,6 +8,7 @@ import errno
 import hashlib
 import os
 import re
+import secrets
 import tempfile
 import time
 from abc import ABC, abstractmethod
@@ -73,6 +74,16 @@ class Place(ABC):
         """A file to write; it has its name once the block has ended. Raises ResLabError where the disk is full."""
 
     @abstractmethod
+    def create(self, name: str, data: bytes) -> bool:
+        """Write a whole small file in the folder, which is made if need be; False where there is a file of that name.
+
+        Of several processes that do this at once, one is told True; some stores cannot promise that.
+
+        Raises:
+            ResLabError: it cannot be written.
+        """
+
+    @abstractmethod
     def remove(self, name: str) -> None:
         """Delete a file, if it is there."""
 
@@ -132,6 +143,29 @@ class Folder(Place):
 
     def writing(self, name: str) -> contextlib.AbstractContextManager[BinaryIO]:
         return open_atomically(self.path / name)
+
+    def create(self, name: str, data: bytes) -> bool:
+        temporary = self.path / f".{name}.{secrets.token_hex(6)}.tmp"
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+            try:
+                temporary.write_bytes(data)
+                try:
+                    os.link(temporary, self.path / name)  # whole or not at all, unlike a file that is opened
+                except FileExistsError:
+                    return False
+                except OSError:  # a file system without links
+                    with (self.path / name).open("xb") as file:
+                        file.write(data)
+            finally:
+                temporary.unlink(missing_ok=True)
+        except FileExistsError:
+            return False
+        except OSError as error:
+            raise ResLabError(
+                f"cannot write {self.named(name)}: {error.strerror or error}", "choose another folder"
+            ) from None
+        return True
 
     def remove(self, name: str) -> None:
         with contextlib.suppress(OSError):
@@ -222,24 +256,29 @@ class Remote(Place):
                 yield file
             self._ask(name, lambda: self._system.put_file(str(folder / "file"), f"{self._root}/{name}"))
 
+    def create(self, name: str, data: bytes) -> bool:
+        def create() -> bool:
+            if not self.where.lower().startswith(_WITHOUT_FOLDERS):
+                self._system.makedirs(self._root, exist_ok=True)
+            try:
+                self._system.pipe_file(f"{self._root}/{name}", data, mode="create")
+            except FileExistsError:
+                return False
+            return True
+
+        return self._ask("", create)
+
     def remove(self, name: str) -> None:
         with contextlib.suppress(Exception):
             self._system.rm_file(f"{self._root}/{name}")
 
     @contextlib.contextmanager
     def claimed(self) -> Iterator[bool]:
-        def claim() -> None:
-            if not self.where.lower().startswith(_WITHOUT_FOLDERS):
-                self._system.makedirs(self._root, exist_ok=True)
-            try:
-                self._system.pipe_file(f"{self._root}/{LOCK_NAME}", b"reslab", mode="create")
-            except FileExistsError:
-                raise ResLabError(
-                    f"another process is writing into {self.where}",
-                    f"wait for it; if it was killed, delete {self.named(LOCK_NAME)}",
-                ) from None
-
-        self._ask("", claim)
+        if not self.create(LOCK_NAME, b"reslab"):
+            raise ResLabError(
+                f"another process is writing into {self.where}",
+                f"wait for it; if it was killed, delete {self.named(LOCK_NAME)}",
+            )
         try:
             yield False
         finally:
