@@ -45,7 +45,7 @@ def _unreturned(network: nn.Module) -> None:
 
 
 def _removed(network: Any) -> nn.Module:
-    _small_stem(network).maxpool = None
+    _small_stem(network).maxpool = None  # pyrefly: ignore[bad-argument-type]
     return network
 
 

@@ -84,7 +84,7 @@ class Block(nn.Module):
         if "no second norm" in mistakes:
             self.bn2 = nn.Identity()
         if "other eps" in mistakes:
-            self.bn1.eps = 1e-3
+            self.bn1.eps = 1e-3  # pyrefly: ignore[bad-argument-type]
         self.shortcut = nn.Sequential()
         if self._projects(in_channels, out_channels, stride):
             self._project(in_channels, out_channels, stride)
