@@ -156,6 +156,7 @@ class _Supervisor:
             name, served = source.name, self._engines[source.name].sha256
             made = open_again(source, served, self._status.errors, lambda engine, name=name: self._remade(name, engine))
             if made is not None:
+                self._app.state.service.models.clear()  # or this process would keep the weights; its children have theirs
                 self._engines, self._app = made
         if before != self._status.errors:
             self._publish()
