@@ -13,6 +13,7 @@ import pytest
 from reslab.cli.app import run as reslab
 from reslab.engine.open import open_engine
 from reslab.model.run import packaged_file
+from reslab.serve.metrics import Metrics
 from tests.examples.scripts import ROOT, script
 from tests.serve.conftest import MODEL
 from tests.serve.door import PATIENCE, wait_for
@@ -127,6 +128,7 @@ def test_what_cannot_be_forked_is_refused(capsys, tmp_path):
     assert reslab(["serve", MODEL, "--port", "0", "--processes", "2", "--engine", "openvino"]) == 2
     error = capsys.readouterr().err
     assert "openvino cannot serve" in error and "with several processes" in error
+    assert b"reslab_queue_pictures 0.0" in Metrics(lambda: 0, lambda: 0).text(), "metrics are this process's own again"
     assert reslab(["serve", MODEL, "--processes", "0"]) == 2
     assert "--processes 0 is not between 1 and" in capsys.readouterr().err
     assert reslab(["serve", MODEL, "--processes", "257"]) == 2

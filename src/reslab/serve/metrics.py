@@ -1,7 +1,8 @@
 """Prometheus metrics of the server; every app has its own registry, or several processes count in files of one folder."""
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, gene
 
 from reslab.evaluate.predict import Prediction
 
+_FOLDER = "PROMETHEUS_MULTIPROC_DIR"  # where prometheus_client looks for it
 _SHARES = tuple(k / 20 for k in range(1, 21))
 _POWERS = tuple(float(2**k) for k in range(7))
 
@@ -91,14 +93,20 @@ class Metrics:
         return metric.labels(*labels) if labels else metric
 
 
-def share_metrics(folder: Path, slot: Callable[[], int]) -> None:
-    """Let all metrics that are made from now on count in files of this folder, and `Metrics.text` sum them.
+@contextmanager
+def share_metrics(folder: Path, slot: Callable[[], int]) -> Iterator[None]:
+    """Metrics that are made in the block count in files of this folder, and `Metrics.text` sums them.
 
     Args:
         slot: gives the process's number. One that follows another under the same number goes on with its counts.
     """
-    os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(folder)
-    values.ValueClass = values.MultiProcessValue(slot)
+    alone, values.ValueClass = values.ValueClass, values.MultiProcessValue(slot)
+    os.environ[_FOLDER] = str(folder)
+    try:
+        yield
+    finally:
+        values.ValueClass = alone
+        del os.environ[_FOLDER]
 
 
 def forget_process(slot: int) -> None:

@@ -29,5 +29,8 @@ class Status:
 
 
 def read_status(path: Path) -> Status:
-    """What `Status.write` wrote."""
-    return Status(**json.loads(path.read_bytes()))
+    """What `Status.write` wrote; where it is gone, what this process knows of itself."""
+    try:
+        return Status(**json.loads(path.read_bytes()))
+    except OSError:
+        return Status()

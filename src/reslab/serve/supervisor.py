@@ -16,12 +16,14 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from fastapi import FastAPI
 
 from reslab.engine.base import Engine
+from reslab.errors import ResLabError
 from reslab.serve.decoding import KEPT_BYTES
 from reslab.serve.log import LOG, json_lines
 from reslab.serve.metrics import forget_process, share_metrics
@@ -51,8 +53,7 @@ def run_processes(
         on_ready: called when all of the processes answer.
     """
     keep_freed_memory(KEPT_BYTES)
-    with tempfile.TemporaryDirectory(prefix="reslab-serve-") as folder:
-        share_metrics(Path(folder), lambda: _slot)
+    with tempfile.TemporaryDirectory(prefix="reslab-serve-") as folder, share_metrics(Path(folder), lambda: _slot):
         supervisor = _Supervisor(count, watch, create, listener, Path(folder) / "status.json")
         with json_lines():
             supervisor.run(on_ready)
@@ -65,6 +66,7 @@ class _Process:
     started: float
     ready: int
     """A descriptor: a byte arrives when the process answers; -1 afterwards."""
+    answers: bool = False
     retired: bool = False
 
 
@@ -110,7 +112,7 @@ class _Supervisor:
                 for number in os.read(self._woken, 4096):
                     self._handle(number)
             else:
-                os.read(found, 1)
+                waiting[found].answers = os.read(found, 1) != b""  # which is its end
                 os.close(found)
                 waiting[found].ready = -1
 
@@ -137,6 +139,9 @@ class _Supervisor:
             if process.ready >= 0:
                 os.close(process.ready)
             forget_process(process.slot)
+            if process.retired:
+                gc.unfreeze()  # so that the model which it served is collected
+                gc.collect()
             if not process.retired and not self._deadline:
                 self._status.restarts += 1
                 if time.monotonic() - process.started < _SHORT_LIFE:
@@ -151,6 +156,7 @@ class _Supervisor:
             name, served = source.name, self._engines[source.name].sha256
             made = open_again(source, served, self._status.errors, lambda engine, name=name: self._remade(name, engine))
             if made is not None:
+                self._app.state.service.models.clear()  # or this process would keep the weights; its children have theirs
                 self._engines, self._app = made
         if before != self._status.errors:
             self._publish()
@@ -178,7 +184,7 @@ class _Supervisor:
 
     def _all_answer(self) -> bool:
         present = self._present().values()
-        return len(present) == self._count and all(process.ready < 0 for process in present)
+        return len(present) == self._count and all(process.answers for process in present)
 
     def _retire(self) -> None:
         for pid, process in self._processes.items():
@@ -188,7 +194,8 @@ class _Supervisor:
 
     def _publish(self) -> None:
         self._status.processes = sorted(self._present())
-        self._status.write(self._path)
+        with suppress(ResLabError):  # a full disk costs what /health says, not the server
+            self._status.write(self._path)
 
     def _start(self) -> None:
         used = {process.slot for process in self._processes.values()}
