@@ -33,7 +33,8 @@ def cluster(address: str) -> Iterator[Any]:
     try:
         ray.init("auto" if address == "ray" else address, log_to_driver=False, logging_level="error")
     except Exception as error:  # of Ray, of gRPC, of the system: they have no common class
-        said = (str(error).strip() or type(error).__name__).splitlines()[0]
+        lines = (str(error).strip() or type(error).__name__).splitlines()
+        said = " ".join(dict.fromkeys((lines[0], lines[-1].strip())))  # between them is a traceback of the server's
         raise ResLabError(f"no Ray cluster answers at {address}: {said}", "ray start --head begins one") from None
     try:
         _refuse_other_version(ray)
