@@ -223,7 +223,7 @@ def test_a_damaged_file_is_one_sentence(fault, table, tmp_path):
 def test_what_is_no_file_is_one_sentence(tmp_path):
     with pytest.raises(ResLabError, match="there is no"):
         read_features(tmp_path / "a.npz")
-    with pytest.raises(ResLabError, match="cannot open"):
+    with pytest.raises(ResLabError, match="holds no features"):
         read_features(tmp_path)
 
 

@@ -18,9 +18,10 @@ from reslab.train.plan.affordable import (
     DEFAULT_SECONDS,
     LADDER,
     LEAST_EPOCHS,
-    PLAIN_LADDER,
     PROCESSOR_SIZE,
     QUICK,
+    QUICK_NETWORK,
+    QUICK_SIZE,
     Timed,
     candidates,
     choose,
@@ -33,7 +34,8 @@ from reslab.train.plan.speed import epoch_seconds
 from reslab.train.recipes import recipe
 from tests.pictures import colour_folder
 
-LADDER_TO_96 = [one for one in LADDER if one.size < 100]
+PAIRS = LADDER[:4]
+QUICK_PAIRS = [(QUICK_NETWORK, size) for size in (32, 48, 64)]
 
 
 def photographs(folder, width=150, height=100, each=12):
@@ -72,7 +74,7 @@ def test_a_long_run_says_what_a_tenth_of_its_time_would_give(data, monkeypatch):
     train, val = len(catalog.split("train")), len(catalog.split("val"))
     epochs = 60 * 20 / epoch_seconds(2.0, train, val)
     said = describe_tenth(plan, config, catalog, (), 12_000)
-    assert said == [f"--minutes 20, a tenth of the time, is enough for {epochs:.1f} epochs of resnet18 at 64 px"]
+    assert said == [f"--minutes 20, a tenth of the time, is enough for {epochs:.1f} epochs of fast_resnet8 at 64 px"]
     assert describe_tenth(plan, config, catalog, (), DEFAULT_SECONDS) == []
 
 
@@ -101,29 +103,23 @@ def test_one_that_was_timed_slow_by_chance_does_not_hide_larger_ones_that_fit(da
 def test_what_may_be_taken_is_never_larger_than_the_pictures(data):
     plan = planned(data)[0]
     assert (plan.config.model, plan.config.size, plan.config.weights) == ("resnet18", 100, "none")
-    assert candidates(plan) == [*LADDER_TO_96, ("standard", "resnet18", 100)]
-    assert {one.recipe for one in LADDER_TO_96} == {QUICK, "standard"}
+    assert candidates(plan) == [*PAIRS, ("resnet18", 100)]
     small, _, _ = planned(photographs(data.parent / "small", 40, 50))
-    assert small.config.size == 40 and candidates(small) == [LADDER[0], ("standard", "resnet20", 40)]
+    assert small.config.size == 40 and candidates(small) == [("resnet20", 32), ("resnet20", 40)]
 
 
 @pytest.mark.parametrize(
     ("fields", "expected"),
     [
-        ({"size": 96}, [("standard", "resnet18", 96)]),
-        ({"model": "resnet34"}, [("standard", "resnet34", side) for side in (48, 64, 96, 100)]),
-        ({"recipe": "article"}, [("article", "resnet18", side) for side in (48, 64, 96, 100)]),
-        (
-            {"recipe": "paper"},
-            [one._replace(recipe="paper") for one in PLAIN_LADDER[:4]] + [("paper", "resnet18", 100)],
-        ),
-        ({"optim": OptimConfig(lr=0.3)}, [*PLAIN_LADDER[:4], ("standard", "resnet18", 100)]),
-        ({"model": "resnet18", "size": 224}, [("standard", "resnet18", 224)]),
-        ({"weights": "cifar10_resnet20"}, [("standard", "resnet20", 32)]),
+        ({"size": 96}, [("resnet18", 96)]),
+        ({"model": "resnet34"}, [("resnet34", side) for side in (48, 64, 96, 100)]),
+        ({"recipe": "article"}, [("resnet18", side) for side in (48, 64, 96, 100)]),
+        ({"model": "resnet18", "size": 224}, [("resnet18", 224)]),
+        ({"weights": "cifar10_resnet20"}, [("resnet20", 32)]),
     ],
 )
 def test_what_has_been_decided_stays(data, fields, expected):
-    user = {"optim.lr" if name == "optim" else name for name in fields if name != "recipe"}
+    user = {name for name in fields if name != "recipe"}
     assert candidates(planned(data, user, **fields)[0]) == expected
 
 
@@ -151,35 +147,52 @@ def test_pictures_are_never_enlarged(minutes, side, width, height, short):
 def test_where_nothing_fits_the_smallest_is_taken_and_one_sentence_says_so(data):
     plan, config, catalog = planned(data)
     taken, said = with_affordable(plan, replace(config, minutes=0.001), catalog, (), 0.06)
-    assert (taken.config.recipe, taken.config.model, taken.config.size) == LADDER[0]
-    assert taken.config.optim == recipe(QUICK).optim and taken.config.minutes == 0.001
+    assert (taken.config.model, taken.config.size) == QUICK_PAIRS[0]
     assert taken.network["stem"] == "whitening" and taken.origins["weights"] == plan.origins["weights"]
     (sentence,) = said
     assert "about 0.0 epochs of fast_resnet8 at 32 px" in sentence and f"at least {LEAST_EPOCHS} are needed" in sentence
-    assert all(taken.origins[name].origin == "measured" for name in ("recipe", "model", "size"))
+    assert all(taken.origins[name].origin == "measured" for name in ("model", "size"))
     assert "每轮" in taken.origins["size"].reason.text("zh")
     known = plan_from(json.loads(json.dumps(plan_document(taken))))
     assert (known.config, known.origins) == (taken.config, taken.origins), "so a resumed run measures nothing"
 
 
-def test_where_everything_fits_nothing_is_timed(data):
-    plan, config, catalog = planned(data, epochs=2)
-    for seconds in (0.0, 1e9):
-        taken, said = with_affordable(plan, config, catalog, (), seconds)
-        assert taken is plan and said == []
-
-
-def test_small_pictures_in_limited_time_are_trained_by_quick_unless_something_was_chosen(tmp_path):
-    pictures = photographs(tmp_path, 40, 50)
-    plan, config, catalog = planned(pictures, minutes=5.0)
+def test_in_limited_time_quick_is_trained(data, monkeypatch):
+    monkeypatch.setattr(affordable, "_seconds_per_picture", lambda plan: 1e-6)
+    plan, config, catalog = planned(data, minutes=5.0)
     taken, said = with_affordable(plan, config, catalog, (), 300.0)
-    assert (taken.config.recipe, taken.config.model, taken.config.size) == (QUICK, "fast_resnet8", 40) and said == []
-    assert taken.origins["recipe"].reason.key == "reason.recipe.quick"
+    assert (taken.config.recipe, taken.config.model, taken.config.size) == (QUICK, QUICK_NETWORK, QUICK_SIZE)
+    assert taken.config.optim == recipe(QUICK).optim and taken.config.minutes == 5.0 and said == []
+    assert candidates(taken) == [*QUICK_PAIRS, (QUICK_NETWORK, QUICK_SIZE)]
     assert with_affordable(plan, config, catalog, (), 0)[0].config.recipe == "standard", (
         "without a time it stays as it was"
     )
-    plan, config, catalog = planned(pictures, {"optim.lr"}, minutes=5.0, optim=OptimConfig(lr=0.3))
-    assert with_affordable(plan, config, catalog, {"optim.lr"}, 300.0)[0].config.recipe == "standard"
+
+
+@pytest.mark.parametrize(
+    ("user", "fields"),
+    [
+        ({"model"}, {"model": "resnet18"}),
+        ({"recipe"}, {}),
+        ((), {"recipe": "paper"}),
+        ({"optim.lr"}, {"optim": OptimConfig(lr=0.3)}),
+        ({"weights"}, {"weights": "cifar10_resnet20"}),
+        ({"size"}, {"size": 8}),
+    ],
+)
+def test_quick_replaces_nothing_that_was_chosen(data, user, fields, monkeypatch):
+    monkeypatch.setattr(affordable, "_seconds_per_picture", lambda plan: 1e-6)
+    plan, config, catalog = planned(data, user, minutes=5.0, **fields)
+    taken = with_affordable(plan, config, catalog, user, 300.0)[0]
+    assert taken.config.recipe == plan.config.recipe != QUICK and taken.config.model == plan.config.model
+
+
+def test_where_everything_fits_nothing_is_timed(data):
+    plan, config, catalog = planned(data, epochs=2)
+    taken, said = with_affordable(plan, config, catalog, (), 0.0)
+    assert taken is plan and said == []
+    taken, said = with_affordable(plan, config, catalog, ("model",), 1e9)
+    assert (taken.config.size, said) == (QUICK_SIZE, [])
 
 
 def test_what_the_person_set_stays_and_the_sentence_is_the_same(data):
@@ -191,8 +204,8 @@ def test_what_the_person_set_stays_and_the_sentence_is_the_same(data):
 def test_a_default_run_of_hours_becomes_a_shorter_one_and_says_what_it_would_have_been(data):
     plan, config, catalog = planned(data, {"epochs"}, epochs=10**6)
     taken, said = with_affordable(plan, config, catalog, {"epochs"}, 0.0)
-    assert (taken.config.model, taken.config.size, taken.config.epochs) == (*LADDER[0][1:], 10**6)
-    assert "even fast_resnet8 at 32 px takes about" in said[0] and "--minutes" in said[0]
+    assert (taken.config.model, taken.config.size, taken.config.epochs) == (*LADDER[0], 10**6)
+    assert "even resnet20 at 32 px takes about" in said[0] and "--minutes" in said[0]
 
 
 def test_pictures_that_drop_out_change_no_choice(tmp_path):
@@ -204,6 +217,6 @@ def test_pictures_that_drop_out_change_no_choice(tmp_path):
     plan = resolve_plan(config, catalog, (), ignore, 0.06)
     again, left_out, stores = check_pictures(plan, catalog, config, (), ignore)
     assert left_out == ["blue/broken.png"] and again.config == plan.config and again.network == plan.network
-    assert fixed_choices(again) == fixed_choices(plan) and (again.config.model, again.config.size) == LADDER[0][1:]
+    assert fixed_choices(again) == fixed_choices(plan) and (again.config.model, again.config.size) == QUICK_PAIRS[0]
     assert again.config.recipe == QUICK
     assert len(stores.train) + len(stores.val) == len(whole.only(("train", "val")).pictures) - 1

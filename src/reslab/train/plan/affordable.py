@@ -1,14 +1,15 @@
 """Choose a recipe, a network and an input size that can be trained in the time there is, by timing steps.
 
-From scratch, many epochs on small pictures teach more than one on large ones. So a step of each candidate is timed, from the
-cheapest on until one is too slow, and the largest that fits is taken. What trained weights or the user have decided is kept.
+From scratch, many epochs on small pictures teach more than one on large ones. So a step of each pair of network and size
+is timed, from the smallest pair on until one is too slow, and the largest that fits is taken. Where trained weights, a
+recipe or the user have decided, nothing is chosen. In limited time on a processor, the recipe is `quick`.
 """
 
 import time
 from collections.abc import Collection, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from typing import Any, NamedTuple
+from typing import Any
 
 from reslab.data.catalog import Catalog
 from reslab.data.reader import load
@@ -25,11 +26,11 @@ from reslab.train.plan.speed import epoch_seconds, seconds_per_step
 from reslab.train.start import SCRATCH
 from reslab.words.phrases import Phrase, say
 
-QUICK, QUICK_SIZE = "quick", 48
-"""The recipe that learns most per minute from small inputs, and the side in pixels up to which inputs count as small."""
+USEFUL_EPOCHS, LEAST_EPOCHS = 16, 8
+"""Epochs that must fit for a run from scratch to be planned, and below which a warning is given."""
 
-USEFUL_EPOCHS, LEAST_EPOCHS = {QUICK: 8, "standard": 16}, 8
-"""Epochs that must fit for a run from scratch to be planned, by recipe, and below which a warning is given."""
+QUICK, QUICK_NETWORK, QUICK_SIZE = "quick", "fast_resnet8", 96
+"""What learns most per minute from scratch on a processor, and the largest input in pixels that it is given unasked."""
 
 DEFAULT_SECONDS = 1800.0
 """Longest default run where no time is given."""
@@ -37,25 +38,11 @@ DEFAULT_SECONDS = 1800.0
 PROCESSOR_SIZE = 160
 """Largest default input from scratch on a processor, in pixels."""
 
-
-class Candidate(NamedTuple):
-    """What may be trained."""
-
-    recipe: str
-    model: str
-    size: int
-
-
 LADDER = (
-    *(Candidate(QUICK, "fast_resnet8", size) for size in (32, 48)),
-    *(Candidate("standard", "resnet18", size) for size in (64, 96, 128, 160, 224)),
-)
-"""What `auto` may choose, the cheapest first (`benchmarks/grid.py`; LOG.md)."""
-
-PLAIN_LADDER = tuple(
-    Candidate("standard", "resnet20" if one.recipe == QUICK else one.model, one.size) for one in LADDER
-)
-"""The same where the recipe or the optimizer is not left open. At 64 px resnet20 is slower than resnet18, and no better."""
+    ("resnet20", 32), ("resnet20", 48), ("resnet18", 64), ("resnet18", 96), ("resnet18", 128), ("resnet18", 160),
+    ("resnet18", 224),
+)  # fmt: skip
+"""Pairs that `auto` may choose, the cheapest first. At 64 px resnet20 is slower than resnet18, and no better."""
 
 _PROBE_SECONDS, _PROBE_BATCH = 0.5, 32
 _SURE_MACS = 1e10  # multiply-accumulates per second that every machine reaches: what fits at this speed is not timed
@@ -90,30 +77,20 @@ def choose(timed: Sequence[Timed], seconds: float) -> tuple[Timed, Timed | None]
     return timed[last], timed[last + 1] if last + 1 < len(timed) else None
 
 
-def candidates(plan: Plan) -> list[Candidate]:
-    """What may be trained in place of a plan, the cheapest first, the plan itself last.
+def candidates(plan: Plan) -> list[tuple[str, int]]:
+    """Pairs of network and size that may replace a plan's, the smallest first, its own last.
 
     What the user, a recipe or trained weights have decided is kept; nothing is larger than the plan.
     """
-    config, own = plan.config, Candidate(plan.config.recipe, plan.config.model, plan.config.size)
-    if config.weights != SCRATCH or plan.origins["size"].origin != "default":
-        return [own]
-    if _is_open(plan):
-        ladder = list(LADDER)
-    elif plan.origins["model"].origin != "default":
+    config = plan.config
+    pairs: list[tuple[str, int]] = []
+    if config.weights == SCRATCH and plan.origins["size"].origin == "default":
+        sizes = sorted({size for _, size in LADDER})
         network = config_from(plan.network)
-        ladder = [own._replace(size=one.size) for one in LADDER if last_map(network, one.size) > 1]
-    else:
-        ladder = [one._replace(recipe=config.recipe) for one in PLAIN_LADDER]
-    return [one for one in ladder if one.size < config.size] + [own]
-
-
-def _is_open(plan: Plan) -> bool:
-    """Whether nobody chose the network, the recipe, or what belongs to its optimizer."""
-    chosen = [name for name, origin in plan.origins.items() if origin.origin == "user"]
-    return plan.config.recipe in USEFUL_EPOCHS and not any(
-        name in ("model", "recipe") or name.startswith(("optim.", "schedule.")) for name in chosen
-    )
+        pairs = [(config.model, size) for size in sizes if last_map(network, size) > 1]
+        if plan.origins["model"].origin == "default" and config.recipe != QUICK:
+            pairs = list(LADDER)
+    return [(model, size) for model, size in pairs if size < config.size] + [(config.model, config.size)]
 
 
 def with_affordable(
@@ -135,23 +112,22 @@ def with_affordable(
     if plan.config.finetune == "head" or (not seconds and alone):
         return plan, []
     train, val = _counts(plan, catalog)
-    wanted = _useful_epochs(plan) if seconds else plan.config.epochs
+    wanted = (USEFUL_EPOCHS if plan.config.weights == SCRATCH else 1) if seconds else plan.config.epochs
     budget = seconds or DEFAULT_SECONDS
     # A training step costs about three forward passes. What takes half the time on any machine need not be timed.
     if 3 * (train + val) * wanted * macs(config_from(plan.network), plan.config.size) / _SURE_MACS < budget / 2:
         return plan, []
     if seconds:
         budget -= _reading_seconds(plan, catalog) + _REPORT_SECONDS
-    timed = _time_pairs(plan, config, catalog, user, 0 if seconds else wanted, budget - (time.monotonic() - begun))
+    timed = _time_pairs(plan, config, catalog, user, wanted, budget - (time.monotonic() - begun))
     chosen, larger = choose(timed, budget - (time.monotonic() - begun) if seconds else budget)
     # With a time limit fewer epochs than wanted are still worth training; without one the whole plan must fit.
-    least = replace(chosen, epochs=min(chosen.epochs, LEAST_EPOCHS)) if seconds else chosen
+    least = replace(chosen, epochs=min(wanted, LEAST_EPOCHS)) if seconds else chosen
     warnings = [] if least.seconds <= budget else [_too_little(least, budget, seconds)]
     if chosen.plan is plan:
         return plan, warnings
     reason = _reason(chosen, larger, seconds)
-    open_ = [name for name in Candidate._fields if plan.origins[name].origin == "default"]
-    origins = {name: Origin("measured", reason) for name in open_}
+    origins = {name: Origin("measured", reason) for name in ("model", "size") if plan.origins[name].origin == "default"}
     return replace(chosen.plan, origins=chosen.plan.origins | origins), warnings
 
 
@@ -165,18 +141,18 @@ def _without_large_inputs(plan: Plan, config: TrainConfig, catalog: Catalog, use
 
 
 def _with_quick(plan: Plan, config: TrainConfig, catalog: Catalog, user: Collection[str]) -> Plan:
-    """Small inputs are trained by `QUICK` where nothing was asked for and its network has a map left to pool."""
-    small = plan.config.weights == SCRATCH and plan.config.size <= QUICK_SIZE
-    if not small or not _is_open(plan) or last_map(configuration(LADDER[0].model), plan.config.size) == 1:
+    """In limited time on a processor, a run from scratch is one of `QUICK` where nobody chose a network, recipe or optimizer."""
+    chosen = [name for name, origin in plan.origins.items() if origin.origin == "user"]
+    asked = [name for name in chosen if name in ("model", "recipe") or name.startswith(("optim.", "schedule."))]
+    size, network = min(plan.config.size, QUICK_SIZE), configuration(QUICK_NETWORK)
+    fits = last_map(network, size) > 1 and plan.config.recipe == TrainConfig().recipe
+    if asked or not fits or plan.config.weights != SCRATCH or device.fastest().type != "cpu":
         return plan
-    origin = Origin("default", say("reason.recipe.quick", size=QUICK_SIZE))
-    chosen = {name: (getattr(LADDER[0], name), origin) for name in ("recipe", "model")}
-    return resolve(config, catalog, user, fixed_choices(plan) | chosen)
-
-
-def _useful_epochs(plan: Plan) -> int:
-    """Epochs without which a plan is worth less than a smaller one."""
-    return USEFUL_EPOCHS.get(plan.config.recipe, USEFUL_EPOCHS["standard"]) if plan.config.weights == SCRATCH else 1
+    origin = Origin("default", say("reason.recipe.quick"))
+    other = {"recipe": (QUICK, origin), "model": (QUICK_NETWORK, origin)}
+    if plan.origins["size"].origin == "default" and size < plan.config.size:
+        other["size"] = size, Origin("default", say("reason.size.quick", size=QUICK_SIZE))
+    return resolve(config, catalog, user, fixed_choices(plan) | other)
 
 
 def describe_tenth(
@@ -191,7 +167,9 @@ def describe_tenth(
     if seconds <= DEFAULT_SECONDS or plan.config.minutes or plan.config.folds:
         return []
     minutes = max(1, round(seconds / 600))
-    timed = _time_pairs(plan, config, catalog, user, 0, 60.0 * minutes)
+    plan = _with_quick(plan, config, catalog, user)
+    useful = USEFUL_EPOCHS if plan.config.weights == SCRATCH else 1
+    timed = _time_pairs(plan, config, catalog, user, useful, 60.0 * minutes)
     chosen, _ = choose(timed, 60.0 * minutes)
     epochs = 60 * minutes / chosen.epoch_seconds
     return [f"--minutes {minutes}, a tenth of the time, is enough for {epochs:.1f} epochs of {chosen}"]
@@ -200,21 +178,19 @@ def describe_tenth(
 def _time_pairs(
     plan: Plan, config: TrainConfig, catalog: Catalog, user: Collection[str], epochs: int, seconds: float
 ) -> list[Timed]:
-    """The candidates with their seconds, from the cheapest to the first of which `epochs` do not fit; 0 means the useful ones."""
+    """The candidates with their seconds, from the smallest to the first of which so many epochs do not fit."""
     begun, pairs, (train, val) = time.monotonic(), candidates(plan), _counts(plan, catalog)
     timed: list[Timed] = []
     for pair in pairs:  # the first that is too slow ends it, so no slower one is ever timed
-        other = plan if pair == pairs[-1] else resolve(config, catalog, user, _fixed(plan, pair))
-        each = epoch_seconds(_seconds_per_picture(other), train, val)
-        timed.append(Timed(other, each, epochs or _useful_epochs(other)))
+        other = plan if pair == pairs[-1] else resolve(config, catalog, user, _fixed(plan, *pair))
+        timed.append(Timed(other, epoch_seconds(_seconds_per_picture(other), train, val), epochs))
         if timed[-1].seconds > seconds - (time.monotonic() - begun):
             break
     return timed
 
 
-def _fixed(plan: Plan, candidate: Candidate) -> dict[str, tuple[Any, Origin]]:
-    values = candidate._asdict()
-    return fixed_choices(plan) | {name: (value, plan.origins[name]) for name, value in values.items()}
+def _fixed(plan: Plan, model: str, size: int) -> dict[str, tuple[Any, Origin]]:
+    return fixed_choices(plan) | {"model": (model, plan.origins["model"]), "size": (size, plan.origins["size"])}
 
 
 def _counts(plan: Plan, catalog: Catalog) -> tuple[int, int]:
