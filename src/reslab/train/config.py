@@ -112,8 +112,8 @@ class TrainConfig:
         "cifar10_resnet20.",
     )  # fmt: skip
     model: str = setting(
-        AUTO, None, "A network of the zoo; auto takes resnet20 up to 64 px, else resnet18, as far as the time allows. See "
-        "reslab models.",
+        AUTO, None, "A network of the zoo; auto takes resnet20 up to 64 px, else resnet18, as far as the time allows, and with "
+        "--minutes from scratch on a processor fast_resnet8. See reslab models.",
     )  # fmt: skip
     weights: str = setting(
         AUTO, None, "Where training starts: auto, none, imagenet, cifar10_resnet20, hf:OWNER/NAME[@REVISION] (a ResNet of the "
