@@ -72,9 +72,9 @@ def test_a_long_run_says_what_a_tenth_of_its_time_would_give(data, monkeypatch):
     monkeypatch.setattr(affordable, "_seconds_per_picture", lambda plan: plan.config.size / 32)
     plan, config, catalog = planned(data, weights="none")
     train, val = len(catalog.split("train")), len(catalog.split("val"))
-    epochs = 60 * 20 / epoch_seconds(2.0, train, val)
+    epochs = 60 * 20 / epoch_seconds(1.0, train, val)
     said = describe_tenth(plan, config, catalog, (), 12_000)
-    assert said == [f"--minutes 20, a tenth of the time, is enough for {epochs:.1f} epochs of fast_resnet8 at 64 px"]
+    assert said == [f"--minutes 20, a tenth of the time, is enough for {epochs:.1f} epochs of fast_resnet8 at 32 px"]
     assert describe_tenth(plan, config, catalog, (), DEFAULT_SECONDS) == []
 
 

@@ -26,8 +26,8 @@ from reslab.train.plan.speed import epoch_seconds, seconds_per_step
 from reslab.train.start import SCRATCH
 from reslab.words.phrases import Phrase, say
 
-USEFUL_EPOCHS, LEAST_EPOCHS = 16, 8
-"""Epochs that must fit for a run from scratch to be planned, and below which a warning is given."""
+USEFUL_EPOCHS, QUICK_EPOCHS, LEAST_EPOCHS = 16, 32, 8
+"""Epochs that must fit for a run from scratch to be planned, also of `QUICK`, and below which a warning is given."""
 
 QUICK, QUICK_NETWORK, QUICK_SIZE = "quick", "fast_resnet8", 96
 """What learns most per minute from scratch on a processor, and the largest input in pixels that it is given unasked."""
@@ -112,7 +112,7 @@ def with_affordable(
     if plan.config.finetune == "head" or (not seconds and alone):
         return plan, []
     train, val = _counts(plan, catalog)
-    wanted = (USEFUL_EPOCHS if plan.config.weights == SCRATCH else 1) if seconds else plan.config.epochs
+    wanted = _useful_epochs(plan) if seconds else plan.config.epochs
     budget = seconds or DEFAULT_SECONDS
     # A training step costs about three forward passes. What takes half the time on any machine need not be timed.
     if 3 * (train + val) * wanted * macs(config_from(plan.network), plan.config.size) / _SURE_MACS < budget / 2:
@@ -155,6 +155,13 @@ def _with_quick(plan: Plan, config: TrainConfig, catalog: Catalog, user: Collect
     return resolve(config, catalog, user, fixed_choices(plan) | other)
 
 
+def _useful_epochs(plan: Plan) -> int:
+    """Epochs below which a smaller input is worth more."""
+    if plan.config.weights != SCRATCH:
+        return 1
+    return QUICK_EPOCHS if plan.config.recipe == QUICK else USEFUL_EPOCHS
+
+
 def describe_tenth(
     plan: Plan, config: TrainConfig, catalog: Catalog, user: Collection[str], seconds: float
 ) -> list[str]:
@@ -168,8 +175,7 @@ def describe_tenth(
         return []
     minutes = max(1, round(seconds / 600))
     plan = _with_quick(plan, config, catalog, user)
-    useful = USEFUL_EPOCHS if plan.config.weights == SCRATCH else 1
-    timed = _time_pairs(plan, config, catalog, user, useful, 60.0 * minutes)
+    timed = _time_pairs(plan, config, catalog, user, _useful_epochs(plan), 60.0 * minutes)
     chosen, _ = choose(timed, 60.0 * minutes)
     epochs = 60 * minutes / chosen.epoch_seconds
     return [f"--minutes {minutes}, a tenth of the time, is enough for {epochs:.1f} epochs of {chosen}"]
