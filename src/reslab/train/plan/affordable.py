@@ -149,7 +149,7 @@ def _with_quick(plan: Plan, config: TrainConfig, catalog: Catalog, user: Collect
     if asked or not fits or plan.config.weights != SCRATCH or device.fastest().type != "cpu":
         return plan
     origin = Origin("default", say("reason.recipe.quick"))
-    other = {"recipe": (QUICK, origin), "model": (QUICK_NETWORK, origin)}
+    other: dict[str, tuple[Any, Origin]] = {"recipe": (QUICK, origin), "model": (QUICK_NETWORK, origin)}
     if plan.origins["size"].origin == "default" and size < plan.config.size:
         other["size"] = size, Origin("default", say("reason.size.quick", size=QUICK_SIZE))
     return resolve(config, catalog, user, fixed_choices(plan) | other)
