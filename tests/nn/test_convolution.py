@@ -1,8 +1,8 @@
 """Convolutions that are computed otherwise than by PyTorch: the same function, the same parameters, in training alone."""
 
-from copy import ctypes
+import ctypes
+from copy import deepcopy
 
-import deepcopy
 import pytest
 import torch
 import torch.nn.functional as F
