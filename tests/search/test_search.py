@@ -320,15 +320,15 @@ def test_without_time_left_it_only_tells(done, data):
 
 
 def test_pictures_are_decoded_once_and_test_stays_shut(data, tmp_path, monkeypatch):
-    loads, whole = Counter(), store.load
+    loads, whole = Counter(), store.load_decoded
 
-    def counted(picture):
+    def counted(picture, file=None):
         loads[picture.split, picture.key] += 1
-        return whole(picture)
+        return whole(picture, file)
 
-    monkeypatch.setattr(store, "load", counted)
-    monkeypatch.setattr("reslab.run.prepare.load", counted)
-    monkeypatch.setattr("reslab.check.data.load", counted)
+    monkeypatch.setattr(store, "load_decoded", counted)
+    monkeypatch.setattr("reslab.run.prepare.load_decoded", counted)
+    monkeypatch.setattr("reslab.check.data.load_decoded", counted)
     hunted(config(data, epochs=1), tmp_path / "out", 3)
     trained = {key: n for (split, key), n in loads.items() if split == "train"}
     assert len(trained) > 50 and set(trained.values()) == {2}, "once by each of the two commands"
