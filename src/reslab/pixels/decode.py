@@ -33,6 +33,7 @@ from jaxtyping import UInt8
 from PIL import Image, ImageFile
 
 from reslab.errors import BadPicture
+from reslab.pixels.deadline import DeadlineFile, DeadlinePassed
 from reslab.pixels.gif import stored_gif
 from reslab.pixels.jpeg import stored_jpeg
 from reslab.pixels.kinds import kind_of, not_a_picture
@@ -40,7 +41,6 @@ from reslab.pixels.png import DEFLATE, png_is_whole, stored_png
 from reslab.pixels.rgb import deep, write_rgb
 from reslab.pixels.stored import CUT_SHORT, MAX_PIXELS, Stored, Unreadable, check_size
 from reslab.pixels.tiff import exif_orientation, stored_tiff
-from reslab.pixels.watched import Late, Watched
 from reslab.shapes import PICTURE
 
 EXTENSIONS = frozenset({
@@ -173,7 +173,7 @@ def _as_bad_picture(source: str | os.PathLike | bytes, name: str | None, seconds
         yield
     except Unreadable as error:
         raise BadPicture(name, str(error)) from None
-    except Late:
+    except DeadlinePassed:
         raise BadPicture(name, f"it takes more than {seconds:g} seconds to decode") from None
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
         raise BadPicture(name, f"its header claims more than {MAX_PIXELS:,} pixels") from None
@@ -272,7 +272,7 @@ def _open(kind: str, stored: Stored, data: bytes, deadline: float) -> ImageFile.
     """Open the picture, which reads its header only."""
     factory, _ = Image.OPEN[kind]  # as Image.open does, without its warning on stderr of many pixels
     try:
-        image = factory(Watched(data, deadline), "")
+        image = factory(DeadlineFile(data, deadline), "")
     except (SyntaxError, IndexError, TypeError, struct.error):
         layout = f"it is a TIFF of {stored.layout}, which is not read" if stored.layout else not_a_picture(data)
         raise Unreadable(layout) from None
@@ -363,7 +363,7 @@ def _load(image: ImageFile.ImageFile, stored: Stored) -> None:
     def note() -> None:
         absent.append(image.im.crop(bottom).getbbox() is None)
 
-    if stored.scan_end is not None and isinstance(image.fp, Watched):
+    if stored.scan_end is not None and isinstance(image.fp, DeadlineFile):
         image.fp.pause, image.fp.on_pause = stored.scan_end, note
     image.load()
     if absent == [True] and image.im.crop(bottom).getbbox() is not None:

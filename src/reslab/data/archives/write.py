@@ -11,7 +11,7 @@ import re
 import tarfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -19,7 +19,7 @@ import numpy as np
 from PIL import Image
 
 from reslab.data.archives.places import LOCK_NAME, Place, place_of
-from reslab.data.archives.shards import INDEX_NAME, KIND, SCHEMA, Index, Shard, as_json, content_hash
+from reslab.data.archives.shards import INDEX_NAME, KIND, SCHEMA, Index, Shard, Table, as_json, content_hash
 from reslab.data.catalog import SPLITS, Catalog, Picture, Split
 from reslab.data.reader import content
 from reslab.errors import ResLabError
@@ -171,31 +171,15 @@ class _Maker:
         return ending, written(self.catalog.labels_of(picture), self.classes)
 
 
-@dataclass(slots=True)
-class _Columns:
-    """The table of a shard while it grows."""
-
-    number: list[int] = field(default_factory=list)
-    key: list[str] = field(default_factory=list)
-    label: list[str] = field(default_factory=list)
-    group: list[str | None] = field(default_factory=list)
-    box: list[tuple[int, int, int, int] | None] = field(default_factory=list)
-    offset: list[int] = field(default_factory=list)
-    size: list[int] = field(default_factory=list)
-    hash: list[str] = field(default_factory=list)
-
-    def add(self, number: int, picture: Picture, offset: int, size: int, digest: str) -> None:
-        values = (number, picture.key, picture.label, picture.group, picture.box, offset, size, digest)
-        columns: tuple[list[Any], ...] = (
-            self.number, self.key, self.label, self.group, self.box, self.offset, self.size, self.hash,
-        )  # fmt: skip
-        for column, value in zip(columns, values, strict=True):
-            column.append(value)
+def _add_row(table: Table, *values: Any) -> None:
+    """A value for each column, in the order of `Table`'s fields."""
+    for column, value in zip(fields(Table), values, strict=True):
+        getattr(table, column.name).append(value)
 
 
 def _write_shard(place: Place, name: str, split: Split | None, waiting: _Waiting, maker: _Maker) -> Shard:
     """One shard and its table; takes what fits from `waiting`, and at least one picture."""
-    columns, stored = _Columns(), {}
+    columns, stored = Table([], [], [], [], [], [], [], []), {}
     with place.writing(f"{name}.tar") as file:
         hashed = _Hashed(file)
         with _tar(hashed) as tar:
@@ -214,7 +198,8 @@ def _write_shard(place: Place, name: str, split: Split | None, waiting: _Waiting
                         _add(tar, f"{number:09d}.{labels[0]}", labels[1])
                     if picture.box:
                         stored[digest, len(data)] = again
-                columns.add(number, picture, again, len(data), digest)
+                place_in_tar = (again, len(data), digest)
+                _add_row(columns, number, picture.key, picture.label, picture.group, picture.box, *place_in_tar)
                 maker.on_progress(1)
                 waiting.take()
     table = as_json({"schema": SCHEMA, **asdict(columns)})

@@ -5,12 +5,12 @@ import time
 from collections.abc import Callable
 
 
-class Late(Exception):
+class DeadlinePassed(Exception):
     """The deadline has passed."""
 
 
-class Watched(io.BytesIO):
-    """A file in memory that raises `Late` after the deadline, and calls `on_pause` once, before it reads past `pause`."""
+class DeadlineFile(io.BytesIO):
+    """A file in memory; reading raises `DeadlinePassed` after the deadline, and calls `on_pause` once on reaching `pause`."""
 
     def __init__(self, data: bytes, deadline: float) -> None:
         super().__init__(data)
@@ -20,7 +20,7 @@ class Watched(io.BytesIO):
 
     def read(self, size: int | None = -1) -> bytes:
         if time.monotonic() > self.deadline:
-            raise Late
+            raise DeadlinePassed
         if self.pause is not None:
             left = self.pause - self.tell()
             if left <= 0:
