@@ -7,6 +7,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from contextlib import contextmanager
 from pathlib import Path
@@ -24,12 +25,20 @@ PICTURE = file_of(noise(0))
 
 @contextmanager
 def process(*flags, model=MODEL, **environment):
-    """`reslab serve` on a free port: the process and its address."""
+    """`reslab serve` on a free port: the process and its address. Its log is a file: a pipe that is full would stop it."""
     command = [sys.executable, "-m", "reslab", "serve", str(model), "--port", "0", *flags]
-    with subprocess.Popen(
-        command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-        env=os.environ | environment,
-    ) as child:  # fmt: skip
+    with (
+        tempfile.NamedTemporaryFile() as log,
+        subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=log,
+            text=True,
+            env=os.environ | environment,
+        ) as child,
+    ):
+        child.stderr = Path(log.name).open()
         try:
             line = child.stdout.readline()
             assert "answers at http://127.0.0.1:" in line, line + child.stderr.read()

@@ -7,6 +7,7 @@ several.
 
 from __future__ import annotations
 
+import atexit
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -100,6 +101,7 @@ def join() -> ProcessGroup:
         # that has died there, and wait for it.
         store = dist.PrefixStore(f"reslab/{restarts()}", store)
         dist.init_process_group(backend, store=store, rank=rank, world_size=world, timeout=_PATIENCE)
+        atexit.register(dist.destroy_process_group)  # its threads may abort a process that ends while they run
     return ProcessGroup(dist.get_rank(), dist.get_world_size())
 
 
