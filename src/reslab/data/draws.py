@@ -13,6 +13,7 @@ _WEYL = (np.uint64(0x9E3779B9), np.uint64(0xBB67AE85))
 _LOW = np.uint64(0xFFFFFFFF)
 _SHIFT = np.uint64(32)
 _ROUNDS = 10
+_AT_ONCE = 2**16  # draws of a permutation: 150 bytes each while they are made
 
 
 def philox(counter: np.ndarray, key: tuple[int, int]) -> np.ndarray:
@@ -80,9 +81,13 @@ def balanced_order(seed: int, epoch: int, labels: np.ndarray) -> np.ndarray:
     return chosen[np.argsort(uniforms(seed, "order", epoch, chosen, 1)[:, 0], kind="stable")]
 
 
-def permutation(seed: int, epoch: int, count: int) -> np.ndarray:
-    """The order in which epoch `epoch` visits `count` pictures."""
-    return np.argsort(uniforms(seed, "order", epoch, np.arange(count), 1)[:, 0], kind="stable")
+def permutation(seed: int, epoch: int, count: int, stream: str = "order") -> np.ndarray:
+    """The numbers below `count` in an order drawn for this epoch and stream, int64 `[count]`."""
+    draws = np.empty(count)
+    for start in range(0, count, _AT_ONCE):
+        indices = np.arange(start, min(start + _AT_ONCE, count))
+        draws[indices] = uniforms(seed, stream, epoch, indices, 1)[:, 0]
+    return np.argsort(draws, kind="stable")
 
 
 def steps_per_epoch(pictures: int, batch_size: int) -> int:

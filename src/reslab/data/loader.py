@@ -11,7 +11,8 @@ from jaxtyping import Float, UInt8
 from torch import Tensor
 
 from reslab.data.augment import Augment, Mix, draw_mix
-from reslab.data.draws import balanced_order, permutation, steps_per_epoch
+from reslab.data.draws import balanced_order, steps_per_epoch
+from reslab.data.order import visiting_order
 from reslab.data.reader import map_in_order
 from reslab.data.store import Store
 from reslab.shapes import PIXELS, TARGETS
@@ -74,7 +75,7 @@ class Loader:
         self.steps = steps_per_epoch(len(store), batch_size)
         seed, numbers = augment.seed, self.labels.numpy()
         self._order = lru_cache(maxsize=2)(
-            lambda epoch: balanced_order(seed, epoch, numbers) if evenly else permutation(seed, epoch, len(store))
+            lambda epoch: balanced_order(seed, epoch, numbers) if evenly else visiting_order(seed, epoch, len(store))
         )
 
     def visits(self, epoch: int, step: int) -> np.ndarray:
@@ -91,16 +92,17 @@ class Loader:
         visits, indices = self.visits(epoch, step), self.indices(epoch, step)
         total, (rank, world) = len(indices), self.part
         mine = slice(rank * total // world, (rank + 1) * total // world)
-        targets = self._targets(indices)
         mix = draw_mix(self.augment, epoch, step, total)
         if mix is None:
-            return Batch(self._pixels(epoch, visits[mine]), targets[mine], None, None, total, indices, mine.start)
+            targets = self._targets(indices[mine])
+            return Batch(self._pixels(epoch, visits[mine]), targets, None, None, total, indices, mine.start)
         # Decode a picture once, even if it is both in this process's part and a partner.
         wanted = np.arange(total)[mine]
         needed, where = np.unique(np.concatenate([wanted, mix.partner[mine]]), return_inverse=True)
         pixels = self._pixels(epoch, visits[needed])
         own, partners = pixels[where[: len(wanted)]], pixels[where[len(wanted) :]]
-        return Batch(own, mix.targets(targets)[mine], mix, partners, total, indices, mine.start)
+        targets = mix.targets(self._targets(indices))[mine]
+        return Batch(own, targets, mix, partners, total, indices, mine.start)
 
     def _targets(self, indices: np.ndarray) -> Tensor:
         labels = self.labels[torch.from_numpy(indices)]
