@@ -80,12 +80,13 @@ def fit(pool: Pictures, choices: Choices, seed: int, train: int, epochs: int) ->
     """Train resnet20 on `train` pictures drawn by the seed: weights of the last epoch, of the best, and their average."""
     order = np.random.default_rng(seed).permutation(len(pool.pixels))
     mine, validation = pool.some(order[:train]), pool.some(order[train : train + _VALIDATION])
-    network = reslab.build("resnet20", num_classes=10, seed=seed)
+    network, (kind, _) = reslab.build("resnet20", num_classes=10, seed=seed), device.precision()
     if not choices.he:  # PyTorch's own start
         torch.manual_seed(seed)
         for module in network.modules():
             if isinstance(module, nn.Conv2d | nn.Linear):
                 module.reset_parameters()
+    network = network.to(memory_format=torch.channels_last)
     optimiser = build_optimizer(network, OptimConfig(choices.optimiser, lr=choices.lr, weight_decay=choices.decay))
     plan = ScheduleConfig(choices.schedule, warmup=0.25 if choices.schedule == "onecycle" else 0.0)
     augment = Augment(choices.augment, Preprocess(_SIZE), seed)
@@ -101,7 +102,9 @@ def fit(pool: Pictures, choices: Choices, seed: int, train: int, epochs: int) ->
             mix = draw_mix(augment, epoch, step, len(rows))
             if mix:
                 images, targets = mix.images(images, images[mix.partner]), mix.targets(targets)
-            loss = F.cross_entropy(network(images), targets, label_smoothing=choices.smoothing)
+            with device.mixed_precision(torch.device("cpu"), kind):
+                logits = network(device.to_layout(images, "channels-last"))
+            loss = F.cross_entropy(logits.float(), targets, label_smoothing=choices.smoothing)
             optimiser.zero_grad()
             loss.backward()
             if choices.clip:
@@ -131,6 +134,7 @@ def measured(
 ) -> dict[str, np.ndarray]:
     """One training, judged; kept in the work folder, so that an interrupted script goes on where it stood."""
     words = [f"{value}" for value in dataclasses.astuple(choices)] + [f"{seed}-{train}-{epochs}-{len(test.pixels)}"]
+    words.append(device.precision()[0])
     file = work / ("_".join(words).replace(" ", "").replace("'", "") + ".npz")
     if not file.is_file():
         begin = time.perf_counter()
@@ -159,6 +163,7 @@ def write(out: Path, rows: list[dict], facts: dict) -> None:
     origin = {
         "command": "python " + " ".join(sys.argv),
         "machine": device.describe(),
+        "precision": device.precision()[0],
         "date": datetime.date.today().isoformat(),
     }
     out.parent.mkdir(parents=True, exist_ok=True)
