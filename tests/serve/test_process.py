@@ -29,6 +29,7 @@ def process(*flags, model=MODEL, **environment):
     command = [sys.executable, "-m", "reslab", "serve", str(model), "--port", "0", *flags]
     with (
         tempfile.NamedTemporaryFile() as log,
+        Path(log.name).open() as lines,
         subprocess.Popen(
             command,
             stdin=subprocess.DEVNULL,
@@ -38,7 +39,7 @@ def process(*flags, model=MODEL, **environment):
             env=os.environ | environment,
         ) as child,
     ):
-        child.stderr = Path(log.name).open()
+        child.stderr = lines
         try:
             line = child.stdout.readline()
             assert "answers at http://127.0.0.1:" in line, line + child.stderr.read()

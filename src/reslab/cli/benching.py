@@ -27,7 +27,7 @@ def bench(
         data: Pictures for the measurement that reads files; by default JPEG files of noise with the statistics of photographs.
         seconds: Time for each measurement.
         json: Print JSON.
-        engine: auto, torch, onnxruntime or openvino: the library that computes, where the file leaves a choice.
+        engine: auto, fastest, torch, onnxruntime or openvino: the library that computes, where the file leaves a choice.
     """
     if seconds <= 0:
         raise ResLabError(f"--seconds {seconds:g} leaves no time to measure", "give at least 1")

@@ -38,7 +38,7 @@ class EvalOptions:
     workers: int | None = None
     "Threads that read pictures."
     engine: EngineName = "auto"
-    "auto, torch, onnxruntime or openvino: which library computes, where the file leaves a choice."
+    "auto, fastest, torch, onnxruntime or openvino: which library computes, where the file leaves a choice."
 
 
 @Parameter(name="*")

@@ -57,7 +57,7 @@ def explain(
         label: The class to explain; by default the most likely one of each picture.
         near: Training pictures to compare with: a features.npz of reslab embed, or DATA, which is then read first.
         json: Print JSON Lines: label, probability, logit, the map's values, the nearest training pictures.
-        engine: auto, torch, onnxruntime or openvino: the library that computes, where the file leaves a choice.
+        engine: auto, fastest, torch, onnxruntime or openvino: the library that computes, where the file leaves a choice.
     """
     if not paths:
         raise ResLabError("explain needs at least one picture, folder or pattern", "reslab explain MODEL photo.jpg")

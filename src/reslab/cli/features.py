@@ -35,7 +35,7 @@ class FeatureOptions:
     workers: int | None = None
     "Threads that read pictures."
     engine: EngineName = "auto"
-    "auto, torch, onnxruntime or openvino: the library that computes, where the file leaves a choice."
+    "auto, fastest, torch, onnxruntime or openvino: the library that computes, where the file leaves a choice."
 
 
 _FEATURE_OPTIONS = FeatureOptions()

@@ -58,7 +58,7 @@ def predict(
         paths: Files, folders, archives (all pictures in them) and patterns such as photos/*.jpg.
         json: Print JSON Lines; with --parquet a summary.
         workers: Threads that read pictures, and of an exported model answer for them.
-        engine: auto, torch, onnxruntime or openvino: which library computes, where the file leaves a choice.
+        engine: auto, fastest, torch, onnxruntime or openvino: which library computes, where the file leaves a choice.
     """
     if not paths:
         raise ResLabError("predict needs at least one picture, folder or pattern", "reslab predict MODEL photos/")

@@ -74,7 +74,7 @@ def serve(
         model: An exported model.onnx, a packaged model, what PyTorch can open and export on the fly, or a folder of models.
         more: Further models. Each is NAME=MODEL, or has its file's name, and answers at /models/NAME/predict; the first
             also at /predict.
-        engine: auto, torch, onnxruntime or openvino: the library that computes, where the file leaves a choice.
+        engine: auto, fastest, torch, onnxruntime or openvino: the library that computes, where the file leaves a choice.
     """
     paths = named_models([model, *more])
     for path in paths.values():

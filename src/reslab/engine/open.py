@@ -37,8 +37,8 @@ def find_model(model: str | Path, runs: Path = RUNS) -> Path:
     raise ResLabError(f"there is no model {model}", nearest(str(model), PACKAGED, otherwise=known))
 
 
-EngineName = Literal["auto", "torch", "onnxruntime", "openvino"]
-"""The library that computes; `auto` chooses by the kind of file."""
+EngineName = Literal["auto", "fastest", "torch", "onnxruntime", "openvino"]
+"""The library that computes: `auto` chooses by the kind of file, `fastest` by timing those that are installed and can read it."""
 
 
 def open_engine(model: str | Path, assumed: CheckpointAssumptions | None = None, engine: EngineName = "auto") -> Any:
@@ -58,15 +58,15 @@ def open_engine(model: str | Path, assumed: CheckpointAssumptions | None = None,
             "export the model as .onnx and use that",
         )
     readers: dict[str, dict[EngineName, Callable[[Path], Any]]] = {
-        ".onnx": {"auto": _exported, "onnxruntime": _onnxruntime, "openvino": _openvino},
-        ".xml": {"auto": _openvino, "openvino": _openvino},
+        ".onnx": {"auto": _exported, "fastest": _fastest, "onnxruntime": _onnxruntime, "openvino": _openvino},
+        ".xml": {"auto": _openvino, "fastest": _openvino, "openvino": _openvino},
     }
-    ours: dict[EngineName, Callable[[Path], Any]] = {"auto": _torch, "torch": _torch}
+    ours: dict[EngineName, Callable[[Path], Any]] = {"auto": _torch, "fastest": _torch, "torch": _torch}
     if is_foreign(path):
         ours = dict.fromkeys(ours, lambda path: _foreign(path, assumed or CheckpointAssumptions()))
     known = readers.get(path.suffix, ours)
     if engine not in known:
-        names = [name for name in known if name != "auto"]
+        names = [name for name in known if name not in ("auto", "fastest")]
         raise ResLabError(f"{engine} cannot read {path}", f"--engine {' or '.join(names)}, or leave it out")
     return known[engine](path)
 
@@ -81,6 +81,15 @@ def _exported(path: Path) -> Any:
     engine = _onnxruntime(path)
     int8 = (engine.certificate or {}).get("int8", {}).get("reasons") == []
     return _openvino(path) if int8 and find_spec("openvino") else engine  # some four times as fast in int8 (LOG.md)
+
+
+def _fastest(path: Path) -> Any:
+    engine = _exported(path)
+    if engine.name == "openvino" or not find_spec("openvino"):
+        return engine
+    from reslab.engine.fastest import faster
+
+    return faster(engine, _openvino(path))
 
 
 @contextmanager

@@ -93,7 +93,9 @@ def open_for_serving(
     if not forked:
         return _open_fastest(model, assumed, on_message, kind)
     exported = find_model(model).suffix == ".onnx"
-    engine = _open_fastest(model, assumed, on_message, "onnxruntime" if exported and kind == "auto" else kind)
+    engine = _open_fastest(
+        model, assumed, on_message, "onnxruntime" if exported and kind in ("auto", "fastest") else kind
+    )
     if not hasattr(engine, "keep_to_one_core"):
         raise ResLabError(
             f"{engine.name} cannot serve {model} with several processes", "export it as .onnx, or leave out --processes"
