@@ -57,12 +57,20 @@ def colours(tmp_path_factory):
     return colour_folder(tmp_path_factory.mktemp("data") / "colours", 3, 20)
 
 
-def test_a_run_of_two_writes_one_folder(colours, tmp_path):
-    process = train(colours, tmp_path / "run", "--epochs", "2", "--json")
+@pytest.fixture(scope="module")
+def finished(colours, tmp_path_factory):
+    """A run of two processes, and what it printed."""
+    folder = tmp_path_factory.mktemp("runs") / "run"
+    process = train(colours, folder, "--epochs", "6", "--json")
     out, err = process.communicate(timeout=240)
     assert process.returncode == 0, err[-3000:]
+    return folder, out
+
+
+def test_a_run_of_two_writes_one_folder(finished):
+    folder, out = finished
     assert json.loads(out)["split"] == "val"  # one process talks
-    names = {p.name for p in (tmp_path / "run").iterdir()}
+    names = {p.name for p in folder.iterdir()}
     assert {"model.safetensors", "evaluation.json", "report.html", "journal.jsonl", "state"} <= names
 
 
@@ -77,17 +85,14 @@ def test_when_one_is_killed_the_others_end(colours, tmp_path):
 
 
 @pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="finds the processes in /proc")
-def test_a_restart_goes_on_to_the_same_bytes(colours, tmp_path):
-    whole = train(colours, tmp_path / "whole", "--epochs", "12")
-    _, err = whole.communicate(timeout=240)
-    assert whole.returncode == 0, err[-3000:]
-    process = train(colours, tmp_path / "parts", "--epochs", "12", restarts=3)
-    wait_for_epochs(tmp_path / "parts", process, 3)
+def test_a_restart_goes_on_to_the_same_bytes(finished, colours, tmp_path):
+    process = train(colours, tmp_path / "parts", "--epochs", "6", restarts=3)
+    wait_for_epochs(tmp_path / "parts", process, 2)
     os.kill(workers_of(process)[-1], signal.SIGKILL)
     _, err = process.communicate(timeout=240)
     assert process.returncode == 0, err[-3000:]
     for name in ("model.safetensors", "margins.csv"):
-        assert (tmp_path / "whole" / name).read_bytes() == (tmp_path / "parts" / name).read_bytes()
+        assert (finished[0] / name).read_bytes() == (tmp_path / "parts" / name).read_bytes()
 
 
 def test_a_cross_validation_of_two_processes(colours, tmp_path):
