@@ -187,6 +187,25 @@ def test_quick_replaces_nothing_that_was_chosen(data, user, fields, monkeypatch)
     assert taken.config.recipe == plan.config.recipe != QUICK and taken.config.model == plan.config.model
 
 
+def test_trained_weights_of_which_no_epoch_fits_get_a_new_head(tmp_path, monkeypatch):
+    pictures = photographs(tmp_path, each=40)
+    given = {"weights": "cifar10_resnet20", "minutes": 5.0}
+    plan, config, catalog = planned(pictures, given.keys(), **given)
+    train, val = len(catalog.split("train")), len(catalog.split("val"))
+    assert plan.config.finetune == "all"
+    for each, layers in ((100.0, "all"), (400.0, "head")):  # seconds of an epoch, of 300
+        monkeypatch.setattr(affordable, "_SURE_MACS", 1.0)  # so that the time decides
+        monkeypatch.setattr(
+            affordable, "_seconds_per_picture", lambda _, each=each: each / epoch_seconds(1.0, train, val)
+        )
+        taken, said = with_affordable(plan, config, catalog, given.keys(), 300.0)
+        assert (taken.config.finetune, said) == (layers, [])
+    assert taken.origins["finetune"].origin == "measured" and "400" in taken.origins["finetune"].reason.text("en")
+    plan, config, catalog = planned(pictures, {*given, "finetune"}, finetune="all", **given)
+    taken, said = with_affordable(plan, config, catalog, {*given, "finetune"}, 300.0)
+    assert taken.config.finetune == "all" and said, "what was asked for stays, with the warning"
+
+
 def test_where_everything_fits_nothing_is_timed(data):
     plan, config, catalog = planned(data, epochs=2)
     taken, said = with_affordable(plan, config, catalog, (), 0.0)

@@ -266,6 +266,7 @@ TEXTS: dict[str, str] = {
     "reason.finetune.scratch": "from scratch: all layers learn at the same rate",
     "reason.finetune.head": "{per_class:.0f} pictures per class: too few to train more than the head",
     "reason.finetune.all": "{per_class:.0f} pictures per class: all layers, with lower rates towards the input",
+    "reason.finetune.time": "an epoch of all layers would take {seconds:.0f} s: only the head, on features computed once",
     "reason.labels": "several labels per picture: each is learnt without smoothing",
     "reason.minutes.head": "computing the head takes seconds",
     "reason.epochs.head": "no epochs: the best head on frozen features is computed",

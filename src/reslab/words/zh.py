@@ -248,6 +248,7 @@ TEXTS: dict[str, str] = {
     "reason.finetune.scratch": "从零开始：各层以相同的学习率训练",
     "reason.finetune.head": "每类 {per_class:.0f} 张图片：太少，只宜训练分类头",
     "reason.finetune.all": "每类 {per_class:.0f} 张图片：训练所有层，越靠近输入学习率越小",
+    "reason.finetune.time": "所有层训练一轮要 {seconds:.0f} 秒：只训练分类头，每张图片只需计算一次特征",
     "reason.labels": "一张图片有多个标签：每个标签都不作平滑",
     "reason.minutes.head": "计算分类头只需几秒",
     "reason.epochs.head": "不分轮次：在冻结的特征上直接求出最优的分类头",

@@ -2,7 +2,8 @@
 
 From scratch, many epochs on small pictures teach more than one on large ones. So a step of each pair of network and size
 is timed, from the smallest pair on until one is too slow, and the largest that fits is taken. Where trained weights, a
-recipe or the user have decided, nothing is chosen. In limited time on a processor, the recipe is `quick`.
+recipe or the user have decided, nothing is chosen, but that trained weights of which no epoch fits get a new head only. In
+limited time on a processor, the recipe from scratch is `quick`.
 """
 
 import time
@@ -20,7 +21,7 @@ from reslab.nn.zoo import configuration
 from reslab.pixels.preprocess import shrunk
 from reslab.system import device
 from reslab.system.machine import default_workers
-from reslab.train.config import AUTO, Origin, Plan, TrainConfig
+from reslab.train.config import AUTO, NONE, Origin, Plan, TrainConfig
 from reslab.train.plan.resolve import fixed_choices, resolve
 from reslab.train.plan.speed import epoch_seconds, seconds_per_step
 from reslab.train.start import SCRATCH
@@ -121,6 +122,10 @@ def with_affordable(
         budget -= _reading_seconds(plan, catalog) + _REPORT_SECONDS
     timed = _time_pairs(plan, config, catalog, user, wanted, budget - (time.monotonic() - begun))
     chosen, larger = choose(timed, budget - (time.monotonic() - begun) if seconds else budget)
+    if seconds and chosen.seconds > budget and _may_train_head(plan):
+        reason = say("reason.finetune.time", seconds=chosen.epoch_seconds)
+        fixed = fixed_choices(plan) | {"finetune": ("head", Origin("measured", reason))}
+        return resolve(config, catalog, user, fixed), []
     # With a time limit fewer epochs than wanted are still worth training; without one the whole plan must fit.
     least = replace(chosen, epochs=min(wanted, LEAST_EPOCHS)) if seconds else chosen
     warnings = [] if least.seconds <= budget else [_too_little(least, budget, seconds)]
@@ -153,6 +158,11 @@ def _with_quick(plan: Plan, config: TrainConfig, catalog: Catalog, user: Collect
     if plan.origins["size"].origin == "default" and size < plan.config.size:
         other["size"] = size, Origin("default", say("reason.size.quick", size=QUICK_SIZE))
     return resolve(config, catalog, user, fixed_choices(plan) | other)
+
+
+def _may_train_head(plan: Plan) -> bool:
+    """Whether the head alone may be trained: trained weights, and nobody asked for other layers."""
+    return plan.config.weights != SCRATCH and plan.origins["finetune"].origin == "default" and plan.config.teacher == NONE
 
 
 def _useful_epochs(plan: Plan) -> int:
