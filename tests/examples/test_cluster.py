@@ -5,9 +5,11 @@ import os
 import re
 import shlex
 import shutil
+import socket
 import subprocess
 import sys
 
+import httpx
 import pytest
 
 from reslab.cli.app import build_app
@@ -15,6 +17,8 @@ from reslab.serve.front import MONITORING_ENDPOINTS
 from reslab.serve.limits import Limits
 from reslab.serve.metrics import Metrics
 from tests.examples.scripts import ROOT
+from tests.serve.door import PATIENCE, wait_for
+from tests.serve.test_process import PICTURE, process
 
 yaml = pytest.importorskip("yaml")
 FOLDER = ROOT / "examples" / "cluster"
@@ -50,6 +54,18 @@ def run(tmp_path):
         return [line.split("\0")[:-1] for line in record.read_text().splitlines()]
 
     return commands
+
+
+def free_port():
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return listener.getsockname()[1]
+
+
+def answers(port):
+    """Whether something listens there."""
+    with socket.socket() as wire:
+        return wire.connect_ex(("127.0.0.1", port)) == 0
 
 
 def parsed(words):
@@ -160,14 +176,50 @@ def test_kubernetes_knows_every_field():
         validator.validate(document, validator.latest_version(), strict=True)
 
 
-def test_nginx_reads_its_file():
+def test_nginx_reads_its_file(tmp_path):
     if shutil.which("nginx"):
-        text = re.sub(r"server (one|two):", "server 127.0.0.1:", (FOLDER / "nginx.conf").read_text())
-        done = subprocess.run(["nginx", "-t", "-c", "/dev/stdin"], input=text, capture_output=True, text=True)
+        (tmp_path / "nginx.conf").write_text(in_front_of((1, 2), 1, tmp_path))
+        words = ["nginx", "-t", "-p", tmp_path, "-e", tmp_path / "error.log", "-c", tmp_path / "nginx.conf"]
+        done = subprocess.run(words, capture_output=True, text=True)
         assert done.returncode == 0, done.stderr
         return
     crossplane = pytest.importorskip("crossplane", reason="neither nginx nor crossplane is installed")
     assert crossplane.parse(str(FOLDER / "nginx.conf"))["errors"] == []
+
+
+def in_front_of(ports, port, folder):
+    """`nginx.conf` for servers on this machine, and for nginx without a system's folders."""
+    text = (FOLDER / "nginx.conf").read_text().replace("listen 80;", f"listen 127.0.0.1:{port};")
+    for name, each in zip(("one", "two"), ports, strict=True):
+        text = text.replace(f"server {name}:8000", f"server 127.0.0.1:{each}")
+    kinds = ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
+    own = "\n".join(f"  {kind}_temp_path {folder / kind};" for kind in kinds)
+    return f"daemon off; pid {folder / 'pid'};\n" + text.replace("http {", f"http {{\n  access_log off;\n{own}", 1)
+
+
+@pytest.mark.skipif(not shutil.which("nginx"), reason="nginx is not installed")
+def test_two_servers_behind_nginx_of_which_one_is_killed(tmp_path):
+    """What compose.yaml starts, without containers: each request is answered, also while one server dies and when it is gone."""
+    port = free_port()
+    with process() as (first, one), process() as (_, two):
+        ports = [httpx.URL(address).port for address in (one, two)]
+        (tmp_path / "nginx.conf").write_text(in_front_of(ports, port, tmp_path))
+        words = ["nginx", "-p", tmp_path, "-e", tmp_path / "error.log", "-c", tmp_path / "nginx.conf"]
+        with (
+            subprocess.Popen(words) as nginx,
+            httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=PATIENCE) as client,
+        ):
+            try:
+                wait_for(lambda: answers(port))
+                expected = httpx.post(f"{one}/predict", content=PICTURE).json()["predictions"]
+                for number in range(40):
+                    if number == 20:
+                        first.kill()
+                    answer = client.post("/predict", content=PICTURE)
+                    assert answer.status_code == 200 and answer.json()["predictions"] == expected
+                assert client.post("/predict", content=bytes(Limits().max_bytes + 1)).status_code == 413
+            finally:
+                nginx.terminate()
 
 
 def test_skypilot_reads_its_file():

@@ -17,3 +17,17 @@ def result(name: str) -> dict[str, Any]:
     if not file.is_file():
         raise ResLabError(f"there is no result named {name}", "pip install --force-reinstall 'reslab[train]'")
     return read_json(file)
+
+
+def compared(name: str) -> str:
+    """A stored comparison of trainings as text: accuracy in percent, and what is gained in points with its 95 % interval."""
+    found = result(name)
+    counts = f"{found['train']:,} photographs, {found['epochs']} epochs, {len(found['seeds'])} seeds; {found['test']:,} to judge"
+    lines = [counts]
+    for row in found["rows"]:
+        line = f"{row['name']:10} {100 * row['accuracy']:5.1f} %"
+        if "gain" in row:
+            gain, low, high = (100 * row["gain"][end] for end in ("difference", "low", "high"))
+            line += f"  gain {gain:+5.1f}  ({low:+5.1f} to {high:+5.1f})"
+        lines.append(line)
+    return "\n".join(lines)
