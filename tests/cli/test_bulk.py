@@ -18,7 +18,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from reslab.bulk import parts, work
+from reslab.bulk import parts, rows
 from reslab.bulk.local import work_here
 from reslab.bulk.work import Job, Worker
 from reslab.data.archives.write import write_shards
@@ -144,14 +144,14 @@ def test_at_a_url(reslab, shards, expected, tmp_path):
 
 DIE = """
 import os, signal
-from reslab.bulk import work
-whole = work.Model.answer
+from reslab.bulk import rows
+whole = rows.Model.answer
 def answer(*given):
     for number, row in enumerate(whole(*given)):
         if number == 5 and {when}:
             os.kill(os.getpid(), signal.SIGKILL)
         yield row
-work.Model.answer = answer
+rows.Model.answer = answer
 """
 
 
@@ -204,7 +204,7 @@ def test_stopped_by_hand_it_leaves_no_claim(shards, tmp_path, monkeypatch):
     worker = Worker(Job(MODEL, str(shards), str(tmp_path / "out")))
     dones = worker.work()
     next(dones)
-    monkeypatch.setattr(work, "parquet_file", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+    monkeypatch.setattr(rows, "write_rows", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
     with pytest.raises(KeyboardInterrupt):
         next(dones)
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["_reslab.json", "data-000000.parquet"]
@@ -388,7 +388,7 @@ def test_nothing_that_could_be_read(reslab, tmp_path):
 def test_memory_does_not_grow_with_the_pictures(photos, tmp_path, monkeypatch):
     """Of a shard that is done nothing is kept but its entry in the index and the name of its file."""
     monkeypatch.setattr(
-        work.Model, "answer", lambda _, given, __: (dataclasses.replace(ROWS[0], path=one.key) for one in given)
+        rows.Model, "answer", lambda _, given, __: (dataclasses.replace(ROWS[0], path=one.key) for one in given)
     )
     catalog = read_data(photos)
 
