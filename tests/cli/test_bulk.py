@@ -179,6 +179,41 @@ def test_two_at_once(shards, expected, tmp_path):
     assert_right(tmp_path / "out", shards, expected)
 
 
+HOST = """
+from reslab.bulk import claims, work
+claims._machine = lambda: {name!r}
+claims.STALE, claims.BEAT, work.WAIT = 2.0, 0.1, 0.1
+"""
+DIE_BESIDE = """
+import os, pathlib, signal, time
+from reslab.bulk import rows
+whole = rows.Model.answer
+def answer(*given):
+    for number, row in enumerate(whole(*given)):
+        while number == 5:
+            if list(pathlib.Path({out!r}).glob("*.parquet")):  # the other host's
+                os.kill(os.getpid(), signal.SIGKILL)
+            time.sleep(0.01)
+        yield row
+rows.Model.answer = answer
+"""
+
+
+def test_two_hosts_of_which_one_is_killed(shards, expected, tmp_path):
+    """The other one cannot see that it is dead, and takes over when it has been silent for long enough."""
+    out = tmp_path / "out"
+    words = ("predict", MODEL, shards, "--parquet", out)
+    killed = child(*words, patch=HOST.format(name="first") + DIE_BESIDE.format(out=str(out)))
+    while not list(out.glob(".*.claim")):
+        assert killed.poll() is None
+    other = child(*words, patch=HOST.format(name="second"))
+    killed.communicate()
+    _, told = other.communicate()
+    assert (killed.returncode, other.returncode) == (-signal.SIGKILL, 0), told
+    assert "36 answered" in told
+    assert_right(out, shards, expected)
+
+
 def test_processes_of_which_one_is_killed(shards, expected, tmp_path):
     job = Job(MODEL, str(shards), str(tmp_path / "out"))
     dones = work_here(Worker(job), job, processes=2)
