@@ -179,6 +179,18 @@ def test_two_at_once(shards, expected, tmp_path):
     assert_right(tmp_path / "out", shards, expected)
 
 
+def test_two_at_once_with_other_options_are_one_and_a_refusal(shards, tmp_path):
+    out = tmp_path / "out"
+    both = [child("predict", MODEL, shards, "--parquet", out, "--coverage", share) for share in ("0.95", "0.9")]
+    told = [one.communicate()[1] for one in both]
+    assert sorted(one.returncode for one in both) == [0, 2], told
+    assert "was begun with other prediction sets" in told[[one.returncode for one in both].index(2)]
+    about = json.loads((out / "_reslab.json").read_text())
+    for path in out.glob("*.parquet"):
+        assert json.loads(parquet.read_schema(path).metadata[b"reslab"]) == about | {"part": path.stem}
+    assert len(rows_of(out)) == 36 and not list(out.glob(".*"))
+
+
 HOST = """
 from reslab.bulk import claims, work
 claims._machine = lambda: {name!r}
