@@ -8,7 +8,7 @@
    killed with SIGKILL. Every answer must be that of offline `predict` (same label, |dp| <= 1e-5) or the right refusal. Each
    connection has asked `/health` which process answers it, so a request without an answer is counted as lost in the killed
    process or elsewhere, which must not happen.
-3. Answers per quarter of a second around the kill.
+3. Answers per quarter of a second around the kill, and the time from it until a new process answers.
 
 Client and server run on one machine and share it.
 """
@@ -51,7 +51,7 @@ MIX = (
     "type",
     "explain",
 )
-BIN = 0.25  # seconds
+BIN, PATIENCE = 0.25, 60  # seconds
 
 
 class Server:
@@ -80,6 +80,8 @@ class Outcome:
     """When each answer came, seconds after the beginning."""
     killed: int = 0
     killed_at: float = 0.0
+    replaced_after: float = 0.0
+    """Seconds from the kill until a process answered that had not before."""
 
     def lost_elsewhere(self) -> int:
         return sum(process != self.killed for process in self.lost)
@@ -101,6 +103,7 @@ class Load:
         self._begin = time.perf_counter()
         with ThreadPoolExecutor(connections) as pool:
             list(pool.map(lambda _: self._work(requests), range(connections)))
+        self._watch.join()
         return self.outcome
 
     def _work(self, requests: int) -> None:
@@ -140,7 +143,22 @@ class Load:
         connection.close()
         with self._lock:
             self.outcome.killed, self.outcome.killed_at = killed, time.perf_counter() - self._begin
+        before = set(health(self.port)["processes"])
+        begun = time.perf_counter()
         os.kill(killed, signal.SIGKILL)
+        self._watch = threading.Thread(target=self._await_replacement, args=(before, begun))
+        self._watch.start()
+
+    def _await_replacement(self, before: set[int], begun: float) -> None:
+        """By new connections, one after the other."""
+        while time.perf_counter() - begun < PATIENCE:
+            connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=120)
+            process = self._connect(connection)
+            connection.close()
+            if process not in before:
+                self.outcome.replaced_after = time.perf_counter() - begun
+                return
+            time.sleep(0.005)
 
     def _ask(self, connection: http.client.HTTPConnection, kind: str, number: int) -> tuple[int, dict]:
         data, after = (self.pictures[(number + k) % len(self.pictures)] for k in range(2))
@@ -200,7 +218,9 @@ def megabytes(pid: int) -> dict[str, float]:
 def health(port: int) -> dict:
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=120)
     connection.request("GET", "/health")
-    return json.loads(connection.getresponse().read())
+    document = json.loads(connection.getresponse().read())
+    connection.close()
+    return document
 
 
 def main() -> None:
@@ -231,6 +251,7 @@ def main() -> None:
     report["statuses"] = dict(sorted(outcome.statuses.items()))
     report |= {"wrong": outcome.wrong[:10], "lost_with_the_process": outcome.lost.count(outcome.killed)}
     report |= {"lost_elsewhere": outcome.lost_elsewhere(), "restarts": health(server.port)["restarts"]}
+    report["replaced_after_s"] = round(outcome.replaced_after, 3)
     report["per_second_before"] = round(outcome.rate(-5, 0), 1)
     report["per_second_after"] = {f"{k * BIN:.2f} s": round(outcome.rate(k * BIN, (k + 1) * BIN), 1) for k in range(12)}
     report["per_second_from_1_s_to_6_s"] = round(outcome.rate(1, 6), 1)

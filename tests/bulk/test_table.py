@@ -1,6 +1,7 @@
 """Rows as Parquet: every field of a dataclass is a column, with the values that it had."""
 
 import dataclasses
+import io
 import json
 
 import pytest
@@ -10,7 +11,9 @@ from reslab.evaluate.predict import Prediction
 pyarrow = pytest.importorskip("pyarrow")
 from pyarrow import parquet  # noqa: E402
 
-from reslab.bulk.table import parquet_file  # noqa: E402
+from reslab.bulk.table import read_rows, write_rows  # noqa: E402
+from reslab.check.looks import Look  # noqa: E402
+from reslab.errors import ResLabError  # noqa: E402
 
 ROWS = [
     Prediction("a.png", "cat", 0.75, (("cat", 0.75), ("dog", 0.25)), True, ("cat",), may_be_wrong=False, not_from_here=False,
@@ -29,9 +32,14 @@ def plain(row):
     return row
 
 
+def written(rows, kind, about):
+    file = io.BytesIO()
+    return file, write_rows(file, iter(rows), kind, about)
+
+
 def test_what_is_written_is_read(tmp_path):
-    content, rows = parquet_file(iter(ROWS), Prediction, {"model": "x"})
-    (tmp_path / "a.parquet").write_bytes(content)
+    file, rows = written(ROWS, Prediction, {"model": "x"})
+    (tmp_path / "a.parquet").write_bytes(file.getvalue())
     table = parquet.read_table(tmp_path / "a.parquet")
     expected = [dataclasses.asdict(row) for row in ROWS]
     expected[1]["path"] = r"b\udce9.png"
@@ -40,10 +48,23 @@ def test_what_is_written_is_read(tmp_path):
 
 
 def test_blocks_and_no_rows_at_all():
-    content, rows = parquet_file(iter(ROWS * 600), Prediction, {})
-    assert parquet.read_table(pyarrow.BufferReader(content)).num_rows == rows == 2400
-    content, rows = parquet_file(iter(()), Prediction, {})
-    assert parquet.read_table(pyarrow.BufferReader(content)).column_names == [
+    file, rows = written(ROWS * 600, Prediction, {})
+    assert parquet.read_table(pyarrow.BufferReader(file.getvalue())).num_rows == rows == 2400
+    file, rows = written((), Prediction, {})
+    assert parquet.read_table(pyarrow.BufferReader(file.getvalue())).column_names == [
         f.name for f in dataclasses.fields(Prediction)
     ]
     assert rows == 0
+
+
+def test_texts_and_bytes_come_back(monkeypatch):
+    monkeypatch.setattr("reslab.bulk.table._ROWS", 2)
+    looks = [Look("a", b"\0\xff", "[]", b"t", b"s" * 9, None, "{}"), Look("b", b"", '["\\udce9"]')] * 20
+    content = written(looks, Look, {"part": "a"})[0].getvalue()
+    assert parquet.ParquetFile(pyarrow.BufferReader(content)).num_row_groups == 2
+    assert list(read_rows(content, Look, {"part": "a"}, "a.parquet")) == looks
+    with pytest.raises(ResLabError, match=r"a\.parquet is a part of something else"):
+        list(read_rows(content, Look, {"part": "b"}, "a.parquet"))
+    for damaged in (content[:-9], b"", content[:100] + b"\0" * 400 + content[500:]):
+        with pytest.raises(ResLabError, match=r"a\.parquet is damaged"):
+            list(read_rows(damaged, Look, {"part": "a"}, "a.parquet"))

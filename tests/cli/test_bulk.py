@@ -18,7 +18,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from reslab.bulk import parts, work
+from reslab.bulk import parts, rows
 from reslab.bulk.local import work_here
 from reslab.bulk.work import Job, Worker
 from reslab.data.archives.write import write_shards
@@ -144,14 +144,14 @@ def test_at_a_url(reslab, shards, expected, tmp_path):
 
 DIE = """
 import os, signal
-from reslab.bulk import work
-whole = work.Model.answer
+from reslab.bulk import rows
+whole = rows.Model.answer
 def answer(*given):
     for number, row in enumerate(whole(*given)):
         if number == 5 and {when}:
             os.kill(os.getpid(), signal.SIGKILL)
         yield row
-work.Model.answer = answer
+rows.Model.answer = answer
 """
 
 
@@ -179,6 +179,53 @@ def test_two_at_once(shards, expected, tmp_path):
     assert_right(tmp_path / "out", shards, expected)
 
 
+def test_two_at_once_with_other_options_are_one_and_a_refusal(shards, tmp_path):
+    out = tmp_path / "out"
+    both = [child("predict", MODEL, shards, "--parquet", out, "--coverage", share) for share in ("0.95", "0.9")]
+    told = [one.communicate()[1] for one in both]
+    assert sorted(one.returncode for one in both) == [0, 2], told
+    assert "was begun with other prediction sets" in told[[one.returncode for one in both].index(2)]
+    about = json.loads((out / "_reslab.json").read_text())
+    for path in out.glob("*.parquet"):
+        assert json.loads(parquet.read_schema(path).metadata[b"reslab"]) == about | {"part": path.stem}
+    assert len(rows_of(out)) == 36 and not list(out.glob(".*"))
+
+
+HOST = """
+from reslab.bulk import claims, work
+claims._machine = lambda: {name!r}
+claims.STALE, claims.BEAT, work.WAIT = 2.0, 0.1, 0.1
+"""
+DIE_BESIDE = """
+import os, pathlib, signal, time
+from reslab.bulk import rows
+whole = rows.Model.answer
+def answer(*given):
+    for number, row in enumerate(whole(*given)):
+        while number == 5:
+            if list(pathlib.Path({out!r}).glob("*.parquet")):  # the other host's
+                os.kill(os.getpid(), signal.SIGKILL)
+            time.sleep(0.01)
+        yield row
+rows.Model.answer = answer
+"""
+
+
+def test_two_hosts_of_which_one_is_killed(shards, expected, tmp_path):
+    """The other one cannot see that it is dead, and takes over when it has been silent for long enough."""
+    out = tmp_path / "out"
+    words = ("predict", MODEL, shards, "--parquet", out)
+    killed = child(*words, patch=HOST.format(name="first") + DIE_BESIDE.format(out=str(out)))
+    while not list(out.glob(".*.claim")):
+        assert killed.poll() is None
+    other = child(*words, patch=HOST.format(name="second"))
+    killed.communicate()
+    _, told = other.communicate()
+    assert (killed.returncode, other.returncode) == (-signal.SIGKILL, 0), told
+    assert "36 answered" in told
+    assert_right(out, shards, expected)
+
+
 def test_processes_of_which_one_is_killed(shards, expected, tmp_path):
     job = Job(MODEL, str(shards), str(tmp_path / "out"))
     dones = work_here(Worker(job), job, processes=2)
@@ -204,7 +251,7 @@ def test_stopped_by_hand_it_leaves_no_claim(shards, tmp_path, monkeypatch):
     worker = Worker(Job(MODEL, str(shards), str(tmp_path / "out")))
     dones = worker.work()
     next(dones)
-    monkeypatch.setattr(work, "parquet_file", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+    monkeypatch.setattr(rows, "write_rows", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
     with pytest.raises(KeyboardInterrupt):
         next(dones)
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["_reslab.json", "data-000000.parquet"]
@@ -388,7 +435,7 @@ def test_nothing_that_could_be_read(reslab, tmp_path):
 def test_memory_does_not_grow_with_the_pictures(photos, tmp_path, monkeypatch):
     """Of a shard that is done nothing is kept but its entry in the index and the name of its file."""
     monkeypatch.setattr(
-        work.Model, "answer", lambda _, given, __: (dataclasses.replace(ROWS[0], path=one.key) for one in given)
+        rows.Model, "answer", lambda _, given, __: (dataclasses.replace(ROWS[0], path=one.key) for one in given)
     )
     catalog = read_data(photos)
 

@@ -1,6 +1,7 @@
 """`reslab serve --processes`: killed, reloaded and ended under load, without a wrong answer or one too few."""
 
 import json
+import os
 import shutil
 import signal
 import sys
@@ -71,6 +72,34 @@ def test_a_killed_process_costs_its_own_answers_only(load, asked):
     assert {line["process"] for line in lines if line.get("path") == "/predict"} > {outcome.killed}
 
 
+def children(pid):
+    """The server's processes, the one in reserve too: they are forked, so their command is the supervisor's."""
+    command = Path(f"/proc/{pid}/cmdline").read_bytes()
+    found = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    return {int(one) for one in found if alive(one) and Path(f"/proc/{one}/cmdline").read_bytes() == command}
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_the_process_in_reserve_takes_over_and_ends_with_the_others():
+    with process("--processes", "2") as (child, address):
+        wait_for(lambda: len(children(child.pid)) == 3)
+        serving = set(health(address)["processes"])
+        (reserve,) = children(child.pid) - serving
+        killed = min(serving)
+        os.kill(killed, signal.SIGKILL)
+        wait_for(lambda: set(health(address)["processes"]) == serving - {killed} | {reserve})
+        wait_for(lambda: health(address)["process"] == reserve)
+        assert health(address)["restarts"] == 1
+        wait_for(lambda: len(children(child.pid)) == 3)
+        (next_one,) = children(child.pid) - set(health(address)["processes"])
+        os.kill(next_one, signal.SIGKILL)
+        wait_for(lambda: children(child.pid) - {next_one} - set(health(address)["processes"]))
+        assert health(address)["restarts"] == 1
+        pids = children(child.pid)
+        child.send_signal(signal.SIGTERM)
+        assert child.wait(PATIENCE) == 0 and not any(alive(pid) for pid in pids)
+
+
 def test_a_reload_under_load_loses_nothing(tmp_path):
     path = tmp_path / "live.onnx"
     shutil.copy(packaged_file(MODEL, ".onnx"), path)
@@ -118,7 +147,8 @@ def test_sigterm_lets_running_requests_of_every_process_finish():
 
 def test_processes_end_without_their_supervisor():
     with process("--processes", "2") as (child, address):
-        pids = health(address)["processes"]
+        wait_for(lambda: len(children(child.pid)) == 3 or sys.platform != "linux")
+        pids = children(child.pid) if sys.platform == "linux" else health(address)["processes"]
         child.kill()
         wait_for(lambda: not any(alive(pid) for pid in pids))
 

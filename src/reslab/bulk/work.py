@@ -10,26 +10,22 @@ however often the work was broken off, and by however many it was done.
 
 import hashlib
 import importlib.metadata
-import io
 import json
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass, replace
-from typing import Any, Literal
+from dataclasses import dataclass
+from typing import Any
 
 from reslab.bulk.claims import Claims
+from reslab.bulk.job import Job
 from reslab.bulk.parts import Part, parts_of
-from reslab.bulk.table import parquet_file
-from reslab.data.archives.open import is_archive, is_sharded
+from reslab.bulk.rows import rows_of
+from reslab.bulk.table import ANEW, read_rows
+from reslab.check.looks import Look
 from reslab.data.archives.parquet import need_pyarrow
 from reslab.data.archives.places import Place, place_of
-from reslab.engine.base import CheckpointAssumptions
-from reslab.engine.open import EngineName
+from reslab.data.catalog import Picture
 from reslab.errors import ResLabError
-from reslab.evaluate.feature_file import write_parquet
-from reslab.evaluate.features import embed_pictures, part_table, require_features
-from reslab.evaluate.predict import Model, Prediction, SetOptions, load_model
-from reslab.model.file import header_digest
 from reslab.pixels.decode import printable
 from reslab.system.events import ignore
 from reslab.system.files import SCHEMA
@@ -44,22 +40,8 @@ WAIT = 2.0
 _BEGUN_BY = {
     "reslab": "another version of ResLab", "kind": "another verb", "model": "another model", "engine": "another engine",
     "header": "other options for the model", "sets": "other prediction sets", "data": "another DATA",
-    "pictures": "other pictures", "schema": "another version of ResLab",
+    "pictures": "other pictures", "schema": "another version of ResLab", "deep": "another --deep",
 }  # fmt: skip
-
-
-@dataclass(frozen=True, slots=True)
-class Job:
-    """What is to be answered by what, as plain values: a worker needs no more."""
-
-    model: str
-    data: str
-    out: str
-    verb: Literal["predict", "embed"] = "predict"
-    workers: int | None = None
-    engine: EngineName = "auto"
-    sets: SetOptions | None = None
-    assumed: CheckpointAssumptions | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,14 +75,9 @@ class Worker:
                 holds other files.
         """
         need_pyarrow()
-        assumed = replace(job.assumed or CheckpointAssumptions(), on_message=on_message)
-        self._job, self._opened = job, load_model(job.model, assumed, job.engine, job.sets)
+        self._rows = rows_of(job, on_message)
         self.parts, self.place = parts_of(job.data), place_of(job.out)
-        if job.verb == "embed":
-            require_features(self._opened.engine)
-            if not (is_archive(job.data) and is_sharded(job.data)):
-                raise ResLabError(f"{job.data} are no shards", "reslab shard DATA SHARDS")
-        self._about = _about(job, self._opened, self.parts.digest)
+        self._about = _about(job, self._rows.about, self.parts.digest)
         begin(self.place, self._about)
 
     def missing(self, wanted: Callable[[int], bool] = everything) -> list[int]:
@@ -139,47 +116,44 @@ class Worker:
 
     def _answer(self, part: Part) -> Done:
         """Answer one part and write its file."""
-        make = {"predict": self._predicted, "embed": self._embedded}[self._job.verb]
+        broken: ResLabError | None = None
         try:
-            content, rows, failed = make(part, self._about | {"part": part.name})
-        except ResLabError as error:
-            return Done(part.name, error=error.message)
-        with self.place.writing(_file(part)) as file:
-            file.write(content)
+            with self.place.writing(_file(part)) as file:
+                try:
+                    rows, failed = self._rows.write(file, part, self._about | {"part": part.name})
+                except ResLabError as error:  # the part's, not that of the disk
+                    broken = error
+                    raise
+        except ResLabError:
+            if broken is None:
+                raise
+            return Done(part.name, error=broken.message)
         return Done(part.name, rows, failed)
 
-    def _predicted(self, part: Part, about: dict[str, Any]) -> tuple[bytes, int, int]:
-        """The rows of a part as a Parquet file, their number, and of how many pictures there is no answer."""
-        failed = 0
+    def looks(self) -> Iterator[tuple[Picture, Look]]:
+        """Of a check whose files are all there: every picture, and what was seen of it.
 
-        def counted() -> Iterator[Prediction]:
-            nonlocal failed
-            for row in self._opened.answer(part.inputs(), self._job.workers):
-                failed += row.error is not None
-                yield row
-
-        content, rows = parquet_file(counted(), Prediction, about)
-        return content, rows, failed
-
-    def _embedded(self, part: Part, about: dict[str, Any]) -> tuple[bytes, int, int]:
-        """The same for features; a picture without an answer has no row."""
-        pictures, engine = list(part.pictures()), self._opened.engine
-        found = embed_pictures(engine, pictures, workers=self._job.workers)
-        file = io.BytesIO()
-        write_parquet(file, part_table(engine, pictures, self._about["data"], None, found), about)
-        return file.getvalue(), len(pictures), len(found.errors)
+        Raises:
+            ResLabError: a file is damaged, or one of something else.
+        """
+        for part in self.parts:
+            about, where = self._about | {"part": part.name}, self.place.named(_file(part))
+            rows = read_rows(self.place.read(_file(part)), Look, about, where)
+            try:
+                yield from zip(part.pictures(), rows, strict=True)
+            except ValueError:
+                raise ResLabError(f"{where} has not one row for each picture", ANEW) from None
 
 
 def _file(part: Part) -> str:
     return f"{part.name}.parquet"
 
 
-def _about(job: Job, opened: Model, pictures: str) -> dict[str, Any]:
+def _about(job: Job, rows: dict[str, Any], pictures: str) -> dict[str, Any]:
     """All that decides the rows."""
     return {
-        "schema": SCHEMA, "kind": f"reslab {job.verb}", "reslab": importlib.metadata.version("reslab"),
-        "model": opened.engine.sha256, "header": header_digest(opened.header), "engine": opened.engine.name,
-        "sets": asdict(opened.sets), "data": printable(job.data).rstrip("/"), "pictures": pictures,
+        "schema": SCHEMA, "kind": f"reslab {job.verb}", "reslab": importlib.metadata.version("reslab"), **rows,
+        "data": printable(job.data).rstrip("/"), "pictures": pictures,
     }  # fmt: skip
 
 

@@ -1,7 +1,7 @@
 """The data check: it reads every picture once, writes nothing, and reports what is wrong and what to do about it."""
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
 from itertools import pairwise
@@ -22,6 +22,9 @@ from reslab.tasks.task import Severity, Task
 
 Keep = Callable[[Picture, Decoded, bytes], None]
 """Takes a picture, decoded, and its fingerprint."""
+
+Seen = tuple[bytes, list["Problem"]]
+"""What tells a picture from others, empty for an unreadable one, and what it shows."""
 
 IMBALANCE = 10
 """Most to least frequent class: beyond this the majority baseline is worth a warning."""
@@ -88,8 +91,13 @@ def examine(
         keep: takes every decoded picture, so that it is not decoded again; called from several threads.
         on_progress: called with the number of pictures that were checked since the last call.
     """
+    return judge(catalog, look_at(catalog.pictures, keep, workers), on_progress)
 
-    def look(picture: Picture) -> tuple[bytes, list[Problem]]:
+
+def look_at(pictures: Sequence[Picture], keep: Keep | None = None, workers: int | None = None) -> Iterator[Seen]:
+    """Read every picture, and say what it shows by itself."""
+
+    def look(picture: Picture) -> Seen:
         try:
             file = content(picture)
             pixels = load_decoded(picture, file)
@@ -102,13 +110,22 @@ def examine(
         return name, list(_about_picture(picture, file, pixels, row))
 
     workers = default_workers() if workers is None else workers
+    return map_in_order(look, pictures, workers, ahead=4 * max(workers, 1))
+
+
+def judge(catalog: Catalog, seen: Iterable[Seen], on_progress: Callable[[int], None] | None = None) -> Verdict:
+    """What is wrong with a data set whose pictures have been looked at.
+
+    Args:
+        seen: of each picture, in the catalog's order.
+        on_progress: called with the number of pictures that were judged since the last call.
+    """
     task = task_named(catalog.task)
     problems = _about_classes(catalog, task) + _about_groups(catalog) + _about_reading(catalog)
     problems += [Problem(*found) for found in task.oddities(catalog)]
     first: dict[bytes, Picture] = {}
     twins: dict[bytes, list[Picture]] = {}
-    looks = map_in_order(look, catalog.pictures, workers, ahead=4 * max(workers, 1))
-    for picture, (name, found) in zip(catalog.pictures, looks, strict=True):
+    for picture, (name, found) in zip(catalog.pictures, seen, strict=True):
         problems += found
         if name and (other := first.setdefault(name, picture)) is not picture:
             twins.setdefault(name, [other]).append(picture)

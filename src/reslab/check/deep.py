@@ -6,6 +6,7 @@ A `DeepCheck` is given every picture while `data.examine` decodes it, and keeps 
 import re
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
@@ -32,6 +33,32 @@ _NAMED = 0.9  # accuracy of file names from which they are mentioned
 _DIGITS = re.compile(r"[\d\W_]+")
 
 
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """What the deeper check keeps of one picture."""
+
+    twin: bytes
+    """What tells it from other pictures."""
+    smalls: Sequence[np.ndarray]
+    """The picture, and if it has a border, without it (`near.small`)."""
+    quality: Quality | None = None
+    metadata: Metadata | None = None
+
+
+def kept_of(picture: Picture, decoded: Decoded, deep: bool) -> Kept:
+    """What is kept of a decoded picture.
+
+    Args:
+        deep: quality and metadata, too.
+    """
+    pixels = np.asarray(decoded)
+    twin, smalls = fingerprint(pixels, _TWIN_BYTES), small(pixels)
+    if not deep:
+        return Kept(twin, smalls)
+    file = content(picture) if picture.box is None else None
+    return Kept(twin, smalls, measure_quality(pixels), None if file is None else _metadata(file))
+
+
 class DeepCheck:
     """What the deeper check keeps of a data set: 3 KB of each picture."""
 
@@ -51,17 +78,19 @@ class DeepCheck:
 
     def keep(self, picture: Picture, decoded: Decoded, _: bytes) -> None:
         """Take a decoded picture; may be called from several threads."""
-        number, pixels = self._index[picture], np.asarray(decoded)
-        for row, part in zip((number, number + len(self._index)), small(pixels), strict=False):
+        self.put(self._index[picture], kept_of(picture, decoded, self._deep))
+
+    def put(self, number: int, kept: Kept) -> None:
+        """Take what was kept of the picture of this number."""
+        for row, part in zip((number, number + len(self._index)), kept.smalls, strict=False):
             self._smalls[row] = part
             if row != number:
                 self._bordered.add(number)
-        self._names[number] = fingerprint(pixels, _TWIN_BYTES)
-        if self._deep:
-            self._quality[number] = measure_quality(pixels)
-            file = content(picture) if picture.box is None else None
-            if file is not None:
-                self._metadata[number] = _metadata(file)
+        self._names[number] = kept.twin
+        if kept.quality:
+            self._quality[number] = kept.quality
+        if kept.metadata:
+            self._metadata[number] = kept.metadata
 
     def near_problems(self, on_progress: Callable[[int], None] = ignore) -> list[Problem]:
         """One problem for each pair of near-duplicates that is named; of equal pictures only the first takes part."""

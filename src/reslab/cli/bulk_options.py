@@ -9,11 +9,9 @@ from reslab.errors import ResLabError
 
 @Parameter(name="*")
 @dataclass(frozen=True)
-class BulkOptions:
-    """Any number of pictures, answered by any number of workers."""
+class WorkerOptions:
+    """Who does the work."""
 
-    parquet: str | None = None
-    "Write a Parquet file per shard of DATA into this folder or URL. What is missing is what is left to do."
     processes: int | None = None
     "Worker processes of one thread each; tasks of the SLURM array."
     engine_on: str = "local"
@@ -21,10 +19,41 @@ class BulkOptions:
     share: str | None = None
     "K/N: only every N-th shard, from the K-th on, counted from 0; for arrays of jobs."
 
+    def refuse_without(self, out: str | None, flag: str) -> None:
+        """Refuse what means nothing without the flag that says where the files go."""
+        if out is None and (self.processes or self.share or self.engine_on != "local"):
+            raise ResLabError(f"--processes, --engine-on and --share need {flag}", f"add {flag} OUT")
+
+
+WORKER_OPTIONS = WorkerOptions()
+
+
+@Parameter(name="*")
+@dataclass(frozen=True)
+class BulkOptions:
+    """Any number of pictures, answered by any number of workers."""
+
+    parquet: str | None = None
+    "Write a Parquet file per shard of DATA into this folder or URL. What is missing is what is left to do."
+    where: WorkerOptions = WORKER_OPTIONS
+
     def refuse_alone(self) -> None:
         """Refuse what means nothing without --parquet."""
-        if self.parquet is None and (self.processes or self.share or self.engine_on != "local"):
-            raise ResLabError("--processes, --engine-on and --share need --parquet", "add --parquet OUT")
+        self.where.refuse_without(self.parquet, "--parquet")
 
 
-BULK_OPTIONS = BulkOptions()
+@Parameter(name="*")
+@dataclass(frozen=True)
+class PartsOptions:
+    """Any number of pictures, looked at by any number of workers."""
+
+    parts: str | None = None
+    "With --near or --deep, of shards: keep what is seen of each as a file in this folder or URL, and judge from the files."
+    where: WorkerOptions = WORKER_OPTIONS
+
+    def refuse_alone(self) -> None:
+        """Refuse what means nothing without --parts."""
+        self.where.refuse_without(self.parts, "--parts")
+
+
+BULK_OPTIONS, PARTS_OPTIONS = BulkOptions(), PartsOptions()

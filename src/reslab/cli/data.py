@@ -9,13 +9,15 @@ from cyclopts import Parameter
 
 from reslab.check.data import Verdict
 from reslab.cli import show
+from reslab.cli.bulk_options import PARTS_OPTIONS, PartsOptions
 from reslab.cli.fields import apply
 from reslab.cli.options import DATA_OPTIONS, PICTURE_OPTIONS, DataOptions, PictureOptions, outside_data
 from reslab.cli.scores import SCORES
-from reslab.errors import GateNotMet
+from reslab.errors import GateNotMet, ResLabError
 from reslab.pixels.encode import encode_picture
-from reslab.run.examine import contact_sheet, examine_data
+from reslab.run.examine import contact_sheet, examine_data, examine_looks
 from reslab.system.files import write_atomically
+from reslab.train.config import TrainConfig
 from reslab.train.recipes import recipe
 
 _SHOWN = 40
@@ -30,6 +32,7 @@ def check(
     deep: Annotated[bool, Parameter(negative="")] = False,
     html: Path | None = None,
     json: Annotated[bool, Parameter(negative="")] = False,
+    bulk: PartsOptions = PARTS_OPTIONS,
 ) -> None:
     """Look at every picture of a data set, change nothing, and say what is wrong.
 
@@ -42,10 +45,18 @@ def check(
         json: Print JSON.
     """
     outside_data(html, data, "--html")
+    bulk.refuse_alone()
     config, _ = apply(replace(recipe("standard"), data=data), (), source.given())
     config = replace(config, corrections=None if corrections is None else str(corrections))
-    with show.bar("checking") as progress:
-        verdict = examine_data(config, progress.move, near=near, deep=deep, html=html)
+    if bulk.parts is None:
+        with show.bar("checking") as progress:
+            verdict = examine_data(config, progress.move, near=near, deep=deep, html=html)
+    elif near or deep:
+        verdict = _from_parts(config, deep, bulk, html, json)
+    else:
+        raise ResLabError("--parts needs --near or --deep", "a plain check takes no longer than reading the pictures")
+    if verdict is None:
+        return
     if json:
         problems = [dataclasses.asdict(p) for p in verdict.problems]
         document = {"schema": 1, "ok": verdict.ok, "images": verdict.images, "classes": verdict.classes}
@@ -60,6 +71,15 @@ def check(
     if not verdict.ok:
         errors = sum(p.severity == "error" for p in verdict.problems)
         raise GateNotMet(f"{errors} problem(s) in {data} must be fixed", "each line above says what")
+
+
+def _from_parts(config: TrainConfig, deep: bool, bulk: PartsOptions, html: Path | None, json: bool) -> Verdict | None:
+    """The verdict from what was seen of each shard; None where this command only looks at some of them."""
+    from reslab.bulk.job import Job  # not at the top: for those who ask for it
+    from reslab.cli.bulk import look_in_bulk
+
+    worker = look_in_bulk(Job("", config.data, bulk.parts or "", "check", deep=deep), bulk.where, json)
+    return None if worker is None else examine_looks(config, worker.looks(), deep, html)
 
 
 def preview(

@@ -112,6 +112,7 @@ def create_app(
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         await service.is_ready()
+        await service.turn()
         following = asyncio.create_task(follow(service, watch)) if watch else None
         yield
         if following:

@@ -1,7 +1,7 @@
 """The state of a server: its models by name, its limits and metrics, and what it says about its processes."""
 
 import asyncio
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import TypeVar
@@ -41,6 +41,8 @@ class Service:
         """Another process has taken over: each connection gets one more answer at most."""
         self.reload_asked = asyncio.Event()
         """All model files are to be read again."""
+        self.turn: Callable[[], Awaitable[object]] = lambda: asyncio.sleep(0)
+        """What is waited for, once all is ready, before connections are accepted."""
         self.status: Callable[[], Status] = Status().itself
         self._sets = sets
         self._users: dict[ServedModel, int] = {}

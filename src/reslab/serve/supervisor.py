@@ -3,10 +3,14 @@
 This process answers nothing. It starts a process again that has ended by itself, and when a model file changes, it opens
 the model, forks processes that answer with it, and retires those before them, which finish what is under way.
 
+One process more is kept in reserve: it has started its decoder and waits for its turn, so that a process that ends is replaced
+at once. To start one takes a third of a second of a core, and several seconds where all of them are busy.
+
 The socket is inherited, not one per process (SO_REUSEPORT): connections that no process has accepted yet wait in one queue,
 so they are not lost with a process. Threads do not survive a fork, so the models compute on one core in each process.
 """
 
+import asyncio
 import gc
 import os
 import select
@@ -35,6 +39,7 @@ from reslab.system.machine import keep_freed_memory
 
 _SHORT_LIFE = 1.0  # seconds; a process that ends sooner is started again only after as many
 _KILL_AFTER = 2.5  # times `Limits.timeout`: a process that has not ended by then is killed
+_RESERVE_AFTER = 5.0  # seconds from one process in reserve to the next: at first the answers need the processors
 _NOBODY = -1  # the supervisor's own number in the metrics
 
 _slot = _NOBODY  # this process's number, from 0; free again when it has ended
@@ -66,6 +71,8 @@ class _Process:
     started: float
     ready: int
     """A descriptor: a byte arrives when the process answers; -1 afterwards."""
+    go: int = -1
+    """Of one in reserve, a descriptor: it answers from the byte on that is written there; then -1."""
     answers: bool = False
     retired: bool = False
 
@@ -77,7 +84,7 @@ class _Supervisor:
         self._status = Status([])
         self._app = self._made(self._engines)
         self._processes: dict[int, _Process] = {}
-        self._reload_asked, self._deadline, self._not_before = False, 0.0, 0.0
+        self._reload_asked, self._deadline, self._not_before, self._reserve_at = False, 0.0, 0.0, 0.0
         self._woken, self._wake = os.pipe()
         self._orphaned, self._alive = os.pipe()  # end of file tells the processes that this one is gone
         self._signals = {signal.SIGTERM, signal.SIGINT, signal.SIGCHLD, *([signal.SIGHUP] if handles_hangup() else [])}
@@ -124,8 +131,8 @@ class _Supervisor:
             self._deadline = time.monotonic() + _KILL_AFTER * self._app.state.service.limits.timeout
 
     def _send(self, number: int) -> None:
-        for pid in self._processes:
-            os.kill(pid, number)
+        for pid, process in self._processes.items():
+            os.kill(pid, number if process.go < 0 else signal.SIGKILL)
 
     def _reap(self) -> None:
         """Note which processes have ended."""
@@ -136,14 +143,15 @@ class _Supervisor:
             process = self._processes.pop(pid, None)
             if process is None:
                 continue
-            if process.ready >= 0:
-                os.close(process.ready)
+            for descriptor in (process.ready, process.go):
+                if descriptor >= 0:
+                    os.close(descriptor)
             forget_process(process.slot)
             if process.retired:
                 gc.unfreeze()  # so that the model which it served is collected
                 gc.collect()
             if not process.retired and not self._deadline:
-                self._status.restarts += 1
+                self._status.restarts += process.go < 0
                 if time.monotonic() - process.started < _SHORT_LIFE:
                     self._not_before = time.monotonic() + _SHORT_LIFE
                 log_event("process ended", process=pid, code=os.waitstatus_to_exitcode(code))
@@ -171,16 +179,32 @@ class _Supervisor:
         return app
 
     def _fill(self) -> None:
-        """Start what is missing of the present app's processes."""
+        """Let the reserve answer in the place of a process that is missing, or start one; and see to the next reserve."""
         missing = self._count - len(self._present())
         if missing > 0 and time.monotonic() >= self._not_before:
-            gc.freeze()  # the collector would write to pages that are shared
             for _ in range(missing):
-                self._start()
+                self._replace()
             self._publish()
+        elif self._all_answer() and self._reserve() is None and time.monotonic() >= self._reserve_at:
+            self._reserve_at = time.monotonic() + _RESERVE_AFTER
+            self._start(in_reserve=True)
+
+    def _replace(self) -> None:
+        reserve = self._reserve()
+        if reserve is None:
+            self._start()
+            return
+        with suppress(BrokenPipeError):  # it has just ended
+            os.write(reserve.go, b"1")
+        os.close(reserve.go)
+        reserve.go, self._reserve_at = -1, time.monotonic() + _RESERVE_AFTER
+
+    def _reserve(self) -> _Process | None:
+        """The process that waits for its turn."""
+        return next((one for one in self._processes.values() if one.app is self._app and one.go >= 0), None)
 
     def _present(self) -> dict[int, _Process]:
-        return {pid: process for pid, process in self._processes.items() if process.app is self._app}
+        return {pid: process for pid, process in self._processes.items() if process.app is self._app and process.go < 0}
 
     def _all_answer(self) -> bool:
         present = self._present().values()
@@ -190,26 +214,30 @@ class _Supervisor:
         for pid, process in self._processes.items():
             if process.app is not self._app and not process.retired:
                 process.retired = True
-                os.kill(pid, signal.SIGQUIT)
+                os.kill(pid, signal.SIGQUIT if process.go < 0 else signal.SIGKILL)
 
     def _publish(self) -> None:
         self._status.processes = sorted(self._present())
         with suppress(ResLabError):  # a full disk costs what /health says, not the server
             self._status.write(self._path)
 
-    def _start(self) -> None:
+    def _start(self, in_reserve: bool = False) -> None:
+        gc.freeze()  # the collector would write to pages that are shared
         used = {process.slot for process in self._processes.values()}
         slot = next(number for number in range(len(used) + 1) if number not in used)
         ready, told = os.pipe()
+        turn, go = os.pipe() if in_reserve else (-1, -1)
         signal.pthread_sigmask(signal.SIG_BLOCK, self._signals)  # or the new process would write to this one's pipe
         pid = os.fork()
         if not pid:
-            self._work(slot, told)
+            self._work(slot, told, turn)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, self._signals)
         os.close(told)
-        self._processes[pid] = _Process(self._app, slot, time.monotonic(), ready)
+        if in_reserve:
+            os.close(turn)
+        self._processes[pid] = _Process(self._app, slot, time.monotonic(), ready, go)
 
-    def _work(self, slot: int, told: int) -> None:
+    def _work(self, slot: int, told: int, turn: int) -> None:
         """The new process's whole life."""
         global _slot
         try:
@@ -221,7 +249,7 @@ class _Supervisor:
             for descriptor in (self._woken, self._wake, self._alive):
                 os.close(descriptor)
             _slot = slot
-            _WorkerServer(self._app, lambda: os.write(told, b"1"), self._orphaned).run([self._listener])
+            _WorkerServer(self._app, lambda: os.write(told, b"1"), self._orphaned, turn).run([self._listener])
             os._exit(0)
         except BaseException:
             LOG.exception("unexpected")
@@ -233,9 +261,21 @@ class _Supervisor:
 class _WorkerServer(Server):
     """A server that can be retired, and ends when its supervisor is gone."""
 
-    def __init__(self, app: FastAPI, on_ready: Callable[[], object], orphaned: int) -> None:
+    def __init__(self, app: FastAPI, on_ready: Callable[[], object], orphaned: int, turn: int = -1) -> None:
+        """`turn`: a descriptor; where it is given, the server accepts connections once there is something to read."""
         super().__init__(app, on_ready, accepted_at_once=1)  # the others should get their share
         self._orphaned = orphaned
+        if turn >= 0:
+            self.service.turn = lambda: self._wait_for(turn)
+
+    async def _wait_for(self, turn: int) -> None:
+        loop, come = asyncio.get_running_loop(), asyncio.Event()
+        loop.add_reader(turn, come.set)
+        loop.add_reader(self._orphaned, os._exit, 0)
+        await come.wait()
+        loop.remove_reader(turn)
+        loop.remove_reader(self._orphaned)
+        os.close(turn)
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
