@@ -21,7 +21,7 @@ from reslab.train.config import Origin, TrainConfig
 from reslab.train.inputs import open_stores
 from reslab.train.job import Job
 from reslab.train.plan.document import plan_document, plan_from
-from reslab.train.step.process_group import join
+from reslab.train.step.process_group import SINGLE, is_restart, job_id, join
 from reslab.words.phrases import say
 
 
@@ -113,6 +113,20 @@ def resume(
         text = f"this run began on {there}, and this is {here}: the last digits may differ"
         listener({"event": "warning", "text": text})
     return _finish(job)
+
+
+def begun_by_torchrun(folder: Path) -> bool:
+    """Whether the folder holds a run that this `torchrun` has begun, which all its processes are to go on with.
+
+    It has, if it starts them again, or if the run was begun in a job of the same name.
+    """
+    if (group := join()) is SINGLE:
+        return False
+    again = is_restart(group)
+    if not group.first:
+        return group.share(None)
+    begun = (folder / CONFIG_NAME).is_file()
+    return group.share(begun and (again or (bool(job_id()) and read_config(folder).get("job") == job_id())))
 
 
 def _without_threads(machine: str) -> str:
