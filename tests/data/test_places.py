@@ -10,9 +10,10 @@ from pathlib import Path
 import pytest
 from tests.pictures import colour_folder
 
-from reslab.data.archives import cache, places
+from reslab.data.archives import cache, remote
 from reslab.data.archives.cache import kept
-from reslab.data.archives.places import asked, is_url
+from reslab.data.archives.places import is_url
+from reslab.data.archives.remote import asked
 from reslab.data.archives.write import write_shards
 from reslab.data.reader import content
 from reslab.data.sources import at_hand, is_archive, read_data
@@ -30,7 +31,7 @@ def pets(tmp_path):
 @pytest.fixture(autouse=True)
 def own_cache(tmp_path, monkeypatch):
     monkeypatch.setenv("RESLAB_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setattr(places, "_PAUSES", ())
+    monkeypatch.setattr(remote, "_PAUSES", ())
 
 
 @pytest.fixture
@@ -138,7 +139,7 @@ def test_a_missing_package_is_named(monkeypatch):
 
 
 def test_faults_that_pass_are_tried_again_and_others_are_not(monkeypatch):
-    monkeypatch.setattr(places, "_PAUSES", (0, 0))
+    monkeypatch.setattr(remote, "_PAUSES", (0, 0))
     faults = [ConnectionResetError("reset"), TimeoutError("slow")]
 
     def answer():

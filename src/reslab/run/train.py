@@ -11,7 +11,7 @@ from pathlib import Path
 
 from reslab.data.sources import absolute, path_of
 from reslab.engine.open import find_model
-from reslab.errors import ResLabError
+from reslab.errors import ResLabError, Unreachable
 from reslab.evaluate.evaluation import Evaluation
 from reslab.model.run import CONFIG_NAME, read_config
 from reslab.run.prepare import OPENED, plan_event, prepare, reload_and_verify, same_data
@@ -140,7 +140,10 @@ def _finish(job: Job) -> Run:
     from reslab.run.cross_validation import cross_validate
     from reslab.train.session import fit
 
-    evaluation = cross_validate(job) if job.plan.config.cross_validates else fit(job)
-    if job.group.first:
-        write_report(job.folder)
+    try:
+        evaluation = cross_validate(job) if job.plan.config.cross_validates else fit(job)
+        if job.group.first:
+            write_report(job.folder)
+    except Unreachable as error:
+        raise Unreachable(error.message, f"{error.hint} Once there is: reslab resume {job.folder}") from None
     return Run(job.folder, evaluation)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import atexit
 import os
+import re
 import secrets
 import time
 from collections.abc import Iterator, Sequence
@@ -104,7 +105,7 @@ def _answered() -> Iterator[None]:
     try:
         yield
     except RuntimeError as error:
-        what = (str(error).strip() or type(error).__name__).splitlines()[0]
+        what = re.sub(r"^\[[^]]*\] ", "", str(error).strip() or type(error).__name__).splitlines()[0].split(". ")[0]
         raise ResLabError(
             f"another process of this run does not answer: {what}",
             "torchrun --max-restarts starts the run again from its last state; by hand: reslab resume RUN",

@@ -1,0 +1,98 @@
+"""Training over several hosts that fail: what is left goes on from the last state, and says so."""
+
+import csv
+import json
+import os
+import subprocess
+import sys
+import time
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from tests.pictures import colour_folder
+from tests.train.hosts import hosts
+
+CHILD = Path(__file__).with_name("hosts_child.py")
+EPOCHS, STEPS = 3, 7  # of 7 or 8 pictures
+PATIENCE = 120  # seconds, until anything must have happened
+
+pytestmark = pytest.mark.skipif(os.name == "nt", reason="network namespaces")
+
+
+def torchrun(host, first, folder, *words):
+    """`torchrun` on one host, with the rendezvous on the first."""
+    environment = {
+        **os.environ, "PYTHONPATH": os.pathsep.join([str(CHILD.parents[2]), *sys.path]), "GLOO_SOCKET_IFNAME": "eth0",
+        "TORCH_DISABLE_SHARE_RDZV_TCP_STORE": "1",
+        "RESLAB_PATIENCE": "4", "RESLAB_TEST_HOST": str(host.number), "RESLAB_TEST_STOPS": str(folder / "stops"),
+    }  # fmt: skip
+    conf = f"last_call_timeout=1,keep_alive_interval=1,keep_alive_max_attempt=5,is_host={int(host is first)}"
+    command = [sys.executable, "-m", "torch.distributed.run", "--nnodes", "1:3", "--nproc-per-node", "1"]
+    command += ["--max-restarts", "2", "--rdzv-backend", "c10d", "--rdzv-id", "job-7", "--rdzv-conf", conf]
+    command += ["--rdzv-endpoint", f"{first.address}:29400", "--local-addr", host.address, CHILD, *words]
+    with (folder / f"err-{host.number}").open("w") as err:
+        return host.run(*command, stdout=subprocess.DEVNULL, stderr=err, env=environment)
+
+
+def wait_for(path, folder):
+    deadline = time.monotonic() + PATIENCE
+    while not path.exists():
+        assert time.monotonic() < deadline, "\n".join(p.read_text()[-3000:] for p in sorted(folder.glob("err-*")))
+        time.sleep(0.05)
+
+
+def history(folder, restarts):
+    """Of each step that counts, the pictures that any host trained on: what a restart went back behind did not happen."""
+    rows = [json.loads(line) for path in sorted(folder.glob("log-*")) for line in path.read_text().splitlines()]
+    worlds = [restarts[0]["before"], *(event["processes"] for event in restarts)]
+    begins, ends = [0, *(event["step"] for event in restarts)], [event["step"] for event in restarts] + [EPOCHS * STEPS]
+    return [
+        (epoch, picture)
+        for world, begin, end in zip(worlds, begins, ends, strict=True)
+        for size, step, epoch, pictures in rows
+        for picture in pictures
+        if size == world and begin <= step < end
+    ]
+
+
+def test_one_comes_late_one_is_killed_one_is_unplugged(tmp_path):
+    data = colour_folder(tmp_path / "colours", 3, 20)
+    stops, run = tmp_path / "stops", tmp_path / "run"
+    stops.mkdir()
+    for stop in ("all-3", "3-9", "2-17"):
+        (stops / stop).touch()
+    words = ["train", data, "--out", run, "--model", "resnet20", "--size", "16", "--batch-size", "8", "--epochs", EPOCHS]
+    words += ["--layout", "channels-last"]
+    with hosts(3) as (one, two, three):
+        first = torchrun(one, one, tmp_path, *words)
+        torchrun(two, one, tmp_path, *words)
+        wait_for(stops / "1-all-3.reached", tmp_path)
+        wait_for(stops / "2-all-3.reached", tmp_path)
+        torchrun(three, one, tmp_path, *words)  # asks the others to start again; none of them counts that as a failure
+        wait_for(stops / "3-9.reached", tmp_path)
+        three.kill()
+        wait_for(stops / "2-17.reached", tmp_path)
+        two.unplug()
+        code = first.wait(PATIENCE)
+    said = (tmp_path / "err-1").read_text()
+    assert code == 0, said[-3000:]
+    events = [json.loads(line) for line in (run / "journal.jsonl").read_text().splitlines()]
+    restarts = [{k: v for k, v in event.items() if k != "event"} for event in events if event["event"] == "restart"]
+    assert restarts == [
+        {"step": 4, "processes": 3, "before": 2},
+        {"step": 7, "processes": 2, "before": 3},
+        {"step": 14, "processes": 1, "before": 2},
+    ]
+    for line in (
+        "restarted with 3 processes instead of 2, from step 4", "restarted with 2 of 3 processes, from step 7",
+        "restarted with 1 of 2 processes, from step 14",
+    ):  # fmt: skip
+        assert said.count(line) == 1
+    with (run / "margins.csv").open() as file:
+        seen = {row["path"]: int(row["seen"]) for row in csv.DictReader(file)}
+    assert set(seen.values()) == {EPOCHS}
+    visits = Counter(history(tmp_path, restarts))
+    assert set(visits.values()) == {1} and len(visits) == EPOCHS * len(seen)
+    assert [event["epoch"] for event in events if event["event"] == "epoch"] == list(range(1, EPOCHS + 1))
