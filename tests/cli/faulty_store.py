@@ -9,7 +9,9 @@ from collections import Counter
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
-SLOW_DOWN = b"<?xml version='1.0'?><Error><Code>SlowDown</Code><Message>Please reduce your request rate.</Message></Error>"
+SLOW_DOWN = (
+    b"<?xml version='1.0'?><Error><Code>SlowDown</Code><Message>Please reduce your request rate.</Message></Error>"
+)
 FAULTS = ("dropped", "503", "503, retry after", "short", "whole", "wrong", "stalled", "slow")
 STALL = 1.5  # seconds, longer than the client waits
 RETRY_AFTER = 1  # seconds
@@ -58,43 +60,45 @@ class _Handler(BaseHTTPRequestHandler):
         pass
 
     def answer(self):
-        server = self.server
         sent = self.rfile.read(int(self.headers.get("Content-Length", 0)))
-        fault = server.fault(self.command, self.path.split("?")[0])
+        fault = self.server.fault(self.command, self.path.split("?")[0])
         if fault == "gone":
-            return self.reset()
-        if fault and fault.startswith("503"):
-            return self.reply(503, {"Retry-After": RETRY_AFTER} if "after" in fault else {}, SLOW_DOWN)
+            self.reset()
+        elif fault in ("503", "503, retry after"):
+            self.reply(503, {"Retry-After": RETRY_AFTER} if fault != "503" else {}, SLOW_DOWN)
+        else:
+            self.forward(sent, fault)
+
+    do_GET = do_HEAD = do_PUT = do_POST = do_DELETE = answer
+
+    def forward(self, sent, fault):
+        """What the server says, spoilt by a fault."""
         headers = {k: v for k, v in self.headers.items() if not (fault == "whole" and k.lower() == "range")}
-        connection = http.client.HTTPConnection(*server.target)
+        connection = http.client.HTTPConnection(*self.server.target)
         connection.request(self.command, self.path, sent, headers)
         response = connection.getresponse()
         body = response.read()
         connection.close()
-        kept = {k: v for k, v in response.getheaders() if k.lower() not in ("content-length", "connection", "date", "server")}
-        if self.command == "HEAD":
-            kept["Content-Length"] = response.headers["Content-Length"]
+        kept = {k: v for k, v in response.getheaders() if k.lower() not in ("connection", "date", "server")}
         if fault == "short":
             body = body[: len(body) // 2]
         if fault == "wrong":
             body = bytes([body[0] ^ 255]) + body[1:]
-        pause = {"stalled": STALL, "slow": 0.05}.get(fault, 0)
-        self.reply(response.status, kept, body, pause, dropped=fault == "dropped")
-
-    do_GET = do_HEAD = do_PUT = do_POST = do_DELETE = answer
+        if self.command != "HEAD":
+            kept["Content-Length"] = len(body)
+        self.reply(response.status, kept, body, {"stalled": STALL, "slow": 0.05}.get(fault, 0), fault == "dropped")
 
     def reply(self, status, headers, body, pause=0.0, dropped=False):
+        """Half of an answer, and after a pause the other half."""
         self.send_response(status)
-        for name, value in ({} if self.command == "HEAD" else {"Content-Length": len(body)} | headers).items() or headers.items():
+        for name, value in ({"Content-Length": len(body)} | headers).items():
             self.send_header(name, str(value))
         self.end_headers()
-        if self.command == "HEAD":
-            return
         half = len(body) // 2
         self.wfile.write(body[:half])
-        self.wfile.flush()
         if dropped:
-            return self.reset()
+            self.reset()
+            return
         time.sleep(pause)
         self.wfile.write(body[half:])
 

@@ -4,7 +4,6 @@ import json
 import logging
 
 import pytest
-from tests.cli.faulty_store import FAULTS, faulty_store
 
 from reslab.data import store
 from reslab.data.archives import remote
@@ -12,6 +11,7 @@ from reslab.data.archives.write import write_shards
 from reslab.data.sources import read_data
 from reslab.train.journal import Journal
 from tests.cli.conftest import QUICK
+from tests.cli.faulty_store import FAULTS, faulty_store
 from tests.pictures import colour_folder
 
 moto = pytest.importorskip("moto.server")

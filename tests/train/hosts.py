@@ -51,7 +51,10 @@ def hosts(count):
             if (made := ip("netns", "add", name)).returncode:
                 pytest.skip(f"network namespaces cannot be made here: {made.stderr.strip()}")
         switch = names[0]
-        commands = [["-n", switch, "link", "add", "bridge", "type", "bridge"], ["-n", switch, "link", "set", "bridge", "up"]]
+        commands = [
+            ["-n", switch, "link", "add", "bridge", "type", "bridge"],
+            ["-n", switch, "link", "set", "bridge", "up"],
+        ]
         for number, name in enumerate(names[1:], 1):
             commands += [
                 ["-n", name, "link", "add", "eth0", "type", "veth", "peer", "name", f"port{number}", "netns", switch],

@@ -7,10 +7,15 @@ import subprocess
 import sys
 import time
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+from torch.distributed import HashStore
 
+from reslab.errors import ResLabError
+from reslab.train.restart import refuse_different_states
+from reslab.train.step import process_group
 from tests.pictures import colour_folder
 from tests.train.hosts import hosts
 
@@ -63,7 +68,20 @@ def test_one_comes_late_one_is_killed_one_is_unplugged(tmp_path):
     stops.mkdir()
     for stop in ("all-3", "3-9", "2-17"):
         (stops / stop).touch()
-    words = ["train", data, "--out", run, "--model", "resnet20", "--size", "16", "--batch-size", "8", "--epochs", EPOCHS]
+    words = [
+        "train",
+        data,
+        "--out",
+        run,
+        "--model",
+        "resnet20",
+        "--size",
+        "16",
+        "--batch-size",
+        "8",
+        "--epochs",
+        EPOCHS,
+    ]
     words += ["--layout", "channels-last"]
     with hosts(3) as (one, two, three):
         first = torchrun(one, one, tmp_path, *words)
@@ -96,3 +114,33 @@ def test_one_comes_late_one_is_killed_one_is_unplugged(tmp_path):
     visits = Counter(history(tmp_path, restarts))
     assert set(visits.values()) == {1} and len(visits) == EPOCHS * len(seen)
     assert [event["epoch"] for event in events if event["event"] == "epoch"] == list(range(1, EPOCHS + 1))
+
+
+def test_processes_that_read_different_states_stop():
+    refuse_different_states([7, 7, 7], Path("run/state"))
+    with pytest.raises(ResLabError, match="different states in run/state: of the steps 5, 7"):
+        refuse_different_states([7, 5, 7], Path("run/state"))
+
+
+def test_patience_is_a_number_of_seconds(monkeypatch):
+    assert process_group._patience() == 600
+    for written in ("0", "-1", "1.5", "long", "86401"):
+        monkeypatch.setenv("RESLAB_PATIENCE", written)
+        with pytest.raises(ResLabError, match=f"RESLAB_PATIENCE is '{written}'"):
+            process_group._patience()
+
+
+def test_all_find_one_prefix_in_a_store_that_an_earlier_start_has_used():
+    """Of three processes the first comes last."""
+    store = HashStore()
+    (first,), (second,) = set(together(store)), set(together(store))
+    assert first != second
+
+
+def together(store):
+    def come(rank):
+        time.sleep(0.1 * (rank == 0))
+        return process_group._room(store, rank, 3)
+
+    with ThreadPoolExecutor(3) as pool:
+        return list(pool.map(come, range(3)))
