@@ -64,7 +64,7 @@ def proxy(shards, server, tmp_path, monkeypatch):
 
 def test_the_same_model_whatever_the_server_does(reslab, shards, proxy, tmp_path, monkeypatch):
     monkeypatch.setenv("RESLAB_CACHE_BYTES", "1000")  # each picture is a request
-    proxy.every = 9
+    proxy.every = 23
     code, _, err = reslab("train", URL, *QUICK, "--out", tmp_path / "run")
     assert code == 0, err
     assert (tmp_path / "run" / "model.safetensors").read_bytes() == shards[1]

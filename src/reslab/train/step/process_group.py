@@ -202,7 +202,10 @@ def _room(store: Store, rank: int, world: int) -> str:
             if store.check([f"reslab/here/{other}"]):
                 store.set(f"reslab/prefix/{store.get(f'reslab/here/{other}').decode()}", mine)
         if time.monotonic() > deadline:
-            raise ResLabError(f"{len(missing)} of {world} processes have not come", "start the run again")
+            raise ResLabError(
+                f"{len(missing)} of {world} processes have not come",
+                "between several hosts torchrun needs TORCH_DISABLE_SHARE_RDZV_TCP_STORE=1 in its environment",
+            )
         time.sleep(_POLL)
     return mine
 
