@@ -245,7 +245,8 @@ class Remote(Place):
         with _scratch() as folder:
             with open_atomically(folder / "file") as file:
                 yield file
-            self._ask(name, lambda: self._system.put_file(str(folder / "file"), f"{self._root}/{name}"))
+            system, _ = file_system(self.where, writes=True)
+            self._ask(name, lambda: system.put_file(str(folder / "file"), f"{self._root}/{name}"))
 
     def create(self, name: str, data: bytes) -> bool:
         def create() -> bool:

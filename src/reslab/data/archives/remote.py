@@ -1,7 +1,8 @@
 """Requests to an object store, by fsspec (extra `scale`): made again after faults that may pass, within bounds.
 
-The libraries below make each request once. So there is one place that says how often and for how long, and a server that
-says when it is to be asked again (`Retry-After`, RFC 9110, section 10.2.3) is not asked before.
+To read, the libraries below make each request once. So there is one place that says how often and for how long, and a server
+that says when it is to be asked again (`Retry-After`, RFC 9110, section 10.2.3) is not asked before. To write they repeat
+requests as they do by default: a large file is sent in many.
 """
 
 import errno
@@ -29,24 +30,28 @@ _CHUNK = 2**22
 _OPTIONS: dict[str, dict[str, Any]] = {
     "s3": {"config_kwargs": {"connect_timeout": 5, "read_timeout": 20, "retries": {"total_max_attempts": 1}}},
 }
-"""Protocol -> what its file system is opened with."""
+"""Protocol -> what its file system is opened with to read."""
 
 _FULL = (errno.ENOSPC, errno.EFBIG, errno.EDQUOT)
 
 
-def file_system(url: str) -> tuple[Any, str]:
+def file_system(url: str, writes: bool = False) -> tuple[Any, str]:
     """fsspec's file system for a URL, and the path in it.
+
+    Args:
+        writes: large files will be sent.
 
     Raises:
         ResLabError: the package for this kind of URL is missing; it is named.
     """
     protocol = url.partition("://")[0].lower()
+    options = {} if writes else _OPTIONS.get(protocol, {})
     try:
         from fsspec.core import url_to_fs
     except ImportError:
         raise ResLabError(f"{url} needs the package fsspec", "pip install 'reslab[scale]'") from None
     try:
-        system, path = url_to_fs(url, **_OPTIONS.get(protocol, {}))
+        system, path = url_to_fs(url, **options)
     except ImportError as error:
         missing = getattr(error.__cause__, "name", None) or error.name or str(error)
         hint = "pip install 'reslab[scale]'" if missing in ("s3fs", "pyarrow") else f"pip install {missing}"
@@ -55,7 +60,7 @@ def file_system(url: str) -> tuple[Any, str]:
         raise ResLabError(
             f"{url} cannot be opened: {str(error).splitlines()[0]}", "known are s3://, gs://, file://, …"
         ) from None
-    if protocol in _OPTIONS:
+    if options:
         system.retries = 1
     return system, path
 
