@@ -35,7 +35,7 @@ def torchrun(host, first, folder, *words):
     """`torchrun` on one host, with the rendezvous on the first."""
     conf = f"last_call_timeout=1,keep_alive_interval=1,keep_alive_max_attempt=5,is_host={int(host is first)}"
     command = [sys.executable, "-m", "torch.distributed.run", "--nnodes", "2:3", "--nproc-per-node", "1"]
-    command += ["--max-restarts", "2", "--rdzv-backend", "c10d", "--rdzv-id", "job-7", "--rdzv-conf", conf]
+    command += ["--max-restarts", "1", "--rdzv-backend", "c10d", "--rdzv-id", "job-7", "--rdzv-conf", conf]
     command += ["--rdzv-endpoint", f"{first.address}:29400", "--local-addr", host.address, CHILD, *words]
     with (folder / f"err-{host.number}").open("w") as err:
         own = {"RESLAB_TEST_HOST": str(host.number), "RESLAB_TEST_STOPS": str(folder / "stops")}
