@@ -18,14 +18,14 @@ RETRY_AFTER = 1  # seconds
 
 
 class Proxy(ThreadingHTTPServer):
-    """Forwards to a server; while `every` is set, each of so many reads of a file gets the next fault."""
+    """Forwards to a server; while `every` is set, one of so many reads of a file that ends as `spoilt` gets the next fault."""
 
     daemon_threads = True
 
     def __init__(self, target):
         super().__init__(("127.0.0.1", 0), _Handler)
         self.target, self.url = target, f"http://127.0.0.1:{self.server_port}"
-        self.every, self.alive_for, self.reads = 0, None, 0
+        self.every, self.alive_for, self.reads, self.spoilt = 0, None, 0, (".tar", ".json")
         self.made, self.too_early, self._left_alone = Counter(), 0, {}
         self._lock = threading.Lock()
 
@@ -40,6 +40,8 @@ class Proxy(ThreadingHTTPServer):
                 self.alive_for = max(0, self.alive_for - 1)
                 if not self.alive_for:
                     return "gone"
+            if not path.endswith(self.spoilt):
+                return None
             self.reads += 1
             if not self.every or self.reads % self.every:
                 return None
