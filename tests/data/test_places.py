@@ -121,6 +121,20 @@ def test_an_edited_shard_at_a_url_is_refused(pets, memory):
     assert not [p for p in cache_folder("shards").iterdir() if p.suffix in (".tar", ".tmp")]
 
 
+def test_a_shard_that_came_wrongly_is_fetched_again(pets, memory, monkeypatch):
+    read, spoilt = type(memory).cat_file, []
+
+    def once_wrong(system, path, **more):
+        data = read(system, path, **more)
+        if not path.endswith(".tar") or spoilt:
+            return data
+        spoilt.append(path)
+        return b"x" * len(data)
+
+    monkeypatch.setattr(type(memory), "cat_file", once_wrong)
+    assert contents(read_data("memory://bucket/pets")) == contents(pets) and spoilt
+
+
 def test_a_missing_package_is_named(monkeypatch):
     with pytest.raises(ResLabError, match="gs:// needs the package gcsfs"):
         read_data("gs://bucket/pets")
