@@ -43,6 +43,10 @@ class GateNotMet(ResLabError):
     exit_code = 1
 
 
+class Unreachable(ResLabError):
+    """A server does not answer, or not as it should, however often it is asked."""
+
+
 class BadPicture(ResLabError):
     """One picture cannot be decoded; `reason` is short enough for a table cell."""
 

@@ -1,22 +1,25 @@
 """URLs: shards in memory, on an S3-compatible server, and without a network, a right or a package; the bounded cache."""
 
 import builtins
+import hashlib
 import os
 import socket
 import threading
+import tracemalloc
 import zipfile
 from pathlib import Path
 
 import pytest
 from tests.pictures import colour_folder
 
-from reslab.data.archives import cache, places
+from reslab.data.archives import cache, remote
 from reslab.data.archives.cache import kept
-from reslab.data.archives.places import asked, is_url
+from reslab.data.archives.places import is_url
+from reslab.data.archives.remote import asked
 from reslab.data.archives.write import write_shards
 from reslab.data.reader import content
 from reslab.data.sources import at_hand, is_archive, read_data
-from reslab.errors import ResLabError
+from reslab.errors import ResLabError, Unreachable
 from reslab.system.fetch import cache_folder
 
 pytest.importorskip("fsspec")
@@ -30,7 +33,7 @@ def pets(tmp_path):
 @pytest.fixture(autouse=True)
 def own_cache(tmp_path, monkeypatch):
     monkeypatch.setenv("RESLAB_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setattr(places, "_PAUSES", ())
+    monkeypatch.setattr(remote, "_PAUSES", ())
 
 
 @pytest.fixture
@@ -118,6 +121,20 @@ def test_an_edited_shard_at_a_url_is_refused(pets, memory):
     assert not [p for p in cache_folder("shards").iterdir() if p.suffix in (".tar", ".tmp")]
 
 
+def test_a_shard_that_came_wrongly_is_fetched_again(pets, memory, monkeypatch):
+    read, spoilt = type(memory).cat_file, []
+
+    def once_wrong(system, path, **more):
+        data = read(system, path, **more)
+        if not path.endswith(".tar") or spoilt:
+            return data
+        spoilt.append(path)
+        return b"x" * len(data)
+
+    monkeypatch.setattr(type(memory), "cat_file", once_wrong)
+    assert contents(read_data("memory://bucket/pets")) == contents(pets) and spoilt
+
+
 def test_a_missing_package_is_named(monkeypatch):
     with pytest.raises(ResLabError, match="gs:// needs the package gcsfs"):
         read_data("gs://bucket/pets")
@@ -138,7 +155,7 @@ def test_a_missing_package_is_named(monkeypatch):
 
 
 def test_faults_that_pass_are_tried_again_and_others_are_not(monkeypatch):
-    monkeypatch.setattr(places, "_PAUSES", (0, 0))
+    monkeypatch.setattr(remote, "_PAUSES", (0, 0))
     faults = [ConnectionResetError("reset"), TimeoutError("slow")]
 
     def answer():
@@ -160,6 +177,73 @@ def test_faults_that_pass_are_tried_again_and_others_are_not(monkeypatch):
     with pytest.raises(ResLabError, match="no permission for s3://a: Forbidden"):
         asked("s3://a", lambda: always(PermissionError("Forbidden")))
     assert len(tries) == 1
+
+
+class Busy(Exception):
+    """What botocore raises for a 503."""
+
+    def __init__(self, seconds):
+        super().__init__("SlowDown")
+        self.response = {"ResponseMetadata": {"HTTPHeaders": {"retry-after": seconds}}}
+
+
+def test_a_server_is_left_alone_for_as_long_as_it_says(monkeypatch):
+    slept = []
+    monkeypatch.setattr(remote.time, "sleep", slept.append)
+    monkeypatch.setattr(remote, "_PAUSES", (0.5, 0.5))
+    translated = OSError("SlowDown")
+    translated.__cause__ = Busy("7")
+    faults = [translated, Busy("Thu, 26 Nov 2026 17:00:00 GMT")]
+
+    def answer():
+        if faults:
+            raise faults.pop()
+        return 1
+
+    assert asked("s3://a", answer) == 1 and slept == [0.5, 7.0]
+    faults[:] = [Busy("3600")]
+    with pytest.raises(Unreachable, match="no answer for s3://a: SlowDown"):
+        asked("s3://a", answer)
+    assert slept == [0.5, 7.0]
+
+
+def test_a_server_that_takes_long_to_fail_is_not_asked_for_ever(monkeypatch):
+    now, tries = [0.0], []
+    monkeypatch.setattr(remote.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr(remote.time, "sleep", lambda seconds: None)
+    monkeypatch.setattr(remote, "_PAUSES", (1.0,) * 100)
+
+    def answer():
+        now[0] += 60
+        tries.append(1)
+        raise TimeoutError("slow")
+
+    with pytest.raises(Unreachable):
+        asked("s3://a", answer)
+    assert len(tries) == 3
+
+
+def test_a_large_file_is_copied_in_little_memory_and_goes_on_where_it_was_cut(memory, monkeypatch, tmp_path):
+    size, cuts = 48 * 2**20, [1, 5]
+    memory.pipe_file("/bucket/large", b"abcd" * (size // 4))
+    monkeypatch.setattr(remote, "_PAUSES", (0,))
+    read, asked_for = type(memory).cat_file, []
+
+    def cut(system, path, start=None, end=None, **more):
+        data = read(system, path, start=start, end=end, **more)
+        asked_for.append(start)
+        return data[:100] if len(asked_for) - 1 in cuts else data
+
+    monkeypatch.setattr(type(memory), "cat_file", cut)
+    with (tmp_path / "copy").open("wb") as file:
+        tracemalloc.start()
+        digest = remote.copy_file(memory, "/bucket/large", "memory://bucket/large", size, file)
+        peak = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+    assert digest == hashlib.sha256(b"abcd" * (size // 4)).hexdigest() and peak < 3 * remote._CHUNK
+    assert (tmp_path / "copy").stat().st_size == size
+    assert len(asked_for) == size // remote._CHUNK + len(cuts) and asked_for[1] == asked_for[2] == remote._CHUNK
+    memory.rm_file("/bucket/large")
 
 
 # ------------------------------------------------------------------ the cache

@@ -31,7 +31,7 @@ WALLS = {
     "optuna": ("search",),
     "pyarrow": ("bulk/table", "data/archives/parquet", "evaluate/feature_file"),
     "ray": ("bulk/on_ray",),
-    "fsspec": ("data/archives/places",),
+    "fsspec": ("data/archives/remote",),
     "jinja2": ("report",),
     "markdown_it": ("learn/page",),
     "mdit_py_plugins": ("learn/page",),

@@ -47,6 +47,8 @@ class RunListener:
                 self.bar.extend(event["total_steps"])
             case "early stop":
                 show.people.print(f"stopped early: no better validation score since epoch {event['best_epoch']}")
+            case "restart":
+                show.people.print(_restarted(event["processes"], event["before"], event["step"]))
             case "warning" | "hint":
                 show.people.print(f"{event['event']}: {event['text']}", soft_wrap=True)
 
@@ -112,6 +114,13 @@ def _who_does_what(event: Event) -> str:
     pool = f"{event['train']:,} pictures, training and validation ones together, in {config.folds} folds"
     model = "the networks together are the model" if config.keep_folds else "then all of them train"
     return f"{pool}: each is judged once by a network that has not seen it, {model}"
+
+
+def _restarted(processes: int, before: int, step: int) -> str:
+    """With how many processes a run goes on; `before` is 0 where that is unknown."""
+    more = f" instead of {before}" if 0 < before < processes else ""
+    of = f" of {before}" if before >= processes else ""
+    return f"restarted with {processes}{of} processes{more}, from step {step}"
 
 
 def say_verdict(verdict: "Verdict") -> None:

@@ -18,7 +18,6 @@ from reslab.run.list import list_runs
 from reslab.system.events import Event, Listener
 from reslab.tasks.table import TASKS
 from reslab.train.config import TrainConfig
-from reslab.train.step.process_group import restarts
 from reslab.train.track import tensorboard_listener
 
 if TYPE_CHECKING:
@@ -43,6 +42,7 @@ def train(
         track: Also write TensorBoard files into the run folder.
         json: Print the validation score as JSON.
     """
+    from reslab.run.train import begun_by_torchrun
     from reslab.run.train import resume as resume_run
     from reslab.run.train import train as train_run
 
@@ -52,7 +52,7 @@ def train(
     outside_data(out, data)
     listener = RunListener()
     with show.bar() as listener.bar:
-        if out and restarts():  # torchrun restarts its processes after a failure: continue the run
+        if out and begun_by_torchrun(out):  # which starts all processes again when one has failed, or a host has come
             run = resume_run(out, None, _with_tracking(listener, track))
         else:
             run = train_run(config, out, user, _with_tracking(listener, track), STARTED.get())

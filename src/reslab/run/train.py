@@ -11,7 +11,7 @@ from pathlib import Path
 
 from reslab.data.sources import absolute, path_of
 from reslab.engine.open import find_model
-from reslab.errors import ResLabError
+from reslab.errors import ResLabError, Unreachable
 from reslab.evaluate.evaluation import Evaluation
 from reslab.model.run import CONFIG_NAME, read_config
 from reslab.run.prepare import OPENED, plan_event, prepare, reload_and_verify, same_data
@@ -21,7 +21,7 @@ from reslab.train.config import Origin, TrainConfig
 from reslab.train.inputs import open_stores
 from reslab.train.job import Job
 from reslab.train.plan.document import plan_document, plan_from
-from reslab.train.step.process_group import join
+from reslab.train.step.process_group import SINGLE, is_restart, job_id, join
 from reslab.words.phrases import say
 
 
@@ -115,6 +115,20 @@ def resume(
     return _finish(job)
 
 
+def begun_by_torchrun(folder: Path) -> bool:
+    """Whether the folder holds a run that this `torchrun` has begun, which all its processes are to go on with.
+
+    It has, if it starts them again, or if the run was begun in a job of the same name.
+    """
+    if (group := join()) is SINGLE:
+        return False
+    again = is_restart(group)
+    if not group.first:
+        return group.share(None)
+    begun = (folder / CONFIG_NAME).is_file()
+    return group.share(begun and (again or (bool(job_id()) and read_config(folder).get("job") == job_id())))
+
+
 def _without_threads(machine: str) -> str:
     """The description without the number of threads, which a run keeps on any machine."""
     return re.sub(r", \d+ threads", "", machine)
@@ -126,7 +140,10 @@ def _finish(job: Job) -> Run:
     from reslab.run.cross_validation import cross_validate
     from reslab.train.session import fit
 
-    evaluation = cross_validate(job) if job.plan.config.cross_validates else fit(job)
-    if job.group.first:
-        write_report(job.folder)
+    try:
+        evaluation = cross_validate(job) if job.plan.config.cross_validates else fit(job)
+        if job.group.first:
+            write_report(job.folder)
+    except Unreachable as error:
+        raise Unreachable(error.message, f"{error.hint} Once there is: reslab resume {job.folder}") from None
     return Run(job.folder, evaluation)

@@ -35,7 +35,6 @@ from reslab.model.run import (
     SHEET_NAME,
     SPLIT_NAME,
     STATE_NAME,
-    read_journal,
 )
 from reslab.model.run_data import write_corrections
 from reslab.nn.config import config_from
@@ -57,16 +56,18 @@ from reslab.train.margins import count_probe, no_margins, write_margins
 from reslab.train.plan.document import decision_digest, plan_document
 from reslab.train.preview import sheet
 from reslab.train.probe import compute_head, set_head
+from reslab.train.restart import begin_again, refuse_different_states, restart_event
 from reslab.train.start import SCRATCH, copy_weights, open_start
 from reslab.train.state import Progress, StateFolder, Training
 from reslab.train.step.finetune import lr_factors
 from reslab.train.step.loss import Objective, Teacher, class_weights, log_prior
 from reslab.train.step.optim import EMA, build_optimizer
-from reslab.train.step.process_group import SINGLE, ProcessGroup
+from reslab.train.step.process_group import SINGLE, ProcessGroup, job_id
 from reslab.train.step.time_budget import TimeBudget
 from reslab.train.whiten import whiten
 
 _VALIDATION_COST, _REPORT_SECONDS = 0.4, 1.5  # a picture's way forward, in steps; writing model and report
+_HANDOVER = 120.0  # seconds in which a host that has lost the others, and trained in the folder, ends its process
 
 
 def begin(job: Job) -> None:
@@ -100,7 +101,8 @@ def fit(job: Job) -> Evaluation | None:
         The evaluation on the validation split; None where nothing validates.
     """
     out, plan, group = job.folder, job.plan, job.group
-    with lock_folder(out) if group.first else nullcontext():
+    handover = _HANDOVER if job.resume and job_id() else 0.0
+    with lock_folder(out, handover) if group.first else nullcontext():
         device.exact()
         device.keep_memory()
         states = StateFolder(out / STATE_NAME, decision_digest(plan))
@@ -109,7 +111,7 @@ def fit(job: Job) -> Evaluation | None:
             remove_leftovers(out)
             remove_leftovers(out / STATE_NAME)
             if job.resume and not goes_on:
-                _begin_again(job)
+                begin_again(job)
         training = fresh_training(plan, None if goes_on else job.stores)
         if goes_on:
             training.margins = no_margins(plan, job.stores.train)
@@ -120,31 +122,18 @@ def fit(job: Job) -> Evaluation | None:
                 text = "an earlier version began this run without the margins of its pictures: reslab review lacks them"
                 job.listener({"event": "warning", "text": text})
             device.use_threads(training.progress.threads)
-        group.gather(None)  # no process writes a state before all of them have read it
+        refuse_different_states(group.gather(training.progress.step), states.folder)
         training.progress.threads = device.threads()
+        before, training.progress.processes = training.progress.processes, group.world
         training.progress.follow(plan.timeline)
         if group.first and training.progress.best_epoch >= 0 and not (out / MODEL_NAME).is_file():
             _keep_again(job, training)
         if not training.progress.finished:
             training.progress.seconds += job.spent
-            _train(job, training, states)
+            _train(job, training, states, restart_event(job, training.progress.step, before))
         if group.first and training.margins:
             write_margins(out, training.margins, plan, job.stores.train)
         return group.share(_finish(job) if group.first else None)
-
-
-def _begin_again(job: Job) -> None:
-    """A run without a saved state begins again, unless it must have had one."""
-    out = job.folder
-    epochs = sum(event["event"] == "epoch" for event in read_journal(out))
-    calibrated = (out / MODEL_NAME).is_file() and read_model(out / MODEL_NAME).header.calibration.n > 0
-    if epochs > 1 or calibrated:
-        raise ResLabError(
-            f"{out / STATE_NAME} is missing, so the run cannot go on",
-            f"{out / MODEL_NAME} is as good as it was; or train anew: reslab train DATA --like {out}",
-        )
-    text = "the run was stopped before its first saved state: it begins again at step 0"
-    job.listener({"event": "warning", "text": text})
 
 
 def _keep_again(job: Job, training: Training) -> None:
@@ -160,9 +149,9 @@ def _keep_again(job: Job, training: Training) -> None:
     job.listener({"event": "warning", "text": f"{path} was missing and is written again from the state"})
 
 
-def _train(job: Job, training: Training, states: StateFolder) -> None:
+def _train(job: Job, training: Training, states: StateFolder, restart: Event | None) -> None:
     """The loop, with the run's folder around the first process's."""
-    plan, group, listener = job.plan, job.group, job.listener
+    plan, group, listener = job.plan, dataclasses.replace(job.group, in_steps=True), job.listener
     loader, validate = loader_of(plan, job.stores.train, group), validator_of(plan, job.stores.val, group)
     hint = f"go on with: reslab resume {job.folder}"
     budget = _time_budget(plan, job.stores, training.progress.seconds)
@@ -184,6 +173,9 @@ def _train(job: Job, training: Training, states: StateFolder) -> None:
                 journal.write(event)
                 listener(event)
 
+            if restart:
+                emit(restart)
+
             def save() -> None:
                 training.progress.journal, training.progress.seconds = journal.offset(), budget.elapsed()
                 states.save(training)
@@ -200,10 +192,14 @@ def _time_budget(plan: Plan, stores: Stores, spent: float) -> TimeBudget:
 
 
 @contextmanager
-def lock_folder(out: Path) -> Iterator[None]:
-    """One run per folder. The system lets go of the lock when the process ends, however it ends."""
+def lock_folder(out: Path, patience: float = 0.0) -> Iterator[None]:
+    """One run per folder. The system lets go of the lock when the process ends, however it ends.
+
+    Args:
+        patience: seconds to wait for a process that is about to end.
+    """
     try:
-        with FileLock(out / LOCK_NAME, timeout=0):
+        with FileLock(out / LOCK_NAME, timeout=patience):
             yield
     except Timeout:
         raise ResLabError(f"another process is training in {out}", "wait for it, or stop it first") from None

@@ -42,6 +42,8 @@ class Progress:
     journal: int = 0
     """Bytes of the journal that belong to this state."""
     threads: int = 0
+    processes: int = 0
+    """How many trained; 0 in states of earlier versions."""
     planned: int = 0
     """Length of the plan that is followed; under another one the run continues by that one from here."""
     knots: tuple[tuple[int, float], ...] = ()

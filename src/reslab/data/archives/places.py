@@ -4,13 +4,11 @@ URLs (`s3://`, `gs://`, `memory://`, …) are read by fsspec (extra `scale`); `f
 """
 
 import contextlib
-import errno
 import hashlib
 import os
 import re
 import secrets
 import tempfile
-import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -18,6 +16,7 @@ from typing import Any, BinaryIO, TypeVar
 from urllib.parse import unquote, urlsplit
 
 from reslab.data.archives.cache import kept
+from reslab.data.archives.remote import asked, copy_file, file_system, read_file, read_part
 from reslab.errors import ResLabError
 from reslab.system.files import lock, open_atomically
 
@@ -25,19 +24,8 @@ T = TypeVar("T")
 
 LOCK_NAME = ".reslab-shard.lock"
 _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")
-_PAUSES = (0.2, 0.5, 1.0)
-"""Seconds before a failed request is made again."""
-
-_OPTIONS: dict[str, dict[str, Any]] = {
-    "s3": {"config_kwargs": {"connect_timeout": 5, "read_timeout": 30, "retries": {"max_attempts": 2}}},
-}
-"""Protocol -> what its file system is opened with."""
-
 _WITHOUT_FOLDERS = ("s3://", "s3a://", "gs://", "gcs://", "az://", "abfs://", "abfss://")
 """Object stores: making a folder there could make a bucket."""
-
-_CHUNK = 2**22
-_FULL = (errno.ENOSPC, errno.EFBIG, errno.EDQUOT)
 
 
 def is_url(written: object) -> bool:
@@ -67,7 +55,7 @@ class Place(ABC):
 
     @abstractmethod
     def part(self, name: str, offset: int, size: int) -> bytes:
-        """Bytes of a file; fewer where it ends before. Raises ResLabError."""
+        """Bytes of a file; fewer where it ends before, unless that too is refused. Raises ResLabError."""
 
     @abstractmethod
     def writing(self, name: str) -> contextlib.AbstractContextManager[BinaryIO]:
@@ -207,7 +195,7 @@ class Remote(Place):
         self.where, self.cached = url, False
         self.checksums: dict[str, tuple[int, str]] = {}
         """Name -> bytes and sha256 of the files that may be cached."""
-        self._system, self._root = _file_system(url)
+        self._system, self._root = file_system(url)
         self._root = self._root.rstrip("/")
 
     def _ask(self, name: str, what: Callable[[], T]) -> T:
@@ -225,12 +213,12 @@ class Remote(Place):
         return {str(row["name"]).rsplit("/", 1)[-1]: int(row["size"] or 0) for row in rows if row["type"] == "file"}
 
     def read(self, name: str) -> bytes:
-        return self._ask(name, lambda: self._system.cat_file(f"{self._root}/{name}"))
+        return read_file(self._system, f"{self._root}/{name}", self.named(name))
 
     def part(self, name: str, offset: int, size: int) -> bytes:
         if self.cached and name in self.checksums:
             return self._cached_part(name, offset, size)
-        return self._ask(name, lambda: self._system.cat_file(f"{self._root}/{name}", start=offset, end=offset + size))
+        return read_part(self._system, f"{self._root}/{name}", self.named(name), offset, size)
 
     def _cached_part(self, name: str, offset: int, size: int) -> bytes:
         for _ in range(8):  # another process may make room between the two lines
@@ -245,16 +233,20 @@ class Remote(Place):
         return kept(f"{digest}{Path(name).suffix}", size, lambda file: self._fetch(name, digest, file))
 
     def _fetch(self, name: str, digest: str, file: BinaryIO) -> None:
-        _, found = _copied(self._system, f"{self._root}/{name}", self.named(name), file)
-        if found != digest:
-            raise ResLabError(f"{self.named(name)} is not the file that its index names: another sha256", _ANEW)
+        size, _ = self.checksums[name]
+        for _ in range(2):  # what came over a network may come rightly the second time
+            if copy_file(self._system, f"{self._root}/{name}", self.named(name), size, file) == digest:
+                return
+            file.seek(0)
+        raise ResLabError(f"{self.named(name)} is not the file that its index names: another sha256", _ANEW)
 
     @contextlib.contextmanager
     def writing(self, name: str) -> Iterator[BinaryIO]:
         with _scratch() as folder:
             with open_atomically(folder / "file") as file:
                 yield file
-            self._ask(name, lambda: self._system.put_file(str(folder / "file"), f"{self._root}/{name}"))
+            system, _ = file_system(self.where, writes=True)
+            self._ask(name, lambda: system.put_file(str(folder / "file"), f"{self._root}/{name}"))
 
     def create(self, name: str, data: bytes) -> bool:
         def create() -> bool:
@@ -306,86 +298,25 @@ def url_file(url: str) -> Callable[[], Path]:
     Raises:
         ResLabError: there is no such file, or no answer.
     """
-    system, path = _file_system(url)
-    size, version = asked(url, lambda: (int(system.info(path)["size"] or 0), system.ukey(path)))
+    system, path = file_system(url)
+
+    def look() -> tuple[int, str]:
+        system.invalidate_cache()
+        return int(system.info(path)["size"] or 0), system.ukey(path)
+
+    size, version = asked(url, look)
     name = hashlib.sha256(f"{url} {version}".encode()).hexdigest()[:40] + Path(path).suffix
 
     def fetch(file: BinaryIO) -> None:
-        came, _ = _copied(system, path, url, file)
-        if came != size:
-            raise ResLabError(f"{url} gave {came:,} of {size:,} bytes", "try again")
+        copy_file(system, path, url, size, file)
+        if asked(url, look) != (size, version):
+            raise ResLabError(f"{url} was changed while it was read", "try again")
 
     return lambda: kept(name, size, fetch)
 
 
-def _copied(system: Any, path: str, where: str, file: BinaryIO) -> tuple[int, str]:
-    """Copy a remote file into an open one, from its beginning after each fault: bytes and sha256."""
-
-    def copy() -> tuple[int, str]:
-        file.seek(0)
-        file.truncate()
-        found = hashlib.sha256()
-        with system.open(path, "rb") as source:
-            while chunk := source.read(_CHUNK):
-                found.update(chunk)
-                file.write(chunk)
-        return file.tell(), found.hexdigest()
-
-    return asked(where, copy)
-
-
 def urls_below(url: str, ending: str) -> list[str]:
     """The URLs of all files below a URL that end so, in sorted order."""
-    system, path = _file_system(url)
+    system, path = file_system(url)
     found = asked(url, lambda: system.find(path))
     return [system.unstrip_protocol(name) for name in sorted(found) if name.lower().endswith(ending)]
-
-
-def _file_system(url: str) -> tuple[Any, str]:
-    """fsspec's file system for a URL, and the path in it."""
-    protocol = url.partition("://")[0].lower()
-    try:
-        from fsspec.core import url_to_fs
-    except ImportError:
-        raise ResLabError(f"{url} needs the package fsspec", "pip install 'reslab[scale]'") from None
-    try:
-        return url_to_fs(url, **_OPTIONS.get(protocol, {}))
-    except ImportError as error:
-        missing = getattr(error.__cause__, "name", None) or error.name or str(error)
-        hint = "pip install 'reslab[scale]'" if missing in ("s3fs", "pyarrow") else f"pip install {missing}"
-        raise ResLabError(f"{protocol}:// needs the package {missing}", hint) from None
-    except ValueError as error:
-        raise ResLabError(
-            f"{url} cannot be opened: {str(error).splitlines()[0]}", "known are s3://, gs://, file://, …"
-        ) from None
-
-
-def asked(where: str, what: Callable[[], T]) -> T:
-    """What a request for `where` answers; it is made again after a fault that may pass.
-
-    Raises:
-        ResLabError: there is no such file, no right to read it, or no answer.
-    """
-    for pause in (*_PAUSES, None):
-        try:
-            return what()
-        except ResLabError:
-            raise
-        except FileNotFoundError:
-            raise ResLabError(f"there is no {where}") from None
-        except Exception as error:  # the libraries of object stores raise what they like
-            kinds = {kind.__name__ for kind in type(error).__mro__}
-            if isinstance(error, PermissionError) or any("Credential" in kind for kind in kinds):
-                raise ResLabError(
-                    f"no permission for {where}: {_first_line(error)}", "are the credentials set?"
-                ) from None
-            if isinstance(error, OSError) and error.errno in _FULL:
-                raise
-            if pause is None:
-                raise ResLabError(f"no answer for {where}: {_first_line(error)}", "is there a network?") from None
-            time.sleep(pause)
-    raise AssertionError
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).strip() or type(error).__name__).splitlines()[0]

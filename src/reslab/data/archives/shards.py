@@ -12,7 +12,7 @@ hash is compared when it is read, so that an edited shard cannot give another pi
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -31,6 +31,7 @@ SCHEMA = 1
 """Version of the index; within a version keys are only added."""
 
 HASH_BYTES = 8
+_READS = 2  # of what is not as its hash says: what came over a network may come rightly the second time
 _KIND_WITHIN = 200  # bytes of index.json
 _ANEW = "copy the shards again, or write them anew with reslab shard"
 
@@ -111,12 +112,14 @@ class _Packed(Member):
     def read(self) -> bytes:
         if self.size > MAX_BYTES:
             raise Unreadable(f"its {self.size:,} bytes are more than {MAX_BYTES:,}")
-        data = self.place.part(self.tar, self.offset, self.size)
+        data = b""
+        for _ in range(_READS):
+            data = self.place.part(self.tar, self.offset, self.size)
+            if content_hash(data) == self.hash:
+                return data
         if len(data) < self.size:
             raise Unreadable(f"{CUT_SHORT}: {self.tar} ends within it")
-        if content_hash(data) != self.hash:
-            raise Unreadable(f"{self.tar} was edited: these are not the bytes that its table names")
-        return data
+        raise Unreadable(f"{self.tar} was edited: these are not the bytes that its table names")
 
 
 def is_shards(path: Path) -> bool:
@@ -194,10 +197,20 @@ def read_index(place: Place) -> Index:
         ResLabError: it is missing, damaged, or of a later version.
     """
     where = place.named(INDEX_NAME)
-    document = _document(place.read(INDEX_NAME), where)
+    document = _document(_read(place, INDEX_NAME, lambda data: data.endswith(b"}\n")), where)
     if document.get("kind") != KIND:
         raise ResLabError(f"{where} is not an index of shards")
     return build_known(Index, document, where)
+
+
+def _read(place: Place, name: str, is_whole: Callable[[bytes], bool]) -> bytes:
+    """A small file; what is not whole is read once more."""
+    data = b""
+    for _ in range(_READS):
+        data = place.read(name)
+        if is_whole(data):
+            break
+    return data
 
 
 def _document(data: bytes, where: str) -> dict[str, Any]:
@@ -226,9 +239,10 @@ def pictures_of(place: Place, shard: Shard) -> list[tuple[int, Picture]]:
 def _table(place: Place, shard: Shard) -> Table:
     """The table of a shard, checked."""
     name = f"{shard.name}.json"
-    where, data = place.named(name), place.read(name)
+    is_named = lambda data: hashlib.sha256(data).hexdigest() == shard.table_sha256  # noqa: E731
+    where, data = place.named(name), _read(place, name, is_named)
     document = _document(data, where)
-    if hashlib.sha256(data).hexdigest() != shard.table_sha256:
+    if not is_named(data):
         raise ResLabError(f"{where} is not the table that the index names: it was edited or is of other shards", _ANEW)
     columns = {column: document.get(column) for column in _KINDS}
     for column, values in columns.items():

@@ -11,6 +11,7 @@ from typing import Any
 from reslab.model.run import CONFIG_NAME, CORRECTIONS_NAME, read_config, read_journal
 from reslab.system.values import build, build_known
 from reslab.train.config import Origin, Plan, TrainConfig
+from reslab.train.step.process_group import job_id
 from reslab.words.phrases import PLAIN, Phrase, read_reason
 
 
@@ -18,7 +19,7 @@ def plan_document(plan: Plan) -> dict[str, Any]:
     """`config.json`: every resolved value with where it came from, and the network."""
     from reslab.system import device  # the machine as PyTorch sees it; reading a document needs no PyTorch
 
-    origins = sorted(plan.origins.items())
+    origins, job = sorted(plan.origins.items()), job_id()
     return {
         "schema": 1,
         "config": asdict(plan.config),
@@ -36,7 +37,7 @@ def plan_document(plan: Plan) -> dict[str, Any]:
         "corrections_digest": plan.corrections_digest,
         "machine": device.describe(),
         "reslab": version("reslab"),
-    }
+    } | ({"job": job} if job else {})
 
 
 def plan_from(document: dict[str, Any], run: Path = Path()) -> Plan:
