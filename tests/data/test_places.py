@@ -12,10 +12,11 @@ from pathlib import Path
 import pytest
 from tests.pictures import colour_folder
 
-from reslab.data.archives import cache, remote
+from reslab.data.archives import cache, remote, shards
 from reslab.data.archives.cache import kept
 from reslab.data.archives.places import is_url
 from reslab.data.archives.remote import asked
+from reslab.data.archives.shards import open_shards, stream_shards
 from reslab.data.archives.write import write_shards
 from reslab.data.reader import content
 from reslab.data.sources import at_hand, is_archive, read_data
@@ -78,6 +79,19 @@ def test_more_than_the_cache_holds_is_read_by_ranges(pets, memory, monkeypatch):
     monkeypatch.setenv("RESLAB_CACHE_BYTES", "1000")
     assert contents(read_data("memory://bucket/pets")) == contents(pets)
     assert not cache_folder("shards").exists()
+
+
+def test_shards_that_are_read_in_turn_are_cached_a_few_at_a_time(pets, memory, monkeypatch):
+    _, index = open_shards("memory://bucket/pets")
+    largest, total = max(shard.bytes for shard in index.shards), sum(shard.bytes for shard in index.shards)
+    monkeypatch.setattr(shards, "_AT_ONCE", 1)
+    monkeypatch.setenv("RESLAB_CACHE_BYTES", str(total - 1))
+    assert largest < total and not open_shards("memory://bucket/pets")[0].cached
+    assert [content(p) for p in stream_shards("memory://bucket/pets")] == [content(p) for p in pets.pictures]
+    left = [path.stat().st_size for path in cache_folder("shards").iterdir() if path.suffix == ".tar"]
+    assert left and sum(left) < total
+    monkeypatch.setenv("RESLAB_CACHE_BYTES", str(largest - 1))
+    assert not open_shards("memory://bucket/pets", in_turn=True)[0].cached
 
 
 def test_a_zip_and_a_parquet_file_at_a_url(pets, memory, tmp_path):
@@ -240,9 +254,9 @@ def test_a_large_file_is_copied_in_little_memory_and_goes_on_where_it_was_cut(me
         digest = remote.copy_file(memory, "/bucket/large", "memory://bucket/large", size, file)
         peak = tracemalloc.get_traced_memory()[1]
         tracemalloc.stop()
-    assert digest == hashlib.sha256(b"abcd" * (size // 4)).hexdigest() and peak < 3 * remote._CHUNK
+    assert digest == hashlib.sha256(b"abcd" * (size // 4)).hexdigest() and peak < 3 * remote.CHUNK
     assert (tmp_path / "copy").stat().st_size == size
-    assert len(asked_for) == size // remote._CHUNK + len(cuts) and asked_for[1] == asked_for[2] == remote._CHUNK
+    assert len(asked_for) == size // remote.CHUNK + len(cuts) and asked_for[1] == asked_for[2] == remote.CHUNK
     memory.rm_file("/bucket/large")
 
 

@@ -4,6 +4,7 @@ import re
 
 import pytest
 
+from reslab.data.archives.remote import CHUNK
 from reslab.data.archives.write import MAX_BYTES
 from reslab.nn.count import parameters
 from reslab.nn.zoo import ZOO
@@ -26,7 +27,7 @@ def constants(text):
 def test_each_figure_follows_from_the_constants(language):
     text = page(language)
     rows = FIGURES.findall(text)
-    assert len(rows) == 22
+    assert len(rows) == 23
     for arithmetic, cells in rows:
         found = [float(cell.replace(",", "")) for cell in cells.split(" | ")]
         assert len(found) in (1, 3)
@@ -44,3 +45,4 @@ def test_what_the_program_says_of_itself():
     known = constants(page("en"))
     assert known["gradient_bytes"] == pytest.approx(4 * parameters(ZOO["resnet18"]), rel=0.01)
     assert known["shard_bytes"] == pytest.approx(MAX_BYTES, rel=0.01)
+    assert known["read_bytes"] == CHUNK

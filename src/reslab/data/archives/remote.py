@@ -24,7 +24,7 @@ _WITHIN = 180.0
 _SLOWEST = 60.0
 """Seconds that a request may take: a few megabytes, so that a server that sends a byte now and then is given up."""
 
-_CHUNK = 2**22
+CHUNK = 2**22
 """Bytes of a large file that one request reads."""
 
 _OPTIONS: dict[str, dict[str, Any]] = {
@@ -132,8 +132,8 @@ def copy_file(system: Any, path: str, where: str, size: int, file: BinaryIO) -> 
         ResLabError: as `asked`.
     """
     found = hashlib.sha256()
-    for offset in range(0, size, _CHUNK):
-        part = read_part(system, path, where, offset, min(_CHUNK, size - offset))
+    for offset in range(0, size, CHUNK):
+        part = read_part(system, path, where, offset, min(CHUNK, size - offset))
         found.update(part)
         file.write(part)
     return found.hexdigest()

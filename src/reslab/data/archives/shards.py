@@ -32,6 +32,7 @@ SCHEMA = 1
 
 HASH_BYTES = 8
 _READS = 2  # of what is not as its hash says: what came over a network may come rightly the second time
+_AT_ONCE = 32  # processes of a machine that read shards in turn, and share its cache
 _KIND_WITHIN = 200  # bytes of index.json
 _ANEW = "copy the shards again, or write them anew with reslab shard"
 
@@ -158,14 +159,19 @@ def read_shards(written: str | Path) -> Catalog:
 
 def stream_shards(written: str | Path) -> Iterator[Picture]:
     """The pictures shard by shard, in memory for the table of one."""
-    place, index = open_shards(written)
+    place, index = open_shards(written, in_turn=True)
     for shard in index.shards:
         for _, picture in pictures_of(place, shard):
             yield picture
 
 
-def open_shards(written: str | Path) -> tuple[Place, Index]:
-    """The place and its index, after every shard was found there with the bytes that it should have."""
+def open_shards(written: str | Path, in_turn: bool = False) -> tuple[Place, Index]:
+    """The place and its index, after every shard was found there with the bytes that it should have.
+
+    Args:
+        in_turn: each process reads one shard after the other, so a few of them at a time go through the cache, by large
+            requests, where the cache is too small for all.
+    """
     place = place_of(written)
     index = read_index(place)
     where, sizes = place.named(INDEX_NAME), place.sizes()
@@ -186,7 +192,9 @@ def open_shards(written: str | Path) -> tuple[Place, Index]:
         raise ResLabError(f"{where} is damaged: its shards do not hold {index.pictures:,} pictures together", _ANEW)
     if isinstance(place, Remote):
         place.checksums = {f"{shard.name}.tar": (shard.bytes, shard.sha256) for shard in index.shards}
-        place.cached = sum(shard.bytes for shard in index.shards) <= limit()
+        each = [shard.bytes for shard in index.shards]
+        needed = min(sum(each), _AT_ONCE * max(each, default=0)) if in_turn else sum(each)
+        place.cached = needed <= limit()
     return place, index
 
 

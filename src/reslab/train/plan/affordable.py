@@ -162,7 +162,9 @@ def _with_quick(plan: Plan, config: TrainConfig, catalog: Catalog, user: Collect
 
 def _may_train_head(plan: Plan) -> bool:
     """Whether the head alone may be trained: trained weights, and nobody asked for other layers."""
-    return plan.config.weights != SCRATCH and plan.origins["finetune"].origin == "default" and plan.config.teacher == NONE
+    return (
+        plan.config.weights != SCRATCH and plan.origins["finetune"].origin == "default" and plan.config.teacher == NONE
+    )
 
 
 def _useful_epochs(plan: Plan) -> int:
