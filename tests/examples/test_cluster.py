@@ -102,21 +102,13 @@ def test_a_training_on_slurm_begins_and_goes_on(run, tmp_path):
     assert again[split + 1 :] == ["reslab", "resume", "runs/a"] and parsed(again[split + 2 :])[0] == "resume"
 
 
-def test_an_array_answers_for_each_file_once_and_only_for_what_is_missing(run, tmp_path):
-    for name in ("a.parquet", "b.parquet", "c d.zip", "e.zip", "f.zip", "notes.txt"):
-        (tmp_path / "pictures" / name).parent.mkdir(exist_ok=True)
-        (tmp_path / "pictures" / name).touch()
-    words = [str(FOLDER / "predict.sbatch"), "model.onnx", "pictures", "answers"]
-    shares = [run(*words, SLURM_ARRAY_TASK_COUNT="3", SLURM_ARRAY_TASK_ID=str(k)) for k in range(3)]
-    assert sorted(len(share) for share in shares) == [1, 2, 2]
-    given = [parsed(words)[1] for share in shares for words in share]
-    assert sorted(each["paths"] for each in given) == [
-        (f"pictures/{name}",) for name in ("a.parquet", "b.parquet", "c d.zip", "e.zip", "f.zip")
-    ]
-    assert {str(each["files"].csv) for each in given} == {f"answers/{each['paths'][0][9:]}.csv" for each in given}
-    (tmp_path / "answers" / "c d.zip.csv").touch()
-    left = [run(*words, SLURM_ARRAY_TASK_COUNT="1", SLURM_ARRAY_TASK_ID="0")]
-    assert len(left[0]) == 4
+def test_an_array_answers_for_a_share_each(run):
+    words = [str(FOLDER / "predict.sbatch"), "model.onnx", "shards of mine", "answers"]
+    for task in range(3):
+        ((*commands,),) = run(*words, SLURM_ARRAY_TASK_COUNT="3", SLURM_ARRAY_TASK_ID=str(task))
+        verb, given = parsed(commands)
+        assert (verb, given["model"], given["paths"]) == ("predict", "model.onnx", ("shards of mine",))
+        assert str(given["bulk"].parquet) == "answers" and given["bulk"].where.share == f"{task}/3"
 
 
 def test_trainings_elsewhere_begin_and_go_on(run, tmp_path):
