@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Literal
 
 from reslab.bulk.local import Share, work_here
-from reslab.bulk.on_ray import cluster, work_on
+from reslab.bulk.on_ray import work_on
 from reslab.bulk.slurm import batch_script
 from reslab.bulk.work import Done, Job, Worker
 from reslab.cli import show
@@ -22,6 +22,7 @@ from reslab.data.sources import path_of
 from reslab.engine.open import EngineName
 from reslab.errors import ResLabError
 from reslab.evaluate.predict import SetOptions
+from reslab.system.cluster import cluster
 from reslab.system.events import ignore
 
 _SHARE = re.compile(r"(\d{1,9})/(\d{1,9})")
@@ -87,7 +88,7 @@ def _begun(job: Job, options: BulkOptions, share: Share) -> Iterator[tuple[Worke
         worker = Worker(job, show.people.print)
         yield worker, work_here(worker, job, options.processes or 1, share)
         return
-    with cluster(options.engine_on) as ray:
+    with cluster("auto" if options.engine_on == "ray" else options.engine_on) as ray:
         worker = Worker(job, show.people.print)
         yield worker, work_on(ray, job, worker.missing(share))
 
