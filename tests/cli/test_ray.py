@@ -23,6 +23,7 @@ pytest.importorskip("ray")
 PATIENCE = 300
 QUIET = os.environ | {
     "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_worker_niceness": "0",  # by default workers give way to whatever else runs here
     "GRPC_ENABLE_FORK_SUPPORT": "0",  # with it every twelfth client or so is refused: Ray's issue 63202
 }
 START = (
@@ -30,7 +31,8 @@ START = (
     "--min-worker-port=0", "--max-worker-port=0", "--dashboard-agent-listen-port=0",
 )  # fmt: skip
 SMALL = ("--model", "resnet20", "--size", "16", "--batch-size", "6", "--augment", "strong", "--layout", "channels-last")
-HERE, THERE, SPACE, ENDS = "10.213.77.1", "10.213.77.2", "reslab-ray", ("rsl-ray0", "rsl-ray1")
+HERE, THERE = (f"10.213.{os.getpid() % 256}.{host}" for host in (1, 2))
+SPACE, ENDS = f"reslab-ray-{os.getpid()}", [f"ray{os.getpid()}-{end}" for end in (0, 1)]
 
 
 def free_port():

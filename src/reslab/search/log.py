@@ -1,26 +1,43 @@
-"""Optuna's study in a folder: what was tried and how it went, line by line."""
+"""Optuna's study in a folder: what was tried and how it went, line by line, written by any number of processes."""
 
+import os
 from math import ceil
 from pathlib import Path
 from typing import Any
 
 from reslab.errors import ResLabError
-from reslab.system.files import write_atomically
 
 LOG_NAME = "search.log"
 
 _UNPRUNED = 3  # finished trials before one is stopped early
 
 
+class _Whole:
+    """The lock that whoever writes holds; the half line that one who died has left is cut off first."""
+
+    def __init__(self, path: Path) -> None:
+        optuna = load_optuna()
+        kind = optuna.storages.journal.JournalFileOpenLock  # by a file that is made once: also where locks do not reach
+        self._path, self._lock = path, kind(str(path))
+
+    def acquire(self) -> bool:
+        self._lock.acquire()
+        if self._path.is_file():
+            with self._path.open("r+b") as file:
+                if file.seek(0, os.SEEK_END) and (file.seek(-1, os.SEEK_END), file.read(1))[1] != b"\n":
+                    file.seek(0)
+                    file.truncate(file.read().rfind(b"\n") + 1)
+        return True
+
+    def release(self) -> None:
+        self._lock.release()
+
+
 def open_study(folder: Path, epochs: int = 1) -> Any:
     """Optuna's study in a folder, as far as it got."""
-    from filelock import FileLock
-
     optuna = load_optuna()
     path = folder / LOG_NAME
-    if path.is_file() and not (content := path.read_bytes()).endswith(b"\n"):  # a crash in the middle of a line
-        write_atomically(path, content[: content.rfind(b"\n") + 1])
-    backend = optuna.storages.journal.JournalFileBackend(str(path), lock_obj=FileLock(f"{path}.lock"))
+    backend = optuna.storages.journal.JournalFileBackend(str(path), lock_obj=_Whole(path))
     pruner = optuna.pruners.MedianPruner(n_startup_trials=_UNPRUNED, n_warmup_steps=ceil(epochs / 2))
     try:
         storage = optuna.storages.JournalStorage(backend)
