@@ -126,7 +126,9 @@ def on_ray(address, folder, out, *extra, processes=2, patch=""):
 
 def training_processes():
     """Those that train on the cluster."""
-    found = subprocess.run(["pgrep", "-f", "^ray::RayTrainWorker|^ray::_RayTrainWorker"], capture_output=True, text=True)
+    found = subprocess.run(
+        ["pgrep", "-f", "^ray::RayTrainWorker|^ray::_RayTrainWorker"], capture_output=True, text=True
+    )
     return [int(pid) for pid in found.stdout.split()]
 
 

@@ -66,7 +66,13 @@ class _Post:
 
 
 def train_on_ray(
-    address: str, processes: int, out: Path, config: TrainConfig, user: Collection[str], on_event: Listener, begun: float
+    address: str,
+    processes: int,
+    out: Path,
+    config: TrainConfig,
+    user: Collection[str],
+    on_event: Listener,
+    begun: float,
 ) -> Run:
     """Train as `run.train.train` does, in processes that a Ray cluster starts.
 

@@ -153,7 +153,9 @@ def _search(state: SearchState, minutes: float) -> dict[str, Any]:
             job.listener({"event": "trial end", **row, "best": best, "elapsed": state.elapsed()})
         elif running(state):  # the decision is made over all trials
             if not waiting:
-                job.listener({"event": "hint", "text": "no time for another trial: waiting for those of other processes"})
+                job.listener(
+                    {"event": "hint", "text": "no time for another trial: waiting for those of other processes"}
+                )
             waiting = True
             time.sleep(WAIT)
         else:
@@ -164,9 +166,7 @@ def _search(state: SearchState, minutes: float) -> dict[str, Any]:
     return document
 
 
-def _begin(
-    folder: Path, whole: Catalog, request: SearchRequest, listener: Listener, claims: Claims
-) -> SearchState:
+def _begin(folder: Path, whole: Catalog, request: SearchRequest, listener: Listener, claims: Claims) -> SearchState:
     """A new search: the data checked, the default planned, the length of a trial chosen."""
     config, user, catalog = request.config, request.user, whole.only(OPENED)
     left = max(1.0, request.minutes * 60 - (time.monotonic() - request.begun))
@@ -201,9 +201,7 @@ def _begin(
     return state
 
 
-def _resume(
-    folder: Path, whole: Catalog, request: SearchRequest, listener: Listener, claims: Claims
-) -> SearchState:
+def _resume(folder: Path, whole: Catalog, request: SearchRequest, listener: Listener, claims: Claims) -> SearchState:
     """The search that a folder holds, as its last command left it."""
     study = open_study(folder)
     known, asked = study.user_attrs[KNOWN], request.asked()

@@ -52,7 +52,9 @@ def _reach(address: str) -> None:
     except ValueError:
         host = port = None
     if parts.scheme != "ray" or not host or not port:
-        raise ResLabError(f"{address} is no address of a Ray cluster", "known: auto, ray://HOST:PORT (10001 by default)")
+        raise ResLabError(
+            f"{address} is no address of a Ray cluster", "known: auto, ray://HOST:PORT (10001 by default)"
+        )
     try:
         socket.create_connection((host, port), _PATIENCE).close()
     except OSError as error:
@@ -102,7 +104,9 @@ def _refuse_other_versions(ray: Any) -> None:
         try:
             theirs = ray.get(answer, timeout=_STARTS)
         except ray.exceptions.RayError as error:
-            raise ResLabError(f"the node {where} of the Ray cluster does not answer: {_first_and_last(error)}") from None
+            raise ResLabError(
+                f"the node {where} of the Ray cluster does not answer: {_first_and_last(error)}"
+            ) from None
         if theirs != ours:
             what = f"ResLab {theirs}" if theirs else "no ResLab"
             raise ResLabError(
