@@ -154,10 +154,13 @@ def _fit(task: _Task, post: Any, processes: int, gpus: bool) -> Evaluation | Non
     from ray.train.torch import TorchTrainer  # pyrefly: ignore[missing-import]
 
     with tempfile.TemporaryDirectory(prefix="reslab-ray-") as folder:  # for what Ray would store
+        failures = FailureConfig(max_failures=RESTARTS)
         trainer = TorchTrainer(
-            _train, train_loop_config={"task": task, "post": post}, scaling_config=ScalingConfig(num_workers=processes, use_gpu=gpus),
-            run_config=RunConfig(name="reslab", storage_path=folder, failure_config=FailureConfig(max_failures=RESTARTS)),
-        )  # fmt: skip
+            _train,
+            train_loop_config={"task": task, "post": post},
+            scaling_config=ScalingConfig(num_workers=processes, use_gpu=gpus),
+            run_config=RunConfig(name="reslab", storage_path=folder, failure_config=failures),
+        )
         return trainer.fit().return_value
 
 

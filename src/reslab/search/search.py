@@ -139,31 +139,33 @@ def _search(state: SearchState, minutes: float) -> dict[str, Any]:
     plan = {"folder": str(job.folder), "epochs": job.plan.config.epochs, "minutes": minutes}
     job.listener({"event": "search", **plan, **known, "train": len(job.stores.train), "val": len(job.stores.val)})
     waiting = False
-    while True:
-        with ExitStack() as held:
-            with alone(state.claims):
-                trial = take_trial(state, minutes * 60, held)
-            if trial is not None:
-                run_trial(state, trial)
-                with alone(state.claims):
-                    document = _record(state, minutes)
-        if trial is not None:
-            best = document is not None and document["leader"]["trial"] == trial.number
-            row = row_of(state.study.get_trials(deepcopy=False)[trial.number])
-            job.listener({"event": "trial end", **row, "best": best, "elapsed": state.elapsed()})
-        elif running(state):  # the decision is made over all trials
-            if not waiting:
-                job.listener(
-                    {"event": "hint", "text": "no time for another trial: waiting for those of other processes"}
-                )
-            waiting = True
-            time.sleep(WAIT)
-        else:
-            break
+    while (ran := _one_trial(state, minutes)) or running(state):  # the decision is made over all trials
+        if ran:
+            continue
+        if not waiting:
+            job.listener({"event": "hint", "text": "no time for another trial: waiting for those of other processes"})
+        waiting = True
+        time.sleep(WAIT)
     with alone(state.claims):
         document = _record(state, minutes)
     assert document is not None, "the default is the first trial, and it has not diverged"
     return document
+
+
+def _one_trial(state: SearchState, minutes: float) -> bool:
+    """Run a trial to its end and record what is known; False where no other one fits."""
+    with ExitStack() as held:
+        with alone(state.claims):
+            trial = take_trial(state, minutes * 60, held)
+        if trial is None:
+            return False
+        run_trial(state, trial)
+        with alone(state.claims):
+            document = _record(state, minutes)
+    row = row_of(state.study.get_trials(deepcopy=False)[trial.number])
+    best = document is not None and document["leader"]["trial"] == trial.number
+    state.job.listener({"event": "trial end", **row, "best": best, "elapsed": state.elapsed()})
+    return True
 
 
 def _begin(folder: Path, whole: Catalog, request: SearchRequest, listener: Listener, claims: Claims) -> SearchState:

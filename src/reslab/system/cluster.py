@@ -46,12 +46,11 @@ def _reach(address: str) -> None:
     """See that somebody listens there."""
     if address == "auto":
         return
-    try:
+    host, port = "", None
+    with contextlib.suppress(ValueError):  # a port that is no number
         parts = urlsplit(address)
-        host, port = parts.hostname, parts.port
-    except ValueError:
-        host = port = None
-    if parts.scheme != "ray" or not host or not port:
+        host, port = parts.hostname if parts.scheme == "ray" else "", parts.port
+    if not host or not port:
         raise ResLabError(
             f"{address} is no address of a Ray cluster", "known: auto, ray://HOST:PORT (10001 by default)"
         )
