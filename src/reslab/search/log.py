@@ -13,18 +13,19 @@ _UNPRUNED = 3  # finished trials before one is stopped early
 
 
 class _Whole:
-    """The lock that whoever writes holds; the half line that one who died has left is cut off first."""
+    """The lock of the journal, Optuna's own; before a line is written, the half line of a process that died is cut off."""
 
     def __init__(self, path: Path) -> None:
         optuna = load_optuna()
-        kind = optuna.storages.journal.JournalFileOpenLock  # by a file that is made once: also where locks do not reach
+        kind = optuna.storages.journal.JournalFileOpenLock  # a file that is created once: also where locks do not reach
         self._path, self._lock = path, kind(str(path))
 
     def acquire(self) -> bool:
         self._lock.acquire()
         if self._path.is_file():
             with self._path.open("r+b") as file:
-                if file.seek(0, os.SEEK_END) and (file.seek(-1, os.SEEK_END), file.read(1))[1] != b"\n":
+                file.seek(max(0, file.seek(0, os.SEEK_END) - 1))
+                if file.read() not in (b"", b"\n"):
                     file.seek(0)
                     file.truncate(file.read().rfind(b"\n") + 1)
         return True

@@ -118,7 +118,8 @@ def _refuse_diverged_default(state: SearchState) -> None:
     first = state.study.get_trials(deepcopy=False)[0]
     if why := first.user_attrs.get("diverged"):
         if not running(state):
-            shutil.rmtree(state.job.folder / TRIALS_NAME)  # there is nothing to compare with: the search has not begun
+            trials = state.job.folder / TRIALS_NAME
+            shutil.rmtree(trials, ignore_errors=True)  # there is nothing to compare with: the search has not begun
         raise ResLabError(f"the default itself diverges: {why}", "start from another rate: --lr")
 
 
