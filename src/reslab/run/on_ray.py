@@ -121,7 +121,8 @@ def _followed(ray: Any, task: _Task, processes: int, gpus: bool, on_event: Liste
         return ray.get(fitted)
     except ray.exceptions.RayError as error:
         why = str(error).strip().splitlines()[-1]
-        raise ResLabError(f"the training on the Ray cluster ended: {why}", f"reslab resume {task.out}") from None
+        hint = f"go on with: reslab resume {task.out}" if (task.out / CONFIG_NAME).is_file() else None
+        raise ResLabError(f"the training on the Ray cluster ended: {why}", hint) from None
 
 
 def need_train() -> None:
