@@ -26,7 +26,7 @@ AT_ONCE = {
         ["--help"], ["digits", "--epohs", "3"], ["nowhere"], ["digits", "--model", "resnet21"], ["digits", "--recipe", "paprr"],
         ["digits", "--like", "nowhere"], ["digits", "--weights", "nowhere.pt"], ["digits", "--teacher", "nowhere.pt"],
         ["digits", "--augment", "vflop"], ["digits", "--size", "3"], ["digits", "--finetune", "heed"],
-        ["digits", "--precision", "float8"],
+        ["digits", "--precision", "float8"], ["digits", "--ray", "ray://h:1"],
     ],
     "resume": [["--help"], ["nowhere"]],
     "runs": [["--help"], [], ["--json"]],

@@ -30,7 +30,7 @@ WALLS = {
     "prometheus_client": ("serve",),
     "optuna": ("search",),
     "pyarrow": ("bulk/table", "data/archives/parquet", "evaluate/feature_file"),
-    "ray": ("bulk/on_ray",),
+    "ray": ("run/on_ray", "system/cluster"),
     "fsspec": ("data/archives/remote",),
     "jinja2": ("report",),
     "markdown_it": ("learn/page",),

@@ -1,77 +1,36 @@
 """Workers on a Ray cluster: a task for each missing part, which Ray places, and starts again where its machine fails."""
 
-import importlib.metadata
 import itertools
-import os
+import socket
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from functools import lru_cache
+from pathlib import Path
 from typing import Any
 
-from reslab.bulk.work import Done, Job, Worker
+from reslab.bulk.work import ABOUT, Done, Job, Worker
+from reslab.data.archives.places import place_of
 from reslab.errors import ResLabError
+from reslab.system.cluster import enter
 
 _WAITING = 1000
 """Tasks that Ray knows of at a time."""
 
 
-@contextmanager
-def cluster(address: str) -> Iterator[Any]:
-    """The package ray, connected for the duration of the block to a cluster whose ResLab is of this version.
-
-    Args:
-        address: `ray://HOST:PORT` of its client server; `ray` for the cluster that this machine is part of.
-
-    Raises:
-        ResLabError: the package is missing, no cluster answers, or it has another version of ResLab, or none.
-    """
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # before it is imported: it would report to its maker
-    try:
-        import ray  # pyrefly: ignore[missing-import]
-    except ImportError:
-        raise ResLabError("--engine-on ray needs the package ray", "pip install 'reslab[ray]'") from None
-    try:
-        ray.init("auto" if address == "ray" else address, log_to_driver=False, logging_level="error")
-    except Exception as error:  # of Ray, of gRPC, of the system: they have no common class
-        lines = (str(error).strip() or type(error).__name__).splitlines()
-        said = " ".join(dict.fromkeys((lines[0], lines[-1].strip())))  # between them is a traceback of the server's
-        raise ResLabError(f"no Ray cluster answers at {address}: {said}", "ray start --head begins one") from None
-    try:
-        _refuse_other_version(ray)
-        yield ray
-    finally:
-        ray.shutdown()
-
-
-def _refuse_other_version(ray: Any) -> None:
-    def version() -> str:  # within a function, so that Ray sends its code: a module need not be there
-        import importlib.metadata
-
-        try:
-            return importlib.metadata.version("reslab")
-        except importlib.metadata.PackageNotFoundError:
-            return ""
-
-    theirs, ours = ray.get(ray.remote(version).remote()), importlib.metadata.version("reslab")
-    if theirs != ours:
-        what = f"ResLab {theirs}" if theirs else "no ResLab"
-        raise ResLabError(
-            f"the Ray cluster has {what}, this is ResLab {ours}", f"pip install reslab=={ours} on all nodes"
-        )
-
-
 def work_on(ray: Any, job: Job, numbers: Sequence[int]) -> Iterator[Done]:
     """Answer these parts, given by their numbers.
+
+    Args:
+        ray: connected (`system.cluster`).
 
     Raises:
         ResLabError: OUT cannot be written; a task failed again and again.
     """
-    task = ray.remote(num_cpus=1)(_answer)
+    task, here = ray.remote(num_cpus=1)(_answer), str(Path.cwd())
     more = iter(numbers)
-    waiting = [task.remote(job, number) for number in itertools.islice(more, _WAITING)]
+    waiting = [task.remote(job, here, number) for number in itertools.islice(more, _WAITING)]
     while waiting:
         ready, waiting = ray.wait(waiting)
-        waiting += [task.remote(job, number) for number in itertools.islice(more, len(ready))]
+        waiting += [task.remote(job, here, number) for number in itertools.islice(more, len(ready))]
         try:
             told = ray.get(ready[0])
         except ray.exceptions.RayError as error:
@@ -81,9 +40,14 @@ def work_on(ray: Any, job: Job, numbers: Sequence[int]) -> Iterator[Done]:
         yield told
 
 
-def _answer(job: Job, number: int) -> Done | ResLabError:
-    """The task: what has become of a part, or why nothing can be done here."""
+def _answer(job: Job, folder: str, number: int) -> Done | ResLabError:
+    """The task: what has become of a part, or why nothing can be done here.
+
+    Args:
+        folder: the one in which the command was given.
+    """
     try:
+        enter(folder)
         return next(_worker(job).work(lambda wanted: wanted == number), Done(str(number)))
     except ResLabError as error:
         return error
@@ -92,4 +56,7 @@ def _answer(job: Job, number: int) -> Done | ResLabError:
 @lru_cache(maxsize=1)
 def _worker(job: Job) -> Worker:
     """The worker of this process, whose model is opened once."""
+    if ABOUT not in place_of(job.out).sizes():
+        where = f"{job.out} of the node {socket.gethostname()} is not the folder in which this work was begun"
+        raise ResLabError(where, "choose one on storage that all nodes share, or a URL")
     return Worker(job)

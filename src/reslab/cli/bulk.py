@@ -10,7 +10,7 @@ from typing import Literal
 
 from reslab.bulk.job import Job
 from reslab.bulk.local import Share, work_here
-from reslab.bulk.on_ray import cluster, work_on
+from reslab.bulk.on_ray import work_on
 from reslab.bulk.slurm import batch_script
 from reslab.bulk.work import Done, Worker
 from reslab.cli import show
@@ -23,6 +23,7 @@ from reslab.data.sources import path_of
 from reslab.engine.open import EngineName
 from reslab.errors import ResLabError
 from reslab.evaluate.predict import SetOptions
+from reslab.system.cluster import cluster
 from reslab.system.events import ignore
 
 _SHARE = re.compile(r"(\d{1,9})/(\d{1,9})")
@@ -108,7 +109,7 @@ def _begun(job: Job, where: WorkerOptions, share: Share) -> Iterator[tuple[Worke
         worker = Worker(job, show.people.print)
         yield worker, work_here(worker, job, where.processes or 1, share)
         return
-    with cluster(where.engine_on) as ray:
+    with cluster("auto" if where.engine_on == "ray" else where.engine_on) as ray:
         worker = Worker(job, show.people.print)
         yield worker, work_on(ray, job, worker.missing(share))
 

@@ -31,6 +31,8 @@ def train(
     options: RunOptions = RUN_OPTIONS,
     out: Path | None = None,
     track: Annotated[bool, Parameter(negative="")] = False,
+    ray: str | None = None,
+    processes: int | None = None,
     json: Annotated[bool, Parameter(negative="")] = False,
 ) -> None:
     """Check the data, train, calibrate, score on the validation split, and write a report.
@@ -40,6 +42,8 @@ def train(
         minutes: Fit the run into this many minutes, instead of a number of epochs.
         out: The run folder; runs/DATE-MODEL-DATA by default.
         track: Also write TensorBoard files into the run folder.
+        ray: Train in processes of a Ray cluster: ray://HOST:PORT, or auto for the one this machine is part of.
+        processes: With --ray: how many, each with one core, or one GPU where the cluster has any.
         json: Print the validation score as JSON.
     """
     from reslab.run.train import begun_by_torchrun
@@ -51,11 +55,16 @@ def train(
         config, user = _within(minutes, config, user)
     outside_data(out, data)
     listener = RunListener()
+    told = _with_tracking(listener, track)
     with show.bar() as listener.bar:
-        if out and begun_by_torchrun(out):  # which starts all processes again when one has failed, or a host has come
-            run = resume_run(out, None, _with_tracking(listener, track))
+        if ray is not None or processes is not None:
+            from reslab.run.on_ray import train_on_ray
+
+            run = train_on_ray(*_ray_options(ray, processes, out), config, user, told, STARTED.get())
+        elif out and begun_by_torchrun(out):  # which starts all processes again when one has failed, or a host has come
+            run = resume_run(out, None, told)
         else:
-            run = train_run(config, out, user, _with_tracking(listener, track), STARTED.get())
+            run = train_run(config, out, user, told, STARTED.get())
     _say_score(run, json)
     _next_steps(run, data)
 
@@ -137,6 +146,15 @@ def demo(*, out: Path | None = None, epochs: int | None = None) -> None:
     say("  reslab check path/to/your/pictures        one folder per class")
     say("  reslab train path/to/your/pictures")
     show.open_page(result.report)
+
+
+def _ray_options(ray: str | None, processes: int | None, out: Path | None) -> tuple[str, int, Path]:
+    """What a training on a Ray cluster needs, which a person must say."""
+    if ray is None or processes is None:
+        raise ResLabError("--ray and --processes go together", "--ray ray://HOST:10001 --processes 4")
+    if out is None:
+        raise ResLabError("--ray needs --out", "name the run folder, on storage that all nodes share")
+    return ray, processes, out
 
 
 def _within(minutes: float, config: TrainConfig, user: set[str]) -> tuple[TrainConfig, set[str]]:

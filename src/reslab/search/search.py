@@ -2,18 +2,22 @@
 
 Optuna proposes (TPE: Bergstra et al. 2011) and prunes (median rule); its journal holds what happened. A trial is a run folder
 that resumes exactly, and what it tries is decided by the seed and by the trials before it: a search that was stopped
-continues as if it had never been stopped.
+continues as if it had never been stopped. Any number of processes that share the folder take part in one search; each trial is
+one process's, and what a process leaves unfinished when it dies is taken up by another.
 """
 
 import json
 import shutil
 import time
 from collections.abc import Collection
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass, replace
 from math import ceil
 from pathlib import Path
 from typing import Any
 
+from reslab.bulk.claims import Claims
+from reslab.data.archives.places import place_of
 from reslab.data.catalog import Catalog
 from reslab.errors import ResLabError
 from reslab.model.run import LOCK_NAME, MODEL_NAME, SPLIT_NAME
@@ -33,7 +37,19 @@ from reslab.run.prepare import (
 from reslab.search.evidence import NOTE, compare_on_validation, read_score, write_evidence
 from reslab.search.log import LOG_NAME, load_optuna, open_study
 from reslab.search.space import default_values, parameter_from, search_space
-from reslab.search.trial import KNOWN, TRIALS_NAME, SearchState, next_trial, row_of, run_trial
+from reslab.search.trial import (
+    KNOWN,
+    TRIALS_NAME,
+    WAIT,
+    SearchState,
+    alone,
+    begin_default,
+    row_of,
+    run_trial,
+    running,
+    take_trial,
+    wall_seconds,
+)
 from reslab.system.events import Listener, ignore
 from reslab.tasks.table import task_named
 from reslab.tasks.task import require
@@ -78,6 +94,8 @@ def search(
 ) -> dict[str, Any]:
     """Search the settings of a config for `minutes`, or go on with the search that `out` holds. Test pictures stay shut.
 
+    Processes that are given the same `out`, here or on machines that share it, take part in the same search.
+
     Args:
         out: where everything is written; `runs/<date>-search-<data>` by default.
         user: names of the fields of `config` that a person chose: they stay as they are.
@@ -104,13 +122,14 @@ def search(
             "a search needs validation pictures to choose by", "leave --val as it is, or add a folder val/"
         )
     load_optuna()
-    from reslab.train.session import lock_folder
-
     folder = out or fresh_folder(f"search-{whole.name}")
     reserve(folder)
-    with lock_folder(folder), removed_unless_begun(folder):
-        goes_on = (folder / TRIALS_NAME / "000" / SPLIT_NAME).is_file()
-        return _search((_resume if goes_on else _begin)(folder, whole, request, listener), minutes)
+    with removed_unless_begun(folder):
+        claims = Claims(place_of(folder))
+        with alone(claims):
+            goes_on = (folder / TRIALS_NAME / "000" / SPLIT_NAME).is_file()
+            state = None if goes_on else _begin(folder, whole, request, listener, claims)
+        return _search(state or _resume(folder, whole, request, listener, claims), minutes)
 
 
 def _search(state: SearchState, minutes: float) -> dict[str, Any]:
@@ -119,15 +138,37 @@ def _search(state: SearchState, minutes: float) -> dict[str, Any]:
     job = state.job
     plan = {"folder": str(job.folder), "epochs": job.plan.config.epochs, "minutes": minutes}
     job.listener({"event": "search", **plan, **known, "train": len(job.stores.train), "val": len(job.stores.val)})
-    while (trial := next_trial(state, minutes * 60)) is not None:
-        run_trial(state, trial)
+    waiting = False
+    while (ran := _one_trial(state, minutes)) or running(state):  # the decision is made over all trials
+        if ran:
+            continue
+        if not waiting:
+            job.listener({"event": "hint", "text": "no time for another trial: waiting for those of other processes"})
+        waiting = True
+        time.sleep(WAIT)
+    with alone(state.claims):
         document = _record(state, minutes)
-        row, best = document["trials"][trial.number], document["leader"]["trial"] == trial.number
-        job.listener({"event": "trial end", **row, "best": best, "elapsed": state.elapsed()})
-    return _record(state, minutes)
+    assert document is not None, "the default is the first trial, and it has not diverged"
+    return document
 
 
-def _begin(folder: Path, whole: Catalog, request: SearchRequest, listener: Listener) -> SearchState:
+def _one_trial(state: SearchState, minutes: float) -> bool:
+    """Run a trial to its end and record what is known; False where no other one fits."""
+    with ExitStack() as held:
+        with alone(state.claims):
+            trial = take_trial(state, minutes * 60, held)
+        if trial is None:
+            return False
+        run_trial(state, trial)
+        with alone(state.claims):
+            document = _record(state, minutes)
+    row = row_of(state.study.get_trials(deepcopy=False)[trial.number])
+    best = document is not None and document["leader"]["trial"] == trial.number
+    state.job.listener({"event": "trial end", **row, "best": best, "elapsed": state.elapsed()})
+    return True
+
+
+def _begin(folder: Path, whole: Catalog, request: SearchRequest, listener: Listener, claims: Claims) -> SearchState:
     """A new search: the data checked, the default planned, the length of a trial chosen."""
     config, user, catalog = request.config, request.user, whole.only(OPENED)
     left = max(1.0, request.minutes * 60 - (time.monotonic() - request.begun))
@@ -156,10 +197,13 @@ def _begin(folder: Path, whole: Catalog, request: SearchRequest, listener: Liste
     }
     study.set_user_attr(KNOWN, known | {"full_epochs": full, "seconds": round(per_epoch * epochs, 1)})
     study.enqueue_trial(default_values(space))
-    return SearchState(Job(folder, plan, whole.without(left_out), stores, listener), study, space, request.begun)
+    job = Job(folder, plan, whole.without(left_out), stores, listener)
+    state = SearchState(job, study, space, request.begun, claims)
+    begin_default(state)
+    return state
 
 
-def _resume(folder: Path, whole: Catalog, request: SearchRequest, listener: Listener) -> SearchState:
+def _resume(folder: Path, whole: Catalog, request: SearchRequest, listener: Listener, claims: Claims) -> SearchState:
     """The search that a folder holds, as its last command left it."""
     study = open_study(folder)
     known, asked = study.user_attrs[KNOWN], request.asked()
@@ -174,11 +218,10 @@ def _resume(folder: Path, whole: Catalog, request: SearchRequest, listener: List
     reload_and_verify(stores, catalog, expected, listener)
     left_out = {picture.key for picture in whole.only(OPENED).pictures} - expected.keys()
     space = tuple(parameter_from(document) for document in known["dials"])
-    spent = sum(trial.user_attrs.get("seconds", 0.0) for trial in study.get_trials(deepcopy=False))
+    spent = wall_seconds(study.get_trials(deepcopy=False))
     study = open_study(folder, plan.config.epochs)
-    return SearchState(
-        Job(folder, plan, whole.without(left_out), stores, listener), study, space, request.begun - spent
-    )
+    job = Job(folder, plan, whole.without(left_out), stores, listener)
+    return SearchState(job, study, space, request.begun - spent, claims)
 
 
 def _length(request: SearchRequest, full: int, per_epoch: float) -> int:
@@ -200,16 +243,24 @@ def _length(request: SearchRequest, full: int, per_epoch: float) -> int:
     return epochs
 
 
-def _record(state: SearchState, minutes: float) -> dict[str, Any]:
-    """Write what is known so far, keep the winner as a run of its own, and let go of the losers' folders."""
+def _record(state: SearchState, minutes: float) -> dict[str, Any] | None:
+    """Write what is known so far, keep the winner as a run of its own, and let go of the losers' folders.
+
+    Returns:
+        `search.json`; None before the default has ended, with which all others are compared.
+    """
     from reslab.system import device
 
-    job = state.job
-    rows = [row_of(trial) for trial in state.study.get_trials(deepcopy=False)]
+    job, trials = state.job, state.study.get_trials(deepcopy=False)
+    if trials[0].state != load_optuna().trial.TrialState.COMPLETE:
+        return None
+    at_work = [trial.number for trial in running(state)]
+    rows = {trial.number: row_of(trial) for trial in trials if trial.number not in at_work}
     best = state.study.best_trial.number
     default, leader = state.trial_folder(0), state.trial_folder(best)
+    kept = [default, leader, *(state.trial_folder(number) for number in at_work)]
     for folder in (job.folder / TRIALS_NAME).iterdir():
-        if folder not in (default, leader):
+        if folder not in kept:
             shutil.rmtree(folder)
     comparison = compare_on_validation(leader, default, rivals=len(rows) - 1)
     won = best if comparison["shown"] else 0
@@ -219,12 +270,12 @@ def _record(state: SearchState, minutes: float) -> dict[str, Any]:
         "data": job.catalog.name,
         "pictures": {"train": len(job.stores.train), "val": len(job.stores.val)},
         "minutes": minutes,
-        "seconds": round(sum(row["seconds"] for row in rows), 1),
+        "seconds": round(sum(row["seconds"] for row in rows.values()), 1),
         "seed": job.plan.config.seed,
         "epochs": job.plan.config.epochs,
         "full_epochs": state.known["full_epochs"],
         "dials": state.known["dials"],
-        "trials": rows,
+        "trials": list(rows.values()),
         "default": rows[0] | {"folder": str(default), "val": read_score(default)},
         "leader": rows[best] | {"folder": str(leader), "val": read_score(leader)},
         "comparison": comparison,
