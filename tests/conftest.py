@@ -1,6 +1,7 @@
 """The typed session: `pytest --typed` checks every annotated shape of the rooms below while their tests run.
 
-torch.compile cannot trace the checker, so tests that are marked `plain` are left to the ordinary session.
+torch.compile cannot trace the checker, so tests that are marked `plain` are left to the ordinary session. `pytest --rest` is
+the ordinary session without what `pytest --typed` of those rooms has run.
 """
 
 import os
@@ -22,10 +23,14 @@ from tests.browser import chromium
 
 NOBODY = 65534
 TYPED_ROOMS = ("reslab.nn", "reslab.pixels", "reslab.metrics")
+TYPED_TESTS = tuple(f"tests/{room.partition('.')[2]}/" for room in TYPED_ROOMS)
 
 
 def pytest_addoption(parser):
     parser.addoption("--typed", action="store_true", help="check annotated shapes with beartype")
+    parser.addoption(
+        "--rest", action="store_true", help="all but what the typed session of tests/{nn,pixels,metrics} runs"
+    )
 
 
 def pytest_configure(config):
@@ -41,6 +46,10 @@ def pytest_collection_modifyitems(config, items):
         for item in items:
             if "plain" in item.keywords:
                 item.add_marker(skip)
+    if config.getoption("--rest"):
+        done = [item for item in items if item.nodeid.startswith(TYPED_TESTS) and "plain" not in item.keywords]
+        config.hook.pytest_deselected(items=done)
+        items[:] = [item for item in items if item not in set(done)]
 
 
 @pytest.fixture

@@ -47,6 +47,10 @@ class Unreachable(ResLabError):
     """A server does not answer, or not as it should, however often it is asked."""
 
 
+class ProcessLost(ResLabError):
+    """Another process of the same training has ended, or does not answer: the run can be started again from its last state."""
+
+
 class BadPicture(ResLabError):
     """One picture cannot be decoded; `reason` is short enough for a table cell."""
 

@@ -79,7 +79,7 @@ def assert_right(out, data, expected):
     assert len(rows) == len(found) == len(expected)
     for key, row in expected.items():
         assert found[key] == dataclasses.asdict(row) | {"path": f"{data}/{key}"}
-    assert {path.suffix for path in out.iterdir()} == {".parquet", ".json"}
+    assert {path.suffix for path in out.iterdir()} == {".parquet", ".json"}, sorted(path.name for path in out.iterdir())
 
 
 def child(*words, patch=""):

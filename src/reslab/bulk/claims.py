@@ -7,6 +7,7 @@ or a sleeping worker wakes up, both write the same file under the same name.
 import contextlib
 import json
 import os
+import re
 import secrets
 import socket
 import threading
@@ -21,6 +22,8 @@ BEAT = 10.0
 """Seconds between two signs of life."""
 STALE = 60.0
 """A claim is given up after so many seconds without one, by the clock of whoever watches it: no two clocks are compared."""
+
+_CLAIM = re.compile(r"\.\.?(?P<part>.+)\.claim(\.\w+\.tmp)?")
 
 
 class Claims:
@@ -48,11 +51,11 @@ class Claims:
             self._place.remove(name)
 
     def sweep(self, there: Collection[str]) -> None:
-        """Remove the claims of parts whose files are there: their workers died between the two."""
+        """Remove the claims, whole or begun, of parts whose files are there: their workers died meanwhile."""
         for name in there:
-            part, _, ending = name.rpartition(".")
-            if ending == "parquet" and _name(part) in there:
-                self._place.remove(_name(part))
+            found = _CLAIM.fullmatch(name)
+            if found and f"{found['part']}.parquet" in there:
+                self._place.remove(name)
 
     def _take(self, part: str, name: str) -> bool:
         if self._place.create(name, self._content(0)):

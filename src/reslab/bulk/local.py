@@ -6,6 +6,8 @@ import os
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from multiprocessing.connection import Connection, wait
+from multiprocessing.context import SpawnProcess
+from typing import Any
 
 from reslab.bulk.work import Done, Job, Worker
 from reslab.errors import ResLabError
@@ -43,7 +45,7 @@ def work_here(worker: Worker, job: Job, processes: int = 1, share: Share = Share
 def _watched(job: Job, processes: int, share: Share, problems: list[ResLabError]) -> Iterator[Done]:
     """What the processes report, while any of them lives."""
     context = multiprocessing.get_context("spawn")
-    children, open_ends = [], []
+    children: dict[Any, SpawnProcess] = {}
     try:
         with _one_thread():
             for _ in range(processes):
@@ -51,25 +53,24 @@ def _watched(job: Job, processes: int, share: Share, problems: list[ResLabError]
                 child = context.Process(target=_work, args=(job, share, sender), daemon=True)
                 child.start()
                 sender.close()
-                children.append(child)
-                open_ends.append(receiver)
-        while open_ends:
-            for ready in wait(open_ends):
+                children[receiver] = child
+        running = dict(children)
+        while running:
+            for ready in wait(list(running)):
                 try:
                     told = ready.recv()  # pyrefly: ignore[missing-attribute]
                 except EOFError:
-                    open_ends.remove(ready)
+                    running.pop(ready).join()  # or the others would take it for alive, and wait for its claim
                     continue
                 if isinstance(told, Done):
                     yield told
                 else:
                     problems.append(told)
-        for child in children:
-            child.join()
+        for child in children.values():
             if child.exitcode:
                 problems.append(ResLabError("a worker process was killed", "the same command does what is missing"))
     finally:
-        for child in children:
+        for child in children.values():
             child.terminate()
             child.join()
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from reslab.errors import ResLabError
+from reslab.errors import ProcessLost, ResLabError
 from reslab.evaluate.evaluation import Evaluation
 from reslab.model.run import CONFIG_NAME
 from reslab.run.prepare import removed_unless_begun, reserve
@@ -175,6 +175,8 @@ def _train(given: dict[str, Any]) -> Evaluation | None:
     try:
         enter(task.folder)
         return _trained(task, lambda event: post.tell.remote(event)).evaluation
+    except ProcessLost:
+        raise  # Ray starts all of them again
     except ResLabError as error:
         ray.get(post.complain.remote(error))
         raise

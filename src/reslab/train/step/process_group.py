@@ -19,7 +19,7 @@ from datetime import timedelta
 from functools import cache
 from typing import TYPE_CHECKING, TypeVar
 
-from reslab.errors import ResLabError
+from reslab.errors import ProcessLost, ResLabError
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -106,7 +106,7 @@ def _answered() -> Iterator[None]:
         yield
     except RuntimeError as error:
         what = re.sub(r"^\[[^]]*\] ", "", str(error).strip() or type(error).__name__).splitlines()[0].split(". ")[0]
-        raise ResLabError(
+        raise ProcessLost(
             f"another process of this run does not answer: {what}",
             "torchrun --max-restarts starts the run again from its last state; by hand: reslab resume RUN",
         ) from None
