@@ -50,11 +50,10 @@ class Claims:
             beating.join()
             self._place.remove(name)
 
-    def sweep(self, there: Collection[str]) -> None:
-        """Remove the claims, whole or begun, of parts whose files are there: their workers died meanwhile."""
-        for name in there:
-            found = _CLAIM.fullmatch(name)
-            if found and f"{found['part']}.parquet" in there:
+    def sweep(self, done: Collection[str]) -> None:
+        """Remove the claims, whole or begun, of parts that are done: whoever left one there has died."""
+        for name in self._place.sizes():
+            if (found := _CLAIM.fullmatch(name)) and found["part"] in done:
                 self._place.remove(name)
 
     def _take(self, part: str, name: str) -> bool:

@@ -109,7 +109,7 @@ class Worker:
                     broken |= {part.name} if done.error else set()
                     yield done
             if not left:
-                claims.sweep(there)
+                claims.sweep({name.removesuffix(".parquet") for name in there})
                 return
             if not gained:
                 time.sleep(WAIT)

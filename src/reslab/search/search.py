@@ -44,6 +44,7 @@ from reslab.search.trial import (
     SearchState,
     alone,
     begin_default,
+    release_finished,
     row_of,
     run_trial,
     running,
@@ -148,6 +149,7 @@ def _search(state: SearchState, minutes: float) -> dict[str, Any]:
         time.sleep(WAIT)
     with alone(state.claims):
         document = _record(state, minutes)
+        release_finished(state)
     assert document is not None, "the default is the first trial, and it has not diverged"
     return document
 

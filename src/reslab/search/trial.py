@@ -103,6 +103,13 @@ def take_trial(state: SearchState, seconds: float, held: ExitStack) -> Any:
     return _with_sampler(state, trial)
 
 
+def release_finished(state: SearchState) -> None:
+    """Remove what processes that died have left of claims to trials that are finished."""
+    open_trials = {trial.number for trial in running(state)}
+    numbers = range(len(state.study.get_trials(deepcopy=False)))
+    state.claims.sweep({_name(number) for number in numbers if number not in open_trials})
+
+
 def _name(number: int) -> str:
     return f"trial-{number:03d}"
 
