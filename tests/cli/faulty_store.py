@@ -29,12 +29,12 @@ class Proxy(ThreadingHTTPServer):
         self.made, self.too_early, self._left_alone = Counter(), 0, {}
         self._lock = threading.Lock()
 
-    def fault(self, method, path):
-        """What happens to this request."""
+    def fault(self, method, path, part):
+        """What happens to this request for a part of a file; other parts of it may be asked for meanwhile."""
         with self._lock:
             if method != "GET" or not path.endswith((".tar", ".json")):
                 return "gone" if self.alive_for == 0 else None
-            if time.monotonic() < self._left_alone.pop(path, 0):
+            if time.monotonic() < self._left_alone.pop((path, part), 0):
                 self.too_early += 1
             if self.alive_for is not None:
                 self.alive_for = max(0, self.alive_for - 1)
@@ -48,7 +48,7 @@ class Proxy(ThreadingHTTPServer):
             fault = FAULTS[self.reads // self.every % len(FAULTS)]
             self.made[fault] += 1
             if fault == "503, retry after":
-                self._left_alone[path] = time.monotonic() + RETRY_AFTER
+                self._left_alone[path, part] = time.monotonic() + RETRY_AFTER
             return fault
 
     def handle_error(self, request, client_address):
@@ -63,7 +63,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def answer(self):
         sent = self.rfile.read(int(self.headers.get("Content-Length", 0)))
-        fault = self.server.fault(self.command, self.path.split("?")[0])
+        fault = self.server.fault(self.command, self.path.split("?")[0], self.headers.get("Range"))
         if fault == "gone":
             self.reset()
         elif fault in ("503", "503, retry after"):

@@ -25,9 +25,14 @@ PATIENCE = 300
 
 @pytest.fixture
 def searching():
-    """Starts a process that takes part; it has no time left once so many trials have begun."""
+    """Starts a process that takes part; it has no time left once so many trials have begun.
+
+    It begins each trial that it has taken when a file `gate` lies beside the search.
+    """
     code = (
-        "import sys\nfrom reslab.cli.app import run\nfrom reslab.search import search, trial\ntake = trial.take_trial\n"
+        "import sys, time\nfrom reslab.cli.app import run\nfrom reslab.search import search, trial\ntake = trial.take_trial\n"
+        "def run_trial(state, one):\n    while not (state.job.folder.parent / 'gate').exists(): time.sleep(0.05)\n"
+        "    return trial.run_trial(state, one)\nsearch.run_trial = run_trial\n"
         f"search.take_trial = lambda state, seconds, held: take(state, "
         f"seconds if len(state.study.get_trials(deepcopy=False)) < {TRIALS} else 0, held)\n"
         "sys.exit(run(sys.argv[1:]))"
@@ -71,6 +76,7 @@ def test_two_processes_and_one_is_killed(searching, tmp_path):
     cut = next(name for name, pid in claimed(out).items() if pid == second.pid)
     second.send_signal(signal.SIGKILL)
     second.communicate()
+    (tmp_path / "gate").touch()
     third = searching(data, out)
     told = [process.communicate(timeout=PATIENCE) for process in (first, third)]
     assert first.returncode == third.returncode == 0, told
