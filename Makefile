@@ -15,7 +15,7 @@ demo: $(VENV)/.train
 
 test: $(VENV)/.dev
 	$(BIN)/python -m pytest -n 2 --typed tests/nn tests/pixels tests/metrics tests/test_typed.py -q
-	$(BIN)/python -m pytest -n 3 --rest
+	$(BIN)/python -m pytest -n 2 --rest
 
 check: $(VENV)/.dev
 	$(BIN)/ruff format --check src tests benchmarks reproduce docs examples
