@@ -228,4 +228,4 @@ def test_what_is_refused(address, colours, own, tmp_path):
             continue
         code, told = ended(on_ray(address, data, out, processes=processes))
         assert code == 2 and complaint in told, told
-        assert not out.exists()
+        assert not out.exists(), sorted(path.name for path in out.iterdir())

@@ -15,7 +15,7 @@ from tests.pictures import colour_folder
 from reslab.data.archives import cache, remote, shards
 from reslab.data.archives.cache import kept
 from reslab.data.archives.places import is_url
-from reslab.data.archives.remote import asked
+from reslab.data.archives.remote import with_retries
 from reslab.data.archives.shards import open_shards, stream_shards
 from reslab.data.archives.write import write_shards
 from reslab.data.reader import content
@@ -91,7 +91,7 @@ def test_shards_that_are_read_in_turn_are_cached_a_few_at_a_time(pets, memory, m
     left = [path.stat().st_size for path in cache_folder("shards").iterdir() if path.suffix == ".tar"]
     assert left and sum(left) < total
     monkeypatch.setenv("RESLAB_CACHE_BYTES", str(largest - 1))
-    assert not open_shards("memory://bucket/pets", in_turn=True)[0].cached
+    assert not open_shards("memory://bucket/pets", sequential=True)[0].cached
 
 
 def test_a_zip_and_a_parquet_file_at_a_url(pets, memory, tmp_path):
@@ -177,7 +177,7 @@ def test_faults_that_pass_are_tried_again_and_others_are_not(monkeypatch):
             raise faults.pop()
         return 1
 
-    assert asked("s3://a", answer) == 1
+    assert with_retries("s3://a", answer) == 1
 
     def always(error):
         tries.append(1)
@@ -185,11 +185,11 @@ def test_faults_that_pass_are_tried_again_and_others_are_not(monkeypatch):
 
     tries = []
     with pytest.raises(ResLabError, match="no answer for s3://a: reset"):
-        asked("s3://a", lambda: always(ConnectionResetError("reset")))
+        with_retries("s3://a", lambda: always(ConnectionResetError("reset")))
     assert len(tries) == 3
     tries = []
     with pytest.raises(ResLabError, match="no permission for s3://a: Forbidden"):
-        asked("s3://a", lambda: always(PermissionError("Forbidden")))
+        with_retries("s3://a", lambda: always(PermissionError("Forbidden")))
     assert len(tries) == 1
 
 
@@ -214,10 +214,10 @@ def test_a_server_is_left_alone_for_as_long_as_it_says(monkeypatch):
             raise faults.pop()
         return 1
 
-    assert asked("s3://a", answer) == 1 and slept == [0.5, 7.0]
+    assert with_retries("s3://a", answer) == 1 and slept == [0.5, 7.0]
     faults[:] = [Busy("3600")]
     with pytest.raises(Unreachable, match="no answer for s3://a: SlowDown"):
-        asked("s3://a", answer)
+        with_retries("s3://a", answer)
     assert slept == [0.5, 7.0]
 
 
@@ -233,7 +233,7 @@ def test_a_server_that_takes_long_to_fail_is_not_asked_for_ever(monkeypatch):
         raise TimeoutError("slow")
 
     with pytest.raises(Unreachable):
-        asked("s3://a", answer)
+        with_retries("s3://a", answer)
     assert len(tries) == 3
 
 

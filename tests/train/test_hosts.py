@@ -154,7 +154,7 @@ def test_all_find_one_prefix_in_a_store_that_an_earlier_start_has_used():
 def together(store):
     def come(rank):
         time.sleep(0.1 * (rank == 0))
-        return process_group._room(store, rank, 3)
+        return process_group._fresh_prefix(store, rank, 3)
 
     with ThreadPoolExecutor(3) as pool:
         return list(pool.map(come, range(3)))

@@ -10,7 +10,7 @@ from typing import Any
 from reslab.bulk.work import ABOUT, Done, Job, Worker
 from reslab.data.archives.places import place_of
 from reslab.errors import ResLabError
-from reslab.system.cluster import enter
+from reslab.system.cluster import change_folder
 
 _WAITING = 1000
 """Tasks that Ray knows of at a time."""
@@ -47,7 +47,7 @@ def _answer(job: Job, folder: str, number: int) -> Done | ResLabError:
         folder: the one in which the command was given.
     """
     try:
-        enter(folder)
+        change_folder(folder)
         return next(_worker(job).work(lambda wanted: wanted == number), Done(str(number)))
     except ResLabError as error:
         return error

@@ -58,7 +58,7 @@ class _Sharded:
 
     def __init__(self, data: str) -> None:
         self._data = data
-        self._place, self._index = open_shards(data, in_turn=True)
+        self._place, self._index = open_shards(data, sequential=True)
         self.pictures, self.count = self._index.pictures, len(self._index.shards)
         self.digest = hashlib.sha256(self._place.read(INDEX_NAME)).hexdigest()
 

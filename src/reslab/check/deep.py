@@ -45,7 +45,7 @@ class Kept:
     metadata: Metadata | None = None
 
 
-def kept_of(picture: Picture, decoded: Decoded, deep: bool) -> Kept:
+def summarize(picture: Picture, decoded: Decoded, deep: bool) -> Kept:
     """What is kept of a decoded picture.
 
     Args:
@@ -78,7 +78,7 @@ class DeepCheck:
 
     def keep(self, picture: Picture, decoded: Decoded, _: bytes) -> None:
         """Take a decoded picture; may be called from several threads."""
-        self.put(self._index[picture], kept_of(picture, decoded, self._deep))
+        self.put(self._index[picture], summarize(picture, decoded, self._deep))
 
     def put(self, number: int, kept: Kept) -> None:
         """Take what was kept of the picture of this number."""

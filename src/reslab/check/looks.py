@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 import numpy as np
 
 from reslab.check.data import Problem, Seen, look_at
-from reslab.check.deep import DeepCheck, Kept, kept_of
+from reslab.check.deep import DeepCheck, Kept, summarize
 from reslab.check.hashes import SIDE
 from reslab.check.metadata import Metadata
 from reslab.check.quality import Quality
@@ -42,7 +42,7 @@ def look_at_parts(pictures: Iterable[Picture], deep: bool, workers: int | None =
     kept: dict[Picture, Kept] = {}
 
     def keep(picture: Picture, decoded: Decoded, _: bytes) -> None:
-        kept[picture] = kept_of(picture, decoded, deep)
+        kept[picture] = summarize(picture, decoded, deep)
 
     pictures = list(pictures)
     workers = default_workers() if workers is None else workers
@@ -59,7 +59,7 @@ def _stored(key: str, name: bytes, problems: str, kept: Kept | None) -> Look:
     return Look(key, name, problems, kept.twin, next(small), next(inner, None), quality, metadata)
 
 
-def recalled(catalog: Catalog, deeper: DeepCheck, looks: Iterable[tuple[Picture, Look]]) -> list[Seen]:
+def restore_looks(catalog: Catalog, deeper: DeepCheck, looks: Iterable[tuple[Picture, Look]]) -> list[Seen]:
     """What `look_at` gives for the pictures of a catalog, from stored rows; `deeper` is given what it keeps.
 
     Args:

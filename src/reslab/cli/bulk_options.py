@@ -37,10 +37,6 @@ class BulkOptions:
     "Write a Parquet file per shard of DATA into this folder or URL. What is missing is what is left to do."
     where: WorkerOptions = WORKER_OPTIONS
 
-    def refuse_alone(self) -> None:
-        """Refuse what means nothing without --parquet."""
-        self.where.refuse_without(self.parquet, "--parquet")
-
 
 @Parameter(name="*")
 @dataclass(frozen=True)
@@ -50,10 +46,6 @@ class PartsOptions:
     parts: str | None = None
     "With --near or --deep, of shards: keep what is seen of each as a file in this folder or URL, and judge from the files."
     where: WorkerOptions = WORKER_OPTIONS
-
-    def refuse_alone(self) -> None:
-        """Refuse what means nothing without --parts."""
-        self.where.refuse_without(self.parts, "--parts")
 
 
 BULK_OPTIONS, PARTS_OPTIONS = BulkOptions(), PartsOptions()

@@ -45,7 +45,7 @@ def check(
         json: Print JSON.
     """
     outside_data(html, data, "--html")
-    bulk.refuse_alone()
+    bulk.where.refuse_without(bulk.parts, "--parts")
     config, _ = apply(replace(recipe("standard"), data=data), (), source.given())
     config = replace(config, corrections=None if corrections is None else str(corrections))
     if bulk.parts is None:

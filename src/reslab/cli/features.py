@@ -63,7 +63,7 @@ def embed(
     """
     path = find_model(model)
     foreign.refuse_for(path)
-    bulk.refuse_alone()
+    bulk.where.refuse_without(bulk.parquet, "--parquet")
     if bulk.parquet is not None:
         if out or how.split or source.given():
             raise ResLabError(

@@ -63,7 +63,7 @@ def predict(
     if not paths:
         raise ResLabError("predict needs at least one picture, folder or pattern", "reslab predict MODEL photos/")
     foreign.refuse_for(find_model(model))
-    bulk.refuse_alone()
+    bulk.where.refuse_without(bulk.parquet, "--parquet")
     if bulk.parquet is not None:
         if files != _FILE_OPTIONS or len(paths) > 1:
             raise ResLabError(

@@ -11,7 +11,7 @@ _ROUNDS = 3
 _CLEARLY = 1.05  # times as fast, or the first one is kept: its last digits do not change with a chance of the clock
 
 
-def faster(first: OneCoreEngine, *others: OneCoreEngine) -> Any:
+def choose_fastest(first: OneCoreEngine, *others: OneCoreEngine) -> Any:
     """The engine that answers a batch of noise in the least time on one core; `first` unless another is clearly faster.
 
     The engines take turns, and the least of their times counts, so that other programs disturb all of them alike.

@@ -87,9 +87,9 @@ def _fastest(path: Path) -> Any:
     engine = _exported(path)
     if engine.name == "openvino" or not find_spec("openvino"):
         return engine
-    from reslab.engine.fastest import faster
+    from reslab.engine.fastest import choose_fastest
 
-    return faster(engine, _openvino(path))
+    return choose_fastest(engine, _openvino(path))
 
 
 @contextmanager

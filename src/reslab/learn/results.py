@@ -19,7 +19,7 @@ def result(name: str) -> dict[str, Any]:
     return read_json(file)
 
 
-def compared(name: str) -> str:
+def format_comparison(name: str) -> str:
     """A stored comparison of trainings as text: accuracy in percent, and what is gained in points with its 95 % interval."""
     found = result(name)
     counts = f"{found['train']:,} photographs, {found['epochs']} epochs, {len(found['seeds'])} seeds; {found['test']:,} to judge"

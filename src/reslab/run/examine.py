@@ -70,11 +70,11 @@ def examine_looks(
         looks: of every picture, in any order.
     """
     from reslab.check.deep import DeepCheck
-    from reslab.check.looks import recalled
+    from reslab.check.looks import restore_looks
 
     catalog = read_and_split(config)
     deeper = DeepCheck(catalog, deep)
-    verdict = _deeper(judge(catalog, recalled(catalog, deeper, looks)), deeper, deep)
+    verdict = _deeper(judge(catalog, restore_looks(catalog, deeper, looks)), deeper, deep)
     _draw(html, catalog, verdict)
     return verdict
 

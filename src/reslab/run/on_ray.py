@@ -19,7 +19,7 @@ from reslab.evaluate.evaluation import Evaluation
 from reslab.model.run import CONFIG_NAME
 from reslab.run.prepare import removed_unless_begun, reserve
 from reslab.run.train import Run, resume, train
-from reslab.system.cluster import cluster, enter
+from reslab.system.cluster import change_folder, cluster
 from reslab.system.events import Event, Listener
 from reslab.train.config import TrainConfig
 from reslab.train.step.process_group import join
@@ -44,7 +44,7 @@ class _Task:
     """A file in `out`, for the processes to see."""
 
 
-class _Post:
+class _Mailbox:
     """Between the processes and whoever gave the command: what is told, and what was wrong."""
 
     def __init__(self) -> None:
@@ -58,10 +58,10 @@ class _Post:
         told, self._told = self._told, []
         return told
 
-    def complain(self, error: ResLabError) -> None:
+    def set_error(self, error: ResLabError) -> None:
         self._wrong = self._wrong or error
 
-    def complaint(self) -> ResLabError | None:
+    def error(self) -> ResLabError | None:
         return self._wrong
 
 
@@ -109,14 +109,14 @@ def _marked(out: Path) -> Iterator[str]:
 
 def _followed(ray: Any, task: _Task, processes: int, gpus: bool, on_event: Listener) -> Evaluation | None:
     """What the first process has found; meanwhile, what it tells is passed on."""
-    post = ray.remote(num_cpus=0)(_Post).remote()
-    running = [fitted := ray.remote(num_cpus=0, max_retries=0)(_fit).remote(task, post, processes, gpus)]
+    mailbox = ray.remote(num_cpus=0)(_Mailbox).remote()
+    running = [fitted := ray.remote(num_cpus=0, max_retries=0)(_fit).remote(task, mailbox, processes, gpus)]
     try:
         while running:
             _, running = ray.wait(running, timeout=_LOOK)
-            for event in ray.get(post.take.remote()):
+            for event in ray.get(mailbox.take.remote()):
                 on_event(event)
-        if error := ray.get(post.complaint.remote()):
+        if error := ray.get(mailbox.error.remote()):
             raise error
         return ray.get(fitted)
     except ray.exceptions.RayError as error:
@@ -149,7 +149,7 @@ def _refuse_few(ray: Any, processes: int) -> bool:
     return gpus
 
 
-def _fit(task: _Task, post: Any, processes: int, gpus: bool) -> Evaluation | None:
+def _fit(task: _Task, mailbox: Any, processes: int, gpus: bool) -> Evaluation | None:
     """Where Ray Train is told what to do: a task on the cluster, since a client from outside cannot."""
     from ray.train import FailureConfig, RunConfig, ScalingConfig  # pyrefly: ignore[missing-import]
     from ray.train.torch import TorchTrainer  # pyrefly: ignore[missing-import]
@@ -158,7 +158,7 @@ def _fit(task: _Task, post: Any, processes: int, gpus: bool) -> Evaluation | Non
         failures = FailureConfig(max_failures=RESTARTS)
         trainer = TorchTrainer(
             _train,
-            train_loop_config={"task": task, "post": post},
+            train_loop_config={"task": task, "mailbox": mailbox},
             scaling_config=ScalingConfig(num_workers=processes, use_gpu=gpus),
             run_config=RunConfig(name="reslab", storage_path=folder, failure_config=failures),
         )
@@ -169,16 +169,16 @@ def _train(given: dict[str, Any]) -> Evaluation | None:
     """What each process does; the first one's answer counts."""
     import ray  # pyrefly: ignore[missing-import]
 
-    task, post = given["task"], given["post"]
-    if ray.get(post.complaint.remote()):  # after a restart: what was wrong with the data is still wrong
+    task, mailbox = given["task"], given["mailbox"]
+    if ray.get(mailbox.error.remote()):  # after a restart: what was wrong with the data is still wrong
         return None
     try:
-        enter(task.folder)
-        return _trained(task, lambda event: post.tell.remote(event)).evaluation
+        change_folder(task.folder)
+        return _trained(task, lambda event: mailbox.tell.remote(event)).evaluation
     except ProcessLost:
         raise  # Ray starts all of them again
     except ResLabError as error:
-        ray.get(post.complain.remote(error))
+        ray.get(mailbox.set_error.remote(error))
         raise
 
 

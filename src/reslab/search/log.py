@@ -12,7 +12,7 @@ LOG_NAME = "search.log"
 _UNPRUNED = 3  # finished trials before one is stopped early
 
 
-class _Whole:
+class _JournalLock:
     """The lock of the journal, Optuna's own; before a line is written, the half line of a process that died is cut off."""
 
     def __init__(self, path: Path) -> None:
@@ -38,7 +38,7 @@ def open_study(folder: Path, epochs: int = 1) -> Any:
     """Optuna's study in a folder, as far as it got."""
     optuna = load_optuna()
     path = folder / LOG_NAME
-    backend = optuna.storages.journal.JournalFileBackend(str(path), lock_obj=_Whole(path))
+    backend = optuna.storages.journal.JournalFileBackend(str(path), lock_obj=_JournalLock(path))
     pruner = optuna.pruners.MedianPruner(n_startup_trials=_UNPRUNED, n_warmup_steps=ceil(epochs / 2))
     try:
         storage = optuna.storages.JournalStorage(backend)

@@ -42,8 +42,8 @@ from reslab.search.trial import (
     TRIALS_NAME,
     WAIT,
     SearchState,
-    alone,
     begin_default,
+    exclusive,
     release_finished,
     row_of,
     run_trial,
@@ -127,7 +127,7 @@ def search(
     reserve(folder)
     with removed_unless_begun(folder):
         claims = Claims(place_of(folder))
-        with alone(claims):
+        with exclusive(claims):
             goes_on = (folder / TRIALS_NAME / "000" / SPLIT_NAME).is_file()
             state = None if goes_on else _begin(folder, whole, request, listener, claims)
         return _search(state or _resume(folder, whole, request, listener, claims), minutes)
@@ -147,7 +147,7 @@ def _search(state: SearchState, minutes: float) -> dict[str, Any]:
             job.listener({"event": "hint", "text": "no time for another trial: waiting for those of other processes"})
         waiting = True
         time.sleep(WAIT)
-    with alone(state.claims):
+    with exclusive(state.claims):
         document = _record(state, minutes)
         release_finished(state)
     assert document is not None, "the default is the first trial, and it has not diverged"
@@ -157,12 +157,12 @@ def _search(state: SearchState, minutes: float) -> dict[str, Any]:
 def _one_trial(state: SearchState, minutes: float) -> bool:
     """Run a trial to its end and record what is known; False where no other one fits."""
     with ExitStack() as held:
-        with alone(state.claims):
+        with exclusive(state.claims):
             trial = take_trial(state, minutes * 60, held)
         if trial is None:
             return False
         run_trial(state, trial)
-        with alone(state.claims):
+        with exclusive(state.claims):
             document = _record(state, minutes)
     row = row_of(state.study.get_trials(deepcopy=False)[trial.number])
     best = document is not None and document["leader"]["trial"] == trial.number

@@ -60,7 +60,7 @@ class SearchState:
 
 
 @contextmanager
-def alone(claims: Claims) -> Iterator[None]:
+def exclusive(claims: Claims) -> Iterator[None]:
     """What is done inside is done by one process at a time; the others wait."""
     while True:
         with claims.claimed(_ALL) as mine:
@@ -76,7 +76,7 @@ def running(state: SearchState) -> list[Any]:
 
 
 def take_trial(state: SearchState, seconds: float, held: ExitStack) -> Any:
-    """A trial that nobody is at any more, or a new one if it fits; None where it does not. To be asked for `alone`.
+    """A trial that nobody is at any more, or a new one if it fits; None where it does not. To be asked for `exclusive`.
 
     What a trial tries is drawn from the seed, its number and the trials before it.
 

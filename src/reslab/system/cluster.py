@@ -114,7 +114,7 @@ def _refuse_other_versions(ray: Any) -> None:
             )
 
 
-def enter(folder: str) -> None:
+def change_folder(folder: str) -> None:
     """Work in the folder in which the command was given, if this node has it: relative paths are meant from there."""
     with contextlib.suppress(OSError):
         os.chdir(folder)

@@ -16,7 +16,7 @@ from typing import Any, BinaryIO, TypeVar
 from urllib.parse import unquote, urlsplit
 
 from reslab.data.archives.cache import kept
-from reslab.data.archives.remote import asked, copy_file, file_system, read_file, read_part
+from reslab.data.archives.remote import copy_file, file_system, read_file, read_part, with_retries
 from reslab.errors import ResLabError
 from reslab.system.files import lock, open_atomically
 
@@ -199,7 +199,7 @@ class Remote(Place):
         self._root = self._root.rstrip("/")
 
     def _ask(self, name: str, what: Callable[[], T]) -> T:
-        return asked(self.named(name) if name else self.where, what)
+        return with_retries(self.named(name) if name else self.where, what)
 
     def sizes(self) -> dict[str, int]:
         def listed() -> list[dict[str, Any]]:
@@ -304,12 +304,12 @@ def url_file(url: str) -> Callable[[], Path]:
         system.invalidate_cache()
         return int(system.info(path)["size"] or 0), system.ukey(path)
 
-    size, version = asked(url, look)
+    size, version = with_retries(url, look)
     name = hashlib.sha256(f"{url} {version}".encode()).hexdigest()[:40] + Path(path).suffix
 
     def fetch(file: BinaryIO) -> None:
         copy_file(system, path, url, size, file)
-        if asked(url, look) != (size, version):
+        if with_retries(url, look) != (size, version):
             raise ResLabError(f"{url} was changed while it was read", "try again")
 
     return lambda: kept(name, size, fetch)
@@ -318,5 +318,5 @@ def url_file(url: str) -> Callable[[], Path]:
 def urls_below(url: str, ending: str) -> list[str]:
     """The URLs of all files below a URL that end so, in sorted order."""
     system, path = file_system(url)
-    found = asked(url, lambda: system.find(path))
+    found = with_retries(url, lambda: system.find(path))
     return [system.unstrip_protocol(name) for name in sorted(found) if name.lower().endswith(ending)]

@@ -65,7 +65,7 @@ def file_system(url: str, writes: bool = False) -> tuple[Any, str]:
     return system, path
 
 
-def asked(where: str, what: Callable[[], T]) -> T:
+def with_retries(where: str, what: Callable[[], T]) -> T:
     """What a request for `where` answers; it is made again after a fault that may pass.
 
     Raises:
@@ -102,16 +102,16 @@ def read_file(system: Any, path: str, where: str) -> bytes:
         where: the file's name in messages.
 
     Raises:
-        ResLabError: as `asked`.
+        ResLabError: as `with_retries`.
     """
-    return asked(where, lambda: system.cat_file(path, **_limits(system)))
+    return with_retries(where, lambda: system.cat_file(path, **_limits(system)))
 
 
 def read_part(system: Any, path: str, where: str, offset: int, size: int) -> bytes:
     """Exactly these bytes of a file; it must not end before.
 
     Raises:
-        ResLabError: as `asked`.
+        ResLabError: as `with_retries`.
     """
 
     def read() -> bytes:
@@ -120,7 +120,7 @@ def read_part(system: Any, path: str, where: str, offset: int, size: int) -> byt
             raise OSError(f"{len(data):,} bytes came instead of {size:,}")
         return data
 
-    return asked(where, read)
+    return with_retries(where, read)
 
 
 def copy_file(system: Any, path: str, where: str, size: int, file: BinaryIO) -> str:
@@ -129,7 +129,7 @@ def copy_file(system: Any, path: str, where: str, size: int, file: BinaryIO) -> 
     After a fault it goes on with the part that failed.
 
     Raises:
-        ResLabError: as `asked`.
+        ResLabError: as `with_retries`.
     """
     found = hashlib.sha256()
     for offset in range(0, size, CHUNK):

@@ -159,17 +159,17 @@ def read_shards(written: str | Path) -> Catalog:
 
 def stream_shards(written: str | Path) -> Iterator[Picture]:
     """The pictures shard by shard, in memory for the table of one."""
-    place, index = open_shards(written, in_turn=True)
+    place, index = open_shards(written, sequential=True)
     for shard in index.shards:
         for _, picture in pictures_of(place, shard):
             yield picture
 
 
-def open_shards(written: str | Path, in_turn: bool = False) -> tuple[Place, Index]:
+def open_shards(written: str | Path, sequential: bool = False) -> tuple[Place, Index]:
     """The place and its index, after every shard was found there with the bytes that it should have.
 
     Args:
-        in_turn: each process reads one shard after the other, so a few of them at a time go through the cache, by large
+        sequential: each process reads one shard after the other, so a few of them at a time go through the cache, by large
             requests, where the cache is too small for all.
     """
     place = place_of(written)
@@ -193,7 +193,7 @@ def open_shards(written: str | Path, in_turn: bool = False) -> tuple[Place, Inde
     if isinstance(place, Remote):
         place.checksums = {f"{shard.name}.tar": (shard.bytes, shard.sha256) for shard in index.shards}
         each = [shard.bytes for shard in index.shards]
-        needed = min(sum(each), _AT_ONCE * max(each, default=0)) if in_turn else sum(each)
+        needed = min(sum(each), _AT_ONCE * max(each, default=0)) if sequential else sum(each)
         place.cached = needed <= limit()
     return place, index
 
@@ -247,7 +247,10 @@ def pictures_of(place: Place, shard: Shard) -> list[tuple[int, Picture]]:
 def _table(place: Place, shard: Shard) -> Table:
     """The table of a shard, checked."""
     name = f"{shard.name}.json"
-    is_named = lambda data: hashlib.sha256(data).hexdigest() == shard.table_sha256  # noqa: E731
+
+    def is_named(data: bytes) -> bool:
+        return hashlib.sha256(data).hexdigest() == shard.table_sha256
+
     where, data = place.named(name), _read(place, name, is_named)
     document = _document(data, where)
     if not is_named(data):

@@ -55,7 +55,7 @@ class ProcessGroup:
         import torch.distributed as dist
 
         box = [value]
-        with _answered():
+        with _as_process_lost():
             dist.broadcast_object_list(box, group=_connections(self.in_steps))
         return box[0]  # type: ignore[return-value]
 
@@ -66,7 +66,7 @@ class ProcessGroup:
         import torch.distributed as dist
 
         values: list[Value | None] = [None] * self.world
-        with _answered():
+        with _as_process_lost():
             dist.all_gather_object(values, value, group=_connections(self.in_steps))
         return values  # type: ignore[return-value]
 
@@ -78,7 +78,7 @@ class ProcessGroup:
         import torch.distributed as dist
 
         flat = torch.cat([t.reshape(-1) for t in tensors])
-        with _answered():
+        with _as_process_lost():
             dist.all_reduce(flat, group=_connections(self.in_steps))
         for tensor, part in zip(tensors, flat.split([t.numel() for t in tensors]), strict=True):
             tensor.copy_(part.view(tensor.shape))
@@ -91,7 +91,7 @@ class ProcessGroup:
         import torch.distributed as dist
 
         total = torch.tensor(float(flag), device=_message_device())
-        with _answered():
+        with _as_process_lost():
             dist.all_reduce(total, group=_connections(self.in_steps))
         return bool(total > 0)
 
@@ -100,7 +100,7 @@ SINGLE = ProcessGroup()
 
 
 @contextmanager
-def _answered() -> Iterator[None]:
+def _as_process_lost() -> Iterator[None]:
     """What gloo and NCCL raise where a connection broke, or no message came in time, becomes a sentence."""
     try:
         yield
@@ -135,18 +135,18 @@ def join() -> ProcessGroup:
     import torch.distributed as dist
     from torch.distributed.rendezvous import rendezvous
 
-    with _answered():
+    with _as_process_lost():
         if not dist.is_initialized():
             backend = "nccl" if torch.cuda.is_available() else "gloo"
             store, rank, world = next(rendezvous("env://", timeout=_CONNECTING))
-            store = dist.PrefixStore(_room(store, rank, world), store)
+            store = dist.PrefixStore(_fresh_prefix(store, rank, world), store)
             dist.init_process_group(backend, store=store, rank=rank, world_size=world, timeout=_PATIENCE)
-            atexit.register(_leave)
+            atexit.register(_disconnect)
         _connections(quick=True)
     return ProcessGroup(dist.get_rank(), dist.get_world_size())
 
 
-def _leave() -> None:
+def _disconnect() -> None:
     """Connections have threads, which may abort a process that ends while they run."""
     import torch.distributed as dist
 
@@ -183,7 +183,7 @@ def _patience() -> int:
     return int(written)
 
 
-def _room(store: Store, rank: int, world: int) -> str:
+def _fresh_prefix(store: Store, rank: int, world: int) -> str:
     """A prefix in `torchrun`'s store that all processes of this start use, and no earlier one has used.
 
     The store outlives a start: under an old prefix a process could find the address of one that has died, and wait for it.
