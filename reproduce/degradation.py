@@ -1,10 +1,9 @@
 """Remake the published study of degradation: plain and residual networks of 20, 56 and 110 layers on CIFAR-10.
 
-    python reproduce/degradation.py DATA [--epochs 6] [--deep-epochs 2] [--share 1] [--seeds 0] [--out RUNS] [--publish]
+    python reproduce/degradation.py DATA [--epochs 10] [--share 1] [--seeds 0] [--out RUNS] [--publish]
 
-DATA is a folder with train/ and test/ (one folder per class), or cifar10. `--epochs` is for 20 and 56 layers, `--deep-epochs`
-for 110; `--share` takes that part of the training pictures; several seeds are averaged. What is finished is not trained again,
-a stopped training goes on where it stood. With --publish the result becomes what `reslab study degradation` shows
+DATA is a folder with train/ and test/ (one folder per class), or cifar10. `--share` takes that part of the training pictures;
+several seeds are averaged. What is finished is not trained again, a stopped training goes on where it stood. With --publish the result becomes what `reslab study degradation` shows
 (src/reslab/study/degradation.json) and docs/degradation.svg, docs/degradation.zh.svg.
 """
 
@@ -24,8 +23,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("data")
     parser.add_argument("--out", type=Path, default=Path("runs/degradation"))
-    parser.add_argument("--epochs", type=int, default=6)
-    parser.add_argument("--deep-epochs", type=int, default=2)
+    parser.add_argument("--epochs", type=int, default=10)
     parser.add_argument("--share", type=float, default=1.0)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0])
     parser.add_argument("--publish", action="store_true")
@@ -35,7 +33,7 @@ def main() -> None:
         if event["event"] in ("network", "epoch"):
             print(json.dumps(event), flush=True)
 
-    length = degradation.Length(options.epochs, options.deep_epochs, options.share)
+    length = degradation.Length(options.epochs, options.share)
     document = average([
         degradation.study(options.data, options.out / f"seed-{seed}", length, seed=seed, on_event=tell)
         for seed in options.seeds

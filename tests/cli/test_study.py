@@ -12,8 +12,7 @@ from tests.pictures import colour_folder
 @pytest.fixture
 def few(monkeypatch):
     """Two small networks stand for six."""
-    monkeypatch.setattr(degradation, "SHALLOW", ("plain20", "resnet20"))
-    monkeypatch.setattr(degradation, "DEEP", ())
+    monkeypatch.setattr(degradation, "NAMES", ("plain20", "resnet20"))
 
 
 def test_the_verb_shows_the_published_run(reslab, tmp_path):
@@ -25,7 +24,7 @@ def test_the_verb_shows_the_published_run(reslab, tmp_path):
 
 @pytest.mark.usefixtures("few")
 def test_the_verb_remakes_it(reslab, tmp_path, monkeypatch):
-    monkeypatch.setattr(degradation, "length_for", lambda minutes, seconds: degradation.Length(1, 1, 0.5))
+    monkeypatch.setattr(degradation, "length_for", lambda minutes, seconds: degradation.Length(1, 0.5))
     data = colour_folder(tmp_path / "data", each=30)
     code, out, err = reslab("study", "degradation", "--minutes", "1", "--data", data, "--out", tmp_path / "out")
     assert code == 0, err

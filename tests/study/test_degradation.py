@@ -12,7 +12,7 @@ from reslab.figures.degradation import draw
 from reslab.nn.layers import to_images
 from reslab.nn.zoo import build_named
 from reslab.study import degradation
-from reslab.study.degradation import DEEP, SHALLOW, Length, gradients, length_for, study
+from reslab.study.degradation import NAMES, Length, gradients, length_for, study
 from reslab.study.published import average, published
 from tests.pictures import colour_folder
 
@@ -22,24 +22,23 @@ ROOT = Path(__file__).parents[2]
 @pytest.fixture
 def few(monkeypatch):
     """Two small networks stand for six."""
-    monkeypatch.setattr(degradation, "SHALLOW", ("plain20", "resnet20"))
-    monkeypatch.setattr(degradation, "DEEP", ())
+    monkeypatch.setattr(degradation, "NAMES", ("plain20", "resnet20"))
 
 
 @pytest.mark.usefixtures("few")
 def test_a_study_is_resumed_and_the_same(tmp_path):
     data = colour_folder(tmp_path / "data", each=30)
     heard = []
-    first = study(str(data), tmp_path / "one", Length(2, 1, 0.5), on_event=heard.append)
+    first = study(str(data), tmp_path / "one", Length(2, 0.5), on_event=heard.append)
     assert [event["name"] for event in heard if event["event"] == "network"] == ["plain20", "resnet20"]
     (tmp_path / "one" / "degradation.json").unlink()
-    again = study(str(data), tmp_path / "one", Length(2, 1, 0.5))
+    again = study(str(data), tmp_path / "one", Length(2, 0.5))
     assert first == again == json.loads((tmp_path / "one" / "degradation.json").read_text())
     for row in first["networks"]:
         assert len(row["epochs"]) == 2 and row["test"]["n"] == first["pictures"]["test"] > 0
         assert row["test"]["low"] <= row["test"]["error"] <= row["test"]["high"]
         assert len(row["gradients"]["start"]) == len(row["gradients"]["end"]) == 19
-    whole = study(str(data), tmp_path / "whole", Length(1, 1, 1.0))
+    whole = study(str(data), tmp_path / "whole", Length(1, 1.0))
     assert first["pictures"]["train"] == pytest.approx(whole["pictures"]["train"] / 2, abs=3)
     assert first["pictures"]["val"] == whole["pictures"]["val"]
 
@@ -55,24 +54,24 @@ def test_gradients_are_those_of_the_loss():
 
 
 def test_the_length_fits_the_time():
-    seconds = dict.fromkeys((*SHALLOW, *DEEP), 60.0)
+    seconds = dict.fromkeys(NAMES, 60.0)
     usual = Length()
-    cost = sum(usual.of(name) for name in seconds)
+    cost = usual.epochs * len(NAMES)
     assert length_for(cost, seconds) == usual
     assert length_for(cost / 4, seconds) == Length(share=0.25)
-    assert length_for(2 * cost, seconds) == Length(12, 4)
+    assert length_for(2 * cost, seconds) == Length(20)
 
 
 def test_the_published_run_shows_degradation():
     """Deeper plain networks end worse in training and in validation, deeper residual ones no worse."""
     rows = {row["name"]: row for row in published()["networks"]}
-    assert set(rows) == {*SHALLOW, *DEEP}
+    assert set(rows) == set(NAMES)
     last = {name: row["epochs"][-1] for name, row in rows.items()}
-    assert min(len(rows[name]["epochs"]) for name in SHALLOW) >= 6
-    assert min(len(rows[name]["epochs"]) for name in DEEP) >= 2
+    assert {len(row["epochs"]) for row in rows.values()} == {10} and published()["seeds"] == [0, 1, 2]
     assert last["plain56"]["train_error"] > last["plain20"]["train_error"] + 0.02
     assert last["resnet56"]["train_error"] <= last["resnet20"]["train_error"]
-    assert last["plain110"]["train_error"] > last["resnet110"]["train_error"]
+    assert last["plain110"]["train_error"] > last["plain56"]["train_error"] + 0.02
+    assert last["resnet110"]["train_error"] < last["resnet20"]["train_error"] + 0.01
 
 
 def test_the_figure_in_docs_is_drawn_from_it():
@@ -85,16 +84,20 @@ def test_the_figure_in_docs_is_drawn_from_it():
 
 
 def test_seeds_are_averaged():
-    one, other = ({**published(), "seed": seed} for seed in (0, 1))
+    one, other = ({**published(), "seeds": [seed]} for seed in (0, 1))
     other["networks"] = [
         {**row, "test": {**row["test"], "error": row["test"]["error"] + 0.02},
          "epochs": [{key: value + 0.1 for key, value in epoch.items()} for epoch in row["epochs"]]}
         for row in other["networks"]
     ]  # fmt: skip
     both = average([one, other])
-    assert both["seeds"] == [0, 1] and "seed" not in both
+    assert both["seeds"] == both["scored"] == [0, 1]
     for row, first in zip(both["networks"], one["networks"], strict=True):
         error = first["test"]["error"]
         assert row["test"] == {"n": 10_000, "error": pytest.approx(error + 0.01), "low": error, "high": error + 0.02}
         assert row["epochs"][-1]["train_error"] == pytest.approx(first["epochs"][-1]["train_error"] + 0.05)
         assert row["gradients"] == first["gradients"]
+    unscored = {**other, "networks": [{**row, "test": None} for row in other["networks"]]}
+    both = average([one, unscored])
+    assert both["seeds"] == [0, 1] and both["scored"] == [0]
+    assert [row["test"] for row in both["networks"]] == [row["test"] for row in one["networks"]]

@@ -71,8 +71,7 @@ def _remade(minutes: float, data: str, data_dir: Path | None, seed: int, folder:
     left = minutes - (time.monotonic() - started) / 60
     length = degradation.length_for(max(left, minutes / 2), seconds)
     show.people.print(
-        f"{length.epochs} epochs for 20 and 56 layers, {length.deep_epochs} for 110, "
-        f"on {show.percent(min(1.0, length.share))} of the training pictures"
+        f"{length.epochs} epochs of each network, on {show.percent(min(1.0, length.share))} of the training pictures"
     )
     with show.bar() as bar:
 
@@ -102,10 +101,13 @@ def _say(document: dict[str, Any], folder: Path | None) -> None:
         )  # fmt: skip
     show.say(made)
     pictures = document["pictures"]
+    seeds, scored = (", ".join(map(str, document.get(key, document["seeds"]))) for key in ("seeds", "scored"))
     show.say(
         f"{document['data']}: {pictures['train']:,} training, {pictures['val']:,} validation and {pictures['test']:,} test "
-        f"pictures; seed {document['seed']}; {document['machine']}"
+        f"pictures; seeds {seeds}; {document['machine']}"
     )
+    if scored != seeds:
+        show.say(f"training and validation errors are means of these seeds, test errors those of seed {scored}")
     show.say("paper: He et al. 2015, test error in % after 64,000 steps; here a few epochs, so compare within a column")
     if folder:
         show.say(f"figure: {folder / 'degradation.en.svg'}")

@@ -40,33 +40,27 @@ from reslab.train.recipes import paper
 from reslab.train.schedule import ScheduleConfig
 from reslab.train.session import begin, fit
 
-SHALLOW = ("plain20", "plain56", "resnet20", "resnet56")
-DEEP = ("plain110", "resnet110")
+NAMES = ("plain20", "plain56", "plain110", "resnet20", "resnet56", "resnet110")
 
 _BATCH = 128  # pictures for the gradient norms
 
 
 @dataclass(frozen=True, slots=True)
 class Length:
-    """How long the networks train: those of 20 and 56 layers alike, the deepest ones alike."""
+    """How long each of the networks trains."""
 
-    epochs: int = 6
-    deep_epochs: int = 2
+    epochs: int = 10
     share: float = 1.0
     """Of the training pictures."""
-
-    def of(self, name: str) -> int:
-        return self.deep_epochs if name in DEEP else self.epochs
 
 
 def length_for(minutes: float, seconds_per_epoch: Mapping[str, float]) -> Length:
     """The length that takes about that long here: fewer pictures if time is short, more epochs if there is plenty."""
     usual = Length()
-    cost = sum(usual.of(name) * seconds for name, seconds in seconds_per_epoch.items())
-    times = minutes * 60 / cost
+    times = minutes * 60 / (usual.epochs * sum(seconds_per_epoch.values()))
     if times < 1:
         return dataclasses.replace(usual, share=times)
-    return Length(int(usual.epochs * times), int(usual.deep_epochs * times))
+    return Length(int(usual.epochs * times))
 
 
 def measure_epochs(data: str, data_dir: str | None = None, batch: int = 128) -> dict[str, float]:
@@ -74,7 +68,7 @@ def measure_epochs(data: str, data_dir: str | None = None, batch: int = 128) -> 
     catalog = _read_and_split(data, data_dir, 0, 1.0)
     steps = -(-len(catalog.split("train")) // batch)
     found = {}
-    for name in (*SHALLOW, *DEEP):
+    for name in NAMES:
         plan = resolve(_config(data, data_dir, name, 1, 0), catalog)
         found[name] = steps * seconds_per_step(plan.network, plan.config)
     return found
@@ -95,14 +89,14 @@ def study(
     listener = on_event or ignore
     catalog = _read_and_split(data, data_dir, seed, length.share)
     rows = []
-    for name in (*SHALLOW, *DEEP):
-        listener({"event": "network", "name": name, "epochs": length.of(name)})
-        rows.append(_row(name, _config(data, data_dir, name, length.of(name), seed), catalog, out / name, listener))
+    for name in NAMES:
+        listener({"event": "network", "name": name, "epochs": length.epochs})
+        rows.append(_row(name, _config(data, data_dir, name, length.epochs, seed), catalog, out / name, listener))
     document = {
         "schema": 1,
         "data": catalog.name,
         "pictures": {split: len(catalog.split(split)) for split in ("train", "val", "test")},
-        "seed": seed,
+        "seeds": [seed],
         "recipe": "SGD with Nesterov momentum 0.9 at 0.1, one cycle, weight decay 1e-4, batch 128, crop and mirror",
         "machine": device.describe(),
         "networks": rows,

@@ -19,11 +19,13 @@ def average(documents: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """One document of several that differ in their seed alone.
 
     Errors and losses are means; a test error has the least and the greatest of the seeds as `low` and `high`; gradients are
-    those of the first seed.
+    those of the first seed. Test errors are of the seeds named in `scored`, those whose networks all have one; where it is a
+    single seed, its confidence interval stays.
     """
     rows = [_average_row(each) for each in zip(*(document["networks"] for document in documents), strict=True)]
-    first = {key: value for key, value in documents[0].items() if key != "seed"}
-    return first | {"seeds": [document["seed"] for document in documents], "networks": rows}
+    seeds = [seed for document in documents for seed in document["seeds"]]
+    scored = [document["seeds"][0] for document in documents if all(row["test"] for row in document["networks"])]
+    return {**documents[0], "seeds": seeds, "scored": scored, "networks": rows}
 
 
 def _average_row(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
@@ -32,6 +34,7 @@ def _average_row(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         {key: mean(epoch[key] for epoch in each) for key in each[0]}
         for each in zip(*(row["epochs"] for row in rows), strict=True)
     ]
-    errors = [row["test"]["error"] for row in rows]
-    test = {"n": rows[0]["test"]["n"], "error": mean(errors), "low": min(errors), "high": max(errors)}
+    tests = [row["test"] for row in rows if row["test"]]
+    errors = [test["error"] for test in tests]
+    test = {"n": tests[0]["n"], "error": mean(errors), "low": min(errors), "high": max(errors)} if tests[1:] else tests[0]
     return {**rows[0], "epochs": epochs, "test": test, "seconds": round(sum(row["seconds"] for row in rows), 1)}

@@ -137,13 +137,33 @@ def join() -> ProcessGroup:
 
     with _as_process_lost():
         if not dist.is_initialized():
-            backend = "nccl" if torch.cuda.is_available() else "gloo"
+            backend = "gloo"
+            if torch.cuda.is_available():
+                backend = "nccl"
+                take_gpu(int(os.environ.get("LOCAL_RANK", "0")))
             store, rank, world = next(rendezvous("env://", timeout=_CONNECTING))
             store = dist.PrefixStore(_fresh_prefix(store, rank, world), store)
             dist.init_process_group(backend, store=store, rank=rank, world_size=world, timeout=_PATIENCE)
             atexit.register(_disconnect)
         _connections(quick=True)
     return ProcessGroup(dist.get_rank(), dist.get_world_size())
+
+
+def take_gpu(local_rank: int) -> None:
+    """Compute on the GPU that is this process's own: those of a host take them in the order of their local ranks.
+
+    Raises:
+        ResLabError: the host has more processes than GPUs.
+    """
+    import torch
+
+    gpus = torch.cuda.device_count()
+    if local_rank >= gpus and "CUDA_VISIBLE_DEVICES" not in os.environ:  # where it is set, each may see one of its own
+        raise ResLabError(
+            f"process {local_rank + 1} of this host finds no GPU of its own: the host has {gpus}",
+            f"torchrun --nproc-per-node {gpus}; or CUDA_VISIBLE_DEVICES= before it, to train on the processor",
+        )
+    torch.cuda.set_device(local_rank % gpus)
 
 
 def _disconnect() -> None:
