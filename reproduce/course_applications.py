@@ -2,8 +2,8 @@
 
     python examples/detection/train.py bccd.zip --minutes 15 --out RUNS/bccd
     python benchmarks/detection.py bccd.zip --minutes 15 --out RUNS/fcos
-    python examples/segmentation/train.py camvid_small.zip --minutes 30 --out RUNS/camvid
-    python benchmarks/segmentation.py camvid_small.zip --minutes 30 --out RUNS/fcn
+    python examples/segmentation/train.py camvid_small.zip --minutes 60 --out RUNS/camvid
+    python benchmarks/segmentation.py camvid_small.zip --minutes 60 --out RUNS/fcn
     python reproduce/course_applications.py RUNS [--out lessons/results/applications.json]
 
 Each of the four is one training; where they ran, and on how many cores, is what the first line of the result says.
@@ -27,12 +27,15 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("lessons/results/applications.json"))
     options = parser.parse_args()
     command = [line.strip() for line in (__doc__ or "").splitlines() if line.strip().startswith("python")]
-    found = {
-        data: {who: json.loads((options.runs / run / "result.json").read_text()) for who, run in runs.items()}
-        for data, runs in RUNS.items()
-    }
+    found = {data: {who: read(options.runs / run) for who, run in runs.items()} for data, runs in RUNS.items()}
     today = datetime.date.today().isoformat()
     write_json(options.out, {"command": "; ".join(command), "machine": device.describe(), "date": today, **found})
+
+
+def read(run: Path) -> dict:
+    """What a training reached; of the path of its data the name alone."""
+    found = json.loads((run / "result.json").read_text())
+    return found | {"data": Path(found["data"]).name}
 
 
 if __name__ == "__main__":
