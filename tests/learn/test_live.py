@@ -285,7 +285,7 @@ def test_bad_data_leave_the_picture(opened):
 def test_the_backward_pass_is_played_by_keys(opened):
     page = opened("gradient-flow", reduced_motion="reduce")
     before = height(page)
-    assert said(page).startswith("Convolution 1 of 55: plain 223, residual 1.67.")
+    assert said(page).startswith("Convolution 1 of 55: plain 465, residual 1.75.")
     page.get_by_role("radio", name="56").focus()
     page.keyboard.press("ArrowRight")
     assert "of 109" in said(page)
