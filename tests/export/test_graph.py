@@ -20,7 +20,10 @@ from reslab.nn.zoo import ZOO, build_named
 from reslab.pixels.preprocess import Preprocess
 
 RELATIVE = 1e-4
-KINDS = {dataclasses.replace(config, depths=tuple(min(depth, 2) for depth in config.depths)): name for name, config in ZOO.items()}
+KINDS = {
+    dataclasses.replace(config, depths=tuple(min(depth, 2) for depth in config.depths)): name
+    for name, config in ZOO.items()
+}
 """Every network with its further blocks left out, since they are like the second, -> its name; the deepest two are exported as
 they are in reproduce/."""
 

@@ -36,5 +36,7 @@ def _average_row(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     ]
     tests = [row["test"] for row in rows if row["test"]]
     errors = [test["error"] for test in tests]
-    test = {"n": tests[0]["n"], "error": mean(errors), "low": min(errors), "high": max(errors)} if tests[1:] else tests[0]
+    test = (
+        {"n": tests[0]["n"], "error": mean(errors), "low": min(errors), "high": max(errors)} if tests[1:] else tests[0]
+    )
     return {**rows[0], "epochs": epochs, "test": test, "seconds": round(sum(row["seconds"] for row in rows), 1)}

@@ -13,7 +13,9 @@ from reslab.system import machine
 
 _KEPT_BYTES = 2**30
 
-os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # cuBLAS gives the same sums each time only with it (`exact`)
+os.environ.setdefault(
+    "CUBLAS_WORKSPACE_CONFIG", ":4096:8"
+)  # cuBLAS gives the same sums each time only with it (`exact`)
 
 if hasattr(os, "register_at_fork"):  # a forked child has none of the threads that PyTorch would hand its work to
     os.register_at_fork(after_in_child=lambda: torch.set_num_threads(1))

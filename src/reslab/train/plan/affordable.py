@@ -45,7 +45,7 @@ LADDER = (
 )  # fmt: skip
 """Pairs that `auto` may choose, the cheapest first. At 64 px resnet20 is slower than resnet18, and no better."""
 
-_PROBE_SECONDS, _PROBE_BATCH = 0.5, 32
+_PROBE_SECONDS = 0.5
 _SURE_MACS = 1e10  # multiply-accumulates per second that every machine reaches: what fits at this speed is not timed
 _SAMPLE = 8  # pictures that are decoded to learn how long that takes
 _REPORT_SECONDS = 3.0
@@ -218,11 +218,9 @@ def _counts(plan: Plan, catalog: Catalog) -> tuple[int, int]:
 
 
 def _seconds_per_picture(plan: Plan) -> float:
-    """Seconds per picture of a step with few pictures, timed briefly."""
-    batch = min(plan.config.batch_size, _PROBE_BATCH)
+    """Seconds per picture of a step, timed briefly."""
     layout = "channels-last" if plan.config.layout == AUTO else plan.config.layout
-    config = replace(plan.config, batch_size=batch, accumulate=1, layout=layout)
-    return seconds_per_step(plan.network, config, _PROBE_SECONDS) / batch
+    return seconds_per_step(plan.network, replace(plan.config, layout=layout), _PROBE_SECONDS) / plan.config.batch_size
 
 
 def _reading_seconds(plan: Plan, catalog: Catalog) -> float:

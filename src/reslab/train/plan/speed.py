@@ -20,7 +20,7 @@ from reslab.train.config import AUTO, Origin, Plan, TrainConfig
 from reslab.train.step.optim import build_optimizer
 from reslab.words.phrases import say
 
-_PROBE_SECONDS, _PROBE_STEPS = 2.0, 20
+_PROBE_SECONDS, _PROBE_STEPS, _PROBE_BATCH = 2.0, 20, 32
 _CLEARLY = 1.3
 """How many times as fast as float32 bfloat16 must be where both are timed: it rounds more, and two runs must agree."""
 
@@ -151,7 +151,10 @@ def _layouts(config: TrainConfig, precision: str) -> tuple[str, ...]:
 
 
 def seconds_per_step(shape: Mapping[str, Any], config: TrainConfig, seconds: float = _PROBE_SECONDS) -> float:
-    """Median of full steps on random pictures, after one to warm up: up to twenty, for about `seconds`.
+    """Seconds of a step, from medians of up to twenty on random pictures after one to warm up, for about `seconds`.
+
+    On a processor the gradients of few pictures tell what those of a large batch take; the update of the weights is timed
+    by itself.
 
     Args:
         shape: `ResNetConfig` as plain values.
@@ -160,6 +163,7 @@ def seconds_per_step(shape: Mapping[str, Any], config: TrainConfig, seconds: flo
     device.exact()
     device.keep_memory()  # as in training: memory that is returned to the system slows large steps down
     part = max(1, config.batch_size // config.accumulate)
+    part = min(part, _PROBE_BATCH) if device.fastest().type == "cpu" else part
     network = device.to_device(build(config_from(shape), seed=0), config.layout)
     use_convolution(network, config.convolution)
     optimizer = build_optimizer(network, config.optim)
@@ -168,15 +172,18 @@ def seconds_per_step(shape: Mapping[str, Any], config: TrainConfig, seconds: flo
         device.fastest()
     )
     labels = torch.arange(part, device=device.fastest()) % shape["num_classes"]
-    times: list[float] = []
+    gradients: list[float] = []
+    updates: list[float] = []
     started = time.perf_counter()
-    while len(times) < 2 or (len(times) < _PROBE_STEPS and time.perf_counter() - started < seconds):
+    while len(updates) < 2 or (len(updates) < _PROBE_STEPS and time.perf_counter() - started < seconds):
         begin = time.perf_counter()
         optimizer.zero_grad()
         with device.mixed_precision(device.fastest(), config.precision):
             logits = network(device.to_layout(to_images(pixels), config.layout))
         F.cross_entropy(logits.float(), labels).backward()
+        device.synchronize(device.fastest())
+        gradients.append((half := time.perf_counter()) - begin)
         optimizer.step()
         device.synchronize(device.fastest())
-        times.append(time.perf_counter() - begin)
-    return statistics.median(times[1:]) * config.accumulate
+        updates.append(time.perf_counter() - half)
+    return statistics.median(gradients[1:]) * config.batch_size / part + statistics.median(updates[1:])
