@@ -4,7 +4,8 @@
 
 DATA is a folder with train/ and test/ (one folder per class), or cifar10. `--share` takes that part of the training pictures;
 several seeds are averaged. What is finished is not trained again, a stopped training goes on where it stood. With --publish the
-result becomes what `reslab study degradation` shows (src/reslab/study/degradation.json), and docs/degradation.svg and its Chinese twin.
+result becomes what `reslab study degradation` shows (src/reslab/study/degradation.json), with docs/degradation.svg and its
+twin in Chinese.
 """
 
 import argparse
