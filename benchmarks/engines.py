@@ -54,14 +54,7 @@ def ours(name: str, graph: Path, seconds: float) -> float:
 def peer(graph: Path, size: int, seconds: float) -> float:
     """Pictures per second by OpenVINO's own benchmark."""
     command = [str(Path(sys.executable).with_name(PEER)), "-m", str(graph), "-d", "CPU", "-hint", "throughput"]
-    command += [
-        "-infer_precision",
-        "f32",
-        "-shape",
-        f"images[{batch_size(size)},{size},{size},3]",
-        "-t",
-        f"{seconds:g}",
-    ]
+    command += f"-infer_precision f32 -shape images[{batch_size(size)},{size},{size},3] -t {seconds:g}".split()
     done = subprocess.run(command, capture_output=True, text=True)
     found = re.search(r"Throughput:\s+([\d.]+) FPS", done.stdout)
     if not found:
@@ -94,15 +87,13 @@ def main() -> None:
         for _ in range(options.rounds):
             for name, found in speeds.items():
                 found.append(measure(name, Path(place, GRAPH), options))
-    print(
-        f"{options.model} at {options.size} px, {options.rounds} rounds of {options.seconds:g} s; {device.describe()}"
-    )
+    what = f"{options.model} at {options.size} px, {options.rounds} rounds of {options.seconds:g} s"
+    print(f"{what}; {device.describe()}")
     for name, found in speeds.items():
         ratios = [own / theirs for own, theirs in zip(found, speeds[PEER], strict=True)]
-        spread = f"{statistics.median(ratios):.3f} ({min(ratios):.3f} to {max(ratios):.3f})"
-        print(
-            f"{name:14}{statistics.median(found):8.1f} pictures/s ({min(found):.1f} to {max(found):.1f}), over {PEER} {spread}"
-        )
+        speed = f"{statistics.median(found):8.1f} pictures/s ({min(found):.1f} to {max(found):.1f})"
+        ratio = f"{statistics.median(ratios):.3f} ({min(ratios):.3f} to {max(ratios):.3f})"
+        print(f"{name:14}{speed}, over {PEER} {ratio}")
 
 
 if __name__ == "__main__":

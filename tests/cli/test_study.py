@@ -12,7 +12,7 @@ from tests.pictures import colour_folder
 @pytest.fixture
 def few(monkeypatch):
     """Two small networks stand for six."""
-    monkeypatch.setattr(degradation, "NAMES", ("plain20", "resnet20"))
+    monkeypatch.setattr(degradation, "NETWORKS", ("plain20", "resnet20"))
 
 
 def test_the_verb_shows_the_published_run(reslab, tmp_path):

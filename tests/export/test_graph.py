@@ -22,7 +22,7 @@ from reslab.pixels.preprocess import Preprocess
 RELATIVE = 1e-4
 KINDS = {
     dataclasses.replace(config, depths=tuple(min(depth, 2) for depth in config.depths)): name
-    for name, config in ZOO.items()
+    for name, config in reversed(ZOO.items())
 }
 """Every network with its further blocks left out, since they are like the second, -> its name; the deepest two are exported as
 they are in reproduce/."""

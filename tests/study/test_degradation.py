@@ -12,7 +12,7 @@ from reslab.figures.degradation import draw
 from reslab.nn.layers import to_images
 from reslab.nn.zoo import build_named
 from reslab.study import degradation
-from reslab.study.degradation import NAMES, Length, gradients, length_for, study
+from reslab.study.degradation import NETWORKS, Length, gradients, length_for, study
 from reslab.study.published import average, published
 from tests.pictures import colour_folder
 
@@ -22,7 +22,7 @@ ROOT = Path(__file__).parents[2]
 @pytest.fixture
 def few(monkeypatch):
     """Two small networks stand for six."""
-    monkeypatch.setattr(degradation, "NAMES", ("plain20", "resnet20"))
+    monkeypatch.setattr(degradation, "NETWORKS", ("plain20", "resnet20"))
 
 
 @pytest.mark.usefixtures("few")
@@ -54,9 +54,9 @@ def test_gradients_are_those_of_the_loss():
 
 
 def test_the_length_fits_the_time():
-    seconds = dict.fromkeys(NAMES, 60.0)
+    seconds = dict.fromkeys(NETWORKS, 60.0)
     usual = Length()
-    cost = usual.epochs * len(NAMES)
+    cost = usual.epochs * len(NETWORKS)
     assert length_for(cost, seconds) == usual
     assert length_for(cost / 4, seconds) == Length(share=0.25)
     assert length_for(2 * cost, seconds) == Length(20)
@@ -65,7 +65,7 @@ def test_the_length_fits_the_time():
 def test_the_published_run_shows_degradation():
     """Deeper plain networks end worse in training and in validation, deeper residual ones no worse."""
     rows = {row["name"]: row for row in published()["networks"]}
-    assert set(rows) == set(NAMES)
+    assert set(rows) == set(NETWORKS)
     last = {name: row["epochs"][-1] for name, row in rows.items()}
     assert {len(row["epochs"]) for row in rows.values()} == {10} and published()["seeds"] == [0, 1, 2]
     assert last["plain56"]["train_error"] > last["plain20"]["train_error"] + 0.02
@@ -91,7 +91,7 @@ def test_seeds_are_averaged():
         for row in other["networks"]
     ]  # fmt: skip
     both = average([one, other])
-    assert both["seeds"] == both["scored"] == [0, 1]
+    assert both["seeds"] == both["test_seeds"] == [0, 1]
     for row, first in zip(both["networks"], one["networks"], strict=True):
         error = first["test"]["error"]
         assert row["test"] == {"n": 10_000, "error": pytest.approx(error + 0.01), "low": error, "high": error + 0.02}
@@ -99,5 +99,5 @@ def test_seeds_are_averaged():
         assert row["gradients"] == first["gradients"]
     unscored = {**other, "networks": [{**row, "test": None} for row in other["networks"]]}
     both = average([one, unscored])
-    assert both["seeds"] == [0, 1] and both["scored"] == [0]
+    assert both["seeds"] == [0, 1] and both["test_seeds"] == [0]
     assert [row["test"] for row in both["networks"]] == [row["test"] for row in one["networks"]]

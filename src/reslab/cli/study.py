@@ -101,13 +101,13 @@ def _say(document: dict[str, Any], folder: Path | None) -> None:
         )  # fmt: skip
     show.say(made)
     pictures = document["pictures"]
-    seeds, scored = (", ".join(map(str, document.get(key, document["seeds"]))) for key in ("seeds", "scored"))
+    seeds, test_seeds = (", ".join(map(str, document.get(key, document["seeds"]))) for key in ("seeds", "test_seeds"))
     show.say(
         f"{document['data']}: {pictures['train']:,} training, {pictures['val']:,} validation and {pictures['test']:,} test "
         f"pictures; seeds {seeds}; {document['machine']}"
     )
-    if scored != seeds:
-        show.say(f"training and validation errors are means of these seeds, test errors those of seed {scored}")
+    if test_seeds != seeds:
+        show.say(f"training and validation errors are means of these seeds, test errors those of seed {test_seeds}")
     show.say("paper: He et al. 2015, test error in % after 64,000 steps; here a few epochs, so compare within a column")
     if folder:
         show.say(f"figure: {folder / 'degradation.en.svg'}")

@@ -40,7 +40,7 @@ from reslab.train.recipes import paper
 from reslab.train.schedule import ScheduleConfig
 from reslab.train.session import begin, fit
 
-NAMES = ("plain20", "plain56", "plain110", "resnet20", "resnet56", "resnet110")
+NETWORKS = ("plain20", "plain56", "plain110", "resnet20", "resnet56", "resnet110")
 
 _BATCH = 128  # pictures for the gradient norms
 
@@ -68,7 +68,7 @@ def measure_epochs(data: str, data_dir: str | None = None, batch: int = 128) -> 
     catalog = _read_and_split(data, data_dir, 0, 1.0)
     steps = -(-len(catalog.split("train")) // batch)
     found = {}
-    for name in NAMES:
+    for name in NETWORKS:
         plan = resolve(_config(data, data_dir, name, 1, 0), catalog)
         found[name] = steps * seconds_per_step(plan.network, plan.config)
     return found
@@ -89,7 +89,7 @@ def study(
     listener = on_event or ignore
     catalog = _read_and_split(data, data_dir, seed, length.share)
     rows = []
-    for name in NAMES:
+    for name in NETWORKS:
         listener({"event": "network", "name": name, "epochs": length.epochs})
         rows.append(_row(name, _config(data, data_dir, name, length.epochs, seed), catalog, out / name, listener))
     document = {

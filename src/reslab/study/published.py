@@ -19,13 +19,13 @@ def average(documents: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """One document of several that differ in their seed alone.
 
     Errors and losses are means; a test error has the least and the greatest of the seeds as `low` and `high`; gradients are
-    those of the first seed. Test errors are of the seeds named in `scored`, those whose networks all have one; where it is a
+    those of the first seed. Test errors are of the seeds named in `test_seeds`, those whose networks all have one; where it is a
     single seed, its confidence interval stays.
     """
     rows = [_average_row(each) for each in zip(*(document["networks"] for document in documents), strict=True)]
     seeds = [seed for document in documents for seed in document["seeds"]]
-    scored = [document["seeds"][0] for document in documents if all(row["test"] for row in document["networks"])]
-    return {**documents[0], "seeds": seeds, "scored": scored, "networks": rows}
+    test_seeds = [document["seeds"][0] for document in documents if all(row["test"] for row in document["networks"])]
+    return {**documents[0], "seeds": seeds, "test_seeds": test_seeds, "networks": rows}
 
 
 def _average_row(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
