@@ -201,9 +201,33 @@ def test_trained_weights_of_which_no_epoch_fits_get_a_new_head(tmp_path, monkeyp
         taken, said = with_affordable(plan, config, catalog, given.keys(), 300.0)
         assert (taken.config.finetune, said) == (layers, [])
     assert taken.origins["finetune"].origin == "measured" and "400" in taken.origins["finetune"].reason.text("en")
+    assert resolve(config, catalog, given.keys(), fixed_choices(taken)).config.finetune == "head", (
+        "also without bad pictures"
+    )
     plan, config, catalog = planned(pictures, {*given, "finetune"}, finetune="all", **given)
     taken, said = with_affordable(plan, config, catalog, {*given, "finetune"}, 300.0)
     assert taken.config.finetune == "all" and said, "what was asked for stays, with the warning"
+
+
+@pytest.mark.parametrize(("seconds", "size"), [(75.0, 32), (60.0, 24), (42.0, 24), (35.0, 16), (1.0, 16), (0.0, 32)])
+def test_a_head_takes_the_largest_input_whose_features_are_computed_in_time(tmp_path, monkeypatch, seconds, size):
+    given = {"weights": "cifar10_resnet20", "finetune": "head", "minutes": 5.0}
+    plan, config, catalog = planned(photographs(tmp_path), given.keys(), **given)
+    train, val = len(catalog.split("train")), len(catalog.split("val"))
+    step = (
+        3 * 50 / (2 * train + 3 * val)
+    )  # so all features take 50 s at 32 px, 28 at 24 px, 12.5 at 16 px; 0.7 of the time
+    monkeypatch.setattr(affordable, "_SURE_MACS", 1.0)
+    monkeypatch.setattr(affordable, "LADDER", (("resnet20", 16), ("resnet20", 24), ("resnet20", 64)))
+    monkeypatch.setattr(
+        affordable, "_seconds_per_picture", lambda timed: step if timed.config.precision == "float32" else 0
+    )
+    taken, said = with_affordable(plan, config, catalog, given.keys(), seconds)
+    assert (taken.config.size, taken.config.finetune, said) == (size, "head", [])
+    if size != 32:
+        assert taken.origins["size"].origin == "measured" and "50 s" in taken.origins["size"].reason.text("en")
+    asked, config, catalog = planned(tmp_path, {*given, "size"}, size=32, **given)
+    assert with_affordable(asked, config, catalog, {*given, "size"}, seconds)[0] is asked, "who asks for a size gets it"
 
 
 def test_where_everything_fits_nothing_is_timed(data):

@@ -1,9 +1,9 @@
 """Choose a recipe, a network and an input size that can be trained in the time there is, by timing steps.
 
 From scratch, many epochs on small pictures teach more than one on large ones. So a step of each pair of network and size
-is timed, from the smallest pair on until one is too slow, and the largest that fits is taken. Where trained weights, a
-recipe or the user have decided, nothing is chosen, but that trained weights of which no epoch fits get a new head only. In
-limited time on a processor, the recipe from scratch is `quick`.
+is timed, from the smallest pair on until one is too slow, and the largest that fits is taken. In limited time on a
+processor, the recipe from scratch is `quick`. Where a recipe or the user have decided, nothing is chosen. Trained weights
+of which no epoch fits get a new head only, at the largest input whose features can be computed in the time.
 """
 
 import time
@@ -49,6 +49,7 @@ _PROBE_SECONDS = 0.5
 _SURE_MACS = 1e10  # multiply-accumulates per second that every machine reaches: what fits at this speed is not timed
 _SAMPLE = 8  # pictures that are decoded to learn how long that takes
 _REPORT_SECONDS = 3.0
+_FEATURES_SHARE = 0.7  # of the time may go to the features of a head; the rest to its regression
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,15 +84,12 @@ def candidates(plan: Plan) -> list[tuple[str, int]]:
 
     What the user, a recipe or trained weights have decided is kept; nothing is larger than the plan.
     """
-    config = plan.config
-    pairs: list[tuple[str, int]] = []
-    if config.weights == SCRATCH and plan.origins["size"].origin == "default":
-        sizes = sorted({size for _, size in LADDER})
-        network = config_from(plan.network)
-        pairs = [(config.model, size) for size in sizes if last_map(network, size) > 1]
-        if plan.origins["model"].origin == "default" and config.recipe != QUICK:
-            pairs = list(LADDER)
-    return [(model, size) for model, size in pairs if size < config.size] + [(config.model, config.size)]
+    config, own = plan.config, (plan.config.model, plan.config.size)
+    if config.weights != SCRATCH or plan.origins["size"].origin != "default":
+        return [own]
+    if plan.origins["model"].origin == "default" and config.recipe != QUICK:
+        return [pair for pair in LADDER if pair[1] < config.size] + [own]
+    return [(config.model, size) for size in _sizes_up_to(plan)]
 
 
 def with_affordable(
@@ -109,8 +107,9 @@ def with_affordable(
     if seconds:
         plan = _with_quick(plan, config, catalog, user)
     begun, alone = time.monotonic(), len(candidates(plan)) == 1
-    # A head is computed in seconds; and without a time limit there must be something to choose from.
-    if plan.config.finetune == "head" or (not seconds and alone):
+    if plan.config.finetune == "head":
+        return _with_features_in_time(plan, config, catalog, user, seconds), []
+    if not seconds and alone:
         return plan, []
     train, val = _counts(plan, catalog)
     wanted = _useful_epochs(plan) if seconds else plan.config.epochs
@@ -125,7 +124,8 @@ def with_affordable(
     if seconds and chosen.seconds > budget and _may_train_head(plan):
         reason = say("reason.finetune.time", seconds=chosen.epoch_seconds)
         fixed = fixed_choices(plan) | {"finetune": ("head", Origin("measured", reason))}
-        return resolve(config, catalog, user, fixed), []
+        plan = resolve(config, catalog, user, fixed)
+        return _with_features_in_time(plan, config, catalog, user, budget - (time.monotonic() - begun)), []
     # With a time limit fewer epochs than wanted are still worth training; without one the whole plan must fit.
     least = replace(chosen, epochs=min(wanted, LEAST_EPOCHS)) if seconds else chosen
     warnings = [] if least.seconds <= budget else [_too_little(least, budget, seconds)]
@@ -165,6 +165,36 @@ def _may_train_head(plan: Plan) -> bool:
     return (
         plan.config.weights != SCRATCH and plan.origins["finetune"].origin == "default" and plan.config.teacher == NONE
     )
+
+
+def _with_features_in_time(
+    plan: Plan, config: TrainConfig, catalog: Catalog, user: Collection[str], seconds: float
+) -> Plan:
+    """A head at the largest input whose features can be computed in `seconds`, the smallest if none can; as it is if 0."""
+    if not seconds or plan.origins["size"].origin != "default":
+        return plan
+    network, begun, (train, val) = config_from(plan.network), time.monotonic(), _counts(plan, catalog)
+    passes = 2 * train + 3 * val  # pictures and mirror images; what validates is judged and calibrated, too
+    work = {size: passes * macs(network, size) for size in _sizes_up_to(plan)}
+    if max(work.values()) / _SURE_MACS < seconds / 2:
+        return plan
+    float32 = replace(plan, config=replace(plan.config, precision="float32"))  # in which features are computed
+    per_mac = _seconds_per_picture(float32) / 3 / macs(network, plan.config.size)
+    room = _FEATURES_SHARE * (seconds - (time.monotonic() - begun))
+    size = max((each for each in work if per_mac * work[each] <= room), default=min(work))
+    if size == plan.config.size:
+        return plan
+    reason = say("reason.size.features", seconds=per_mac * work[size], more=per_mac * work[plan.config.size])
+    return resolve(config, catalog, user, fixed_choices(plan) | {"size": (size, Origin("measured", reason))})
+
+
+def _sizes_up_to(plan: Plan) -> list[int]:
+    """Sizes that may replace a plan's, the smallest first, its own last: the last map has more than one pixel."""
+    network, sizes = config_from(plan.network), {size for _, size in LADDER}
+    return [
+        *sorted(size for size in sizes if size < plan.config.size and last_map(network, size) > 1),
+        plan.config.size,
+    ]
 
 
 def _useful_epochs(plan: Plan) -> int:

@@ -134,8 +134,10 @@ def _choose_augment(choices: Choices, mirrored: bool) -> tuple[str, ...]:
 
 
 def fixed_choices(plan: Plan) -> dict[str, tuple[Any, Origin]]:
-    """What `resolve` keeps when a plan is resolved again, because pictures could not be read."""
-    names = ("recipe", "model", "size", "weights")
+    """What `resolve` keeps when a plan is resolved again, because pictures could not be read; `finetune` if it was measured."""
+    names = ["recipe", "model", "size", "weights"]
+    if plan.origins["finetune"].origin == "measured":
+        names.append("finetune")
     return {name: (getattr(plan.config, name), plan.origins[name]) for name in names}
 
 
