@@ -119,8 +119,7 @@ def main() -> None:
     parser.add_argument("--figure", type=Path, default=Path("docs/minutes"))
     parser.add_argument("--json", type=Path, default=Path("docs/minutes.json"))
     options = parser.parse_args()
-    files = [file for file in options.work.glob("*.jsonl") if _has_peers(file)]
-    lines = [summarise(file) for file in files]
+    lines = [summarise(file) for file in options.work.glob("*.jsonl") if _has_peers(file)]
     lines.sort(key=lambda line: (line["set"], line["minutes"]))
     write_json(options.json, document := {"lines": lines})
     for language, suffix in (("en", ".svg"), ("zh", ".zh.svg")):

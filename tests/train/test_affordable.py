@@ -202,7 +202,7 @@ def test_trained_weights_of_which_no_epoch_fits_get_a_new_head(tmp_path, monkeyp
         assert (taken.config.finetune, said) == (layers, [])
     assert taken.origins["finetune"].origin == "measured" and "400" in taken.origins["finetune"].reason.text("en")
     assert resolve(config, catalog, given.keys(), fixed_choices(taken)).config.finetune == "head", (
-        "also without bad pictures"
+        "also where the plan is resolved again, because pictures cannot be read"
     )
     plan, config, catalog = planned(pictures, {*given, "finetune"}, finetune="all", **given)
     taken, said = with_affordable(plan, config, catalog, {*given, "finetune"}, 300.0)
@@ -214,9 +214,8 @@ def test_a_head_takes_the_largest_input_whose_features_are_computed_in_time(tmp_
     given = {"weights": "cifar10_resnet20", "finetune": "head", "minutes": 5.0}
     plan, config, catalog = planned(photographs(tmp_path), given.keys(), **given)
     train, val = len(catalog.split("train")), len(catalog.split("val"))
-    step = (
-        3 * 50 / (2 * train + 3 * val)
-    )  # so all features take 50 s at 32 px, 28 at 24 px, 12.5 at 16 px; 0.7 of the time
+    # All features take 50 s at 32 px, 28 at 24 px, 12.5 at 16 px; they may take 0.7 of the time.
+    step = 3 * 50 / (2 * train + 3 * val)
     monkeypatch.setattr(affordable, "_SURE_MACS", 1.0)
     monkeypatch.setattr(affordable, "LADDER", (("resnet20", 16), ("resnet20", 24), ("resnet20", 64)))
     monkeypatch.setattr(

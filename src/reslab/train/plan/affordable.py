@@ -170,7 +170,7 @@ def _may_train_head(plan: Plan) -> bool:
 def _with_features_in_time(
     plan: Plan, config: TrainConfig, catalog: Catalog, user: Collection[str], seconds: float
 ) -> Plan:
-    """A head at the largest input whose features can be computed in `seconds`, the smallest if none can; as it is if 0."""
+    """The plan of a head at the largest input whose features fit into `seconds`, else the smallest; unchanged without a time."""
     if not seconds or plan.origins["size"].origin != "default":
         return plan
     network, begun, (train, val) = config_from(plan.network), time.monotonic(), _counts(plan, catalog)
