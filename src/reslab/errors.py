@@ -4,6 +4,7 @@ import difflib
 import re
 from collections.abc import Iterable
 from itertools import zip_longest
+from typing import Any
 
 _INVISIBLE = re.compile("[\0-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff\ud800-\udfff]")
 """Characters that control a terminal, break a line, change the writing direction or cannot be encoded."""
@@ -35,6 +36,10 @@ class ResLabError(Exception):
         super().__init__(message)
         self.message = message
         self.hint = hint
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """For `pickle`: the same error, whatever a subclass is made with."""
+        return type(self).__new__, (type(self), *self.args), self.__dict__
 
 
 class GateNotMet(ResLabError):

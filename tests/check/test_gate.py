@@ -9,7 +9,9 @@ import pytest
 from PIL import Image
 from small_pictures import picture
 
-from reslab.check.data import IMBALANCE, examine
+from reslab.check import data
+from reslab.check.data import IMBALANCE, Keep, examine
+from reslab.check.deep import DeepCheck
 from reslab.data.catalog import Catalog, Member, Picture
 from reslab.data.folder import read_folder
 from reslab.data.sources import read_data
@@ -305,11 +307,14 @@ def test_every_picture_is_handed_on_and_counted(plant):
     tree = bad_tree()
     catalog = assign_splits(read_data(plant(tree)))
     kept, steps = {}, []
-    examine(
-        catalog, keep=lambda p, pixels, _: kept.update({p.key: np.shape(pixels)}), workers=2, on_progress=steps.append
-    )
+    keep = Keep(lambda _, pixels: np.shape(pixels), lambda p, shape, _: kept.update({p.key: shape}))
+    examine(catalog, keep, workers=2, on_progress=steps.append)
     assert len(kept) == 24 and set(kept.values()) == {(20, 24, 3)}
     assert sum(steps) == len(tree)
+
+
+def in_store(store):
+    return Keep(lambda _, pixels: store.transform(pixels), store.take)
 
 
 class Counted(Member):
@@ -328,7 +333,7 @@ def test_each_file_is_read_once(plant):
     boxes = (None, (2, 2, 9, 9))
     pictures = tuple(Picture(str(n), f, "ab"[n % 2], "train", None, boxes[n // 20]) for n, f in enumerate(files))
     store = Store(pictures, np.array)
-    examine(Catalog("t", "t", pictures), store.keep, workers=2)
+    examine(Catalog("t", "t", pictures), in_store(store), workers=2)
     assert store[3].shape == (20, 24, 3) and {file.reads for file in files} == {1}
 
 
@@ -341,14 +346,26 @@ def test_a_chance_match_of_two_fingerprints_is_no_duplicate():
     assert found(verdict, "duplicate", "conflicting labels") == [("duplicate", "0")]
 
 
-def test_what_it_hands_on_fills_a_store_from_many_threads(plant):
+def test_what_it_hands_on_fills_a_store(plant):
     base = plant(two_classes(30))
     catalog = assign_splits(read_data(base))
     store = Store(catalog.pictures, lambda pixels: pixels)
-    examine(catalog, store.keep, workers=4)
+    examine(catalog, in_store(store), workers=4)
     for path in base.rglob("*.png"):
         path.unlink()
     assert all(store[n].shape == (20, 24, 3) for n in range(60))
+
+
+@pytest.mark.parametrize("deep", [False, True])
+def test_many_files_are_looked_at_in_processes_with_the_same_verdict(plant, monkeypatch, deep):
+    catalog = assign_splits(read_data(plant({**two_classes(30), **odd_tree(), "a/cut.png": b"\x89PNG\r\n\x1a\n"})))
+    deeper = [DeepCheck(catalog, deep=True) for _ in range(2)]
+    one = examine(catalog, deeper[0].keep() if deep else None, workers=2)
+    monkeypatch.setattr(data, "_MANY", 2)
+    monkeypatch.setattr(data, "map_in_order", None)
+    assert examine(catalog, deeper[1].keep() if deep else None, workers=2) == one
+    assert deeper[0].near_problems() == deeper[1].near_problems()
+    assert deeper[0].other_problems() == deeper[1].other_problems()
 
 
 def test_arrays_and_boxes_are_judged_too():

@@ -3,25 +3,26 @@
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from hashlib import blake2b
 from itertools import pairwise
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from reslab.check.metadata import Leak
 from reslab.data.catalog import Catalog, Picture, Split
+from reslab.data.processes import map_in_processes
 from reslab.data.reader import content, load_decoded, map_in_order
 from reslab.data.splits import FINER, LONELY, lonely_groups
 from reslab.errors import BadPicture, nearest
 from reslab.pixels.decode import Facts, facts
-from reslab.pixels.fingerprint import fingerprint
+from reslab.pixels.fingerprint import FINGERPRINT_BYTES, fingerprint
 from reslab.pixels.preprocess import Decoded
 from reslab.system.machine import default_workers
 from reslab.tasks.table import task_named
 from reslab.tasks.task import Severity, Task
-
-Keep = Callable[[Picture, Decoded, bytes], None]
-"""Takes a picture, decoded, and its fingerprint."""
 
 Seen = tuple[bytes, list["Problem"]]
 """What tells a picture from others, empty for an unreadable one, and what it shows."""
@@ -29,6 +30,8 @@ Seen = tuple[bytes, list["Problem"]]
 IMBALANCE = 10
 """Most to least frequent class: beyond this the majority baseline is worth a warning."""
 
+_AHEAD = 32  # pictures of a thread that are looked at before they are judged
+_MANY, _MOST_PROCESSES = 5000, 8  # files from which starting processes is worth it, and how many are started
 _SEVERITIES = ("error", "warning", "note")
 _BLANK = 8  # grey levels: a deep picture with less contrast than this came out almost uniform
 _DARK = 64  # a deep picture without a brighter level came out dark: its samples use 14 bits or fewer of the 16
@@ -52,6 +55,16 @@ class Problem:
     def blocks_training(self) -> bool:
         """Training cannot start, or would not mean anything, until this is fixed."""
         return self.kind in _BLOCKING and self.severity == "error"
+
+
+@dataclass(frozen=True, slots=True)
+class Keep:
+    """What is kept of each picture, so that it is not decoded again."""
+
+    prepare: Callable[[Picture, Decoded], Any]
+    """Makes it of a decoded picture: in a thread, or pickled, in another process."""
+    take: Callable[[Picture, Any, bytes], None]
+    """Takes it, and the picture's fingerprint, in the order of the pictures."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,29 +101,37 @@ def examine(
     """Check a data set whose splits are assigned.
 
     Args:
-        keep: takes every decoded picture, so that it is not decoded again; called from several threads.
+        keep: what is kept of every picture that can be read.
         on_progress: called with the number of pictures that were checked since the last call.
     """
     return judge(catalog, look_at(catalog.pictures, keep, workers), on_progress)
 
 
 def look_at(pictures: Sequence[Picture], keep: Keep | None = None, workers: int | None = None) -> Iterator[Seen]:
-    """Read every picture, and say what it shows by itself."""
-
-    def look(picture: Picture) -> Seen:
-        try:
-            file = content(picture)
-            pixels = load_decoded(picture, file)
-        except BadPicture as error:
-            return b"", [Problem("unreadable", picture.key, error.reason, "error")]
-        digest, row = fingerprint(pixels), _middle_row(pixels)
-        if keep:
-            keep(picture, pixels, digest)
-        name = digest + blake2b(row.tobytes(), digest_size=_ROW_BYTES).digest()
-        return name, list(_about_picture(picture, file, pixels, row))
-
+    """Read every picture, and say what it shows by itself; many files are read in several processes."""
+    look = partial(_look, keep.prepare if keep else None)
     workers = default_workers() if workers is None else workers
-    return map_in_order(look, pictures, workers, ahead=4 * max(workers, 1))
+    if workers > 1 and len(pictures) >= _MANY and all(isinstance(picture.source, Path | str) for picture in pictures):
+        found = map_in_processes(look, pictures, min(workers, _MOST_PROCESSES))
+    else:
+        found = map_in_order(look, pictures, workers, ahead=_AHEAD * max(workers, 1))
+    for picture, (name, problems, kept) in zip(pictures, found, strict=True):
+        if keep and name:
+            keep.take(picture, kept, name[:FINGERPRINT_BYTES])
+        yield name, problems
+
+
+def _look(prepare: Callable[[Picture, Decoded], Any] | None, picture: Picture) -> tuple[bytes, list[Problem], Any]:
+    """What a picture shows by itself, and what is kept of it."""
+    try:
+        file = content(picture)
+        pixels = load_decoded(picture, file)
+    except BadPicture as error:
+        return b"", [Problem("unreadable", picture.key, error.reason, "error")], None
+    row = _middle_row(pixels)
+    name = fingerprint(pixels) + blake2b(row.tobytes(), digest_size=_ROW_BYTES).digest()
+    problems = list(_about_picture(picture, file, pixels, row))
+    return name, problems, prepare(picture, pixels) if prepare else None
 
 
 def judge(catalog: Catalog, seen: Iterable[Seen], on_progress: Callable[[int], None] | None = None) -> Verdict:

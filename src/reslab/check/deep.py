@@ -7,12 +7,12 @@ import re
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 
 import numpy as np
 
-from reslab.check.data import Problem
+from reslab.check.data import Keep, Problem
 from reslab.check.hashes import SIDE
 from reslab.check.metadata import Leak, Metadata, camera, leak
 from reslab.check.near import NearPair, near_pairs, small
@@ -76,9 +76,9 @@ class DeepCheck:
         self._quality: dict[int, Quality] = {}
         self._metadata: dict[int, Metadata] = {}
 
-    def keep(self, picture: Picture, decoded: Decoded, _: bytes) -> None:
-        """Take a decoded picture; may be called from several threads."""
-        self.put(self._index[picture], summarize(picture, decoded, self._deep))
+    def keep(self) -> Keep:
+        """How the check gives it what it looks at."""
+        return Keep(partial(summarize, deep=self._deep), lambda picture, kept, _: self.put(self._index[picture], kept))
 
     def put(self, number: int, kept: Kept) -> None:
         """Take what was kept of the picture of this number."""

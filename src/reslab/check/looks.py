@@ -3,16 +3,16 @@
 import json
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
+from functools import partial
 
 import numpy as np
 
-from reslab.check.data import Problem, Seen, look_at
+from reslab.check.data import Keep, Problem, Seen, look_at
 from reslab.check.deep import DeepCheck, Kept, summarize
 from reslab.check.hashes import SIDE
 from reslab.check.metadata import Metadata
 from reslab.check.quality import Quality
 from reslab.data.catalog import Catalog, Picture
-from reslab.pixels.preprocess import Decoded
 from reslab.system.machine import default_workers
 
 
@@ -40,10 +40,7 @@ class Look:
 def look_at_parts(pictures: Iterable[Picture], deep: bool, workers: int | None = None) -> Iterator[Look]:
     """Look at some pictures, of however many a set may have."""
     kept: dict[Picture, Kept] = {}
-
-    def keep(picture: Picture, decoded: Decoded, _: bytes) -> None:
-        kept[picture] = summarize(picture, decoded, deep)
-
+    keep = Keep(partial(summarize, deep=deep), lambda picture, part, _: kept.update({picture: part}))
     pictures = list(pictures)
     workers = default_workers() if workers is None else workers
     for picture, (name, problems) in zip(pictures, look_at(pictures, keep, workers), strict=True):

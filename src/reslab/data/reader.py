@@ -5,12 +5,13 @@ processes of a loader would compete with the training for cores.
 """
 
 import itertools
+import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
+from typing import Generic, TypeVar
 
 import numpy as np
 from PIL import Image
@@ -27,6 +28,9 @@ Result = TypeVar("Result")
 
 BLOCK = 64
 """Pictures per forward pass in evaluation and prediction: a fixed shape, so that every command gives the same answers."""
+
+_QUICK_SECONDS, _SLOW_SECONDS = 0.005, 0.05
+"""Items that one thread gets at a time: twice as many where they took less, half as many where they took more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,23 +110,60 @@ def map_in_order(
 ) -> Iterator[Result]:
     """`map(function, items)` in threads, in order, at most `ahead` results ahead of the one that is consumed.
 
-    With 0 workers it is `map` itself.
+    With 0 workers it is `map` itself. Quick calls are handed to a thread several at a time: for a small picture, a handover
+    takes as long as reading it.
     """
     if workers == 0:
         yield from map(function, items)
         return
     pool = ThreadPoolExecutor(workers, thread_name_prefix="reslab-reader")
-    waiting: deque[Future[Result]] = deque()
+    waiting: deque[Future[Answers[Result]]] = deque()
+    remaining, size, most, begun = iter(items), 1, max(1, (ahead + 1) // (workers + 1)), 0
     try:
         with kept_memory(workers):
-            for item in items:
-                waiting.append(pool.submit(function, item))
-                if len(waiting) > ahead:
-                    yield waiting.popleft().result()
+            while group := list(itertools.islice(remaining, size)):
+                waiting.append(pool.submit(apply, function, group))
+                begun += len(group)
+                while begun + size > ahead + 1:
+                    done = waiting.popleft().result()
+                    yield from done
+                    begun -= len(done.results)
+                    size = done.next_size(size, most)
             while waiting:
-                yield waiting.popleft().result()
+                yield from waiting.popleft().result()
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Answers(Generic[Result]):
+    """What a function returned for some items, up to the first for which it failed."""
+
+    results: list[Result]
+    failure: Exception | None
+    seconds: float
+
+    def __iter__(self) -> Iterator[Result]:
+        yield from self.results
+        if self.failure:
+            raise self.failure
+
+    def next_size(self, size: int, most: int) -> int:
+        """How many items to hand over at once from now on."""
+        if self.seconds < _QUICK_SECONDS:
+            return min(2 * size, most)
+        return max(1, size // 2) if self.seconds > _SLOW_SECONDS else size
+
+
+def apply(function: Callable[[Item], Result], items: list[Item]) -> Answers[Result]:
+    """Call a function for each item until it fails."""
+    results: list[Result] = []
+    begin = time.perf_counter()
+    try:
+        results.extend(map(function, items))
+    except Exception as error:
+        return Answers(results, error, time.perf_counter() - begin)
+    return Answers(results, None, time.perf_counter() - begin)
 
 
 def blocks(

@@ -42,12 +42,12 @@ class Store:
         self, pictures: Sequence[Picture], transform: Callable[[Decoded], np.ndarray], limit: int | None = None
     ) -> None:
         self.pictures = pictures
-        self._transform = transform
+        self.transform = transform
         self._memory = _Memory(memory_limit() if limit is None else limit)
 
     def part(self, pictures: Sequence[Picture]) -> "Store":
         """A store of some of the pictures that shares this one's memory."""
-        part = Store(pictures, self._transform, limit=0)
+        part = Store(pictures, self.transform, limit=0)
         part._memory = self._memory
         return part
 
@@ -70,10 +70,15 @@ class Store:
         Args:
             digest: its `fingerprint`, where that is known.
         """
-        transformed = np.ascontiguousarray(self._transform(pixels))
+        if digest is None:
+            digest = self._memory.hashes.get(picture.key) or fingerprint(pixels)
+        return self.take(picture, self.transform(pixels), digest)
+
+    def take(self, picture: Picture, transformed: np.ndarray, digest: bytes) -> np.ndarray:
+        """Keep an already transformed picture, if there is room, and its `fingerprint`."""
+        transformed = np.ascontiguousarray(transformed)
         key, memory = picture.key, self._memory
-        if key not in memory.hashes:
-            memory.hashes[key] = fingerprint(pixels) if digest is None else digest
+        memory.hashes.setdefault(key, digest)
         with memory.lock:
             if key not in memory.kept and memory.left >= transformed.nbytes:
                 memory.kept[key] = transformed

@@ -54,7 +54,7 @@ def examine_data(
         from reslab.check.deep import DeepCheck
 
         deeper = DeepCheck(catalog, deep)
-        verdict = _deeper(examine(catalog, deeper.keep, on_progress=on_progress), deeper, deep)
+        verdict = _deeper(examine(catalog, deeper.keep(), on_progress=on_progress), deeper, deep)
     else:
         verdict = examine(catalog, on_progress=on_progress)
     _draw(html, catalog, verdict)

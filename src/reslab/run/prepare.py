@@ -10,7 +10,7 @@ from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 
-from reslab.check.data import Verdict, examine
+from reslab.check.data import Keep, Verdict, examine
 from reslab.data.catalog import Catalog, Picture, Split
 from reslab.data.reader import load_decoded, map_in_order
 from reslab.data.sources import read_data
@@ -124,7 +124,8 @@ def check_pictures(
     """
     stores = open_stores(plan, catalog)
     listener({"event": "check", "total": len(catalog.pictures)})
-    verdict = examine(catalog, stores.keep, on_progress=lambda n: listener({"event": "checking", "images": n}))
+    keep = Keep(stores.preparation(), stores.take)
+    verdict = examine(catalog, keep, on_progress=lambda n: listener({"event": "checking", "images": n}))
     listener({"event": "checked", "verdict": verdict})
     _refuse_blocking(verdict, config.skip_bad)
     left_out = verdict.unreadable()

@@ -184,12 +184,13 @@ def with_statistics(plan: Plan, store: Store) -> Plan:
     if plan.config.normalize != "measured":
         return plan
     fit = Preprocess(plan.config.size, plan.config.resize)  # type: ignore[arg-type]
-    count, total, squares = 0, np.zeros(3), np.zeros(3)
+    levels, first = np.zeros(3 * 256, np.int64), np.arange(3) * 256  # how often each band has each level
     for index in range(len(store)):
-        pixels = fit(store[index]).reshape(-1, 3) / 255.0
-        count, total, squares = count + len(pixels), total + pixels.sum(0), squares + (pixels**2).sum(0)
-    mean = total / count
-    std = np.sqrt(np.maximum(squares / count - mean**2, 1e-6))
+        levels += np.bincount((fit(store[index]) + first).ravel(), minlength=len(levels))
+    share = levels.reshape(3, 256) / levels[:256].sum()
+    value = np.arange(256) / 255.0
+    mean = share @ value
+    std = np.sqrt(np.maximum(share @ value**2 - mean**2, 1e-6))
     statistics_ = {"mean": [round(float(m), 6) for m in mean], "std": [round(float(s), 6) for s in std]}
     values = {name: str(numbers) for name, numbers in statistics_.items()}
     origin = Origin("measured", say("reason.normalize.measured", **values, pictures=len(store)))
