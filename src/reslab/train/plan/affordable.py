@@ -108,7 +108,8 @@ def with_affordable(
         plan = _with_quick(plan, config, catalog, user)
     begun, alone = time.monotonic(), len(candidates(plan)) == 1
     if plan.config.finetune == "head":
-        return _with_features_in_time(plan, config, catalog, user, seconds), []
+        left = seconds and seconds - _reading_seconds(plan, catalog) - _REPORT_SECONDS
+        return _with_features_in_time(plan, config, catalog, user, left), []
     if not seconds and alone:
         return plan, []
     train, val = _counts(plan, catalog)
