@@ -38,7 +38,7 @@ WALLS = {
     "pygments": ("learn/page",),
     "latex2mathml": ("learn/page",),
     "tensorboard": ("train/track",),
-    "pickle": (),
+    "pickle": ("data/processes",),  # to and from its own processes; never a file
 }  # fmt: skip
 """Library -> the rooms and files that may import it, at the top or inside a function."""
 

@@ -14,8 +14,9 @@ from reslab.train.loop import update
 from reslab.train.margins import no_margins
 from reslab.train.plan.resolve import resolve
 from reslab.train.recipes import recipe
-from reslab.train.session import fresh_training, loader_of, validator_of
+from reslab.train.session import fresh_training, header_of, loader_of
 from reslab.train.step.process_group import SINGLE, join
+from reslab.train.validation import Validator
 
 SIZES = (1, 2, 5, 33, 100)
 GRADIENT = {torch.float64: 1e-10, torch.float32: 1e-5}  # relative: the same terms in another order
@@ -37,7 +38,8 @@ def same_scores(group):
     for size in SIZES:
         part = replace(catalog, pictures=catalog.split("train")[:10] + catalog.split("val")[:size])
         store = open_stores(plan, part).val
-        assert validator_of(plan, store, group)(weights) == validator_of(plan, store, SINGLE)(weights), size
+        one, several = (Validator(plan, header_of(plan), store, each) for each in (SINGLE, group))
+        assert several(weights) == one(weights), size
 
 
 def same_gradients(group):

@@ -204,7 +204,7 @@ def test_pictures_grow_on_the_way(made):
 
 def test_pictures_that_no_memory_keeps_give_the_same_batches(made):
     plan, loader = made
-    streaming = type(loader.store)(loader.store.pictures, loader.store._transform, limit=0)
+    streaming = type(loader.store)(loader.store.pictures, loader.store.transform, limit=0)
     again = type(loader)(streaming, loader.labels.tolist(), loader.num_classes, loader.augment, 32)
     for step in (0, 3):
         assert torch.equal(loader.batch(1, step).pixels, again.batch(1, step).pixels)

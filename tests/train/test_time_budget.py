@@ -36,7 +36,7 @@ def run(machine, seconds, planned, epoch_steps=100, spent=0.0, after=1.0, guess=
         if step % epoch_steps == 0 or step == timeline.total:
             with budget.pause(validating=True):
                 machine.now += machine.validation
-    machine.now += after + machine.validation
+    machine.now += after
     return spent + machine.now - begin, step, timelines
 
 

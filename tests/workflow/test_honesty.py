@@ -19,6 +19,7 @@ from reslab.model.file import read_model
 from reslab.run.evaluate import evaluate
 from reslab.run.examine import contact_sheet, examine_data, read_and_split
 from reslab.run.train import resume, train
+from reslab.train import session, validation
 from reslab.train.recipes import recipe
 from tests.machine import small_disk
 from tests.pictures import colour_folder, colour_picture, tree
@@ -60,6 +61,26 @@ def test_the_last_validation_decodes_nothing(divided, tmp_path):
     found = evaluate_engine(open_torch(made.model), pictures, "val")
     assert np.array_equal(found.logits, made.evaluation.logits) and np.array_equal(found.seen, made.evaluation.seen)
     assert found.document() == made.evaluation.document() and found.table() == made.evaluation.table()
+
+
+def test_the_kept_weights_answer_once_and_as_when_they_are_asked_again(divided, tmp_path, monkeypatch):
+    folder = tmp_path / "run"
+    monkeypatch.setattr(session, "evaluate_engine", None)
+    train(quick(divided, epochs=4, ema=0.9), folder)
+    files = [folder / name for name in ("model.safetensors", "evaluation.json", "predictions.csv", "map.json")]
+    before = [file.read_bytes() for file in files]
+    monkeypatch.undo()
+    for file in files[1:]:
+        file.unlink()
+    resume(folder)  # nothing is known but the weights
+    assert [file.read_bytes() for file in files] == before
+
+
+def test_what_is_too_large_to_remember_is_asked_again(divided, run, tmp_path, monkeypatch):
+    monkeypatch.setattr(validation, "_REMEMBERED_BYTES", 0)
+    again = train(quick(divided, epochs=5, ema=0.9), tmp_path / "run")
+    assert again.evaluation.document() == run.evaluation.document()
+    assert again.model.read_bytes() == run.model.read_bytes()
 
 
 def test_training_never_opens_test(divided, run, tmp_path):

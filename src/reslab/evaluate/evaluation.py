@@ -141,6 +141,15 @@ def evaluate_engine(
     return _evaluation(engine, split, [pictures[i].key for i in good], labels[good], outputs, hashes, errors)
 
 
+def evaluate_outputs(
+    engine: Engine, pictures: Sequence[Picture], split: str, outputs: Outputs, digests: Sequence[bytes]
+) -> Evaluation:
+    """The same from the engine's outputs for these pictures, where they are known, and the hashes of the pictures."""
+    labels = task_named(engine.header.task).targets(pictures, engine.header.classes, split)
+    keys = [picture.key for picture in pictures]
+    return _evaluation(engine, split, keys, labels, outputs, dict(zip(keys, digests, strict=True)), {})
+
+
 def _evaluation(
     engine: Engine,
     split: str,

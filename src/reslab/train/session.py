@@ -3,28 +3,25 @@
 import csv
 import dataclasses
 import io
-import itertools
 import platform
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from importlib.metadata import version
 from pathlib import Path
 
-import numpy as np
 import torch
 from filelock import FileLock, Timeout
 from torch import Tensor
 
 from reslab.data.loader import Loader
-from reslab.data.reader import BLOCK, map_in_order
 from reslab.data.store import Store
-from reslab.engine.base import block_logits
+from reslab.engine.base import Outputs
 from reslab.engine.torch import TorchEngine, network_from_file
 from reslab.errors import ResLabError
-from reslab.evaluate.evaluation import Evaluation, evaluate_engine, write_evaluation
+from reslab.evaluate.evaluation import Evaluation, evaluate_engine, evaluate_outputs, write_evaluation
 from reslab.evaluate.outliers import MEAN_OF, mean_features
 from reslab.model.file import Header, ModelFile, read_model, write_model
 from reslab.model.run import (
@@ -44,9 +41,7 @@ from reslab.pixels.encode import encode_picture
 from reslab.system import device
 from reslab.system.events import Event
 from reslab.system.files import open_atomically, remove_leftovers, write_atomically, write_json
-from reslab.system.machine import default_workers
 from reslab.tasks.table import task_named
-from reslab.tasks.task import Validation
 from reslab.train.config import AUTO, NONE, Plan
 from reslab.train.inputs import Stores, augment_of, preprocess_of
 from reslab.train.job import Job
@@ -64,9 +59,10 @@ from reslab.train.step.loss import Objective, Teacher, class_weights, log_prior
 from reslab.train.step.optim import EMA, build_optimizer
 from reslab.train.step.process_group import SINGLE, ProcessGroup, job_id
 from reslab.train.step.time_budget import TimeBudget
+from reslab.train.validation import Validator
 from reslab.train.whiten import whiten
 
-_VALIDATION_COST, _REPORT_SECONDS = 0.4, 1.5  # a picture's way forward, in steps; writing model and report
+_VALIDATION_COST, _REPORT_SECONDS = 0.48, 2.0  # a picture's way forward in float32, in steps; writing model and report
 _HANDOVER = 120.0  # seconds in which a host that has lost the others, and trained in the folder, ends its process
 
 
@@ -128,12 +124,13 @@ def fit(job: Job) -> Evaluation | None:
         training.progress.follow(plan.timeline)
         if group.first and training.progress.best_epoch >= 0 and not (out / MODEL_NAME).is_file():
             _keep_again(job, training)
+        outputs = None
         if not training.progress.finished:
             training.progress.seconds += job.spent
-            _train(job, training, states, restart_event(job, training.progress.step, before))
+            outputs = _train(job, training, states, restart_event(job, training.progress.step, before))
         if group.first and training.margins:
             write_margins(out, training.margins, plan, job.stores.train)
-        return group.share(_finish(job) if group.first else None)
+        return group.share(_finish(job, outputs) if group.first else None)
 
 
 def _keep_again(job: Job, training: Training) -> None:
@@ -149,20 +146,27 @@ def _keep_again(job: Job, training: Training) -> None:
     job.listener({"event": "warning", "text": f"{path} was missing and is written again from the state"})
 
 
-def _train(job: Job, training: Training, states: StateFolder, restart: Event | None) -> None:
-    """The loop, with the run's folder around the first process's."""
+def _train(job: Job, training: Training, states: StateFolder, restart: Event | None) -> Outputs | None:
+    """The loop, with the run's folder around the first process's.
+
+    Returns:
+        What the kept weights give for the validation pictures, where that is known.
+    """
     plan, group, listener = job.plan, dataclasses.replace(job.group, in_steps=True), job.listener
-    loader, validate = loader_of(plan, job.stores.train, group), validator_of(plan, job.stores.val, group)
+    loader, validator = (
+        loader_of(plan, job.stores.train, group),
+        Validator(plan, header_of(plan), job.stores.val, group),
+    )
     hint = f"go on with: reslab resume {job.folder}"
     budget = _time_budget(plan, job.stores, training.progress.seconds)
     with _polite_stop() as asked:
         hooks = Hooks(
-            emit=listener, progress=listener, save=lambda: None, validate=validate, keep_best=lambda: None,
+            emit=listener, progress=listener, save=lambda: None, validate=validator, keep_best=lambda: None,
             should_stop=asked.is_set, resume_hint=hint, group=group, budget=budget,
         )  # fmt: skip
         if not group.first:
             train(training, loader, plan, hooks)
-            return
+            return None
         path = job.folder / JOURNAL_NAME
         with Journal(path, training.progress.journal) as journal:
             if journal.lacking:
@@ -180,14 +184,21 @@ def _train(job: Job, training: Training, states: StateFolder, restart: Event | N
                 training.progress.journal, training.progress.seconds = journal.offset(), budget.elapsed()
                 states.save(training)
 
-            writing = dataclasses.replace(hooks, emit=emit, save=save, keep_best=lambda: _keep(job, training))
+            def keep_best() -> None:
+                _keep(job, training)
+                validator.keep()
+
+            writing = dataclasses.replace(hooks, emit=emit, save=save, keep_best=keep_best)
             train(training, loader, plan, writing)
+    return validator.kept
 
 
 def _time_budget(plan: Plan, stores: Stores, spent: float) -> TimeBudget:
     """The clock of a run."""
     steps = _VALIDATION_COST * len(stores.val) / plan.config.batch_size
-    closing = 2 + min(MEAN_OF, len(stores.train)) / max(1, len(stores.val))  # the last one, calibration, mean features
+    closing = 1 + min(MEAN_OF, len(stores.train)) / max(
+        1, len(stores.val)
+    )  # the last validation, and the mean features
     return TimeBudget(plan.config.minutes * 60, spent, _REPORT_SECONDS, steps, closing)
 
 
@@ -302,44 +313,18 @@ def _versions() -> dict[str, str]:
     }
 
 
-def validator_of(plan: Plan, store: Store, group: ProcessGroup) -> Callable[[dict[str, Tensor]], Validation | None]:
-    """Weights -> validation score and loss, through the same engine and blocks as every other door.
-
-    Several processes take the blocks in turn; no block is divided, so each picture's answer is what one process gives.
-    """
-    if not len(store):
-        return lambda weights: None
-    network, header = ResNet(config_from(plan.network)), header_of(plan)
-    task, balanced = task_named(plan.task), plan.config.balance != "none"
-    labels = task.targets(store.pictures, plan.classes, "val")
-
-    def validate(weights: dict[str, Tensor]) -> Validation:
-        network.load_state_dict(weights)
-        engine = TorchEngine(network, header)
-        mine = [block_logits(engine, pixels) for pixels in _stored_blocks(store, group)]
-        parts = group.gather(mine)
-        blocks = [parts[number % group.world][number // group.world] for number in range(-(-len(store) // BLOCK))]
-        return task.validate(np.concatenate(blocks), labels, balanced)
-
-    return validate
-
-
-def _stored_blocks(store: Store, group: ProcessGroup) -> Iterator[np.ndarray]:
-    """A store's pictures, a block at a time; threads help where something must be decoded."""
-    mine = [i for i in range(len(store)) if i // BLOCK % group.world == group.rank]
-    rows = map_in_order(store.__getitem__, mine, default_workers(), 2 * BLOCK)
-    while block := list(itertools.islice(rows, BLOCK)):
-        yield np.stack(block)
-
-
 def _keep(job: Job, training: Training) -> None:
     """Write the current weights as the run's model."""
     arrays = {name: tensor.detach().cpu().numpy() for name, tensor in training.weights().items()}
     write_model(job.folder / MODEL_NAME, arrays, header_of(job.plan), job.stores.train.fingerprints())
 
 
-def _finish(job: Job) -> Evaluation | None:
-    """Find the mean of the features, evaluate the kept weights on the validation pictures, and calibrate them."""
+def _finish(job: Job, outputs: Outputs | None) -> Evaluation | None:
+    """Find the mean of the features, evaluate the kept weights on the validation pictures, and calibrate them.
+
+    Args:
+        outputs: what they give for these pictures, where that is known.
+    """
     train, store, path = job.stores.train, job.stores.val, job.folder / MODEL_NAME
     model = read_model(path)
     engine = TorchEngine(network_from_file(model, path), model.header, model.sha256, model.seen)
@@ -349,7 +334,10 @@ def _finish(job: Job) -> Evaluation | None:
     if not len(store):
         write_model(path, model.tensors, model.header, [row.tobytes() for row in model.seen])
         return None
-    evaluation = evaluate_engine(engine, store.pictures, "val", source=store.read)
+    if outputs is None:
+        evaluation = evaluate_engine(engine, store.pictures, "val", source=store.read)
+    else:
+        evaluation = evaluate_outputs(engine, store.pictures, "val", outputs, store.fingerprints())
     return calibrate_and_save(path, model, evaluation, chose_the_model=not job.plan.config.folds)
 
 

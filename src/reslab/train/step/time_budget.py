@@ -24,11 +24,11 @@ class TimeBudget:
     spent: float = 0.0
     """What had gone before this process's clock started."""
     after: float = 1.0
-    """What comes after the last step, besides validation and calibration: the report."""
+    """What comes after the last step and its validation: calibration and the report."""
     validation_steps: float = 0.0
     """A guess at the time of one validation, in steps, until one has been timed."""
-    closing: float = 2.0
-    """Passes over as many pictures as a validation takes, after the last step: the last validation, calibration, and more."""
+    closing: float = 1.0
+    """Passes over as many pictures as a validation takes, after the last step: the last validation, and more."""
     clock: Callable[[], float] = time.monotonic
     _begin: float = field(init=False)
     _looked: tuple[float, int] = field(init=False, default=(0.0, -1))
