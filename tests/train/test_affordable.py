@@ -72,9 +72,9 @@ def test_a_long_run_says_what_a_tenth_of_its_time_would_give(data, monkeypatch):
     monkeypatch.setattr(affordable, "_seconds_per_picture", lambda plan: plan.config.size / 32)
     plan, config, catalog = planned(data, weights="none")
     train, val = len(catalog.split("train")), len(catalog.split("val"))
-    epochs = 60 * 20 / epoch_seconds(1.0, train, val)
+    epochs = 60 * 20 / epoch_seconds(1.5, train, val)  # at 64 px fewer than 32 would fit
     said = describe_tenth(plan, config, catalog, (), 12_000)
-    assert said == [f"--minutes 20, a tenth of the time, is enough for {epochs:.1f} epochs of fast_resnet8 at 32 px"]
+    assert said == [f"--minutes 20, a tenth of the time, is enough for {epochs:.1f} epochs of fast_resnet8 at 48 px"]
     assert describe_tenth(plan, config, catalog, (), DEFAULT_SECONDS) == []
 
 
@@ -167,6 +167,19 @@ def test_in_limited_time_quick_is_trained(data, monkeypatch):
     assert with_affordable(plan, config, catalog, (), 0)[0].config.recipe == "standard", (
         "without a time it stays as it was"
     )
+
+
+@pytest.mark.parametrize(("epochs", "size"), [(0.5, 32), (7.5, 32), (8.5, 48), (31.0, 48), (33.0, 64)])
+def test_quick_needs_few_epochs_up_to_48_pixels_and_many_beyond(data, monkeypatch, epochs, size):
+    """`epochs` fit at 48 px and above, twice as many at 32 px; the last size takes too long."""
+    plan, config, catalog = planned(data, minutes=5.0)
+    train, val = len(catalog.split("train")), len(catalog.split("val"))
+    each = 290 / epochs / epoch_seconds(1.0, train, val)
+    speeds = {32: each / 2, 48: each, 64: each, QUICK_SIZE: 1e3}
+    monkeypatch.setattr(affordable, "_seconds_per_picture", lambda plan: speeds[plan.config.size])
+    monkeypatch.setattr(affordable, "_reading_seconds", lambda *_: 7.0)
+    taken, said = with_affordable(plan, config, catalog, (), 300.0)
+    assert taken.config.size == size and bool(said) == (2 * epochs < LEAST_EPOCHS)
 
 
 @pytest.mark.parametrize(

@@ -27,11 +27,14 @@ from reslab.train.plan.speed import epoch_seconds, seconds_per_step
 from reslab.train.start import SCRATCH
 from reslab.words.phrases import Phrase, say
 
-USEFUL_EPOCHS, QUICK_EPOCHS, LEAST_EPOCHS = 16, 32, 8
-"""Epochs that must fit for a run from scratch to be planned, also of `QUICK`, and below which a warning is given."""
+USEFUL_EPOCHS, LEAST_EPOCHS = 16, 8
+"""Epochs that must fit for a run from scratch to be planned, and below which a warning is given."""
 
 QUICK, QUICK_NETWORK, QUICK_SIZE = "quick", "fast_resnet8", 96
 """What learns most per minute from scratch on a processor, and the largest input in pixels that it is given unasked."""
+
+QUICK_EPOCHS, QUICK_SMALL_SIZE = 32, 48
+"""Epochs of `QUICK` that must fit for a larger input than so many pixels to be planned; up to these, `LEAST_EPOCHS`."""
 
 DEFAULT_SECONDS = 1800.0
 """Longest default run where no time is given."""
@@ -120,7 +123,8 @@ def with_affordable(
         return plan, []
     if seconds:
         budget -= _reading_seconds(plan, catalog) + _REPORT_SECONDS
-    timed = _time_pairs(plan, config, catalog, user, wanted, budget - (time.monotonic() - begun))
+    epochs = None if seconds else wanted
+    timed = _time_pairs(plan, config, catalog, user, epochs, budget - (time.monotonic() - begun))
     chosen, larger = choose(timed, budget - (time.monotonic() - begun) if seconds else budget)
     if seconds and chosen.seconds > budget and _may_train_head(plan):
         reason = say("reason.finetune.time", seconds=chosen.epoch_seconds)
@@ -128,7 +132,7 @@ def with_affordable(
         plan = resolve(config, catalog, user, fixed)
         return _with_features_in_time(plan, config, catalog, user, budget - (time.monotonic() - begun)), []
     # With a time limit fewer epochs than wanted are still worth training; without one the whole plan must fit.
-    least = replace(chosen, epochs=min(wanted, LEAST_EPOCHS)) if seconds else chosen
+    least = replace(chosen, epochs=min(chosen.epochs, LEAST_EPOCHS)) if seconds else chosen
     warnings = [] if least.seconds <= budget else [_too_little(least, budget, seconds)]
     if chosen.plan is plan:
         return plan, warnings
@@ -202,7 +206,9 @@ def _useful_epochs(plan: Plan) -> int:
     """Epochs below which a smaller input is worth more."""
     if plan.config.weights != SCRATCH:
         return 1
-    return QUICK_EPOCHS if plan.config.recipe == QUICK else USEFUL_EPOCHS
+    if plan.config.recipe != QUICK:
+        return USEFUL_EPOCHS
+    return LEAST_EPOCHS if plan.config.size <= QUICK_SMALL_SIZE else QUICK_EPOCHS
 
 
 def describe_tenth(
@@ -218,21 +224,26 @@ def describe_tenth(
         return []
     minutes = max(1, round(seconds / 600))
     plan = _with_quick(plan, config, catalog, user)
-    timed = _time_pairs(plan, config, catalog, user, _useful_epochs(plan), 60.0 * minutes)
+    timed = _time_pairs(plan, config, catalog, user, None, 60.0 * minutes)
     chosen, _ = choose(timed, 60.0 * minutes)
     epochs = 60 * minutes / chosen.epoch_seconds
     return [f"--minutes {minutes}, a tenth of the time, is enough for {epochs:.1f} epochs of {chosen}"]
 
 
 def _time_pairs(
-    plan: Plan, config: TrainConfig, catalog: Catalog, user: Collection[str], epochs: int, seconds: float
+    plan: Plan, config: TrainConfig, catalog: Catalog, user: Collection[str], epochs: int | None, seconds: float
 ) -> list[Timed]:
-    """The candidates with their seconds, from the smallest to the first of which so many epochs do not fit."""
+    """The candidates with their seconds, from the smallest to the first of which the epochs do not fit.
+
+    Args:
+        epochs: of each; None for as many as are useful.
+    """
     begun, pairs, (train, val) = time.monotonic(), candidates(plan), _counts(plan, catalog)
     timed: list[Timed] = []
     for pair in pairs:  # the first that is too slow ends it, so no slower one is ever timed
         other = plan if pair == pairs[-1] else resolve(config, catalog, user, _fixed(plan, *pair))
-        timed.append(Timed(other, epoch_seconds(_seconds_per_picture(other), train, val), epochs))
+        each = epoch_seconds(_seconds_per_picture(other), train, val)
+        timed.append(Timed(other, each, _useful_epochs(other) if epochs is None else epochs))
         if timed[-1].seconds > seconds - (time.monotonic() - begun):
             break
     return timed
