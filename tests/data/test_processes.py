@@ -44,6 +44,12 @@ def test_a_process_that_is_ended_is_an_error():
         list(map_in_processes(os._exit, [3], 1))
 
 
+def test_a_process_that_cannot_be_started_is_an_error(monkeypatch):
+    monkeypatch.setattr(sys, "executable", "/nowhere/python")
+    with pytest.raises(ResLabError, match="cannot start a process: No such file"):
+        list(map_in_processes(abs, [1], 1))
+
+
 def test_whoever_stops_early_leaves_no_process_behind():
     stream = map_in_processes(operator.call, iter(lambda: os.getpid, 0), 2)  # endless
     found = {next(stream) for _ in range(100)}

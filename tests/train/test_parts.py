@@ -7,13 +7,18 @@ import numpy as np
 import pytest
 import torch
 
+from reslab.data.augment import ROOM
+from reslab.data.catalog import Catalog, Picture
 from reslab.errors import ResLabError
 from reslab.model.run import read_journal
 from reslab.nn.config import ResNetConfig
 from reslab.nn.resnet import build
+from reslab.pixels.preprocess import Preprocess, shrunk
 from reslab.system import device
 from reslab.train.config import TrainConfig
+from reslab.train.inputs import open_stores
 from reslab.train.journal import Journal
+from reslab.train.plan.resolve import resolve, with_statistics
 from reslab.train.recipes import RECIPES, recipe, with_recipe
 from reslab.train.schedule import ScheduleConfig, Timeline, rate
 from reslab.train.state import Progress, StateFolder, Training
@@ -58,6 +63,20 @@ def test_unknown_names_are_refused():
         OptimConfig(lr=0)
     with pytest.raises(ResLabError, match="artcle"):
         recipe("artcle")
+
+
+def test_measured_statistics_are_those_of_all_pixels_as_the_network_sees_them():
+    rng = np.random.default_rng(3)
+    sides = rng.integers(16, 60, (24, 2))
+    arrays = [rng.integers(0, 60 + 4 * n, (*sides[n], 3)).astype(np.uint8) for n in range(24)]
+    catalog = Catalog(
+        "made", "made", tuple(Picture(str(n), each, "ab"[n % 2], "train") for n, each in enumerate(arrays))
+    )
+    plan = resolve(TrainConfig(data="made", normalize="measured", size=16), catalog, {"size"})
+    found = with_statistics(plan, open_stores(plan, catalog).train).network
+    seen = np.stack([Preprocess(16)(shrunk(each, round(16 * ROOM))) for each in arrays]) / 255
+    assert found["mean"] == seen.mean((0, 1, 2)).round(6).tolist()
+    assert found["std"] == seen.std((0, 1, 2)).round(6).tolist()
 
 
 def test_recipes_are_complete_configs():

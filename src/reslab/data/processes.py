@@ -50,13 +50,16 @@ class _Child:
     """A process that applies one function to what it is sent."""
 
     def __init__(self, function: Callable[[Any], Any]) -> None:
-        self._process = subprocess.Popen(
-            [sys.executable, "-P", "-c", _CHILD, json.dumps(sys.path)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,  # libtiff writes there
-            env={**os.environ, "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"},
-        )
+        try:
+            self._process = subprocess.Popen(
+                [sys.executable, "-P", "-c", _CHILD, json.dumps(sys.path)],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.DEVNULL,  # libtiff writes there
+                env={**os.environ, "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"},
+            )
+        except OSError as error:
+            raise ResLabError(f"cannot start a process: {error.strerror}", "end other programs") from None
         self._send(function)
 
     def ask(self, items: list[Any]) -> Answers[Any]:
