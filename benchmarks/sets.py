@@ -7,7 +7,8 @@ SOURCE holds both zips (CLASS folders below `train` and `val` or `test`). Each s
 a rule may be chosen, by `data/test` it is judged.
 
 - `cifar10`: 45,000 to train on, 5,000 to validate (they are `dev` too), 10,000 to test, 32 px.
-- `ants`: 220 photographs of ants and bees to train on, 24 to validate (no `dev`), 153 to test.
+- `ants`: 220 photographs of ants and bees to train on, 25 to validate (no `dev`), 153 to test; `ants-0` to `ants-3` have every
+  fourth of those to train on as `dev`.
 - `clutter-SIDE-CLASSES-PICTURES`: each picture of CIFAR-10 enlarged to 0.4 to 0.8 of the side and pasted at a random place on a
   background that is noise, stripes, or another picture in a mosaic. With 50 classes, what is pasted and one of five backgrounds
   make the class. A tenth of the pictures validates; 1,000 for `dev` and 2,000 to test. Drawn from fixed seeds.
@@ -24,6 +25,8 @@ import numpy as np
 from PIL import Image
 
 NAMES = ("cifar10", "ants", "clutter-128-3-300", "clutter-128-10-2000", "clutter-256-10-2000", "clutter-128-50-10000")
+ANTS = re.compile(r"ants-([0-3])")
+FOLDS = 4
 CLUTTER = re.compile(r"clutter-(\d+)-(\d+)-(\d+)")
 BACKGROUNDS = 5
 VALIDATES = 10
@@ -35,7 +38,11 @@ def make(name: str, source: Path, target: Path) -> Path:
     place, unfinished = target / name, target / f"{name}.unfinished"
     if not place.is_dir():
         clutter = CLUTTER.fullmatch(name)
-        pictures = drawn(source, *map(int, clutter.groups())) if clutter else copied(name, source)
+        fold = ANTS.fullmatch(name)
+        if clutter:
+            pictures = drawn(source, *map(int, clutter.groups()))
+        else:
+            pictures = held_out(int(fold[1]), copied("ants", source)) if fold else copied(name, source)
         for file, content in pictures:
             (unfinished / file).parent.mkdir(parents=True, exist_ok=True)
             (unfinished / file).write_bytes(content)
@@ -60,6 +67,17 @@ def copied(name: str, source: Path) -> Iterator[tuple[str, bytes]]:
     for number, (split, label, file, content) in enumerate(members(source, {"ants": "ants_bees"}.get(name, name))):
         validates = split == "train" and number % VALIDATES == 0
         yield f"data/{'val' if validates else 'train' if split == 'train' else 'test'}/{label}/{file}", content
+
+
+def held_out(fold: int, pictures: Iterator[tuple[str, bytes]]) -> Iterator[tuple[str, bytes]]:
+    """A set without test pictures; every fourth of those to train on becomes `dev`."""
+    number = 0
+    for file, content in pictures:
+        if file.startswith("data/train/"):
+            number += 1
+            file = file.replace("data/train/", "dev/test/") if (number - 1) % FOLDS == fold else file
+        if not file.startswith("data/test/"):
+            yield file, content
 
 
 def drawn(source: Path, side: int, classes: int, pictures: int) -> Iterator[tuple[str, bytes]]:
