@@ -104,7 +104,8 @@ def bootstrapped(values: np.ndarray, draws: int = 2000) -> tuple[float, float, f
 
 def report(rows: list[dict], seeds: list[int]) -> list[str]:
     """A line per contestant, best first, and ours against the best peer, pair by pair."""
-    means = {name: matrix(rows, name, seeds) for name in dict.fromkeys(row["name"] for row in rows)}
+    names = dict.fromkeys(row["name"] for row in rows if row["seed"] in seeds)
+    means = {name: matrix(rows, name, seeds) for name in names}
     order = sorted(means, key=lambda name: -means[name].mean())
     lines = []
     for name in order:
