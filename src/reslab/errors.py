@@ -38,7 +38,7 @@ class ResLabError(Exception):
         self.hint = hint
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """For `pickle`: the same error, whatever a subclass is made with."""
+        """Pickle it so that `__init__` is not called again: its arguments differ in subclasses."""
         return type(self).__new__, (type(self), *self.args), self.__dict__
 
 

@@ -59,7 +59,7 @@ def test_whoever_stops_early_leaves_no_process_behind():
             os.kill(process, 0)
 
 
-def test_they_end_with_the_process_that_began_them(tmp_path):
+def test_they_end_with_the_process_that_began_them():
     program = """
 import operator, os, time
 from reslab.data.processes import map_in_processes

@@ -77,13 +77,15 @@ def test_an_exception_of_the_items_arrives_too(workers):
 
 @pytest.mark.parametrize(("seconds", "largest"), [(0, 21), (0.006, 1)])
 def test_quick_calls_are_handed_over_several_at_a_time(monkeypatch, seconds, largest):
-    handed, apply = [], reader.apply
-    monkeypatch.setattr(reader, "apply", lambda function, items: handed.append(len(items)) or apply(function, items))
+    handed, map_chunk = [], reader.map_chunk
+    monkeypatch.setattr(
+        reader, "map_chunk", lambda function, items: handed.append(len(items)) or map_chunk(function, items)
+    )
     assert list(map_in_order(lambda n: time.sleep(seconds) or n, range(100), 2, ahead=64)) == list(range(100))
     assert max(handed) == largest and sum(handed) == 100
 
 
-def test_an_exception_in_a_group_comes_after_the_results_before_it():
+def test_an_exception_in_a_chunk_comes_after_the_results_before_it():
     got = []
     with pytest.raises(ZeroDivisionError):
         for n in map_in_order(lambda n: 1 / (n - 200), range(400), 2, ahead=64):

@@ -63,7 +63,7 @@ def test_the_last_validation_decodes_nothing(divided, tmp_path):
     assert found.document() == made.evaluation.document() and found.table() == made.evaluation.table()
 
 
-def test_the_kept_weights_answer_once_and_as_when_they_are_asked_again(divided, tmp_path, monkeypatch):
+def test_the_kept_weights_are_evaluated_once_with_the_results_of_a_second_time(divided, tmp_path, monkeypatch):
     folder = tmp_path / "run"
     monkeypatch.setattr(session, "evaluate_engine", None)
     train(quick(divided, epochs=4, ema=0.9), folder)
@@ -76,8 +76,8 @@ def test_the_kept_weights_answer_once_and_as_when_they_are_asked_again(divided, 
     assert [file.read_bytes() for file in files] == before
 
 
-def test_what_is_too_large_to_remember_is_asked_again(divided, run, tmp_path, monkeypatch):
-    monkeypatch.setattr(validation, "_REMEMBERED_BYTES", 0)
+def test_outputs_that_are_too_large_to_cache_are_computed_again(divided, run, tmp_path, monkeypatch):
+    monkeypatch.setattr(validation, "_CACHED_BYTES", 0)
     again = train(quick(divided, epochs=5, ema=0.9), tmp_path / "run")
     assert again.evaluation.document() == run.evaluation.document()
     assert again.model.read_bytes() == run.model.read_bytes()

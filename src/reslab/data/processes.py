@@ -1,6 +1,6 @@
-"""Read pictures in processes of their own: what Python does for a small picture, threads of one process do in turns.
+"""Read pictures in other processes: for small ones most of the work is in Python, where the GIL lets threads only take turns.
 
-The processes are started by themselves, not by `multiprocessing`: that would import the caller's main program again.
+They are started by `subprocess`: `multiprocessing` would import the caller's `__main__` again, without a guard even run it.
 """
 
 import json
@@ -14,18 +14,18 @@ from contextlib import ExitStack, suppress
 from queue import SimpleQueue
 from typing import Any, Self
 
-from reslab.data.reader import Answers, Item, Result, apply, map_in_order, parts
+from reslab.data.reader import ChunkResults, Item, Result, map_chunk, map_in_order, parts
 from reslab.errors import ResLabError
 from reslab.pixels.decode import kept_memory
 
-_GROUP = 16  # items that a process is given at a time
+_CHUNKSIZE = 16  # items that a process is given at a time
 _CHILD = (
     "import json, sys; sys.path[:] = json.loads(sys.argv[1]); from reslab.data.processes import run_child; run_child()"
 )
 
 
 def map_in_processes(function: Callable[[Item], Result], items: Iterable[Item], processes: int) -> Iterator[Result]:
-    """`map(function, items)` in so many processes, in order, a few groups ahead; everything is pickled.
+    """`map(function, items)` in so many processes, in order, a few chunks ahead; function, items and results are pickled.
 
     Raises:
         ResLabError: a process has ended before its time.
@@ -35,15 +35,15 @@ def map_in_processes(function: Callable[[Item], Result], items: Iterable[Item], 
         for _ in range(processes):
             free.put(begun.enter_context(_Child(function)))
 
-        def ask(group: tuple[int, list[Item]]) -> Answers[Any]:
+        def ask(chunk: tuple[int, list[Item]]) -> ChunkResults[Any]:
             child = free.get()
             try:
-                return child.ask(group[1])
+                return child.ask(chunk[1])
             finally:
                 free.put(child)
 
-        for answers in map_in_order(ask, parts(items, _GROUP), processes, ahead=2 * processes):
-            yield from answers
+        for results in map_in_order(ask, parts(items, _CHUNKSIZE), processes, ahead=2 * processes):
+            yield from results
 
 
 class _Child:
@@ -59,11 +59,13 @@ class _Child:
                 env={**os.environ, "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"},
             )
         except OSError as error:
-            raise ResLabError(f"cannot start a process: {error.strerror}", "end other programs") from None
+            raise ResLabError(
+                f"cannot start a process: {error.strerror}", "close other programs and try again"
+            ) from None
         self._send(function)
 
-    def ask(self, items: list[Any]) -> Answers[Any]:
-        """The function's answers for these items."""
+    def ask(self, items: list[Any]) -> ChunkResults[Any]:
+        """What the function returns for these items."""
         assert self._process.stdout
         self._send(items)
         try:
@@ -80,7 +82,10 @@ class _Child:
             raise self._ended() from None
 
     def _ended(self) -> ResLabError:
-        return ResLabError("a process that reads pictures was ended", "is there enough memory? Then the same again")
+        return ResLabError(
+            "a process that reads pictures was ended",
+            "it may have run out of memory: free some and try again",
+        )
 
     def __enter__(self) -> Self:
         return self
@@ -94,10 +99,10 @@ class _Child:
 def run_child() -> None:
     """A process of `map_in_processes`, until its input ends."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C ends the caller, which ends this
-    source, answers = sys.stdin.buffer, os.fdopen(os.dup(1), "wb")
-    os.dup2(2, 1)  # nothing else is written among the answers
+    source, sink = sys.stdin.buffer, os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)  # what a library prints must not get among the results
     with suppress(EOFError, BrokenPipeError), kept_memory(1):
         function = pickle.load(source)
         while True:
-            pickle.dump(apply(function, pickle.load(source)), answers)
-            answers.flush()
+            pickle.dump(map_chunk(function, pickle.load(source)), sink)
+            sink.flush()

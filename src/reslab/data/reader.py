@@ -1,7 +1,8 @@
 """From catalog to pixels: threads decode and resize while the caller computes. Every command reads pictures with it.
 
 Threads, not processes: Pillow releases the GIL while it decodes, nothing has to be pickled or forked, and on a CPU the
-processes of a loader would compete with the training for cores.
+processes of a loader would compete with the training for cores. The data check of many files, which comes before any
+training, uses processes (`processes`).
 """
 
 import itertools
@@ -30,7 +31,7 @@ BLOCK = 64
 """Pictures per forward pass in evaluation and prediction: a fixed shape, so that every command gives the same answers."""
 
 _QUICK_SECONDS, _SLOW_SECONDS = 0.005, 0.05
-"""Items that one thread gets at a time: twice as many where they took less, half as many where they took more."""
+"""A chunk that took less time is followed by one twice as large, one that took more by one half as large."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,25 +111,25 @@ def map_in_order(
 ) -> Iterator[Result]:
     """`map(function, items)` in threads, in order, at most `ahead` results ahead of the one that is consumed.
 
-    With 0 workers it is `map` itself. Quick calls are handed to a thread several at a time: for a small picture, a handover
+    With 0 workers it is `map` itself. Quick calls are handed to a thread in chunks: for a small picture, handing it over
     takes as long as reading it.
     """
     if workers == 0:
         yield from map(function, items)
         return
     pool = ThreadPoolExecutor(workers, thread_name_prefix="reslab-reader")
-    waiting: deque[Future[Answers[Result]]] = deque()
+    waiting: deque[Future[ChunkResults[Result]]] = deque()
     remaining, size, most, begun = iter(items), 1, max(1, (ahead + 1) // (workers + 1)), 0
     try:
         with kept_memory(workers):
-            while group := list(itertools.islice(remaining, size)):
-                waiting.append(pool.submit(apply, function, group))
-                begun += len(group)
+            while chunk := list(itertools.islice(remaining, size)):
+                waiting.append(pool.submit(map_chunk, function, chunk))
+                begun += len(chunk)
                 while begun + size > ahead + 1:
                     done = waiting.popleft().result()
                     yield from done
                     begun -= len(done.results)
-                    size = done.next_size(size, most)
+                    size = done.next_chunksize(size, most)
             while waiting:
                 yield from waiting.popleft().result()
     finally:
@@ -136,7 +137,7 @@ def map_in_order(
 
 
 @dataclass(frozen=True, slots=True)
-class Answers(Generic[Result]):
+class ChunkResults(Generic[Result]):
     """What a function returned for some items, up to the first for which it failed."""
 
     results: list[Result]
@@ -148,22 +149,22 @@ class Answers(Generic[Result]):
         if self.failure:
             raise self.failure
 
-    def next_size(self, size: int, most: int) -> int:
-        """How many items to hand over at once from now on."""
+    def next_chunksize(self, size: int, most: int) -> int:
+        """The size of later chunks, after one of this `size`."""
         if self.seconds < _QUICK_SECONDS:
             return min(2 * size, most)
         return max(1, size // 2) if self.seconds > _SLOW_SECONDS else size
 
 
-def apply(function: Callable[[Item], Result], items: list[Item]) -> Answers[Result]:
+def map_chunk(function: Callable[[Item], Result], items: list[Item]) -> ChunkResults[Result]:
     """Call a function for each item until it fails."""
     results: list[Result] = []
     begin = time.perf_counter()
     try:
         results.extend(map(function, items))
     except Exception as error:
-        return Answers(results, error, time.perf_counter() - begin)
-    return Answers(results, None, time.perf_counter() - begin)
+        return ChunkResults(results, error, time.perf_counter() - begin)
+    return ChunkResults(results, None, time.perf_counter() - begin)
 
 
 def blocks(

@@ -19,7 +19,7 @@ from reslab.tasks.task import Validation
 from reslab.train.config import Plan
 from reslab.train.step.process_group import ProcessGroup
 
-_REMEMBERED_BYTES = 2**28  # of outputs that are remembered, so that the kept weights need not answer once more
+_CACHED_BYTES = 2**28  # of outputs that are cached, so that they need not be computed again for calibration
 
 
 class Validator:
@@ -33,8 +33,8 @@ class Validator:
         self._store, self._group = store, group
         self._task, self._balanced = task_named(plan.task), plan.config.balance != "none"
         self._labels = self._task.targets(store.pictures, plan.classes, "val") if len(store) else None
-        size = 4 * len(store) * sum(self._network.head.weight.shape)
-        self._remembers = group.world == 1 and size <= _REMEMBERED_BYTES
+        size = 4 * len(store) * sum(self._network.head.weight.shape)  # float32 logits and features
+        self._caches = group.world == 1 and size <= _CACHED_BYTES
         self._last: Outputs | None = None
         self.kept: Outputs | None = None
         """The outputs of the weights that are kept, a row for each picture; None where they are not known."""
@@ -44,10 +44,10 @@ class Validator:
         if self._labels is None:
             return None
         self._network.load_state_dict(weights)
-        forward = forward_of(TorchEngine(self._network, self._header), embed=self._remembers)
+        forward = forward_of(TorchEngine(self._network, self._header), embed=self._caches)
         batch = batch_size(self._header.preprocess.size)
         mine = [padded_outputs(forward, pixels, batch) for pixels in self._blocks()]
-        if self._remembers:
+        if self._caches:
             self._last = join_outputs(mine)
         parts, world = self._group.gather([outputs.logits for outputs in mine]), self._group.world
         blocks = [parts[number % world][number // world] for number in range(-(-len(self._store) // BLOCK))]
